@@ -1,0 +1,93 @@
+"""What is known of a network after evaluation, as plain data that any part of the project may read."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerReport:
+    """What compression did to one layer.
+
+    Attributes:
+        name: The layer's name in the network, as in `named_modules`.
+        kind: The layer's class, for example `Conv2d`.
+        scheme: How the weight was unfolded (`channel`, `spatial`), None where the layer stays dense.
+        rank: The rank applied, None where the layer stays dense.
+        full_rank: The largest rank the weight can have in that scheme, 0 where it has no spectrum.
+        params_before: Number of parameters of the layer, bias included.
+        params_after: The same after compression.
+        error: Relative error of the weight, ||W - W_r||_F / ||W||_F; 0 where the layer stays dense.
+        skipped: Why the layer stays dense, None where it was replaced.
+    """
+
+    name: str
+    kind: str
+    scheme: str | None
+    rank: int | None
+    full_rank: int
+    params_before: int
+    params_after: int
+    error: float
+    skipped: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What a network costs.
+
+    Attributes:
+        params: Number of parameters of the whole network.
+        size_bytes: Bytes of the saved weights file.
+        macs: Multiply-accumulates for one image of the evaluated size.
+        latency_ms: Median time of a forward pass of one image, in milliseconds.
+    """
+
+    params: int
+    size_bytes: int
+    macs: int
+    latency_ms: float
+
+    @property
+    def size_mb(self) -> float:
+        """Size of the saved weights file in megabytes (10^6 bytes)."""
+        return self.size_bytes / 1e6
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationResult:
+    """One evaluated variant.
+
+    Attributes:
+        name: The variant's name, for example `arsvd_tau_0.9`.
+        method: `baseline`, `svd`, `arsvd` or `budget`.
+        setting: The method's parameters, for example `{"tau": 0.9, "distribution": "energy", "scheme": "channel"}`.
+        cost: What the network costs.
+        metrics: Metric name to value; `dice` and `iou` are means over images.
+        per_image: Metric name to one value an image, in the order of the evaluated split.
+        layers: One report a layer; empty for the baseline.
+    """
+
+    name: str
+    method: str
+    setting: dict[str, Any]
+    cost: Cost
+    metrics: dict[str, float]
+    per_image: dict[str, list[float]]
+    layers: list[LayerReport]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the result as JSON-like data."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> EvaluationResult:
+        """Rebuilds a result from `to_dict`."""
+        return cls(
+            **{
+                **data,
+                "cost": Cost(**data["cost"]),
+                "layers": [LayerReport(**layer) for layer in data["layers"]],
+            }
+        )
