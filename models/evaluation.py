@@ -1,0 +1,119 @@
+"""Runs a network over a split, batch by batch."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from models.metrics import Counts, Metrics, count_pixels, label_count, predicted_labels, summarise
+from models.preprocessing import Preprocessing
+
+
+def evaluate(
+    network: nn.Module,
+    images: np.ndarray,
+    masks: np.ndarray,
+    preprocessing: Preprocessing,
+    *,
+    classes: int,
+    batch_size: int,
+    device: str | torch.device,
+) -> Metrics:
+    """Measures a network on images with known masks; memory does not grow with their number.
+
+    Args:
+        network: Maps (N, C, H, W) to logits (N, classes, H, W). It is given back in the mode and on the device it had.
+        images: uint8 (N, H, W, C), memory-mapped or not.
+        masks: Labels uint8 (N, H, W).
+        preprocessing: From stored images to network input.
+        classes: 1 for foreground against background, else the number of labels.
+        batch_size: Images a forward pass; no metric depends on it.
+        device: Where to compute.
+
+    Raises:
+        ValueError: Images and masks do not match, are empty, or a mask holds a label that is not allowed.
+        FloatingPointError: The network gives logits that are not finite.
+    """
+    if images.shape[:3] != masks.shape:
+        raise ValueError(f"images have shape {images.shape} and masks {masks.shape}; give (N, H, W, C) and (N, H, W)")
+    parts = []
+    with evaluating(network, device):
+        for first, prediction in _predictions(network, images, preprocessing, classes, batch_size, device):
+            truth = torch.from_numpy(np.array(masks[first : first + len(prediction)])).to(prediction.device)
+            parts.append(count_pixels(prediction, truth, label_count(classes)))
+    return summarise(Counts.concatenate(parts))
+
+
+def predict(
+    network: nn.Module,
+    images: np.ndarray,
+    preprocessing: Preprocessing,
+    *,
+    classes: int,
+    device: str | torch.device,
+    batch_size: int = 16,
+) -> np.ndarray:
+    """Predicts masks: uint8 labels (N, H, W) for uint8 images (N, H, W, C).
+
+    Raises:
+        FloatingPointError: The network gives logits that are not finite.
+    """
+    masks = np.zeros(images.shape[:3], dtype=np.uint8)
+    with evaluating(network, device):
+        for first, prediction in _predictions(network, images, preprocessing, classes, batch_size, device):
+            masks[first : first + len(prediction)] = prediction.cpu().numpy()
+    return masks
+
+
+@contextlib.contextmanager
+def evaluating(network: nn.Module, device: str | torch.device) -> Iterator[None]:
+    """Puts a network on a device and in evaluation mode, without gradients; restores every module's mode and device."""
+    modes = {module: module.training for module in network.modules()}
+    first = next(network.parameters(), None)
+    network.to(device).eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+        if first is not None:
+            network.to(first.device)
+
+
+def _predictions(
+    network: nn.Module,
+    images: np.ndarray,
+    preprocessing: Preprocessing,
+    classes: int,
+    batch_size: int,
+    device: str | torch.device,
+) -> Iterator[tuple[int, Tensor]]:
+    """Yields (index of the first image, labels int64 (n, H, W)) a batch."""
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}; give an integer of at least 1")
+    for first in _tracked(range(0, len(images), batch_size)):
+        batch = torch.from_numpy(np.array(images[first : first + batch_size]))
+        logits = network(preprocessing(batch.to(device)))
+        if not bool(torch.isfinite(logits).all()):
+            raise FloatingPointError(
+                f"the network gives logits that are not finite for images {first} to {first + len(batch) - 1}; "
+                "its weights have diverged or overflowed: train with a lower lr, or compress less"
+            )
+        yield first, predicted_labels(logits, classes)
+
+
+def _tracked(steps: range) -> Iterator[int]:
+    """Yields the steps, with a progress bar where standard error is a terminal."""
+    if not sys.stderr.isatty():
+        yield from steps
+        return
+    from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
+    from rich.progress import track  # noqa: PLC0415
+
+    yield from track(steps, description="evaluate", console=Console(stderr=True), transient=True)

@@ -1,0 +1,159 @@
+"""Segmentation metrics: counts of pixels an image and label first, metrics from counts.
+
+Nothing here is averaged over batches, so no value depends on the batch size. All values are finite.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class Counts:
+    """Pixels of each image, counted for each label against the rest; int64 tensors (N, L), label 0 is background.
+
+    Attributes:
+        tp: Pixels of the label, predicted as the label.
+        fp: Pixels of other labels, predicted as the label.
+        fn: Pixels of the label, predicted as another.
+        tn: All other pixels.
+    """
+
+    tp: Tensor
+    fp: Tensor
+    fn: Tensor
+    tn: Tensor
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Counts]) -> Counts:
+        """Joins the counts of successive batches.
+
+        Raises:
+            ValueError: There are no parts.
+        """
+        if not parts:
+            raise ValueError("there are no images to measure; the split is empty")
+        names = [field.name for field in dataclasses.fields(cls)]
+        return cls(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
+
+    def total(self) -> Counts:
+        """Sums over the images: tensors (1, L)."""
+        return Counts(*(getattr(self, field.name).sum(0, keepdim=True) for field in dataclasses.fields(self)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Metrics:
+    """Metrics of a network on a split.
+
+    Attributes:
+        metrics: `dice` and `iou` (means over images), `dice_global`, `iou_global`, `precision`, `recall` (from the
+            counts of all images together) and `pixel_accuracy`.
+        per_image: `dice` and `iou` of every image, in the order of the split.
+    """
+
+    metrics: dict[str, float]
+    per_image: dict[str, list[float]]
+
+
+def label_count(classes: int) -> int:
+    """Number of labels a mask may hold: with one class there are two, background and foreground."""
+    return max(classes, 2)
+
+
+def predicted_labels(logits: Tensor, classes: int) -> Tensor:
+    """Turns logits (N, classes, H, W) into labels int64 (N, H, W).
+
+    One class: label 1 where the logit is above 0. Several: the label of the largest logit.
+
+    Raises:
+        ValueError: The number of channels is not `classes`.
+    """
+    if logits.ndim != 4 or logits.shape[1] != classes:
+        raise ValueError(f"logits have shape {tuple(logits.shape)}; with {classes} classes give (N, {classes}, H, W)")
+    return (logits[:, 0] > 0).long() if classes == 1 else logits.argmax(dim=1)
+
+
+def count_pixels(prediction: Tensor, truth: Tensor, labels: int) -> Counts:
+    """Counts an image's pixels by label, from one confusion matrix an image.
+
+    Args:
+        prediction: Integer labels (N, H, W).
+        truth: Integer labels (N, H, W) on the same device.
+        labels: Number of labels, background included.
+
+    Raises:
+        ValueError: Shapes differ, or a label is not in [0, labels).
+    """
+    if prediction.shape != truth.shape or truth.ndim != 3:
+        shapes = f"{tuple(prediction.shape)} and {tuple(truth.shape)}"
+        raise ValueError(f"prediction and truth have shapes {shapes}; give (N, H, W) for both")
+    for name, values in (("prediction", prediction), ("truth", truth)):
+        if values.numel() and not 0 <= int(values.min()) <= int(values.max()) < labels:
+            found = f"{int(values.min())} to {int(values.max())}"
+            raise ValueError(f"{name} holds labels {found}; with {labels} labels give 0 to {labels - 1}")
+    images = len(truth)
+    cell = truth.long() * labels + prediction.long()
+    cell += torch.arange(images, device=truth.device).view(-1, 1, 1) * labels**2
+    confusion = torch.bincount(cell.flatten(), minlength=images * labels**2).view(images, labels, labels).cpu()
+    tp = confusion.diagonal(dim1=1, dim2=2)
+    fp, fn = confusion.sum(1) - tp, confusion.sum(2) - tp
+    return Counts(tp, fp, fn, confusion.sum((1, 2)).unsqueeze(1) - tp - fp - fn)
+
+
+def dice(counts: Counts) -> Tensor:
+    """Dice = 2 tp / (2 tp + fp + fn) of each row, float64 (N,): the mean over the foreground labels present.
+
+    A label is present where truth or prediction has a pixel of it. Where none is present the value is 1.
+    """
+    return _foreground_mean(2 * counts.tp, 2 * counts.tp + counts.fp + counts.fn, counts)
+
+
+def iou(counts: Counts) -> Tensor:
+    """Intersection over union = tp / (tp + fp + fn) of each row, float64 (N,); the mean as for `dice`."""
+    return _foreground_mean(counts.tp, counts.tp + counts.fp + counts.fn, counts)
+
+
+def precision(counts: Counts) -> Tensor:
+    """Precision = tp / (tp + fp) of each row, float64 (N,); 0 for a label present and never predicted."""
+    return _foreground_mean(counts.tp, counts.tp + counts.fp, counts)
+
+
+def recall(counts: Counts) -> Tensor:
+    """Recall = tp / (tp + fn) of each row, float64 (N,); 0 for a label predicted and nowhere present."""
+    return _foreground_mean(counts.tp, counts.tp + counts.fn, counts)
+
+
+def pixel_accuracy(counts: Counts) -> Tensor:
+    """Share of pixels with the right label of each row, float64 (N,)."""
+    pixels = (counts.tp + counts.fp + counts.fn + counts.tn)[:, 0]
+    return counts.tp.sum(1).double() / pixels.clamp(min=1)
+
+
+def summarise(counts: Counts) -> Metrics:
+    """Computes all metrics from the counts of every image."""
+    dices, ious, total = dice(counts), iou(counts), counts.total()
+    values = {
+        "dice": dices.mean(),
+        "iou": ious.mean(),
+        "dice_global": dice(total),
+        "iou_global": iou(total),
+        "pixel_accuracy": pixel_accuracy(total),
+        "precision": precision(total),
+        "recall": recall(total),
+    }
+    return Metrics(
+        metrics={name: float(value) for name, value in values.items()},
+        per_image={"dice": dices.tolist(), "iou": ious.tolist()},
+    )
+
+
+def _foreground_mean(numerator: Tensor, denominator: Tensor, counts: Counts) -> Tensor:
+    present = ((counts.tp + counts.fp + counts.fn) > 0)[:, 1:]
+    score = numerator[:, 1:].double() / denominator[:, 1:].clamp(min=1)
+    number = present.sum(1)
+    mean = (score * present).sum(1) / number.clamp(min=1)
+    return torch.where(number > 0, mean, torch.ones_like(mean))

@@ -1,0 +1,49 @@
+"""From stored images to network input."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_WHITE = 255.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Preprocessing:
+    """Normalises images: (x / 255 - mean) / std.
+
+    Attributes:
+        mean: Mean intensity of the training images, in [0, 1] units.
+        std: Their standard deviation, in the same units.
+
+    Raises:
+        ValueError: A value is not finite, or `std` is not positive.
+    """
+
+    mean: float
+    std: float
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.mean):
+            raise ValueError(f"mean is {self.mean}; give a finite number, in units where white is 1")
+        if not (math.isfinite(self.std) and self.std > 0):
+            raise ValueError(f"std is {self.std}; give a positive number (images of one single value have none)")
+
+    def __call__(self, images: Tensor | np.ndarray) -> Tensor:
+        """Maps uint8 images (N, H, W, C) to float32 (N, C, H, W) in channels_last layout, on the same device.
+
+        Raises:
+            ValueError: The images are not uint8, or not of four dimensions.
+        """
+        # A copy of an array, since torch warns of memory-mapped ones that it must not write.
+        batch = torch.from_numpy(np.array(images)) if isinstance(images, np.ndarray) else images
+        if batch.dtype != torch.uint8 or batch.ndim != 4:
+            raise ValueError(f"images are {batch.dtype} of shape {tuple(batch.shape)}; give uint8 (N, H, W, C)")
+        scale, shift = 1.0 / (_WHITE * self.std), -self.mean / self.std
+        # (N, H, W, C) in memory is (N, C, H, W) in channels_last: the permutation moves nothing.
+        values = batch.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.channels_last)
+        return values.mul_(scale).add_(shift)

@@ -1,0 +1,90 @@
+"""What a network costs: parameters, bytes, multiply-accumulates, time."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+from torch import Tensor, nn
+from torch.utils.benchmark import Timer
+from torch.utils.flop_counter import FlopCounterMode
+
+from models.evaluation import evaluating
+from models.results import Cost
+
+# Warming up and measuring together take about a second, unless one forward pass alone takes longer.
+_WARM_UP_SECONDS = 0.2
+_MEASURE_SECONDS = 0.6
+
+
+def parameter_count(network: nn.Module) -> int:
+    """Number of parameters, shared ones counted once."""
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def macs(network: nn.Module, input_shape: tuple[int, int, int]) -> int:
+    """Multiply-accumulates of all convolutions and matrix products for one image (C, H, W).
+
+    Counted by `torch.utils.flop_counter`, which counts a multiply-accumulate as two operations. Normalisation,
+    activations and interpolation are not counted.
+
+    Raises:
+        ValueError: `input_shape` is not (C, H, W).
+    """
+    first = next(network.parameters(), None)
+    device = torch.device("cpu") if first is None else first.device
+    image = _image(input_shape, device)
+    with evaluating(network, device), FlopCounterMode(display=False) as counter:
+        network(image)
+    return counter.get_total_flops() // 2
+
+
+def weights_size_bytes(network: nn.Module) -> int:
+    """Size of the safetensors file that holds the network's state dict, header included."""
+    from safetensors.torch import save  # noqa: PLC0415 - whoever only trains or evaluates can do without
+
+    # Copies, since safetensors refuses strided tensors and tensors that share memory.
+    state = {key: value.detach().cpu().clone(memory_format=torch.contiguous_format) for key, value in _state(network)}
+    return len(save(state))
+
+
+def latency_ms(network: nn.Module, input_shape: tuple[int, int, int], device: str | torch.device) -> float:
+    """Median time in milliseconds of a forward pass of one image (C, H, W), warmed up, with torch's threads.
+
+    Measured by `torch.utils.benchmark`, which waits for CUDA to finish.
+
+    Raises:
+        ValueError: `input_shape` is not (C, H, W).
+    """
+    image = _image(input_shape, torch.device(device)).contiguous(memory_format=torch.channels_last)
+    with evaluating(network, device):
+        timer = Timer(
+            "network(image)", globals={"network": network, "image": image}, num_threads=torch.get_num_threads()
+        )
+        end = time.perf_counter() + _WARM_UP_SECONDS
+        while True:
+            timer.timeit(1)
+            if time.perf_counter() >= end:
+                break
+        measurement = timer.blocked_autorange(min_run_time=_MEASURE_SECONDS)
+    return float(measurement.median) * 1e3
+
+
+def measure_cost(network: nn.Module, input_shape: tuple[int, int, int], device: str | torch.device) -> Cost:
+    """Measures everything a network costs on images (C, H, W); the network is left as it was."""
+    return Cost(
+        params=parameter_count(network),
+        size_bytes=weights_size_bytes(network),
+        macs=macs(network, input_shape),
+        latency_ms=latency_ms(network, input_shape, device),
+    )
+
+
+def _image(input_shape: tuple[int, int, int], device: torch.device) -> Tensor:
+    if len(input_shape) != 3 or min(input_shape) < 1:
+        raise ValueError(f"input_shape is {tuple(input_shape)}; give (channels, height, width) of one image")
+    return torch.zeros(1, *input_shape, device=device)
+
+
+def _state(network: nn.Module) -> list[tuple[str, Tensor]]:
+    return [(key, value) for key, value in network.state_dict().items() if isinstance(value, Tensor)]
