@@ -1,0 +1,213 @@
+"""Turns a COCO folder into a stored data set: decode, check and resize in parallel, write in order."""
+
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from dataset.coco import Sample, SplitAnnotations, read_annotations
+from dataset.errors import DatasetError, Refusal, refusals_error
+from dataset.folders import SPLITS, check_layout, usable_cores, whole_folder
+from dataset.images import ImageError, read_image, resize_image
+from dataset.manifest import MANIFEST_VERSION, ClassEntry, Manifest
+from dataset.masks import Shape, draw_mask, resize_mask
+from dataset.statistics import Row, SplitStatistics, category_entries, duplicates_across_splits, warnings_for
+from dataset.store import Dataset, RowWriter, images_file, masks_file
+
+
+@dataclass(frozen=True)
+class IngestOptions:
+    """How a data set is stored.
+
+    Attributes:
+        image_size: Height and width of the stored images and masks.
+        channels: 1 for gray, 3 for red, green, blue.
+        multi_class: Masks hold 1 to K for the K used categories by rising id, instead of 1 for any.
+        skip_bad_samples: Leave out samples with faults and list them in the manifest, instead of stopping.
+        num_workers: Threads; 0 for as many as cores may be used.
+    """
+
+    image_size: tuple[int, int]
+    channels: int
+    multi_class: bool
+    skip_bad_samples: bool
+    num_workers: int
+
+    def __post_init__(self) -> None:
+        if min(self.image_size) < 1:
+            raise ValueError(f"image_size is {self.image_size}: give a height and a width of at least 1")
+        if self.channels not in (1, 3):
+            raise ValueError(f"channels is {self.channels}: choose 1 (gray) or 3 (colour)")
+        if self.num_workers < 0:
+            raise ValueError(f"num_workers is {self.num_workers}: choose 0 (all cores) or more")
+
+
+def ingest(root: Path, folder: Path, options: IngestOptions) -> Dataset:
+    """Reads the COCO folder `root` and stores it in `folder`, which appears whole or not at all.
+
+    Memory does not grow with the number of images: a bounded window of them is decoded at a time.
+
+    Args:
+        root: A folder with train, valid and test, each with `_annotations.coco.json` and its images.
+        folder: Where to store; absent or empty.
+        options: How to store.
+
+    Returns:
+        The stored data set, opened.
+
+    Raises:
+        DatasetError: The structure is wrong; or samples are, all of them in one message, unless
+            `options.skip_bad_samples`.
+    """
+    root, folder = Path(root), Path(folder)
+    check_layout(root)
+    parts = [read_annotations(root, split) for split in SPLITS]
+    classes = _class_entries(parts, options.multi_class)
+    labels = {entry.category_id: entry.index for entry in classes}
+
+    def prepare(sample: Sample) -> Row | Refusal:
+        return _prepare(root, sample, labels if options.multi_class else None, options)
+
+    with whole_folder(folder) as partial, _quiet_opencv():
+        statistics: dict[str, SplitStatistics] = {}
+        refused: list[Refusal] = []
+        with _progress_bar() as progress, ThreadPoolExecutor(options.num_workers or usable_cores()) as pool:
+            for part in parts:
+                refused += part.refused
+                rows = _in_order(pool, prepare, part.samples)
+                tracked = progress.track(rows, total=len(part.samples), description=part.split)
+                statistics[part.split] = _store_split(partial, part.split, tracked, refused, options)
+        if refused and not options.skip_bad_samples:
+            raise refusals_error(refused)
+        for split in SPLITS:
+            if not statistics[split].samples:
+                raise DatasetError(f"{root / split}: every sample was refused; the first: {_first(refused, split)}")
+        _describe(parts, statistics, classes, refused, options).save(partial)
+    return Dataset.open(folder)
+
+
+def _class_entries(parts: Sequence[SplitAnnotations], multi_class: bool) -> list[ClassEntry]:
+    """Numbers the categories in use without gaps, so that a network has no output that nothing trains."""
+    background = ClassEntry(0, None, "background")
+    if not multi_class:
+        return [background, ClassEntry(1, None, "object")]
+    names: dict[int, str] = {}
+    for part in parts:
+        used = {annotation.category_id for sample in part.samples for annotation in sample.annotations}
+        for category_id in used:
+            name = part.categories[category_id]
+            if names.setdefault(category_id, name) != name:
+                raise DatasetError(
+                    f"category {category_id} is {names[category_id]!r} in one split and {name!r} in {part.split}: "
+                    "give the categories the same ids in all annotation files"
+                )
+    if not 1 <= len(names) <= 255:
+        raise DatasetError(f"multi_class needs 1 to 255 categories in use, found {len(names)}: correct the annotations")
+    return [background, *(ClassEntry(i, key, names[key]) for i, key in enumerate(sorted(names), start=1))]
+
+
+def _prepare(root: Path, sample: Sample, labels: dict[int | None, int] | None, options: IngestOptions) -> Row | Refusal:
+    """Reads, draws and resizes one sample; runs in a worker thread."""
+    path = root / sample.split / sample.file_name
+    try:
+        image, rescaled = read_image(path, sample.height, sample.width, options.channels)
+    except ImageError as error:
+        return sample.refuse(str(error))
+    shapes = [
+        Shape(annotation.segmentation, 1 if labels is None else labels[annotation.category_id])
+        for annotation in sample.annotations
+    ]
+    mask, empty = draw_mask(shapes, sample.height, sample.width)
+    return Row(
+        sample, resize_image(image, *options.image_size), resize_mask(mask, *options.image_size), rescaled, empty
+    )
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, prepare: Callable[[Sample], Row | Refusal], samples: Sequence[Sample]
+) -> Iterator[Row | Refusal]:
+    """Gives the results in the samples' order, with few of them in memory at a time."""
+    window = 4 * usable_cores()
+    waiting: deque[Future[Row | Refusal]] = deque()
+    try:
+        for sample in samples:
+            waiting.append(pool.submit(prepare, sample))
+            if len(waiting) >= window:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:  # after an error nobody wants the rest
+            future.cancel()
+
+
+def _store_split(
+    folder: Path, split: str, rows: Iterable[Row | Refusal], refused: list[Refusal], options: IngestOptions
+) -> SplitStatistics:
+    """Writes a split's arrays; appends to `refused` what cannot be stored."""
+    statistics = SplitStatistics()
+    height, width = options.image_size
+    with (
+        RowWriter(images_file(folder, split), (height, width, options.channels)) as images,
+        RowWriter(masks_file(folder, split), (height, width)) as masks,
+    ):
+        for row in rows:
+            if isinstance(row, Refusal):
+                refused.append(row)
+                continue
+            images.append(row.image)
+            masks.append(row.mask)
+            statistics.add(row)
+    return statistics
+
+
+def _describe(
+    parts: Sequence[SplitAnnotations],
+    statistics: dict[str, SplitStatistics],
+    classes: list[ClassEntry],
+    refused: list[Refusal],
+    options: IngestOptions,
+) -> Manifest:
+    splits = {split: statistics[split].summary() for split in SPLITS}
+    categories = category_entries(parts, statistics)
+    duplicates = duplicates_across_splits(statistics)
+    return Manifest(
+        version=MANIFEST_VERSION,
+        image_size=options.image_size,
+        channels=options.channels,
+        multi_class=options.multi_class,
+        classes=classes,
+        categories=categories,
+        splits=splits,
+        duplicates_across_splits=duplicates,
+        refused=refused,
+        warnings=warnings_for(splits, categories, duplicates, refused),
+    )
+
+
+def _first(refused: Sequence[Refusal], split: str) -> Refusal:
+    return next(refusal for refusal in refused if refusal.split == split)
+
+
+def _progress_bar() -> Progress:
+    """One line a split with count and remaining time; silent where standard error is no terminal."""
+    columns = (TextColumn("{task.description:>6}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
+
+
+@contextmanager
+def _quiet_opencv() -> Iterator[None]:
+    """Keeps OpenCV from printing about damaged files, which the report names anyway."""
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        cv2.utils.logging.setLogLevel(level)

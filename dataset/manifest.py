@@ -1,0 +1,153 @@
+"""The description that lies beside a data set's arrays: what is in them, what was left out, what to beware of.
+
+It holds neither paths nor times: the same data gives the same manifest wherever and whenever it is read.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from dataset.errors import DatasetError, Refusal
+
+MANIFEST_FILE = "manifest.json"
+MANIFEST_VERSION = 1
+
+
+@dataclass(frozen=True)
+class ClassEntry:
+    """A value of the masks and the category it stands for; None for what is no single category."""
+
+    index: int
+    category_id: int | None
+    name: str
+
+
+@dataclass(frozen=True)
+class CategoryEntry:
+    """A category of the annotation files, and how many annotations of it each split has."""
+
+    id: int
+    name: str
+    annotations: dict[str, int]
+    unused: bool
+
+
+@dataclass(frozen=True)
+class SampleEntry:
+    """One row of the arrays."""
+
+    file_name: str
+    image_id: int
+
+
+@dataclass(frozen=True)
+class SizeCount:
+    """How many images have this original size."""
+
+    height: int
+    width: int
+    images: int
+
+
+@dataclass(frozen=True)
+class SplitSummary:
+    """What a split holds.
+
+    Attributes:
+        images: Accepted images: rows of the arrays.
+        images_without_annotation: Of these, images without an object.
+        annotations: Objects, crowds included.
+        crowd_annotations: Objects marked as crowd.
+        empty_annotations: Objects too small to cover a pixel, or outside the image.
+        rescaled_images: Images of other than 8 bit, scaled by their own minimum and maximum.
+        rectangle_share: Share of annotations that are plain axis-aligned rectangles, 0 to 1; None without annotations.
+        mask_area_percent: Percentiles "5" to "95" of the mask's share of the image, in percent, over images that have
+            a mask; empty where none has.
+        original_sizes: The most frequent sizes, most frequent first.
+        samples: One entry a row, in order.
+    """
+
+    images: int
+    images_without_annotation: int
+    annotations: int
+    crowd_annotations: int
+    empty_annotations: int
+    rescaled_images: int
+    rectangle_share: float | None
+    mask_area_percent: dict[str, float]
+    original_sizes: list[SizeCount]
+    samples: list[SampleEntry]
+
+
+@dataclass(frozen=True)
+class Duplicate:
+    """Files of several splits that hold the same picture, by the digest of the stored row."""
+
+    digest: str
+    files: list[str]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything worth knowing about a stored data set; see the classes of its parts."""
+
+    version: int
+    image_size: tuple[int, int]
+    channels: int
+    multi_class: bool
+    classes: list[ClassEntry]
+    categories: list[CategoryEntry]
+    splits: dict[str, SplitSummary]
+    duplicates_across_splits: list[Duplicate]
+    refused: list[Refusal]
+    warnings: list[str]
+
+    def save(self, folder: Path) -> None:
+        """Writes the manifest into `folder`."""
+        text = json.dumps(asdict(self), indent=1, allow_nan=False)
+        (folder / MANIFEST_FILE).write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> "Manifest":
+        """Reads the manifest in `folder`.
+
+        Args:
+            folder: A folder written by `dataset.ingest`.
+
+        Returns:
+            The manifest.
+
+        Raises:
+            DatasetError: It is missing, damaged, or of another version.
+        """
+        path = folder / MANIFEST_FILE
+        try:
+            raw = json.loads(path.read_bytes())
+            version = raw["version"]
+            if version == MANIFEST_VERSION:
+                return _parse(raw)
+        except FileNotFoundError as error:
+            raise DatasetError(f"{folder} has no {MANIFEST_FILE}: it is no stored data set, ingest again") from error
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DatasetError(f"{path} is damaged ({error!r:.200}): ingest the data set again") from error
+        raise DatasetError(f"{path} has version {version}, this code reads {MANIFEST_VERSION}: ingest again")
+
+
+def _parse(raw: dict) -> Manifest:
+    """Builds the manifest from parsed JSON; a wrong shape raises KeyError, TypeError, ValueError or AttributeError."""
+    height, width = raw["image_size"]
+    parts = {
+        "image_size": (int(height), int(width)),
+        "classes": [ClassEntry(**entry) for entry in raw["classes"]],
+        "categories": [CategoryEntry(**entry) for entry in raw["categories"]],
+        "splits": {name: _parse_split(entry) for name, entry in raw["splits"].items()},
+        "duplicates_across_splits": [Duplicate(**entry) for entry in raw["duplicates_across_splits"]],
+        "refused": [Refusal(**entry) for entry in raw["refused"]],
+    }
+    return Manifest(**{**raw, **parts})
+
+
+def _parse_split(raw: dict) -> SplitSummary:
+    sizes = [SizeCount(**entry) for entry in raw["original_sizes"]]
+    samples = [SampleEntry(**entry) for entry in raw["samples"]]
+    return SplitSummary(**{**raw, "original_sizes": sizes, "samples": samples})
