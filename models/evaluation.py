@@ -74,7 +74,7 @@ def predict(
 def evaluating(network: nn.Module, device: str | torch.device) -> Iterator[None]:
     """Puts a network on a device and in evaluation mode, without gradients; restores every module's mode and device."""
     modes = {module: module.training for module in network.modules()}
-    first = next(network.parameters(), None)
+    before = next((parameter.device for parameter in network.parameters()), torch.device(device))
     network.to(device).eval()
     try:
         with torch.inference_mode():
@@ -82,8 +82,7 @@ def evaluating(network: nn.Module, device: str | torch.device) -> Iterator[None]
     finally:
         for module, mode in modes.items():
             module.training = mode
-        if first is not None:
-            network.to(first.device)
+        network.to(before)
 
 
 def _predictions(

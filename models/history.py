@@ -1,0 +1,206 @@
+"""What a training leaves behind: a record an epoch, and one checkpoint file to resume from."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+from torch import Tensor
+
+from models.lightning_module import SegmentationModule, TrainingError
+
+_log = logging.getLogger(__name__)
+
+LAST_CHECKPOINT = "last.ckpt"
+
+
+@dataclasses.dataclass(frozen=True)
+class EpochRecord:
+    """One epoch of training.
+
+    Attributes:
+        epoch: Counted from 0.
+        train_loss: Mean over the training images, as augmented.
+        valid_loss: Mean over the validation images.
+        valid_dice: Dice on the validation split, the mean over images.
+        valid_iou: Intersection over union, likewise.
+        lr: Learning rate of the epoch's last step.
+        seconds: How long the epoch took, validation included.
+    """
+
+    epoch: int
+    train_loss: float
+    valid_loss: float
+    valid_dice: float
+    valid_iou: float
+    lr: float
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class History:
+    """All epochs of a training, those before a resumption included.
+
+    Attributes:
+        epochs: One record an epoch.
+    """
+
+    epochs: list[EpochRecord] = dataclasses.field(default_factory=list)
+
+    @property
+    def best(self) -> EpochRecord:
+        """The epoch of the highest validation Dice; of several alike, the one of the lowest validation loss.
+
+        Raises:
+            ValueError: There are no epochs.
+        """
+        if not self.epochs:
+            raise ValueError("the history holds no epoch; train first")
+        return max(self.epochs, key=lambda record: (record.valid_dice, -record.valid_loss))
+
+    @property
+    def best_epoch(self) -> int:
+        """Number of the best epoch, counted from 0."""
+        return self.best.epoch
+
+    @property
+    def best_valid_dice(self) -> float:
+        """Validation Dice of the best epoch."""
+        return self.best.valid_dice
+
+    def is_over(self, epochs: int, patience: int | None) -> bool:
+        """Whether `epochs` have passed, or `patience` epochs without a better one."""
+        done = len(self.epochs)
+        return done >= epochs or (patience is not None and done > 0 and done - 1 - self.best_epoch >= patience)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the history as JSON-like data."""
+        records = [dataclasses.asdict(record) for record in self.epochs]
+        best = {"best_epoch": self.best_epoch, "best_valid_dice": self.best_valid_dice} if records else {}
+        return {"epochs": records, **best}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> History:
+        """Rebuilds a history from `to_dict`."""
+        return cls([EpochRecord(**record) for record in data["epochs"]])
+
+
+class Recorder(pl.Callback):
+    """Keeps the history and the best weights, and writes the checkpoint after every epoch.
+
+    History and best weights are part of the checkpoint, so that the one file is always consistent in itself.
+
+    Args:
+        path: The checkpoint file.
+        identity: What must be equal for a training to be resumed from it, as plain data.
+        patience: Epochs without a better one after which training stops, or None.
+    """
+
+    def __init__(self, path: Path, identity: dict[str, Any], patience: int | None) -> None:
+        self.path = path
+        self.identity = identity
+        self.patience = patience
+        self.history = History()
+        self.best_weights: dict[str, Tensor] = {}
+        self._start = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the checkpoint keeps of this object."""
+        return {
+            "identity": self.identity,
+            "history": self.history.to_dict(),
+            "best_weights": self.best_weights,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continues from `state_dict`."""
+        self.history = History.from_dict(state_dict["history"])
+        self.best_weights = state_dict["best_weights"]
+
+    def read_checkpoint(self) -> None:
+        """Loads history and best weights from the checkpoint file, without training.
+
+        Raises:
+            TrainingError: The file belongs to another training.
+        """
+        checkpoint = torch.load(self.path, map_location="cpu", weights_only=True)
+        state = checkpoint["callbacks"][self.state_key]
+        for key, value in self.identity.items():
+            if state["identity"].get(key) != value:
+                raise TrainingError(
+                    f"{self.path} was left by a training with {key} = {state['identity'].get(key)}, and this one has "
+                    f"{value}; delete that folder, or train without resuming"
+                )
+        self.load_state_dict(state)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Starts the clock."""
+        self._start = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Records the epoch, keeps its weights if they are the best, writes the checkpoint."""
+        if not isinstance(pl_module, SegmentationModule):
+            raise TypeError(f"Recorder records a SegmentationModule, not a {type(pl_module).__name__}")
+        record = EpochRecord(
+            epoch=trainer.current_epoch,
+            lr=pl_module.lr,
+            seconds=time.perf_counter() - self._start,
+            **pl_module.epoch_means(),
+        )
+        self.history.epochs.append(record)
+        if self.history.best is record:
+            weights = pl_module.network.state_dict()
+            self.best_weights = {key: value.detach().cpu().clone() for key, value in weights.items()}
+        trainer.save_checkpoint(self.path)
+        if not sys.stderr.isatty():
+            _log.info(
+                "epoch %d/%s: train loss %.4f, valid loss %.4f, valid Dice %.4f, lr %.2e, %.1f s",
+                record.epoch + 1,
+                trainer.max_epochs,
+                record.train_loss,
+                record.valid_loss,
+                record.valid_dice,
+                record.lr,
+                record.seconds,
+            )
+        if self.history.is_over(trainer.max_epochs or 0, self.patience):
+            trainer.should_stop = True
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint whole or not at all, also where the folder for temporary files is on another disk.
+
+    Lightning's own way is a temporary file there and a move, which is a copy between disks.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
+        """Writes next to the file, then replaces it."""
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = target.with_name(f"{target.name}.{os.getpid()}.unfinished")
+        try:
+            with unfinished.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.replace(target)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+    def load_checkpoint(
+        self,
+        path: str | Path,
+        map_location: Callable | None = lambda storage, _: storage,
+        weights_only: bool | None = True,
+    ) -> dict[str, Any]:
+        """Loads tensors and plain data only."""
+        return torch.load(path, map_location=map_location, weights_only=True)
