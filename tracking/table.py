@@ -1,0 +1,51 @@
+"""The comparison as a table on the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from models.results import EvaluationResult
+from tracking.tradeoffs import VariantRow, variant_rows
+
+COLUMNS = ("Dice", "IoU", "accuracy", "parameters", "size MB", "saved %", "ms")
+FOOTNOTE = "* Pareto front: no other variant has as few parameters and as high a Dice"
+
+
+def print_table(results: Sequence[EvaluationResult], console: Console) -> None:
+    """Prints one line a variant, at most 80 columns wide while names have 16 characters or fewer.
+
+    Args:
+        results: The variants; printed in the order baseline, SVD by rank, ARSVD by tau, budgets.
+        console: Where to print; colours appear in a terminal only, and lines nowhere.
+    """
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("variant", overflow="fold")
+    for column in COLUMNS:
+        table.add_column(column, justify="right", no_wrap=True)
+    rows = variant_rows(results)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in _cells(row)), style="bold green" if row.on_front else None)
+    console.print(table)
+    if any(row.on_front for row in rows):
+        console.print(Text(FOOTNOTE, style="dim"))
+
+
+def _cells(row: VariantRow) -> tuple[str, ...]:
+    return (
+        f"{'*' if row.on_front else ' '} {row.name}",
+        _number(row.dice, ".4f"),
+        _number(row.iou, ".4f"),
+        _number(row.pixel_accuracy, ".4f"),
+        f"{row.params:,}",
+        f"{row.size_mb:.2f}",
+        _number(row.reduction_pct, ".1f"),
+        _number(row.latency_ms, ".2f"),
+    )
+
+
+def _number(value: float | None, spec: str) -> str:
+    return "-" if value is None else format(value, spec)
