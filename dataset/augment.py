@@ -27,7 +27,7 @@ class Augmentation:
 
     flips: bool = True
     quarter_turns: bool = True
-    degrees: float = 10.0
+    degrees: float = 5.0
     scale: float = 0.1
     shift: float = 0.05
     gain: float = 0.1

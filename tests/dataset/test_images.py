@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 from coco_folder import noise, png
-from PIL import Image
+from PIL import Image, ImageOps
 
 from dataset.images import ImageError, is_whole, read_image, resize_image
 
@@ -112,8 +112,6 @@ def test_exif_orientation_is_applied_where_the_annotations_are_upright(tmp_path,
     data = encode(Image.fromarray(blocks(H, W)), kind, exif=exif)
     size = (W, H) if orientation >= 5 else (H, W)
     image, _ = read(tmp_path, data, size=size, channels=3)
-    from PIL import ImageOps
-
     expected = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data)))).astype(int)
     assert np.abs(image - expected).max() <= 3
 
