@@ -127,6 +127,7 @@ def _quiet() -> Iterator[None]:
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PossibleUserWarning)
+        warnings.filterwarnings("ignore", module=r"lightning\.", category=FutureWarning)
         for logger in loggers:
             logger.setLevel(logging.ERROR)
         try:
@@ -148,7 +149,7 @@ def _randomness(device: str) -> Iterator[None]:
 def _training(network: nn.Module) -> Iterator[None]:
     """Puts a network in training mode and channels_last layout; restores every module's mode and the usual layout."""
     modes = {module: module.training for module in network.modules()}
-    network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload] - torch takes it
+    network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     try:
         yield
     finally:
