@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import pickle
 import sys
 import time
 from collections.abc import Callable
@@ -130,10 +131,14 @@ class Recorder(pl.Callback):
         """Loads history and best weights from the checkpoint file, without training.
 
         Raises:
-            TrainingError: The file belongs to another training.
+            TrainingError: The file cannot be read, or belongs to another training.
         """
-        checkpoint = torch.load(self.path, map_location="cpu", weights_only=True)
-        state = checkpoint["callbacks"][self.state_key]
+        try:
+            state = torch.load(self.path, map_location="cpu", weights_only=True)["callbacks"][self.state_key]
+        except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError) as error:
+            raise TrainingError(
+                f"{self.path} cannot be read ({error}); delete that folder, or train without resuming"
+            ) from error
         for key, value in self.identity.items():
             if state["identity"].get(key) != value:
                 raise TrainingError(

@@ -15,13 +15,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
-from matplotlib.text import Annotation
 from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
-from matplotlib.transforms import Bbox
 
 from models.results import EvaluationResult, LayerReport
 from tracking.atomic import write_whole
+from tracking.labels import label_points
 from tracking.tradeoffs import METHODS, PARAMETER, baseline_of, front_names, in_order, metric, setting_value
 
 DPI = 100
@@ -39,12 +37,6 @@ AXIS_LABELS = {
     "budget": "parameter budget (share of the baseline's parameters)",
 }
 WIDE_RANGE = 4  # from this ratio of largest to smallest on, an axis is logarithmic
-# where a label may stand, in points from its marker: near places first
-LABEL_PLACES = [
-    (dx * far, dy * far)
-    for far in (1, 1.8, 2.8, 4)
-    for dx, dy in ((9, 7), (9, -7), (-9, 7), (-9, -7), (0, 12), (0, -12), (11, 0), (-11, 0))
-]
 
 
 def write_plots(results: Sequence[EvaluationResult], history: Mapping, folder: Path) -> list[Path]:
@@ -107,7 +99,7 @@ def draw_tradeoff(results: Sequence[EvaluationResult]) -> Figure | None:
     axes.margins(x=0.1, y=0.14)
     axes.set(title="Dice against network size", xlabel="parameters of the network", ylabel="Dice (mean over images)")
     axes.legend(loc="best", markerscale=0.7, framealpha=0.9)
-    _label_points(figure, axes, [(_label(r), r.cost.params, metric(r, "dice")) for r in shown])
+    label_points(figure, axes, [(_label(r), r.cost.params, metric(r, "dice")) for r in shown])
     return figure
 
 
@@ -235,38 +227,3 @@ def _rank_text(layer: LayerReport | None) -> str:
     if layer is None:
         return ""
     return "dense" if layer.rank is None else str(layer.rank)
-
-
-def _label_points(figure: Figure, axes: Axes, points: Sequence[tuple[str, float, float]]) -> None:
-    """Writes a label beside every point, where it covers as little as possible of points and labels."""
-    figure.draw_without_rendering()  # settles the layout, so that positions in pixels hold
-    pixels = axes.transData.transform([(x, y) for _, x, y in points])
-    taken = [Bbox.from_bounds(x - 8, y - 8, 16, 16) for x, y in pixels]
-    legend = axes.get_legend()
-    if legend is not None:
-        taken.append(legend.get_window_extent())
-    for text, x, y in points:
-        tries = [_annotate(axes, text, (x, y), place) for place in LABEL_PLACES]
-        boxes = [label.get_window_extent() for label in tries]
-        covered = [_covered(box, taken, axes.bbox) for box in boxes]
-        chosen = int(np.argmin(covered))
-        taken.append(boxes[chosen])
-        for index, label in enumerate(tries):
-            if index != chosen:
-                label.remove()
-
-
-def _annotate(axes: Axes, text: str, point: tuple[float, float], place: tuple[float, float]) -> Annotation:
-    side = "center" if place[0] == 0 else "left" if place[0] > 0 else "right"
-    label = axes.annotate(
-        text, point, place, textcoords="offset points", fontsize=9, ha=side, va="center", annotation_clip=False
-    )
-    label.set_path_effects([withStroke(linewidth=3, foreground="white")])
-    return label
-
-
-def _covered(box: Bbox, taken: Sequence[Bbox], inside: Bbox) -> float:
-    """Returns how many square pixels of a box lie on what is there already, or outside."""
-    overlaps = (Bbox.intersection(box, other) for other in taken)
-    outside = box.width * box.height - getattr(Bbox.intersection(box, inside), "size", np.zeros(2)).prod()
-    return sum(float(overlap.width * overlap.height) for overlap in overlaps if overlap is not None) + float(outside)

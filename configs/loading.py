@@ -1,0 +1,136 @@
+"""From YAML, flags and `key=value` overrides to a `RunConfig`; later ones win."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from configs.schema import RunConfig
+
+# Flag name -> place in the configuration, and how argparse reads it. Values are checked by `RunConfig` alone.
+FLAGS: dict[str, tuple[str, dict[str, Any]]] = {
+    "data_root": ("data_root", {"metavar": "DIR", "help": "folder with train/, valid/, test/ (default: phantoms)"}),
+    "out_dir": ("out_dir", {"metavar": "DIR", "help": "results (default: artifacts)"}),
+    "device": ("device", {"help": "auto, cpu or cuda"}),
+    "seed": ("seed", {"metavar": "N", "help": "decides everything that is random"}),
+    "num_workers": ("num_workers", {"metavar": "N", "help": "threads that decode images (0: one a core)"}),
+    "image_size": ("data.image_size", {"nargs": 2, "metavar": ("H", "W"), "help": "images are resized to this"}),
+    "channels": ("data.channels", {"metavar": "N", "help": "1 gray, 3 colour"}),
+    "multi_class": ("data.multi_class", {"action": "store_true", "help": "masks hold class indices"}),
+    "skip_bad_samples": ("data.skip_bad_samples", {"action": "store_true", "help": "leave bad samples out, and list"}),
+    "base_filters": ("model.base_filters", {"metavar": "N", "help": "filters of the U-Net's first level"}),
+    "epochs": ("training.epochs", {"metavar": "N"}),
+    "batch_size": ("training.batch_size", {"metavar": "N"}),
+    "lr": ("training.lr", {"metavar": "X", "help": "learning rate"}),
+    "svd_ranks": ("compression.svd_ranks", {"metavar": "LIST", "help": 'for example "16,32,64"'}),
+    "arsvd_taus": ("compression.arsvd_taus", {"metavar": "LIST", "help": 'for example "0.85,0.9,0.95"'}),
+    "budgets": ("compression.budgets", {"metavar": "LIST", "help": 'share of the parameters, "0.5,0.25,0.125"'}),
+    "finetune_compressed": ("finetune.enabled", {"action": "store_true", "help": "train the compressed networks on"}),
+    "finetune_epochs": ("finetune.epochs", {"metavar": "N"}),
+    "finetune_lr": ("finetune.lr", {"metavar": "X"}),
+    "reuse_training": (
+        "reuse_training",
+        {"nargs": "?", "const": "latest", "metavar": "WHICH", "help": "latest, a run, or artifact:version"},
+    ),
+    "checkpoint": ("checkpoint", {"metavar": "FILE", "help": "U-Net state dict, .safetensors or .pth"}),
+    "no_cache": ("no_cache", {"action": "store_true", "help": "run every step"}),
+    "verbose": ("verbose", {"action": "store_true", "help": "all messages, and tracebacks"}),
+}
+
+
+class ConfigError(ValueError):
+    """The command line or the configuration file is wrong."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> Any:
+        raise ConfigError(f"{message}; see --help")
+
+
+def load_config(arguments: Sequence[str]) -> RunConfig:
+    """Returns the configuration that the command line asks for.
+
+    Raises:
+        ConfigError: If a flag, a key or a value is wrong; the message names all of them.
+    """
+    parsed = _parser().parse_intermixed_args(arguments)
+    values = _read_yaml(Path(parsed.config)) if parsed.config else {}
+    for flag, (place, _) in FLAGS.items():
+        value = getattr(parsed, flag)
+        if value is not None and value is not False:
+            _put(values, place, value)
+    for override in parsed.overrides:
+        key, equals, text = override.partition("=")
+        if not equals:
+            raise ConfigError(f"{override!r} is neither a flag nor key=value; see --help")
+        _put(values, FLAGS[key][0] if key in FLAGS else key, _parse_value(override, text))
+    try:
+        return RunConfig.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(_explain(error)) from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="run_pipeline.py",
+        description="Train a U-Net on COCO-style images, compress it by SVD and ARSVD, and compare the results.",
+        epilog="Any field of the configuration can be set as key=value, for example training.patience=5.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--config", metavar="FILE", help="YAML file, see configs/")
+    for name, (_, options) in FLAGS.items():
+        spellings = dict.fromkeys((f"--{name}", f"--{name.replace('_', '-')}"))
+        parser.add_argument(*spellings, dest=name, **options)
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="overrides of single fields")
+    return parser
+
+
+def _read_yaml(file: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--config {file} cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--config {file} is not valid YAML: {error}") from error
+    if not isinstance(values, dict | None):
+        raise ConfigError(f"--config {file} must hold keys and values, it holds a {type(values).__name__}")
+    return values or {}
+
+
+def _parse_value(override: str, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"the value of {override!r} is not valid YAML: {error}") from error
+
+
+def _put(values: dict[str, Any], place: str, value: Any) -> None:
+    *sections, key = place.split(".")
+    for section in sections:
+        inner = values.setdefault(section, {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f"{section} is a section, it cannot be {inner!r}")
+        values = inner
+    values[key] = value
+
+
+def _explain(error: ValidationError) -> str:
+    """Returns one line a fault: the field, its flag, the value, what is wrong."""
+    flags = {place: flag for flag, (place, _) in FLAGS.items()}
+    lines = []
+    for fault in error.errors():
+        place = ".".join(str(part) for part in fault["loc"] if not isinstance(part, int))
+        flag = f" (--{flags[place]})" if place in flags else ""
+        message = fault["msg"].removeprefix("Value error, ")
+        if fault["type"] == "extra_forbidden":
+            lines.append(f"{place}: there is no such field")
+        elif place:
+            lines.append(f"{place}{flag} is {fault['input']!r}: {message}")
+        else:
+            lines.append(message)
+    return "\n".join(dict.fromkeys(lines))

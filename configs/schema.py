@@ -1,0 +1,144 @@
+"""The configuration of a run: one frozen, checked object. Every default of the project stands here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+
+def _split_list(value: object) -> object:
+    """Accepts "16,32" as well as [16, 32] and 16."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return (value,) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+
+Rank = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(gt=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Extent = Annotated[int, Field(ge=16, le=8192)]
+Sweep = BeforeValidator(_split_list)
+
+
+class Section(BaseModel):
+    """A part of the configuration: unknown keys are errors, values cannot be changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class DataConfig(Section):
+    """What is read from the data set.
+
+    Attributes:
+        image_size: Height and width that images and masks are resized to.
+        channels: 1 reads images as gray, 3 as colour.
+        multi_class: Masks hold class indices; otherwise tumor or not.
+        skip_bad_samples: Leaves samples out that cannot be read, and lists them; otherwise they stop the run.
+    """
+
+    image_size: tuple[Extent, Extent] = (256, 256)
+    channels: Literal[1, 3] = 1
+    multi_class: bool = False
+    skip_bad_samples: bool = False
+
+
+class InputConfig(Section):
+    """How stored images become the network's input: (x / 255 - mean) / std.
+
+    The defaults are mean and standard deviation of brain MRI slices with their dark background.
+    """
+
+    mean: float = 0.18
+    std: Positive = 0.18
+
+
+class ModelConfig(Section):
+    """The U-Net."""
+
+    base_filters: Annotated[int, Field(ge=1, le=1024)] = 64
+    bilinear: bool = True
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
+
+
+class TrainingConfig(Section):
+    """How the baseline is trained.
+
+    The reference implementation's way is `optimizer: adam`, `schedule: plateau`, `loss: bce`, `augment: false`.
+    """
+
+    epochs: Annotated[int, Field(ge=1)] = 10
+    batch_size: Annotated[int, Field(ge=1)] = 8
+    lr: Positive = 1e-4
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    optimizer: Literal["adamw", "adam"] = "adamw"
+    schedule: Literal["one_cycle", "plateau", "constant"] = "one_cycle"
+    loss: Literal["dice_ce", "bce"] = "dice_ce"
+    augment: bool = True
+    patience: Annotated[int, Field(ge=1)] | None = None
+    precision: Literal["auto", "32", "bf16"] = "auto"
+
+
+class CompressionConfig(Section):
+    """Which variants are made."""
+
+    svd_ranks: Annotated[tuple[Rank, ...], Sweep] = (32,)
+    arsvd_taus: Annotated[tuple[Share, ...], Sweep] = (0.9,)
+    budgets: Annotated[tuple[Share, ...], Sweep] = ()
+    distribution: Literal["energy", "sigma"] = "energy"
+    scheme: Literal["channel"] = "channel"
+
+    @field_validator("svd_ranks", "arsvd_taus", "budgets")
+    @classmethod
+    def _no_duplicates(cls, values: tuple[float, ...]) -> tuple[float, ...]:
+        repeated = sorted({value for value in values if values.count(value) > 1})
+        if repeated:
+            raise ValueError(f"{repeated[0]} occurs more than once")
+        return values
+
+
+class FinetuneConfig(Section):
+    """Training of every compressed network after compression, all alike."""
+
+    enabled: bool = False
+    epochs: Annotated[int, Field(ge=1)] = 3
+    lr: Positive = 1e-5
+
+
+class RunConfig(Section):
+    """One run of the pipeline.
+
+    Attributes:
+        data_root: Folder with train/, valid/ and test/; None is the built-in phantoms.
+        out_dir: Folder for the results.
+        device: `auto` takes CUDA where there is one.
+        seed: Decides everything that is random.
+        num_workers: Threads that decode images; 0 is one a core.
+        reuse_training: A trained network of an earlier run: `latest`, a run, or `artifact:version`.
+        checkpoint: A U-Net's state dict, trained elsewhere.
+        no_cache: Runs every step, whatever is known already.
+        verbose: Shows all messages, and tracebacks.
+    """
+
+    data_root: Path | None = None
+    out_dir: Path = Path("artifacts")
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 42
+    num_workers: Annotated[int, Field(ge=0, le=256)] = 0
+    reuse_training: str | None = None
+    checkpoint: Path | None = None
+    no_cache: bool = False
+    verbose: bool = False
+    data: DataConfig = DataConfig()
+    input: InputConfig = InputConfig()
+    model: ModelConfig = ModelConfig()
+    training: TrainingConfig = TrainingConfig()
+    compression: CompressionConfig = CompressionConfig()
+    finetune: FinetuneConfig = FinetuneConfig()
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> RunConfig:
+        if self.reuse_training is not None and self.checkpoint is not None:
+            raise ValueError("reuse_training and checkpoint exclude each other: the network comes from one of them")
+        return self

@@ -1,0 +1,40 @@
+"""Datasets as artifacts: memory-mapped arrays and a manifest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+from zenml.enums import ArtifactType
+from zenml.materializers.base_materializer import BaseMaterializer
+from zenml.metadata.metadata_types import MetadataType
+
+from dataset.store import Dataset
+from materializers.folders import downloaded, upload
+
+ARRAYS = "arrays"
+
+
+class DatasetMaterializer(BaseMaterializer):
+    """Stores a `Dataset` as its files in a sub-folder. On a local store arrays are mapped where they lie, not loaded."""
+
+    ASSOCIATED_TYPES: ClassVar = (Dataset,)
+    ASSOCIATED_ARTIFACT_TYPE: ClassVar = ArtifactType.DATA
+
+    def save(self, data: Dataset) -> None:
+        """Copies the files, unless they were written into the artifact to begin with."""
+        if data.folder != Path(self.uri) / ARRAYS:
+            upload(self, data.folder, ARRAYS)
+
+    def load(self, data_type: type[Dataset]) -> Dataset:
+        """Opens the arrays for reading."""
+        with downloaded(self, ARRAYS, keep=True) as folder:
+            return Dataset.open(folder)
+
+    def compute_content_hash(self, data: Dataset) -> str:
+        """Digest of arrays and manifest: the same data leaves what follows cached."""
+        return data.content_digest()
+
+    def extract_metadata(self, data: Dataset) -> dict[str, MetadataType]:
+        """Sizes, for the dashboard."""
+        return {f"{split}_images": len(data[split]) for split in ("train", "valid", "test")}

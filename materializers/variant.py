@@ -1,0 +1,45 @@
+"""Networks as artifacts: safetensors and JSON, never a pickle."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import ClassVar
+
+from zenml.enums import ArtifactType
+from zenml.materializers.base_materializer import BaseMaterializer
+from zenml.metadata.metadata_types import MetadataType
+
+from materializers.folders import downloaded, upload
+from models.profile import parameter_count
+from models.variant import Variant
+
+_FOLDER = "network"
+
+
+class VariantMaterializer(BaseMaterializer):
+    """Stores a `Variant` as `network.json` and `weights.safetensors`."""
+
+    ASSOCIATED_TYPES: ClassVar = (Variant,)
+    ASSOCIATED_ARTIFACT_TYPE: ClassVar = ArtifactType.MODEL
+
+    def save(self, data: Variant) -> None:
+        """Writes both files."""
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary) / _FOLDER
+            data.save(folder)
+            upload(self, folder, _FOLDER)
+
+    def load(self, data_type: type[Variant]) -> Variant:
+        """Rebuilds the network; a damaged file is an error."""
+        with downloaded(self, _FOLDER) as folder:
+            return Variant.load(folder)
+
+    def compute_content_hash(self, data: Variant) -> str:
+        """Digest of structure, weights and origin."""
+        return data.digest()
+
+    def extract_metadata(self, data: Variant) -> dict[str, MetadataType]:
+        """What the dashboard shows beside the artifact."""
+        replaced = sum(layer.rank is not None for layer in data.layers)
+        return {"method": data.method, "params": parameter_count(data.network), "factorized_layers": replaced}

@@ -1,0 +1,67 @@
+"""State dicts of U-Nets that were trained elsewhere."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle  # noqa: S403 - for the name of an exception; nothing is unpickled
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from models.unet import UNet, infer_arguments
+
+
+class CheckpointError(ValueError):
+    """A file holds no U-Net that can be loaded."""
+
+
+def load_checkpoint(file: str | Path) -> UNet:
+    """Loads a U-Net from a state dict whose keys are as in the widely copied PyTorch U-Net.
+
+    Args:
+        file: `.safetensors`, or `.pth`/`.pt` that is read with `weights_only=True`, so that no code in it can run.
+
+    Raises:
+        CheckpointError: If the file is missing, damaged, no state dict, of another architecture, or not finite.
+    """
+    file = Path(file)
+    state = _read(file)
+    try:
+        network = UNet(**infer_arguments(state))
+        network.load_state_dict(state)
+    except (ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{file}: {error}") from error
+    broken = [name for name, tensor in state.items() if not tensor.isfinite().all()]
+    if broken:
+        raise CheckpointError(f"{file}: {broken[0]} is not finite ({len(broken)} such tensors); use another checkpoint")
+    return network.eval()
+
+
+def checkpoint_digest(file: str | Path) -> str:
+    """Returns a digest of the file's content.
+
+    Raises:
+        CheckpointError: If it cannot be read.
+    """
+    try:
+        with Path(file).open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise CheckpointError(f"{file} cannot be read: {error.strerror}; check --checkpoint") from error
+
+
+def _read(file: Path) -> dict[str, Tensor]:
+    if not file.is_file():
+        raise CheckpointError(f"{file} is no file; check --checkpoint")
+    try:
+        if file.suffix == ".safetensors":
+            return load_file(file)
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        raise CheckpointError(f"{file} is damaged, or more than a plain state dict: {error}") from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise CheckpointError(f"{file} is no state dict: save it with torch.save(network.state_dict(), file)")
+    return state

@@ -1,0 +1,96 @@
+"""A variant: a network, how its input is prepared, and how it came about. What travels between pipeline steps."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from models.preprocessing import Preprocessing
+from models.results import LayerReport
+from models.storage import load_network, network_digest, read_description, save_network
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """The baseline or one compressed network.
+
+    Attributes:
+        name: For example `baseline` or `svd_rank_16`.
+        method: `baseline`, `svd`, `arsvd` or `budget`.
+        setting: The method's parameters, for example `{"rank": 16, "scheme": "channel"}`.
+        network: The network.
+        preprocessing: From stored images to the network's input.
+        classes: 1 for binary masks (one logit), else the number of classes, background included.
+        layers: What compression did to each layer; empty for the baseline.
+    """
+
+    name: str
+    method: str
+    setting: dict[str, Any]
+    network: nn.Module
+    preprocessing: Preprocessing
+    classes: int
+    layers: list[LayerReport] = dataclasses.field(default_factory=list)
+
+    def about(self) -> dict[str, Any]:
+        """Returns everything but the network as JSON-like data."""
+        return {
+            "name": self.name,
+            "method": self.method,
+            "setting": self.setting,
+            "preprocessing": dataclasses.asdict(self.preprocessing),
+            "classes": self.classes,
+            "layers": [dataclasses.asdict(layer) for layer in self.layers],
+        }
+
+    def finetuned(self, epochs: int, lr: float) -> Variant:
+        """Returns the variant with a note that its network was trained on."""
+        return dataclasses.replace(self, setting={**self.setting, "finetune_epochs": epochs, "finetune_lr": lr})
+
+    def check_input(self, channels: int, classes: int) -> None:
+        """Checks that the network fits a data set.
+
+        Raises:
+            ValueError: If it wants other channels or classes.
+        """
+        wanted = getattr(self.network, "arguments", {}).get("in_channels", channels)
+        if wanted != channels:
+            raise ValueError(
+                f"the network takes {wanted} channels, the data were read with {channels}: use --channels {wanted}"
+            )
+        if self.classes != classes:
+            raise ValueError(
+                f"the network has {self.classes} output channels, the masks need {classes}: "
+                f"use a network trained on such masks, or {'drop' if classes > 1 else 'add'} --multi_class"
+            )
+
+    def digest(self) -> str:
+        """Returns a digest of the content: structure, weights and origin."""
+        origin = json.dumps(self.about(), sort_keys=True)
+        return hashlib.sha256(f"{network_digest(self.network)} {origin}".encode()).hexdigest()
+
+    def save(self, folder: Path) -> None:
+        """Writes `network.json` and `weights.safetensors` to a folder."""
+        save_network(self.network, folder, self.about())
+
+    @classmethod
+    def load(cls, folder: Path) -> Variant:
+        """Reads what `save` wrote.
+
+        Raises:
+            StorageError: If a file is missing or damaged.
+        """
+        about = read_description(folder)["about"]
+        return cls(
+            **{
+                **about,
+                "network": load_network(folder),
+                "preprocessing": Preprocessing(**about["preprocessing"]),
+                "layers": [LayerReport(**layer) for layer in about["layers"]],
+            }
+        )

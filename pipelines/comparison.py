@@ -1,0 +1,22 @@
+"""Pipeline: from COCO data to a comparison of compressed networks."""
+
+from zenml import pipeline
+
+from configs.schema import RunConfig
+from pipelines.variants import sweep
+from steps.compare import compare
+from steps.fingerprint_dataset import fingerprint_dataset
+from steps.ingest_coco import ingest_coco
+from steps.train_unet import train_unet
+
+
+@pipeline
+def comparison(config: RunConfig) -> None:
+    """fingerprint -> ingest -> train -> decompose -> (compress -> evaluate) x N -> compare."""
+    fingerprint = fingerprint_dataset()
+    dataset = ingest_coco(fingerprint, config.data)
+    baseline, history = train_unet(
+        dataset, config.model, config.training, config.input, seed=config.seed, device=config.device
+    )
+    networks, results = sweep(baseline, dataset, config)
+    compare(dataset, history, networks, results, config)

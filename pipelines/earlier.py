@@ -1,0 +1,107 @@
+"""Finds the training of an earlier run, so that it can be compressed again without the data folder."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from pydantic import BaseModel
+from zenml.client import Client
+from zenml.enums import ExecutionStatus, SorterOps
+from zenml.models import StepRunResponse
+
+from configs.schema import DataConfig, InputConfig, ModelConfig, RunConfig, TrainingConfig
+
+_TRAIN_STEP = "train_unet"
+_DONE = (ExecutionStatus.COMPLETED, ExecutionStatus.CACHED)
+
+
+class NoTraining(ValueError):
+    """There is no training as asked for."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """A trained network that exists, as ids of artifact versions.
+
+    Attributes:
+        dataset_id: The data it was trained on.
+        network_id: The network.
+        history_id: Its curves.
+        config: The sections of the configuration that it was trained with.
+    """
+
+    dataset_id: str
+    network_id: str
+    history_id: str
+    config: dict[str, Any]
+
+    def configure(self, config: RunConfig) -> RunConfig:
+        """Returns the configuration with the sections that this training was made with."""
+        return config.model_copy(update=self.config)
+
+
+def find_training(which: str) -> Training:
+    """Returns an earlier training.
+
+    Args:
+        which: `latest`, the name or id of a pipeline run, or `artifact:version` of a baseline network.
+
+    Raises:
+        NoTraining: If there is none; the message says what there is.
+    """
+    step = _step_of_artifact(which) if ":" in which else _step_of_run(which)
+    dataset = step.inputs["dataset"][0]
+    sections = {
+        **_sections(step, {"model": ModelConfig, "training": TrainingConfig}),
+        **_sections(step, {"inputs": InputConfig}),
+        **_sections(dataset.step, {"data": DataConfig}),
+    }
+    sections["input"] = sections.pop("inputs")
+    return Training(
+        dataset_id=str(dataset.id),
+        network_id=str(step.outputs["baseline_network"][0].id),
+        history_id=str(step.outputs["train_history"][0].id),
+        config={**sections, "seed": step.config.parameters["seed"]},
+    )
+
+
+def _step_of_artifact(which: str) -> StepRunResponse:
+    name, _, version = which.partition(":")
+    try:
+        artifact = Client().get_artifact_version(name, version)
+    except KeyError as error:
+        known = Client().list_artifact_versions(artifact="baseline_network", sort_by="desc:created", size=5).items
+        there = ", ".join(f"baseline_network:{item.version}" for item in known) or "none yet"
+        raise NoTraining(f"there is no artifact {which}; the latest networks are: {there}") from error
+    if artifact.step.name != _TRAIN_STEP:
+        raise NoTraining(f"{which} was made by step {artifact.step.name}; name a version of baseline_network")
+    return artifact.step
+
+
+def _step_of_run(which: str) -> StepRunResponse:
+    client = Client()
+    if which != "latest":
+        try:
+            run = client.get_pipeline_run(which)
+        except KeyError as error:
+            raise NoTraining(f"there is no run {which!r}; see `zenml pipeline runs list`") from error
+        step = run.steps.get(_TRAIN_STEP)
+        if step is None or step.status not in _DONE:
+            raise NoTraining(f"run {which!r} has trained no network; see `zenml pipeline runs list`")
+        return step
+    found = client.list_run_steps(name=_TRAIN_STEP, sort_by=f"{SorterOps.DESCENDING}:created", size=100, hydrate=True)
+    step = next((step for step in found.items if step.status in _DONE), None)
+    if step is None:
+        raise NoTraining("no network has been trained yet; run once without --reuse_training")
+    return step
+
+
+def _sections(step: StepRunResponse, classes: dict[str, type[BaseModel]]) -> dict[str, BaseModel]:
+    """Returns configuration sections from a step's parameters; fields that have gone since are left out."""
+    sections = {}
+    for name, section in classes.items():
+        stored = step.config.parameters[name]
+        fields = stored.model_dump() if isinstance(stored, BaseModel) else stored
+        sections[name] = section(**{key: value for key, value in fields.items() if key in section.model_fields})
+    return sections

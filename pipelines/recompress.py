@@ -1,0 +1,33 @@
+"""Pipeline: from a network that exists already to a comparison of compressed networks. Trains nothing."""
+
+from uuid import UUID
+
+from zenml import pipeline
+from zenml.client import Client
+
+from configs.schema import RunConfig
+from pipelines.variants import sweep
+from steps.compare import compare
+from steps.fingerprint_checkpoint import fingerprint_checkpoint
+from steps.fingerprint_dataset import fingerprint_dataset
+from steps.import_checkpoint import import_checkpoint
+from steps.ingest_coco import ingest_coco
+
+
+@pipeline(name="recompress")
+def recompress(config: RunConfig, dataset_id: str, network_id: str, history_id: str) -> None:
+    """(data, network and history of an earlier run) -> decompose -> (compress -> evaluate) x N -> compare."""
+    dataset, baseline, history = (
+        Client().get_artifact_version(UUID(id_)) for id_ in (dataset_id, network_id, history_id)
+    )
+    networks, results = sweep(baseline, dataset, config)
+    compare(dataset, history, networks, results, config)
+
+
+@pipeline(name="recompress")
+def recompress_checkpoint(config: RunConfig) -> None:
+    """(checkpoint, data folder) -> decompose -> (compress -> evaluate) x N -> compare."""
+    dataset = ingest_coco(fingerprint_dataset(), config.data)
+    baseline, history = import_checkpoint(fingerprint_checkpoint(), config.input)
+    networks, results = sweep(baseline, dataset, config)
+    compare(dataset, history, networks, results, config)

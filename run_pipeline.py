@@ -1,0 +1,62 @@
+"""Train a U-Net, compress it by SVD and ARSVD, compare: the command line of the pipeline."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from configs.loading import ConfigError, load_config
+
+if TYPE_CHECKING:
+    from configs.schema import RunConfig
+
+ROOT = Path(__file__).resolve().parent
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the pipeline; returns the exit status: 0 done, 1 the run failed, 2 the command line or the data is wrong."""
+    try:
+        config = load_config(arguments)
+    except ConfigError as error:
+        return _fail(str(error), 2)
+    _quiet(config.verbose)
+    from pipelines.run import InputError, RunFailed, run  # noqa: PLC0415 - seconds of imports, after the flags are right
+
+    try:
+        run(config, ROOT, command=shlex.join(["python", "run_pipeline.py", *arguments]))
+    except InputError as error:
+        return _fail(str(error), 2, config)
+    except RunFailed as error:
+        return _fail(str(error), 1, config)
+    except KeyboardInterrupt:
+        return _fail("interrupted; finished steps are kept and will be reused", 130)
+    return 0
+
+
+def _fail(message: str, status: int, config: RunConfig | None = None) -> int:
+    if config is not None and config.verbose:
+        logging.getLogger(__name__).exception("the run failed")
+    print(f"error: {message}", file=sys.stderr)
+    return status
+
+
+def _quiet(verbose: bool) -> None:
+    """Switches telemetry off, and the libraries' chatter too unless everything is wanted."""
+    os.environ.setdefault("ZENML_ANALYTICS_OPT_IN", "false")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    if not sys.stdout.isatty():
+        os.environ.setdefault("ZENML_LOGGING_COLORS_DISABLED", "true")
+    if not verbose:
+        os.environ.setdefault("ZENML_LOGGING_VERBOSITY", "ERROR")
+        warnings.filterwarnings("ignore")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,117 @@
+"""What a step's cached result depends on besides its inputs: the source code below it.
+
+ZenML puts a step's own source, parameters and inputs into its cache key, but no module that the step imports. The
+functions here add a digest of all project files that a step reaches through its imports. Each is named by a step's
+`CachePolicy(cache_func=...)`.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+_PACKAGES = ("steps", "models", "dataset", "materializers")
+
+# A trained network and its spectra do not depend on how compressed layers are built or on how artifacts travel.
+_NO_COMPRESSION = ("models.lowrank",)
+
+
+def ingest_sources() -> str:
+    """Digest of what `ingest_coco` depends on."""
+    return source_digest("steps.ingest_coco")
+
+
+def train_sources() -> str:
+    """Digest of what `train_unet` depends on; not on the code of compression."""
+    return source_digest("steps.train_unet", _NO_COMPRESSION)
+
+
+def import_sources() -> str:
+    """Digest of what `import_checkpoint` depends on."""
+    return source_digest("steps.import_checkpoint", _NO_COMPRESSION)
+
+
+def decompose_sources() -> str:
+    """Digest of what `decompose` depends on."""
+    return source_digest("steps.decompose")
+
+
+def svd_sources() -> str:
+    """Digest of what `compress_svd` depends on."""
+    return source_digest("steps.compress_svd")
+
+
+def arsvd_sources() -> str:
+    """Digest of what `compress_arsvd` depends on."""
+    return source_digest("steps.compress_arsvd")
+
+
+def budget_sources() -> str:
+    """Digest of what `compress_budget` depends on."""
+    return source_digest("steps.compress_budget")
+
+
+def finetune_sources() -> str:
+    """Digest of what `finetune` depends on."""
+    return source_digest("steps.finetune")
+
+
+def evaluate_sources() -> str:
+    """Digest of what `evaluate` depends on."""
+    return source_digest("steps.evaluate")
+
+
+def source_digest(module: str, without: tuple[str, ...] = ()) -> str:
+    """Returns a digest over the files of a module and of all project modules it imports, directly or not.
+
+    Args:
+        module: Name of the module, for example `steps.train_unet`.
+        without: Modules that are left out, with what only they import.
+    """
+    content = hashlib.sha256()
+    for name in sorted(reached_modules(module) if not without else _reached(module, frozenset(without))):
+        content.update(name.encode())
+        content.update(_file(name).read_bytes())
+    return content.hexdigest()
+
+
+def reached_modules(module: str) -> frozenset[str]:
+    """Returns the names of the project's modules that a module reaches through imports, itself included."""
+    return _reached(module, frozenset())
+
+
+@functools.cache
+def _reached(module: str, without: frozenset[str]) -> frozenset[str]:
+    found = {module}
+    waiting = [module]
+    while waiting:
+        for name in _imports(waiting.pop()):
+            if name not in found and name not in without:
+                found.add(name)
+                waiting.append(name)
+    return frozenset(found)
+
+
+def _imports(module: str) -> Iterator[str]:
+    """Yields the project modules that one module imports, also inside functions."""
+    for node in ast.walk(ast.parse(_file(module).read_bytes())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        yield from (name for name in names if name.split(".")[0] in _PACKAGES and name != __name__ and _exists(name))
+
+
+def _file(module: str) -> Path:
+    path = ROOT.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def _exists(module: str) -> bool:
+    return _file(module).is_file()

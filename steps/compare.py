@@ -1,0 +1,55 @@
+"""Step: all results side by side, on disk and in MLflow."""
+
+import dataclasses
+import hashlib
+from pathlib import Path
+from typing import Annotated, Any
+
+from zenml import step
+
+from configs.schema import RunConfig
+from dataset.store import Dataset
+from models.results import EvaluationResult
+from models.variant import Variant
+from steps import runtime
+from steps.caching import ROOT
+from tracking.outputs import Outputs, remove_stale_networks
+from tracking.provenance import provenance
+from tracking.runs import Recorder, TrainingRecord
+from tracking.stack import tracking_uri
+
+
+@step(enable_cache=False)
+def compare(
+    dataset: Dataset,
+    history: dict[str, Any],
+    networks: list[Variant],
+    results: list[EvaluationResult],
+    config: RunConfig,
+) -> Annotated[list[dict[str, Any]], "comparison"]:
+    """Writes the results and brings MLflow up to date; runs always, so that both are complete after cached runs too."""
+    now = runtime.current()
+    folder = Path(now.out_dir)
+    for variant in networks:
+        variant.save(folder / "networks" / variant.name)
+    remove_stale_networks(folder / "networks", [variant.name for variant in networks])
+    settings = config.model_dump(mode="json", exclude={"data_root", "out_dir", "checkpoint", "verbose", "no_cache"})
+    origin = {"seed": str(config.seed), "command": now.command, **provenance(ROOT)}
+    files = Outputs(results, history, dataclasses.asdict(dataset.manifest), settings, origin).write(folder)
+    data_digest = dataset.content_digest()
+    training = TrainingRecord(
+        key=hashlib.sha256(f"{networks[0].digest()} {data_digest}".encode()).hexdigest(),
+        params=_training_params(config),
+        tags={"data_digest": data_digest, "git_commit": origin["git_commit"]},
+        history=history,
+        files=files,
+    )
+    Recorder(tracking_uri(ROOT)).record(training, results, ROOT / ".mlflow.lock")
+    return [result.to_dict() for result in results]
+
+
+def _training_params(config: RunConfig) -> dict[str, Any]:
+    """Returns the configuration of data, network and training, flat."""
+    sections = config.model_dump(mode="json", include={"data", "input", "model", "training"})
+    flat = {f"{section}.{key}": value for section, fields in sections.items() for key, value in fields.items()}
+    return {**flat, "seed": config.seed}

@@ -1,0 +1,24 @@
+"""Step: adaptive-rank SVD, a rank for each layer from the entropy of its spectrum."""
+
+from typing import Annotated
+
+from zenml import ArtifactConfig, step
+from zenml.config.cache_policy import CachePolicy
+
+from materializers.variant import VariantMaterializer
+from models.compression import compress_variant
+from models.ranks import Entropy
+from models.spectra import Spectra
+from models.variant import Variant
+
+
+@step(
+    cache_policy=CachePolicy(cache_func="steps.caching.arsvd_sources"),
+    output_materializers=VariantMaterializer,
+)
+def compress_arsvd(
+    baseline: Variant, spectra: Spectra, variant: str, tau: float, distribution: str
+) -> Annotated[Variant, ArtifactConfig(name="{variant}_network")]:
+    """Truncates each layer where its spectrum has reached the share tau of its entropy."""
+    setting = {"tau": tau, "distribution": distribution}
+    return compress_variant(baseline, spectra, Entropy(tau, distribution), name=variant, method="arsvd", setting=setting)

@@ -1,0 +1,23 @@
+"""Step: truncated SVD, the same rank for every layer."""
+
+from typing import Annotated
+
+from zenml import ArtifactConfig, step
+from zenml.config.cache_policy import CachePolicy
+
+from materializers.variant import VariantMaterializer
+from models.compression import compress_variant
+from models.ranks import FixedRank
+from models.spectra import Spectra
+from models.variant import Variant
+
+
+@step(
+    cache_policy=CachePolicy(cache_func="steps.caching.svd_sources"),
+    output_materializers=VariantMaterializer,
+)
+def compress_svd(
+    baseline: Variant, spectra: Spectra, variant: str, rank: int
+) -> Annotated[Variant, ArtifactConfig(name="{variant}_network")]:
+    """Truncates every layer to one rank."""
+    return compress_variant(baseline, spectra, FixedRank(rank), name=variant, method="svd", setting={"rank": rank})

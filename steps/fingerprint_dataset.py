@@ -1,0 +1,16 @@
+"""Step: the content of the data folder as one digest."""
+
+from pathlib import Path
+from typing import Annotated
+
+from zenml import step
+
+from dataset.fingerprint import fingerprint
+from steps import runtime
+
+
+@step(enable_cache=False)
+def fingerprint_dataset() -> Annotated[str, "fingerprint"]:
+    """Reads the data folder, always: what follows runs again only if its content changed, wherever it lies."""
+    now = runtime.current()
+    return fingerprint(Path(now.data_root), now.num_workers)

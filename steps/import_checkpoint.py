@@ -1,0 +1,32 @@
+"""Step: a U-Net that was trained elsewhere, as the baseline."""
+
+from typing import Annotated, Any
+
+from zenml import step
+from zenml.config.cache_policy import CachePolicy
+
+from configs.schema import InputConfig
+from materializers.variant import VariantMaterializer
+from models.checkpoint import load_checkpoint
+from models.preprocessing import Preprocessing
+from models.variant import Variant
+from steps import runtime
+
+
+@step(
+    cache_policy=CachePolicy(cache_func="steps.caching.import_sources"),
+    output_materializers={"baseline_network": VariantMaterializer},
+)
+def import_checkpoint(
+    fingerprint: str, inputs: InputConfig
+) -> tuple[Annotated[Variant, "baseline_network"], Annotated[dict[str, Any], "train_history"]]:
+    """Loads a state dict; the architecture follows from its keys and shapes.
+
+    Args:
+        fingerprint: Digest of the file's content; the file's place is no part of the cache key.
+        inputs: How the network's input is normalised.
+    """
+    network = load_checkpoint(runtime.current().checkpoint)
+    preprocessing = Preprocessing(**inputs.model_dump())
+    variant = Variant("baseline", "baseline", {}, network, preprocessing, network.arguments["classes"])
+    return variant, {"epochs": [], "best_epoch": None, "best_valid_dice": None}

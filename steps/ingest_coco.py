@@ -1,0 +1,42 @@
+"""Step: COCO folder to memory-mapped arrays."""
+
+import atexit
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+from zenml import get_step_context, step
+from zenml.client import Client
+from zenml.config.cache_policy import CachePolicy
+
+from configs.schema import DataConfig
+from dataset.ingest import IngestOptions, ingest
+from dataset.store import Dataset
+from materializers.dataset import ARRAYS, DatasetMaterializer
+from steps import runtime
+
+
+@step(
+    cache_policy=CachePolicy(cache_func="steps.caching.ingest_sources"),
+    output_materializers=DatasetMaterializer,
+)
+def ingest_coco(fingerprint: str, data: DataConfig) -> Annotated[Dataset, "dataset"]:
+    """Decodes all images and draws all masks, once.
+
+    Args:
+        fingerprint: Digest of the data folder's content; the folder itself is no part of the cache key.
+        data: What to read.
+    """
+    now = runtime.current()
+    options = IngestOptions(**data.model_dump(), num_workers=now.num_workers)
+    return ingest(Path(now.data_root), _output_folder(), options)
+
+
+def _output_folder() -> Path:
+    """Returns where to write: straight into the artifact where the store is local, else a temporary folder."""
+    if Client().active_stack.artifact_store.config.is_local:
+        return Path(get_step_context().get_output_artifact_uri()) / ARRAYS
+    folder = Path(tempfile.mkdtemp(prefix="dataset-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder / ARRAYS

@@ -1,0 +1,47 @@
+"""Where and how fast a step works: what changes no result, and so is no part of a cache key.
+
+The pipeline carries these values in the `extra` of its configuration, which ZenML leaves out of cache keys.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from zenml import get_step_context
+
+_KEY = "runtime"
+
+
+@dataclasses.dataclass(frozen=True)
+class Runtime:
+    """Attributes.
+
+    data_root: Folder of the data set; not read where a trained network brings its data.
+    out_dir: Folder of the results.
+    num_workers: Threads that decode images; 0 is one a core.
+    resume: Whether training may go on from checkpoints that a crashed run left.
+    command: The command line, for the report.
+    checkpoint: File of a network that was trained elsewhere.
+    """
+
+    data_root: str
+    out_dir: str
+    num_workers: int
+    resume: bool
+    command: str
+    checkpoint: str | None = None
+
+    def to_extra(self) -> dict[str, Any]:
+        """Returns the pipeline's `extra` that `current` reads."""
+        return {_KEY: dataclasses.asdict(self)}
+
+    def checkpoint_dir(self, name: str) -> Path:
+        """Returns the folder of a training's checkpoints."""
+        return Path(self.out_dir) / "checkpoints" / name
+
+
+def current() -> Runtime:
+    """Returns the values for the step that runs now."""
+    return Runtime(**get_step_context().step_run.config.extra[_KEY])

@@ -1,0 +1,51 @@
+"""Step: train the baseline."""
+
+import hashlib
+import json
+from typing import Annotated, Any
+
+import torch
+from zenml import step
+from zenml.config.cache_policy import CachePolicy
+
+from configs.schema import InputConfig, ModelConfig, TrainingConfig
+from dataset.store import Dataset
+from materializers.variant import VariantMaterializer
+from models.preprocessing import Preprocessing
+from models.training import TrainingOptions, fit
+from models.unet import UNet
+from models.variant import Variant
+from steps import runtime
+from steps.caching import train_sources
+
+
+@step(
+    cache_policy=CachePolicy(cache_func="steps.caching.train_sources"),
+    output_materializers={"baseline_network": VariantMaterializer},
+)
+def train_unet(  # noqa: PLR0913 - one parameter a section of the configuration
+    dataset: Dataset, model: ModelConfig, training: TrainingConfig, inputs: InputConfig, seed: int, device: str
+) -> tuple[Annotated[Variant, "baseline_network"], Annotated[dict[str, Any], "train_history"]]:
+    """Trains a U-Net and keeps the weights of the best validation Dice.
+
+    A training that was cut off goes on from its last epoch when the same command runs again.
+    """
+    now = runtime.current()
+    torch.manual_seed(seed)
+    network = UNet(dataset.manifest.channels, dataset.classes, **model.model_dump())
+    preprocessing = Preprocessing(**inputs.model_dump())
+    options = TrainingOptions(**training.model_dump(), seed=seed, num_workers=now.num_workers)
+    settings = [part.model_dump() for part in (model, training, inputs)]
+    identity = json.dumps([dataset.content_digest(), train_sources(), settings, seed, device])
+    history = fit(
+        network,
+        dataset["train"],
+        dataset["valid"],
+        preprocessing,
+        options,
+        classes=dataset.classes,
+        checkpoint_dir=now.checkpoint_dir(hashlib.sha256(identity.encode()).hexdigest()[:16]),
+        device=device,
+        resume=now.resume,
+    )
+    return Variant("baseline", "baseline", {}, network, preprocessing, dataset.classes), history.to_dict()

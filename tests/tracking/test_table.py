@@ -1,0 +1,61 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from tracking.table import print_table
+
+
+def printed(results, **options) -> str:
+    stream = io.StringIO()
+    print_table(results, Console(file=stream, width=80, **options))
+    return stream.getvalue()
+
+
+def test_table_lists_every_variant_in_order(results):
+    names = [line[2:].split()[0] for line in printed(results).splitlines()[1:-1]]
+    assert names[0] == "baseline"
+    assert names[1:4] == ["svd_rank_16", "svd_rank_32", "svd_rank_64"]
+    assert names[-2:] == ["budget_0.25", "budget_0.5"]
+    assert len(names) == len(results)
+
+
+def test_table_shows_the_numbers_of_a_variant(results):
+    line = next(line for line in printed(results).splitlines() if "svd_rank_32" in line)
+    assert line.split() == ["svd_rank_32", "0.7710", "0.6273", "0.9771", "356,193", "1.42", "57.5", "12.50"]
+
+
+def test_table_marks_the_pareto_front(results):
+    marked = [line.split()[1] for line in printed(results).splitlines() if line.startswith("* ")][:-1]
+    assert marked == ["baseline", "svd_rank_16", "budget_0.25", "budget_0.5"]
+
+
+def test_unknown_latency_is_a_dash(results):
+    line = next(line for line in printed(results).splitlines() if "svd_rank_16" in line)
+    assert line.split()[-1] == "-"
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_table_fits_into_80_columns_with_large_numbers(result, terminal):
+    results = [result("baseline", None, 0.6920, 31_043_521), result("arsvd", 0.9375, 0.6244, 25_391_361, 1234.56)]
+    text = printed(results, force_terminal=terminal, color_system=None, legacy_windows=False)
+    assert "31,043,521" in text
+    assert "arsvd_tau_0.9375 " in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_piped_table_is_plain_ascii(results):
+    text = printed(results)
+    assert text.isascii()
+    assert "\x1b" not in text
+
+
+def test_baseline_alone_is_printed(baseline):
+    assert "838,497" in printed([baseline])
+
+
+def test_square_brackets_in_a_name_are_text(baseline, result):
+    assert "svd_rank_4" in printed([baseline, result("svd", 4, 0.5, 100)])
+    import dataclasses
+
+    assert "[red]x" in printed([dataclasses.replace(baseline, name="[red]x")])

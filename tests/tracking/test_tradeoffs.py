@@ -1,0 +1,83 @@
+import dataclasses
+import math
+
+import pytest
+
+from tracking.tradeoffs import answer, in_order, pareto_front, variant_rows
+
+
+@pytest.mark.parametrize(
+    ("points", "front"),
+    [
+        ([], []),
+        ([(5, 0.5)], [0]),
+        ([(5, 0.5), (3, 0.5)], [1]),  # as good and cheaper
+        ([(5, 0.5), (5, 0.6)], [1]),  # as cheap and better
+        ([(9, 0.9), (1, 0.1), (5, 0.5)], [1, 2, 0]),  # a trade at every step, by cost
+        ([(1, 0.9), (2, 0.8), (3, 0.7)], [0]),  # the cheapest is the best
+        ([(2, 0.5), (2, 0.5), (3, 0.5)], [0, 1]),  # equal points stand or fall together
+        ([(1, math.nan), (2, 0.5)], [1]),
+    ],
+)
+def test_pareto_front_of_hand_tables(points, front):
+    assert pareto_front(points) == front
+
+
+def test_variants_are_ordered_by_method_and_setting(results):
+    assert [result.name for result in in_order(results)] == [
+        "baseline",
+        "svd_rank_16",
+        "svd_rank_32",
+        "svd_rank_64",
+        "arsvd_tau_0.85",
+        "arsvd_tau_0.9",
+        "arsvd_tau_0.95",
+        "budget_0.25",
+        "budget_0.5",
+    ]
+
+
+def test_rows_hold_reductions_and_none_where_nothing_is_known(results):
+    rows = {row.name: row for row in variant_rows(results)}
+    assert rows["svd_rank_32"].reduction_pct == pytest.approx(57.52, abs=0.01)
+    assert rows["svd_rank_16"].latency_ms is None
+    assert {name for name, row in rows.items() if row.on_front} == {
+        "baseline",
+        "svd_rank_16",
+        "budget_0.25",
+        "budget_0.5",
+    }
+
+
+def test_a_metric_that_is_missing_or_not_finite_is_none(baseline):
+    for metrics in ({}, {"dice": math.nan}, {"dice": None}):
+        (row,) = variant_rows([dataclasses.replace(baseline, metrics=metrics)])
+        assert row.dice is None
+        assert not row.on_front
+
+
+def test_reduction_is_unknown_without_baseline(result):
+    assert variant_rows([result("svd", 16, 0.7, 100)])[0].reduction_pct is None
+
+
+def test_answer_names_the_smallest_network_close_to_the_baseline(results):
+    assert answer(results) == "budget_0.25 keeps 99.5 % of the Dice with 24.9 % of the parameters."
+
+
+def test_answer_says_so_if_no_smaller_network_is_close(baseline, result):
+    text = answer([baseline, result("svd", 16, 0.5, 1000), result("arsvd", 0.9, 0.7, 10_000)])
+    assert text.startswith("No smaller network stays within 0.01 of the baseline's Dice (0.777)")
+    assert "arsvd_tau_0.9 keeps 90.1 %" in text
+
+
+def test_answer_never_recommends_a_network_that_is_not_smaller(baseline, result):
+    assert answer([baseline, result("arsvd", 1.0, 0.7768, 838_497)]).startswith("No smaller network")
+
+
+@pytest.mark.parametrize(
+    ("dice", "others", "expected"),
+    [(0.7768, 0, "Only the baseline"), (0.0, 1, "has Dice 0"), (math.nan, 1, "baseline was not evaluated")],
+)
+def test_answer_without_a_comparison_says_why(result, dice, others, expected):
+    results = [result("baseline", None, dice, 1000), *[result("svd", 8, 0.1, 500)] * others]
+    assert expected in answer(results)

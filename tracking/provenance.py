@@ -1,0 +1,31 @@
+"""Where results come from: versions, commit, machine. Nothing that names a user or a folder."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+_PACKAGES = ("torch", "zenml", "mlflow", "lightning", "monai", "numpy", "opencv-python-headless", "pycocotools")
+
+
+def provenance(root: Path) -> dict[str, str]:
+    """Returns the git commit of the repository, and the versions of Python and of the libraries that decide results."""
+    versions = {package: version(package) for package in _PACKAGES}
+    return {"git_commit": _git_commit(root), "python": platform.python_version(), "system": platform.system(), **versions}
+
+
+def _git_commit(root: Path) -> str:
+    """Returns the commit, with `-dirty` where files differ from it; `unknown` outside a git repository."""
+    try:
+        described = subprocess.run(  # noqa: S603 - fixed arguments
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],  # noqa: S607 - git of the user
+            cwd=root,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except FileNotFoundError:
+        return "unknown"
+    return described.stdout.strip() or "unknown"
