@@ -52,7 +52,7 @@ def write_plots(results: Sequence[EvaluationResult], history: Mapping, folder: P
         The files, the most telling first.
     """
     written = []
-    for name, draw in _pictures(in_order(results), history).items():
+    for name, draw in _pictures(results, history).items():
         file = folder / f"{name}.png"
         figure = draw()
         if figure is None:
@@ -65,7 +65,7 @@ def write_plots(results: Sequence[EvaluationResult], history: Mapping, folder: P
     return written
 
 
-def _pictures(results: list[EvaluationResult], history: Mapping) -> dict[str, Callable[[], Figure | None]]:
+def _pictures(results: Sequence[EvaluationResult], history: Mapping) -> dict[str, Callable[[], Figure | None]]:
     return {
         "dice_vs_params": lambda: draw_tradeoff(results),
         "svd_rank": lambda: draw_sweep(results, "svd"),
@@ -80,7 +80,7 @@ def _pictures(results: list[EvaluationResult], history: Mapping) -> dict[str, Ca
 
 def draw_tradeoff(results: Sequence[EvaluationResult]) -> Figure | None:
     """Draws Dice against parameters, one mark a variant, the Pareto front ringed; None without any Dice."""
-    shown = [result for result in results if not math.isnan(metric(result, "dice"))]
+    shown = [result for result in in_order(results) if not math.isnan(metric(result, "dice"))]
     if not shown:
         return None
     figure = _figure(8, 5)
@@ -105,7 +105,7 @@ def draw_tradeoff(results: Sequence[EvaluationResult]) -> Figure | None:
 
 def draw_sweep(results: Sequence[EvaluationResult], method: str) -> Figure | None:
     """Draws IoU and size against the one parameter of a method; None where the method has no variant."""
-    group = [r for r in results if r.method == method and not math.isnan(setting_value(r))]
+    group = [r for r in in_order(results) if r.method == method and not math.isnan(setting_value(r))]
     if not group:
         return None
     values = [setting_value(result) for result in group]
@@ -134,7 +134,7 @@ def draw_sweep(results: Sequence[EvaluationResult], method: str) -> Figure | Non
 
 def draw_layer_ranks(results: Sequence[EvaluationResult], method: str) -> Figure | None:
     """Draws the rank of every layer in every variant of a method; None where there is nothing to show."""
-    group = [result for result in results if result.method == method and result.layers]
+    group = [result for result in in_order(results) if result.method == method and result.layers]
     if not group:
         return None
     names = list(dict.fromkeys(layer.name for result in group for layer in result.layers))

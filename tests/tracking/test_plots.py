@@ -43,8 +43,8 @@ def test_every_picture_is_written_and_not_blank(results, history, tmp_path):
 
 
 def test_the_same_results_give_the_same_bytes(few, tmp_path):
-    first = [file.read_bytes() for file in write_plots(few, {}, tmp_path / "a")]
-    assert first == [file.read_bytes() for file in write_plots(few, {}, tmp_path / "b")]
+    first, second = (write_plots(few[:1], {}, tmp_path / name)[0].read_bytes() for name in "ab")
+    assert first == second
 
 
 def test_pictures_without_data_are_omitted_and_old_ones_removed(baseline, tmp_path):
@@ -63,7 +63,7 @@ def test_missing_values_do_not_stop_the_pictures(baseline, result, tmp_path):
 
 def test_every_variant_has_a_label_in_the_trade_off(results):
     (axes,) = draw_tradeoff(results).axes
-    assert texts(axes) == ["rank 16", "rank 32", "rank 64"] or set(texts(axes)) == {
+    assert texts(axes) == [
         "baseline",
         "rank 16",
         "rank 32",
@@ -73,7 +73,7 @@ def test_every_variant_has_a_label_in_the_trade_off(results):
         "tau 0.95",
         "budget 0.25",
         "budget 0.5",
-    }
+    ]
 
 
 def test_labels_of_a_usual_sweep_do_not_overlap(results):

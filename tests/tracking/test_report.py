@@ -7,6 +7,7 @@ from tracking.plots import write_plots
 from tracking.report import LISTED, write_report
 
 EVIL = "<img src=x onerror=alert(1)>.jpg"
+DASH = "\N{EN DASH}"
 VOID = {"meta", "img", "br", "link", "input"}
 
 
@@ -135,7 +136,7 @@ def test_layers_say_rank_error_and_why_they_stay_dense(page, result):
 def test_configuration_and_provenance_are_shown(page, results):
     config = {"seed": 42, "verbose": False, "data_root": None, "training": {"lr": 4e-3, "epochs": 12}}
     text = page(results, config=config, provenance={"git_commit": "ff551ca", "torch": "2.9"}).text
-    for expected in ("seed 42", "verbose no", "data_root –", "lr 0.004", "git_commit ff551ca", "torch 2.9"):
+    for expected in ("seed 42", "verbose no", f"data_root {DASH}", "lr 0.004", "git_commit ff551ca", "torch 2.9"):
         assert expected in text
 
 
@@ -149,12 +150,12 @@ def test_baseline_alone_and_nothing_else_known_makes_a_page(page, baseline):
 def test_a_value_that_is_missing_is_a_dash_and_sorts_last(page, baseline):
     made = page([dataclasses.replace(baseline, metrics={})])
     assert [cell["data-value"] for cell in made.all("td")][:3] == ["", "", ""]
-    assert "baseline – – –" in made.text
+    assert f"baseline {DASH} {DASH} {DASH}" in made.text
 
 
 def test_a_missing_plot_is_an_error_and_leaves_the_old_page(page, baseline, tmp_path):
     page([baseline])
     old = (tmp_path / "out" / "report.html").read_bytes()
-    with pytest.raises(FileNotFoundError, match="gone.png"):
+    with pytest.raises(FileNotFoundError, match=r"gone\.png"):
         page([baseline], plots=[tmp_path / "gone.png"])
     assert (tmp_path / "out" / "report.html").read_bytes() == old
