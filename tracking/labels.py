@@ -49,7 +49,7 @@ def _place(figure: Figure, axes: Axes, text: str, point: tuple[float, float], ta
             for place in _PLACES
         ]
     )
-    outside = extent.width * extent.height - _overlaps(boxes, axes.bbox.extents[None])[:, 0]
+    outside = extent.width * extent.height - _overlaps(boxes, np.array([axes.bbox.extents]))[:, 0]
     far = np.arange(len(_PLACES)) // _NEAR
     chosen = int(np.argmin(_overlaps(boxes, taken).sum(axis=1) + _FAR * far + _OUTSIDE * outside))
     label.remove()

@@ -93,8 +93,8 @@ def draw_tradeoff(results: Sequence[EvaluationResult]) -> Figure | None:
             size = 13 if marker == "*" else 8
             axes.plot(x, y, color=color, marker=marker, linestyle=line, markersize=size, label=TITLES[method])
     names = front_names(shown)
-    front = [(r.cost.params, metric(r, "dice")) for r in shown if r.name in names]
-    axes.scatter(*zip(*front, strict=True), s=260, facecolors="none", edgecolors="#555555", label="Pareto front")
+    front = np.array([(r.cost.params, metric(r, "dice")) for r in shown if r.name in names])
+    axes.scatter(front[:, 0], front[:, 1], s=260, facecolors="none", edgecolors="#555555", label="Pareto front")
     _scale_params(axes, [r.cost.params for r in shown])
     axes.margins(x=0.1, y=0.14)
     axes.set(title="Dice against network size", xlabel="parameters of the network", ylabel="Dice (mean over images)")

@@ -62,7 +62,7 @@ def write_report(
             epochs=len(history.get("epochs") or []),
             warnings=_sequence(manifest.get("warnings")),
             refused=_sequence(manifest.get("refused")),
-            manifest={key: value for key, value in manifest.items() if key not in ("warnings", "refused")},
+            manifest=_summary(manifest),
             config=config,
             provenance=provenance,
         )
@@ -82,6 +82,20 @@ def _environment() -> Environment:
     environment.tests |= {"columns": _is_columns, "records": _is_records}
     environment.globals |= {"LISTED": LISTED, "keys_of": _keys_of}
     return environment
+
+
+def _summary(manifest: Mapping) -> dict:
+    """Returns the manifest without what has a place of its own, and without the list of every single sample."""
+    summary = {key: value for key, value in manifest.items() if key not in ("warnings", "refused")}
+    splits = summary.get("splits")
+    if isinstance(splits, Mapping):
+        summary["splits"] = {
+            name: {key: value for key, value in split.items() if key != "samples"}
+            if isinstance(split, Mapping)
+            else split
+            for name, split in splits.items()
+        }
+    return summary
 
 
 def _embedded(plot: Path) -> str:

@@ -116,6 +116,13 @@ def test_the_manifest_is_shown_with_warnings_and_refused_samples(page, results, 
     assert "duplicates_across_splits none" in text
 
 
+def test_single_samples_are_left_to_the_manifest_file(page, baseline):
+    split = {"images": 1, "samples": [{"file_name": "one.jpg", "image_id": 1}]}
+    text = page([baseline], manifest={"splits": {"train": split, "odd": 3}}).text
+    assert "images 1" in text
+    assert "one.jpg" not in text
+
+
 def test_long_lists_are_cut_and_counted(page, baseline):
     refused = [{"file_name": f"{i}.jpg", "reason": "broken"} for i in range(LISTED + 7)]
     text = page([baseline], manifest={"refused": refused, "ids": list(range(LISTED + 3))}).text
