@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import fnmatch
+from collections.abc import Collection, Mapping
 from typing import Any
 
+import torch
 from torch import nn
 
-from models.lowrank import LowRank, folding_of, replace_layers, why_not
-from models.ranks import Candidate, RankRule
+from models.candidates import Candidate, Choice, Option, RankRule
+from models.costs import Costs, count_parameters, mac_costs, parameter_costs
+from models.eligibility import why_not
+from models.lowrank import FOLDINGS, LowRank, folding_of, replace_layers
+from models.ranks import FixedRank
 from models.results import LayerReport
 from models.spectra import Spectra, Spectrum
 from models.variant import Variant
+
+_NAMES_SHOWN = 5
+_SAME_NORM = 1e-6  # relative; sums in another order differ by 1e-15, an optimiser step by more than 1e-5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,40 +29,57 @@ class Compressed:
 
     Attributes:
         network: A new module; it shares no tensor with the one given.
-        layers: One report for every layer that could have been factorised or nearly so.
+        layers: One report for every layer with a weight matrix.
     """
 
     network: nn.Module
     layers: list[LayerReport]
 
 
-def compress(network: nn.Module, spectra: Spectra, rule: RankRule) -> Compressed:
+def compress(
+    network: nn.Module,
+    spectra: Spectra,
+    rule: RankRule,
+    *,
+    exclude: Collection[str] = (),
+    pin: Mapping[str, int] | None = None,
+) -> Compressed:
     """Replaces each layer by two thinner ones of the rank that the rule gives, where that makes it smaller.
 
     Args:
         network: The network that `spectra` were computed from; it is not changed.
         spectra: Result of `spectra.decompose`.
         rule: Result of a constructor in `ranks`.
+        exclude: Patterns of layer names (`fnmatch`, for example `outc.*`) that stay dense.
+        pin: Pattern to rank: these layers get that rank, whatever the rule says, where it makes them smaller. What
+            is excluded or pinned counts in a budget as it is then. The first pattern that matches holds.
 
     Raises:
-        ValueError: If the spectra belong to another network, or the rule cannot be met.
+        ValueError: If the spectra belong to another network, a pattern matches no layer, or two settings contradict.
+        BudgetError: If a budget cannot be met; it is a ValueError, too.
     """
-    candidates = [
-        Candidate(name, spectrum.singular_values, _weight_params(network, name, spectrum), spectrum.params_per_rank)
-        for name, spectrum in spectra.layers.items()
-    ]
-    ranks = rule.allocate(candidates, sum(parameter.numel() for parameter in network.parameters()))
+    for name in spectra.layers:
+        _check_same(network, name, spectra)
+    shape = rule.macs_for
+    costs = parameter_costs(network, spectra) if shape is None else mac_costs(network, spectra, shape)
+    candidates = {name: _candidate(name, spectra, costs) for name in spectra.layers}
+    choices = _settled(candidates, _check_exclude(exclude, spectra), _check_pin(pin or {}, spectra))
+    open_ = [candidate for name, candidate in candidates.items() if name not in choices]
+    settled = sum(candidates[name].cost(choice) for name, choice in choices.items())
+    rest = costs.total - sum(costs.dense.values()) + settled
+    choices.update(rule.allocate(open_, costs.total, rest))
+
     replacements: dict[nn.Module, nn.Module] = {}
     reports = {name: _report_dense(network, name, 0, reason) for name, reason in spectra.skipped.items()}
-    for candidate in candidates:
-        name, rank = candidate.name, ranks[candidate.name]
-        if rank > candidate.largest_rank:
-            reason = f"rank {rank} would not make it smaller (up to {candidate.largest_rank} would)"
-            reports[name] = _report_dense(network, name, spectra.layers[name].full_rank, reason)
+    for name, candidate in candidates.items():
+        choice, layer = choices[name], network.get_submodule(name)
+        if choice.scheme is None:
+            full_rank = max(option.full_rank for option in candidate.options)
+            reports[name] = _report_dense(network, name, full_rank, choice.reason or "left dense")
             continue
-        layer = network.get_submodule(name)
-        replacements[layer] = _factorize(layer, spectra.layers[name], rank)
-        reports[name] = _report_replaced(name, layer, replacements[layer], spectra.layers[name], rank)
+        spectrum = next(each for each in spectra.options(name) if each.scheme == choice.scheme)
+        replacements[layer] = _factorize(layer, spectrum, choice.rank)
+        reports[name] = _report_replaced(name, layer, replacements[layer], spectrum, choice.rank)
     order = [name for name, _ in network.named_modules() if name in reports]
     return Compressed(replace_layers(network, replacements), [reports[name] for name in order])
 
@@ -63,44 +89,102 @@ def compress_variant(
 ) -> Variant:
     """Returns the variant that a rank rule makes of a baseline; see `compress`."""
     result = compress(baseline.network, spectra, rule)
-    schemes = sorted({spectrum.scheme for spectrum in spectra.layers.values()})
     return dataclasses.replace(
         baseline,
         name=name,
         method=method,
-        setting={**setting, "scheme": "+".join(schemes)},
+        setting={**setting, "scheme": spectra.scheme},
         network=result.network,
         layers=result.layers,
     )
 
 
+def _candidate(name: str, spectra: Spectra, costs: Costs) -> Candidate:
+    dense = costs.dense[name]
+    options = tuple(
+        Option(
+            spectrum.scheme, spectrum.singular_values, costs.per_rank[name, spectrum.scheme], dense, spectrum.absolute
+        )
+        for spectrum in spectra.options(name)
+    )
+    return Candidate(name, dense, options)
+
+
+def _settled(candidates: dict[str, Candidate], excluded: dict[str, str], pinned: dict[str, int]) -> dict[str, Choice]:
+    """Returns the choices that are made before the rule is asked."""
+    both = [name for name in pinned if name in excluded]
+    if both:
+        raise ValueError(f"layer {both[0]!r} is both excluded and pinned; drop one of the two patterns")
+    choices = {name: Choice(None, 0, f"excluded by {pattern!r}") for name, pattern in excluded.items()}
+    choices.update({name: FixedRank(rank).choose(candidates[name]) for name, rank in pinned.items()})
+    return choices
+
+
+def _check_exclude(patterns: Collection[str], spectra: Spectra) -> dict[str, str]:
+    """Returns, for each layer that is excluded, the pattern that says so."""
+    if isinstance(patterns, str):
+        raise ValueError(f"exclude is the string {patterns!r}; give a list of patterns, as [{patterns!r}]")
+    found = {name: pattern for pattern in reversed(list(patterns)) for name in _matches(pattern, spectra)}
+    return {name: pattern for name, pattern in found.items() if name in spectra.layers}
+
+
+def _check_pin(ranks: Mapping[str, int], spectra: Spectra) -> dict[str, int]:
+    """Returns, for each pinned layer, the rank.
+
+    Raises:
+        ValueError: If a pattern matches layers, but none that can be factorised.
+    """
+    pinned: dict[str, int] = {}
+    for pattern, rank in reversed(list(ranks.items())):
+        names = [name for name in _matches(pattern, spectra) if name in spectra.layers]
+        if not names:
+            name = _matches(pattern, spectra)[0]
+            raise ValueError(f"pin {pattern!r}: layer {name!r} cannot be factorised: {spectra.skipped[name]}")
+        pinned.update(dict.fromkeys(names, FixedRank(rank).value))
+    return pinned
+
+
+def _matches(pattern: str, spectra: Spectra) -> list[str]:
+    names = [*spectra.layers, *spectra.skipped]
+    found = [name for name in names if fnmatch.fnmatchcase(name, pattern)]
+    if not found:
+        shown = ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
+        raise ValueError(f"the pattern {pattern!r} matches no layer; the layers are {shown or 'none'}")
+    return found
+
+
 def _factorize(layer: nn.Module, spectrum: Spectrum, rank: int) -> LowRank:
-    folding = folding_of(layer, spectrum.scheme)
-    replacement = folding.build(layer, rank)
-    folding.fill(replacement, layer, spectrum.left[:, :rank], spectrum.right[:rank])
-    return replacement
+    return LowRank.from_factors(layer, spectrum.scheme, spectrum.left[:, :, :rank], spectrum.right[:, :rank])
 
 
-def _weight_params(network: nn.Module, name: str, spectrum: Spectrum) -> int:
-    """Returns m n, after a check that the layer is the one that was decomposed."""
-    shape = (spectrum.left.shape[0], spectrum.right.shape[1])
+def _check_same(network: nn.Module, name: str, spectra: Spectra) -> None:
+    """Checks that a layer is the one that was decomposed.
+
+    Raises:
+        ValueError: If it is missing, of another kind or shape, or its weight was changed since.
+    """
     try:
         layer = network.get_submodule(name)
     except AttributeError as error:
         raise ValueError(f"the spectra have a layer {name!r} that the network lacks; decompose this network") from error
-    found = None if why_not(layer) else tuple(folding_of(layer, spectrum.scheme).matrix(layer).shape)
-    if found != shape:
-        raise ValueError(f"layer {name!r}: the spectra are of a {shape} matrix, the network has {found}")
-    return shape[0] * shape[1]
-
-
-def _count(layer: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in layer.parameters())
+    reason = why_not(layer)
+    if reason:
+        raise ValueError(f"layer {name!r} was decomposed but cannot be factorised now: {reason}")
+    for spectrum in spectra.options(name):
+        shape = None
+        if (type(layer), spectrum.scheme) in FOLDINGS:
+            shape = tuple(folding_of(layer, spectrum.scheme).matrix(layer).shape)
+        if shape != spectrum.shape:
+            raise ValueError(f"layer {name!r}: the spectra are of a {spectrum.shape} matrix, the network has {shape}")
+    weight, wanted = layer.get_parameter("weight").detach(), spectra.layers[name].norm
+    norm = float(torch.linalg.vector_norm(weight, dtype=torch.float64))
+    if abs(norm - wanted) > _SAME_NORM * wanted:
+        raise ValueError(f"the weight of layer {name!r} was changed after the network was decomposed; decompose again")
 
 
 def _report_dense(network: nn.Module, name: str, full_rank: int, reason: str) -> LayerReport:
     layer = network.get_submodule(name)
-    params = _count(layer)
+    params = count_parameters(layer)
     return LayerReport(name, type(layer).__name__, None, None, full_rank, params, params, 0.0, reason)
 
 
@@ -111,7 +195,7 @@ def _report_replaced(name: str, layer: nn.Module, new: nn.Module, spectrum: Spec
         scheme=spectrum.scheme,
         rank=rank,
         full_rank=spectrum.full_rank,
-        params_before=_count(layer),
-        params_after=_count(new),
+        params_before=count_parameters(layer),
+        params_after=count_parameters(new),
         error=spectrum.relative_error(rank),
     )

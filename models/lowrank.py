@@ -1,138 +1,128 @@
-"""Low-rank layers: how a weight is unfolded into a matrix, and how two factors of it become two layers.
-
-A weight matrix W (m x n) of rank r is a product L R of L (m x r) and R (r x n). Two thin layers, R first and then L,
-compute the same as the layer with W. A `Folding` knows, for one kind of layer and one scheme, which matrix that is.
-
-Sources: Jaderberg et al. 2014 (arXiv 1405.3866), Zhang et al. 2015 (arXiv 1505.06798).
-"""
+"""Low-rank layers: two thin layers in the place of one, and how they get into a network."""
 
 from __future__ import annotations
 
-import abc
 import copy
 from collections import OrderedDict
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-SCHEMES = ("channel",)
+from models.foldings import FACTORIZABLE, FOLDINGS, KINDS, SCHEMES, Folding, schemes_of
+
+__all__ = [
+    "FACTORIZABLE",
+    "FOLDINGS",
+    "KINDS",
+    "SCHEMES",
+    "LowRank",
+    "folding_of",
+    "replace_layers",
+    "schemes_of",
+]
 
 
 class LowRank(nn.Sequential):
-    """Two layers in the place of one: `first` reduces to `rank` channels, `second` restores the outputs.
+    """Two layers in the place of one: `first` reduces to `rank` channels a group, `second` restores the outputs.
+
+    It can be asked for whatever the dense layer has: `weight` and `bias`, and its geometry (`in_channels`, `stride`,
+    `kernel_size`, ...), since some networks read them in their forward pass.
+
+    Args:
+        layer: The dense layer; it is not kept.
+        scheme: How its weight is unfolded.
+        rank: Channels between the two layers, for each group.
 
     Attributes:
-        scheme: How the weight of the dense layer was unfolded.
-        rank: Number of channels between the two layers.
+        kind: Class name of the dense layer.
+        scheme: As given.
+        rank: As given.
     """
 
-    def __init__(self, first: nn.Module, second: nn.Module, *, scheme: str, rank: int) -> None:
+    def __init__(self, layer: nn.Module, scheme: str, rank: int) -> None:
+        first, second = folding_of(layer, scheme).build(layer, rank)
         super().__init__(OrderedDict(first=first, second=second))
+        self.kind = type(layer).__name__
         self.scheme = scheme
         self.rank = rank
+        for name in layer.__constants__:  # type: ignore[union-attr]
+            setattr(self, name, getattr(layer, name))
+        self.train(layer.training)
+
+    @classmethod
+    def from_factors(cls, layer: nn.Module, scheme: str, left: Tensor, right: Tensor) -> LowRank:
+        """Returns the replacement with weight left (groups, m, r) @ right (groups, r, n), and the layer's bias.
+
+        Device, dtype, memory format, requires_grad and training mode are the layer's.
+        """
+        low_rank = cls(layer, scheme, left.shape[2])
+        weight = layer.get_parameter("weight")
+        weights = folding_of(layer, scheme).weights(layer, left, right)
+        for thin, values in zip(low_rank, weights, strict=True):
+            parameter = thin.get_parameter("weight")
+            parameter.data.copy_(values)
+            parameter.data = parameter.data.contiguous(memory_format=_memory_format(weight))
+            parameter.requires_grad_(weight.requires_grad)
+        if layer.bias is not None:
+            bias, new = layer.get_parameter("bias"), low_rank.second.get_parameter("bias")
+            new.data.copy_(bias.detach())
+            new.requires_grad_(bias.requires_grad)
+        return low_rank
+
+    @property
+    def weight(self) -> Tensor:
+        """The dense layer's weight as the product of the two, computed at each access."""
+        first, second = self.first.get_parameter("weight"), self.second.get_parameter("weight")
+        return FOLDINGS[KINDS[self.kind], self.scheme].dense_weight(self, first, second).as_subclass(_Product)
+
+    @property
+    def bias(self) -> nn.Parameter | None:
+        """The dense layer's bias."""
+        return self.second.bias  # type: ignore[return-value]
+
+    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """Applies both layers.
+
+        Args:
+            input: As for the dense layer.
+            output_size: As for a transposed convolution; other layers do not take it.
+        """
+        if output_size is None:
+            return self.second(self.first(input))
+        between = self.first(input, self._size_between(input, output_size)) if self.scheme == "spatial" else None
+        return self.second(self.first(input) if between is None else between, output_size)
+
+    def extra_repr(self) -> str:
+        """Names kind, scheme and rank in the printed network."""
+        return f"{self.kind}, scheme={self.scheme}, rank={self.rank}"
+
+    def _size_between(self, input: Tensor, output_size: list[int]) -> list[int]:
+        """The spatial scheme enlarges the first axis in its first layer, the others in its second."""
+        axes = len(self.kernel_size)  # type: ignore[arg-type]
+        return [list(output_size)[-axes], *input.shape[input.ndim - axes + 1 :]]
 
 
-class Folding(abc.ABC):
-    """Between a dense layer, the matrix of its weight, and the two layers that replace it."""
+class _Product(Tensor):
+    """A weight that is computed, not stored.
 
-    @abc.abstractmethod
-    def matrix(self, layer: nn.Module) -> Tensor:
-        """Returns the layer's weight as the matrix W (m, n), detached."""
+    Fused kernels that take weights past their layers (torch's fast path for transformer layers) refuse tensors of
+    other classes; the layers are then called, and the low rank saves its multiplications. All else sees a tensor.
+    """
 
-    @abc.abstractmethod
-    def build(self, layer: nn.Module, rank: int) -> LowRank:
-        """Returns the replacement of the layer at that rank, on the layer's device and dtype, weights not set."""
-
-    @abc.abstractmethod
-    def fill(self, replacement: LowRank, layer: nn.Module, left: Tensor, right: Tensor) -> None:
-        """Sets the weights from W ~ left (m, r) @ right (r, n), and the bias from the dense layer."""
-
-
-class LinearFolding(Folding):
-    """Linear, W (O, I): a Linear I -> r without bias, then a Linear r -> O."""
-
-    def matrix(self, layer: nn.Module) -> Tensor:
-        """W is the weight itself, (O, I)."""
-        return _weight(layer)
-
-    def build(self, layer: nn.Module, rank: int) -> LowRank:
-        """Parameters: r (I + O) and the bias."""
-        if not isinstance(layer, nn.Linear):
-            raise TypeError(f"expected a Linear layer, got {type(layer).__name__}")
-        place = _place(layer)
-        return LowRank(
-            nn.Linear(layer.in_features, rank, bias=False, **place),
-            nn.Linear(rank, layer.out_features, bias=layer.bias is not None, **place),
-            scheme="channel",
-            rank=rank,
-        )
-
-    def fill(self, replacement: LowRank, layer: nn.Module, left: Tensor, right: Tensor) -> None:
-        """The first layer's weight is right (r, I), the second's left (O, r)."""
-        _set_weights(replacement, layer, right, left)
-
-
-class ConvChannelFolding(Folding):
-    """Conv2d, W (O, I kh kw): a kh x kw convolution I -> r with the layer's geometry, then a 1x1 convolution r -> O."""
-
-    def matrix(self, layer: nn.Module) -> Tensor:
-        """W is the weight (O, I, kh, kw) with the last three axes flattened."""
-        return _weight(layer).flatten(1)
-
-    def build(self, layer: nn.Module, rank: int) -> LowRank:
-        """Parameters: r (I kh kw + O) and the bias. Stride, padding and dilation stay in the first layer."""
-        if not isinstance(layer, nn.Conv2d):
-            raise TypeError(f"expected a Conv2d layer, got {type(layer).__name__}")
-        place = _place(layer)
-        first = nn.Conv2d(
-            layer.in_channels,
-            rank,
-            layer.kernel_size,  # type: ignore[arg-type]
-            stride=layer.stride,  # type: ignore[arg-type]
-            padding=layer.padding,  # type: ignore[arg-type]
-            dilation=layer.dilation,  # type: ignore[arg-type]
-            padding_mode=layer.padding_mode,
-            bias=False,
-            **place,
-        )
-        second = nn.Conv2d(rank, layer.out_channels, 1, bias=layer.bias is not None, **place)
-        return LowRank(first, second, scheme="channel", rank=rank)
-
-    def fill(self, replacement: LowRank, layer: nn.Module, left: Tensor, right: Tensor) -> None:
-        """The first layer's weight is right (r, I, kh, kw), the second's left (O, r, 1, 1)."""
-        kernel = _weight(layer).shape[1:]
-        _set_weights(replacement, layer, right.unflatten(1, kernel), left[:, :, None, None])
-
-
-_FOLDINGS: dict[tuple[type[nn.Module], str], Folding] = {
-    (nn.Conv2d, "channel"): ConvChannelFolding(),
-    (nn.Linear, "channel"): LinearFolding(),
-}
-FACTORIZABLE = tuple({kind for kind, _ in _FOLDINGS})
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
+        with torch._C.DisableTorchFunctionSubclass():
+            return func(*args, **(kwargs or {}))
 
 
 def folding_of(layer: nn.Module, scheme: str) -> Folding:
     """Returns the folding for a layer and a scheme.
 
     Raises:
-        KeyError: If `why_not` has a reason against the layer.
+        KeyError: If that kind of layer cannot be factorised by that scheme.
     """
-    return _FOLDINGS[type(layer), scheme]
-
-
-def why_not(layer: nn.Module) -> str | None:
-    """Returns why a layer with a weight cannot be factorised, None where it can.
-
-    The class must match exactly: a subclass may do something else in its forward pass.
-    """
-    if type(layer) not in FACTORIZABLE:
-        return f"layers of type {type(layer).__name__} cannot be factorised"
-    if "weight" not in layer._parameters:
-        return "its weight is computed from other parameters (weight norm or another parametrisation)"
-    if not layer.weight.dtype.is_floating_point:  # type: ignore[union-attr]
-        return f"weights of type {layer.weight.dtype} cannot be factorised"
-    if getattr(layer, "groups", 1) != 1:
-        return f"grouped convolution ({layer.groups} groups)"
-    return None
+    return FOLDINGS[type(layer), scheme]
 
 
 def replace_layers(network: nn.Module, replacements: dict[nn.Module, nn.Module]) -> nn.Module:
@@ -140,26 +130,23 @@ def replace_layers(network: nn.Module, replacements: dict[nn.Module, nn.Module])
 
     A layer that is used in two places stays one layer. The replaced layers themselves are not copied.
     """
-    memo: dict[int, nn.Module] = {id(layer): new for layer, new in replacements.items()}
+    memo: dict[int, Any] = {id(layer): new for layer, new in replacements.items()}
+    for module in network.modules():
+        if module not in replacements:
+            memo.update({id(tensor): tensor.detach().clone() for tensor in _computed_tensors(module)})
     return copy.deepcopy(network, memo)
 
 
-def _weight(layer: nn.Module) -> Tensor:
-    return layer.get_parameter("weight").detach()
+def _computed_tensors(module: nn.Module) -> list[Tensor]:
+    """Tensors kept as attributes that torch refuses to copy, for example the weight of old-style weight norm."""
+    kept = [*vars(module).values(), *module._buffers.values()]
+    return [value for value in kept if isinstance(value, Tensor) and not value.is_leaf]
 
 
-def _place(layer: nn.Module) -> dict:
-    weight = _weight(layer)
-    return {"device": weight.device, "dtype": weight.dtype}
-
-
-def _set_weights(replacement: LowRank, layer: nn.Module, first: Tensor, second: Tensor) -> None:
-    """Copies both factors and the bias; train or eval mode and requires_grad follow the dense layer."""
-    replacement.first.get_parameter("weight").data.copy_(first)
-    replacement.second.get_parameter("weight").data.copy_(second)
-    replacement.requires_grad_(layer.get_parameter("weight").requires_grad)
-    if layer.bias is not None:
-        bias = layer.get_parameter("bias")
-        replacement.second.get_parameter("bias").data.copy_(bias.detach())
-        replacement.second.get_parameter("bias").requires_grad_(bias.requires_grad)
-    replacement.train(layer.training)
+def _memory_format(weight: Tensor) -> torch.memory_format:
+    """Returns channels-last where the weight is stored so and in no other way."""
+    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+    wanted = formats.get(weight.ndim, torch.contiguous_format)
+    if not weight.is_contiguous() and weight.is_contiguous(memory_format=wanted):
+        return wanted
+    return torch.contiguous_format
