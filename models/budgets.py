@@ -105,14 +105,18 @@ def solve(rule: LayerRule, candidates: Sequence[Candidate], budget: int) -> dict
     single layers: those that would grow next do so, the best error for the cost first, while they fit; layers that do
     not fit stay as they are, and the parameter rises on for the others, until a thousandth of the budget is left.
     """
-    choices_at, values = _path(rule, candidates)
+    choices_at, largest = _path(rule, candidates)
     low = _lowest(rule)
     choices = choices_at(candidates, low)
     growing = list(candidates)
     left = budget - total_cost(candidates, choices)
+
+    def cost_at(value: float) -> int:
+        return total_cost(growing, choices_at(growing, value))
+
     while growing:
         spent = left + total_cost(growing, choices)  # what the growing layers may cost together
-        low, high = _last_fit(lambda value, spent=spent: _fits(choices_at, growing, value, spent), low, values)  # type: ignore[misc]
+        low, high = _last_fit(cost_at, spent, low, largest)
         choices.update(choices_at(growing, low))
         left = spent - total_cost(growing, choices)
         if high is None or left <= _ENOUGH * budget:
@@ -154,25 +158,18 @@ def _parameter(rule: LayerRule) -> tuple[str, float]:
     return name, getattr(rule, name)
 
 
-def _fits(
-    choices_at: Callable[[Sequence[Candidate], float], dict[str, Choice]],
-    candidates: Sequence[Candidate],
-    value: float,
-    budget: int,
-) -> bool:
-    return total_cost(candidates, choices_at(candidates, value)) <= budget
-
-
-def _last_fit(fits: Callable[[float], bool], low: float, largest: float) -> tuple[float, float | None]:
+def _last_fit(
+    cost_at: Callable[[float], int], budget: int, low: float, largest: float
+) -> tuple[float, float | None]:
     """Returns the largest parameter found that fits, and the next one, None where all fit; `low` fits."""
-    if low >= largest or fits(largest):
+    if low >= largest or cost_at(largest) <= budget:
         return largest, None
     high = largest
     for _ in range(_BISECTIONS):
         middle = (low + high) // 2 if isinstance(low, int) else (low + high) / 2
         if not low < middle < high:
             break
-        low, high = (middle, high) if fits(middle) else (low, middle)
+        low, high = (middle, high) if cost_at(middle) <= budget else (low, middle)
     return low, high
 
 

@@ -132,9 +132,7 @@ class LayerRule(RankRule):
         """
         ranks = [max(1, min(self.rank(option.singular_values), option.full_rank)) for option in candidate.options]
         cheaper = [
-            (option, rank)
-            for option, rank in zip(candidate.options, ranks, strict=True)
-            if rank <= option.largest_rank
+            (option, rank) for option, rank in zip(candidate.options, ranks, strict=True) if rank <= option.largest_rank
         ]
         if not cheaper:
             return Choice(None, ranks[0], _too_large(ranks[0], candidate.options[0].largest_rank))

@@ -55,7 +55,7 @@ def mac_costs(network: nn.Module, spectra: Spectra, input_shape: tuple[int, ...]
     per_rank = {(name, spectrum.scheme): 0 for name in dense for spectrum in spectra.options(name)}
 
     def counter_of(name: str) -> Callable[[nn.Module, Any, Any, Tensor], None]:
-        def count(layer: nn.Module, args: Any, kwargs: Any, output: Tensor) -> None:  # noqa: ANN401
+        def count(layer: nn.Module, args: Any, kwargs: Any, output: Tensor) -> None:
             shapes = (args[0] if args else kwargs["input"]).shape, output.shape
             dense[name] += folding_of(layer, spectra.layers[name].scheme).dense_macs(layer, *shapes)
             for spectrum in spectra.options(name):

@@ -13,6 +13,7 @@ from models.lowrank import FACTORIZABLE, LowRank
 
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+_COMPUTED = "its weight is computed from other parameters (weight norm, pruning or another parametrisation)"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,25 +51,33 @@ def why_not(layer: nn.Module) -> str | None:
 
     The class must match exactly: a subclass may do something else in its forward pass.
     """
+    return _why_not_kind(layer) or _why_not_state(layer) or _why_not_weight(layer.get_parameter("weight"))
+
+
+def _why_not_kind(layer: nn.Module) -> str | None:
     kind = type(layer).__name__
     if isinstance(layer, LowRank):
         return "it is of low rank already"
     if isinstance(layer, LazyModuleMixin):
         return "a lazy layer has no shape before the network's first forward pass; run one and decompose then"
     if parametrize.is_parametrized(layer):
-        return "its weight is computed from other parameters (weight norm or another parametrisation)"
-    if type(layer) not in FACTORIZABLE:
-        parents = [parent.__name__ for parent in FACTORIZABLE if isinstance(layer, parent)]
-        return f"{kind} is its own kind of {parents[0]}" if parents else f"a {kind} layer cannot be factorised"
+        return _COMPUTED
+    if type(layer) in FACTORIZABLE:
+        return None
+    parents = [parent.__name__ for parent in FACTORIZABLE if isinstance(layer, parent)]
+    return f"{kind} is its own kind of {parents[0]}" if parents else f"a {kind} layer cannot be factorised"
+
+
+def _why_not_state(layer: nn.Module) -> str | None:
     if "weight" not in layer._parameters:
-        return "its weight is computed from other parameters (weight norm or another parametrisation)"
+        return _COMPUTED
     if "forward" in vars(layer):
         return "its forward method was replaced"
     if any(getattr(layer, hooks) for hooks in _HOOKS):
         return "it has hooks, which may rely on the dense layer; remove them and decompose again"
     if set(layer._parameters) - {"weight", "bias"} or layer._buffers or layer._modules:
         return "it holds more than a weight and a bias"
-    return _why_not_weight(layer.get_parameter("weight"))
+    return None
 
 
 def _why_not_weight(weight: nn.Parameter) -> str | None:

@@ -67,10 +67,10 @@ class Folding:
                 nn.utils.skip_init(nn.Linear, layer.in_features, rank, **options),
                 nn.utils.skip_init(nn.Linear, rank, layer.out_features, **biased),
             )
-        inner = rank * _groups(layer)
+        inputs, inner, outputs = int(layer.in_channels), rank * _groups(layer), int(layer.out_channels)  # type: ignore[arg-type]
         return (
-            self._thin(layer, (layer.in_channels, inner), range(self.axes), options),
-            self._thin(layer, (inner, layer.out_channels), range(self.axes, self.dims), biased),
+            self._thin(layer, (inputs, inner), range(self.axes), options),
+            self._thin(layer, (inner, outputs), range(self.axes, self.dims), biased),
         )
 
     def weights(self, layer: nn.Module, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
@@ -171,7 +171,7 @@ def schemes_of(layer: nn.Module, scheme: str) -> tuple[str, ...]:
 
 
 def _groups(layer: nn.Module) -> int:
-    return int(getattr(layer, "groups", 1))  # type: ignore[arg-type]
+    return int(getattr(layer, "groups", 1))
 
 
 def _grid(weight: Tensor, groups: int, transposed: bool) -> Tensor:

@@ -18,6 +18,7 @@ __all__ = [
     "SCHEMES",
     "LowRank",
     "folding_of",
+    "full_rank",
     "replace_layers",
     "schemes_of",
 ]
@@ -39,6 +40,9 @@ class LowRank(nn.Sequential):
         scheme: As given.
         rank: As given.
     """
+
+    first: nn.Module
+    second: nn.Module
 
     def __init__(self, layer: nn.Module, scheme: str, rank: int) -> None:
         first, second = folding_of(layer, scheme).build(layer, rank)
@@ -90,8 +94,9 @@ class LowRank(nn.Sequential):
         """
         if output_size is None:
             return self.second(self.first(input))
-        between = self.first(input, self._size_between(input, output_size)) if self.scheme == "spatial" else None
-        return self.second(self.first(input) if between is None else between, output_size)
+        if self.scheme == "channel":
+            return self.second(self.first(input), output_size)
+        return self.second(self.first(input, self._size_between(input, output_size)), output_size)
 
     def extra_repr(self) -> str:
         """Names kind, scheme and rank in the printed network."""
@@ -111,7 +116,7 @@ class _Product(Tensor):
     """
 
     @classmethod
-    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         with torch._C.DisableTorchFunctionSubclass():
             return func(*args, **(kwargs or {}))
 
@@ -123,6 +128,15 @@ def folding_of(layer: nn.Module, scheme: str) -> Folding:
         KeyError: If that kind of layer cannot be factorised by that scheme.
     """
     return FOLDINGS[type(layer), scheme]
+
+
+def full_rank(layer: nn.Module, scheme: str) -> int:
+    """Returns the full rank of a layer's weight by a scheme.
+
+    Raises:
+        KeyError: If that kind of layer cannot be factorised by that scheme.
+    """
+    return min(folding_of(layer, scheme).matrix(layer).shape[1:])
 
 
 def replace_layers(network: nn.Module, replacements: dict[nn.Module, nn.Module]) -> nn.Module:

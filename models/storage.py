@@ -1,35 +1,41 @@
 """Networks on disk: a folder with `network.json` and `weights.safetensors` that describes itself. No pickle.
 
-`network.json` names the architecture and its arguments, and which layers were factorised, by which scheme and rank.
-That is enough to rebuild our U-Net in a fresh process; a foreign network is rebuilt from its constructor.
+`network.json` names the architecture and its arguments, and which layers were factorised, of which kind, by which
+scheme and rank. That is enough to rebuild our U-Net in a fresh process; a foreign network is rebuilt from its
+constructor.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
-from torch import nn
+from torch import Tensor, nn
 
-from models.lowrank import LowRank, folding_of, replace_layers
+from models.lowrank import LowRank, full_rank, replace_layers
 from models.unet import UNet
 
 DESCRIPTION, WEIGHTS = "network.json", "weights.safetensors"
 _FORMAT = 1
+_FIELDS: dict[str, type | tuple[type, ...]] = {
+    "architecture": str,
+    "arguments": (dict, type(None)),
+    "factorized": list,
+    "about": dict,
+    "weights_sha256": str,
+}
 
 
 class StorageError(ValueError):
-    """A folder holds no network that can be read."""
+    """A folder holds no network that can be read, or a network cannot be written to it."""
 
 
 def save_network(network: nn.Module, folder: str | Path, about: dict[str, Any] | None = None) -> None:
@@ -37,21 +43,32 @@ def save_network(network: nn.Module, folder: str | Path, about: dict[str, Any] |
 
     Args:
         network: The network.
-        folder: Where to; made if missing, replaced if there.
+        folder: Where to; made if missing, replaced if a network was saved there before.
         about: JSON-like data to keep with it, for example how its input is normalised.
+
+    Raises:
+        StorageError: If the folder holds something else, or the network's state is more than tensors.
     """
     folder = Path(folder)
+    if folder.exists() and not _may_be_replaced(folder):
+        raise StorageError(f"{folder} is there and holds no saved network; give a new or an empty folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
     weights = save_tensors(_tensors(network))
     description = {**describe(network), "about": about or {}, "weights_sha256": hashlib.sha256(weights).hexdigest()}
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        (temporary / WEIGHTS).write_bytes(weights)
-        (temporary / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
-        temporary.chmod(0o755)
+        new, old = temporary / "new", temporary / "old"
+        new.mkdir()
+        (new / WEIGHTS).write_bytes(weights)
+        (new / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
         if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(temporary, folder)
+            folder.replace(old)  # a folder that is not empty cannot be replaced in one move
+        try:
+            new.replace(folder)
+        except OSError:
+            if old.exists():
+                old.replace(folder)
+            raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -68,43 +85,52 @@ def load_network(folder: str | Path, constructor: Callable[[], nn.Module] | None
     """
     folder = Path(folder)
     description = read_description(folder)
-    network = constructor() if constructor is not None else _construct(description, folder)
-    network = replace_layers(network, _empty_layers(network, description["factorized"], folder))
+    tensors = _read_tensors(folder, description)
+    network = _construct(description, folder) if constructor is None else _check(constructor(), description, folder)
+    network = replace_layers(network.cpu(), _empty_layers(network, description["factorized"], folder))
     try:
-        network.load_state_dict(load_tensors(_read_weights(folder, description)))
-    except (SafetensorError, RuntimeError) as error:
+        _take_dtypes(network, tensors)
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
         raise StorageError(f"{folder / WEIGHTS} does not fit the network of {DESCRIPTION}: {error}") from error
     return network.eval()
 
 
-def read_description(folder: Path) -> dict[str, Any]:
+def read_description(folder: str | Path) -> dict[str, Any]:
     """Returns the content of `network.json`.
 
     Raises:
-        StorageError: If it is missing, damaged, or of a later format.
+        StorageError: If it is missing, damaged, or of another format.
     """
-    file = folder / DESCRIPTION
+    file = Path(folder) / DESCRIPTION
     try:
         description = json.loads(file.read_text(encoding="utf-8"))
-        version, keys = description["format"], {"architecture", "arguments", "factorized", "about", "weights_sha256"}
     except FileNotFoundError as error:
         raise StorageError(f"{file} is missing; {folder} is no folder of a saved network") from error
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise StorageError(f"{file} is damaged: {error}") from error
-    if version != _FORMAT or not keys <= description.keys():
-        raise StorageError(f"{file} has format {version!r}, this version reads format {_FORMAT}")
+    except OSError as error:
+        raise StorageError(f"{file} cannot be read: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise StorageError(f"{file} is damaged: {error}; save the network again") from error
+    if not isinstance(description, dict):
+        raise StorageError(f"{file} is damaged: it holds a {type(description).__name__}, not an object")
+    if description.get("format") != _FORMAT:
+        raise StorageError(f"{file} has format {description.get('format')!r}, this version reads format {_FORMAT}")
+    for field, kind in _FIELDS.items():
+        if field not in description or not isinstance(description[field], kind):
+            raise StorageError(f"{file} is damaged: {field} is {description.get(field)!r}; save the network again")
     return description
 
 
 def describe(network: nn.Module) -> dict[str, Any]:
     """Returns architecture, constructor arguments and factorised layers as JSON-like data."""
+    network = _unwrapped(network)
     known = type(network) is UNet
     return {
         "format": _FORMAT,
         "architecture": "UNet" if known else f"{type(network).__module__}.{type(network).__qualname__}",
         "arguments": network.arguments if known else None,
         "factorized": [
-            {"name": name, "scheme": module.scheme, "rank": module.rank}
+            {"name": name, "kind": module.kind, "scheme": module.scheme, "rank": module.rank}
             for name, module in network.named_modules()
             if isinstance(module, LowRank)
         ],
@@ -118,9 +144,24 @@ def network_digest(network: nn.Module) -> str:
     return content.hexdigest()
 
 
-def _tensors(network: nn.Module) -> dict[str, torch.Tensor]:
+def _unwrapped(network: nn.Module) -> nn.Module:
+    """Returns what `torch.compile` wrapped, or the network itself."""
+    inner = getattr(network, "_orig_mod", network)
+    return inner if isinstance(inner, nn.Module) else network
+
+
+def _may_be_replaced(folder: Path) -> bool:
+    names = {file.name for file in folder.iterdir()} if folder.is_dir() else {str(folder)}
+    return not names or DESCRIPTION in names
+
+
+def _tensors(network: nn.Module) -> dict[str, Tensor]:
     """Returns the state dict on the CPU; tensors that share memory are written twice, as safetensors wants it."""
-    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in network.state_dict().items()}
+    state = _unwrapped(network).state_dict()
+    others = [name for name, value in state.items() if not isinstance(value, Tensor)]
+    if others:
+        raise StorageError(f"the network's state has {others[0]!r}, which is no tensor; safetensors cannot hold it")
+    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
 
 
 def _construct(description: dict[str, Any], folder: Path) -> nn.Module:
@@ -130,24 +171,58 @@ def _construct(description: dict[str, Any], folder: Path) -> nn.Module:
         )
     try:
         return UNet(**description["arguments"])
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError, OverflowError, ZeroDivisionError) as error:
         raise StorageError(f"{folder / DESCRIPTION}: these are no arguments of a U-Net: {error}") from error
 
 
-def _empty_layers(network: nn.Module, factorized: list[dict[str, Any]], folder: Path) -> dict[nn.Module, nn.Module]:
-    try:
-        layers = [(network.get_submodule(entry["name"]), entry) for entry in factorized]
-        return {layer: folding_of(layer, entry["scheme"]).build(layer, entry["rank"]) for layer, entry in layers}
-    except (AttributeError, KeyError, TypeError) as error:
-        raise StorageError(f"{folder / DESCRIPTION}: a factorised layer does not fit the network: {error}") from error
+def _check(network: nn.Module, description: dict[str, Any], folder: Path) -> nn.Module:
+    """Checks that a constructor makes what was saved. Modules may have moved, so only the class's own name counts."""
+    if not isinstance(network, nn.Module):
+        raise StorageError(f"the constructor given for {folder} returned a {type(network).__name__}, not a network")
+    network = _unwrapped(network)
+    wanted, made = description["architecture"].rpartition(".")[2], type(network).__name__
+    if wanted != made:
+        raise StorageError(f"{folder} holds a {wanted}, the constructor makes a {made}; pass that of a {wanted}")
+    return network
 
 
-def _read_weights(folder: Path, description: dict[str, Any]) -> bytes:
+def _empty_layers(network: nn.Module, factorized: list[Any], folder: Path) -> dict[nn.Module, nn.Module]:
+    """Returns the thin layers in the place of those that were factorised, with weights not set."""
+    layers: dict[nn.Module, nn.Module] = {}
+    for entry in factorized:
+        try:
+            layer, scheme, rank = network.get_submodule(entry["name"]), entry["scheme"], entry["rank"]
+            largest = full_rank(layer, scheme)
+            if type(layer).__name__ != entry["kind"] or type(rank) is not int or not 1 <= rank <= largest:
+                raise ValueError(f"the network has a {type(layer).__name__} there, with ranks from 1 to {largest}")
+            layers[layer] = LowRank(layer, scheme, rank)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise StorageError(
+                f"{folder / DESCRIPTION}: factorised layer {entry!r} does not fit the network: {error}"
+            ) from error
+    return layers
+
+
+def _read_tensors(folder: Path, description: dict[str, Any]) -> dict[str, Tensor]:
     file = folder / WEIGHTS
     try:
         content = file.read_bytes()
     except FileNotFoundError as error:
         raise StorageError(f"{file} is missing") from error
+    except OSError as error:
+        raise StorageError(f"{file} cannot be read: {error}") from error
     if hashlib.sha256(content).hexdigest() != description["weights_sha256"]:
         raise StorageError(f"{file} is damaged: its content does not have the digest that {DESCRIPTION} names")
-    return content
+    try:
+        return load_tensors(content)
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise StorageError(f"{file} is no safetensors file: {error}") from error
+
+
+def _take_dtypes(network: nn.Module, tensors: dict[str, Tensor]) -> None:
+    """Gives every tensor the dtype it was saved in; in place, so that tied parameters stay tied."""
+    own: dict[str, Tensor] = dict(network.named_parameters(remove_duplicate=False))
+    own.update(network.named_buffers(remove_duplicate=False))
+    for name, stored in tensors.items():
+        if name in own and own[name].dtype != stored.dtype:
+            own[name].data = own[name].data.to(stored.dtype)
