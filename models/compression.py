@@ -7,7 +7,6 @@ import fnmatch
 from collections.abc import Collection, Mapping
 from typing import Any
 
-import torch
 from torch import nn
 
 from models.candidates import Candidate, Choice, Option, RankRule
@@ -17,6 +16,7 @@ from models.lowrank import FOLDINGS, LowRank, folding_of, replace_layers
 from models.ranks import FixedRank
 from models.results import LayerReport
 from models.spectra import Spectra, Spectrum
+from models.svd import frobenius_norm
 from models.variant import Variant
 
 _NAMES_SHOWN = 5
@@ -177,7 +177,7 @@ def _check_same(network: nn.Module, name: str, spectra: Spectra) -> None:
         if shape != spectrum.shape:
             raise ValueError(f"layer {name!r}: the spectra are of a {spectrum.shape} matrix, the network has {shape}")
     weight, wanted = layer.get_parameter("weight").detach(), spectra.layers[name].norm
-    norm = float(torch.linalg.vector_norm(weight, dtype=torch.float64))
+    norm = float(frobenius_norm(weight))
     if abs(norm - wanted) > _SAME_NORM * wanted:
         raise ValueError(f"the weight of layer {name!r} was changed after the network was decomposed; decompose again")
 

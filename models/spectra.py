@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from models.eligibility import survey
 from models.lowrank import SCHEMES, folding_of, schemes_of
-from models.svd import factorize
+from models.svd import factorize, frobenius_norm
 
 # On CUDA equal shapes go together, up to this many float64 (128 MB), so that memory does not grow with the network.
 _LARGEST_BATCH = 2**24
@@ -217,8 +217,8 @@ def _decompose_batch(
     spectra = {}
     for (name, scheme), weight, left, values, right in zip(batch, weights, *parts, strict=True):
         home = {"device": weight.device, "dtype": weight.dtype, "memory_format": torch.contiguous_format}
-        norm = float(torch.linalg.vector_norm(values))
-        combined = _without_noise(torch.linalg.vector_norm(values, dim=0).cpu(), weight)
+        norm = float(frobenius_norm(values))
+        combined = _without_noise(frobenius_norm(values, dim=0).cpu(), weight)
         spectra[name, scheme] = Spectrum(scheme, combined, _own(left.to(**home)), _own(right.to(**home)), norm)
     return spectra
 
@@ -238,11 +238,16 @@ def _without_noise(values: Tensor, weight: Tensor) -> Tensor:
     """Returns the singular values with those set to 0 that rounding the weight to its dtype may have made.
 
     Rounding adds to each of the m x n entries a random error of at most eps / 2 of it. The largest singular value of
-    such noise is about 0.2 eps ||W||_F (1/sqrt(m) + 1/sqrt(n)); five times that is cut off. Without this the entropy
-    of a weight of rank 1 would be that of its rounding errors, and its rank nearly full.
+    such noise is about 0.2 eps ||W||_F (1/sqrt(m) + 1/sqrt(n)); five times that is cut off, and what float64 itself
+    may add, max(m, n) eps s_1. Without this the entropy of a weight of rank 1 would be that of its rounding errors,
+    and its rank nearly full.
     """
     rows, columns = weight.shape[1:]
-    noise = torch.finfo(weight.dtype).eps * (rows**-0.5 + columns**-0.5) * torch.linalg.vector_norm(values)
+    # float64 layers often hold what was computed in float32
+    as_float32 = weight.dtype == torch.float64 and torch.equal(weight.float().double(), weight)
+    eps = torch.finfo(torch.float32 if as_float32 else weight.dtype).eps
+    noise = eps * (rows**-0.5 + columns**-0.5) * frobenius_norm(values)
+    noise = noise.clamp_min(max(rows, columns) * torch.finfo(torch.float64).eps * float(values[0]))
     return torch.where(values > noise, values, 0.0)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-# Squared, singular values below this share of the largest drown in the rounding of the Gram matrix (1e-16 of it).
-_LOST_IN_GRAM = 1e-5
+# The Gram matrix squares singular values, and its rounding (1e-16 of the largest) turns the vectors of small ones by
+# 1e-16 (s_1 / s_i)^2. Values below this share of the largest are decomposed again, which leaves errors of 1e-12 of it.
+_LOST_IN_GRAM = 1e-4
 # What torch.linalg.svd uses on CUDA; None lets torch take gesvdj, and gesvd where that does not converge.
 CUDA_DRIVER: str | None = None
 
@@ -17,7 +18,7 @@ def factorize(matrices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     On CUDA by `torch.linalg.svd` of the triangle that QR leaves of each matrix. On the CPU through the eigenvectors
     of the smaller Gram matrix, many times faster for the wide matrices of convolutions. U is orthonormal to machine
     precision, so U U^T W is as exact as with LAPACK's SVD. Squaring loses the small singular values; the rows of
-    U^T W that belong to them are decomposed again among themselves, so that they, too, are right to about 1e-15 of
+    U^T W that belong to them are decomposed again among themselves, so that they, too, are right to about 1e-12 of
     the largest.
 
     Args:
@@ -37,6 +38,14 @@ def factorize(matrices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     left = left.gather(2, order[:, None, :].expand_as(left))
     right = right.gather(1, order[:, :, None].expand_as(right))
     return left, values * scale[:, 0], right * scale
+
+
+def frobenius_norm(tensor: Tensor, dim: int | None = None) -> Tensor:
+    """Returns the root of the sum of squares, over all axes or over one, also where squares leave float64."""
+    scale = tensor.abs().max().double()
+    if scale == 0:
+        scale = scale + 1
+    return torch.linalg.vector_norm(tensor.double() / scale, dim=dim) * scale
 
 
 def _left_cuda(matrices: Tensor) -> Tensor:

@@ -90,7 +90,9 @@ def check_all(kind, dims, all_geometries, scheme, dtype):
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-@pytest.mark.parametrize(("dims", "scheme"), [(1, "channel"), (2, "channel"), (2, "spatial"), (3, "channel"), (3, "spatial")])
+@pytest.mark.parametrize(
+    ("dims", "scheme"), [(1, "channel"), (2, "channel"), (2, "spatial"), (3, "channel"), (3, "spatial")]
+)
 def test_full_rank_equals_dense_convolution(dims, scheme, dtype):
     step = 1 if dtype == torch.float64 else 5  # the geometry is the same code for all dtypes
     count = check_all(PLAIN[dims], dims, itertools.islice(geometries(dims), 0, None, step), scheme, dtype)
@@ -98,10 +100,14 @@ def test_full_rank_equals_dense_convolution(dims, scheme, dtype):
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-@pytest.mark.parametrize(("dims", "scheme"), [(1, "channel"), (2, "channel"), (2, "spatial"), (3, "channel"), (3, "spatial")])
+@pytest.mark.parametrize(
+    ("dims", "scheme"), [(1, "channel"), (2, "channel"), (2, "spatial"), (3, "channel"), (3, "spatial")]
+)
 def test_full_rank_equals_dense_transposed_convolution(dims, scheme, dtype):
     step = 1 if dtype == torch.float64 else 5
-    count = check_all(TRANSPOSED[dims], dims, itertools.islice(transposed_geometries(dims), 0, None, step), scheme, dtype)
+    count = check_all(
+        TRANSPOSED[dims], dims, itertools.islice(transposed_geometries(dims), 0, None, step), scheme, dtype
+    )
     assert count > 30 // step
 
 
