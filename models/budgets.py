@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Sequence
 
-from models.allocation import allocate_globally, cheapest
+from models.allocation import allocate_globally, cheapest, fill
 from models.candidates import Candidate, Choice, LayerRule, RankRule, total_cost
 
 _ROUNDING = 1e-12  # a fraction such as 0.1 is no exact float64
@@ -104,6 +104,7 @@ def solve(rule: LayerRule, candidates: Sequence[Candidate], budget: int) -> dict
     The next larger parameter does not fit, as it lets one layer or many grow at once. What is left up to then goes to
     single layers: those that would grow next do so, the best error for the cost first, while they fit; layers that do
     not fit stay as they are, and the parameter rises on for the others, until a thousandth of the budget is left.
+    In small networks, where half a percent may still be left, one layer gives up a rank for another to gain one.
     """
     choices_at, largest = _path(rule, candidates)
     low = _lowest(rule)
@@ -130,7 +131,7 @@ def solve(rule: LayerRule, candidates: Sequence[Candidate], budget: int) -> dict
             else:
                 growing.remove(candidate)
         low = high
-    return choices
+    return fill(candidates, choices, budget)
 
 
 def _lowest(rule: LayerRule) -> float:
@@ -158,9 +159,7 @@ def _parameter(rule: LayerRule) -> tuple[str, float]:
     return name, getattr(rule, name)
 
 
-def _last_fit(
-    cost_at: Callable[[float], int], budget: int, low: float, largest: float
-) -> tuple[float, float | None]:
+def _last_fit(cost_at: Callable[[float], int], budget: int, low: float, largest: float) -> tuple[float, float | None]:
     """Returns the largest parameter found that fits, and the next one, None where all fit; `low` fits."""
     if low >= largest or cost_at(largest) <= budget:
         return largest, None
