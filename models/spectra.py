@@ -183,7 +183,7 @@ def _check_values(name: str, layer: nn.Module) -> None:
     weight = layer.get_parameter("weight").detach()
     if weight.is_meta:
         raise ValueError(f"the weight of layer {name!r} is on the meta device, without values; load the network first")
-    if not weight.isfinite().all():
+    if not all(bound.isfinite() for bound in weight.aminmax()):  # one pass, no copy
         raise ValueError(f"the weight of layer {name!r} is not finite; the network cannot be decomposed")
 
 
@@ -212,8 +212,10 @@ def _decompose_batch(
     """Decomposes matrices of one shape; a layer's groups lie side by side in the batch."""
     weights = [folding_of(layers[name], scheme).matrix(layers[name]) for name, scheme in batch]
     place = _place(weights[0], device)
-    matrices = torch.cat([weight.to(place, torch.float64) for weight in weights])
-    parts = [part.split(len(weights[0])) for part in factorize(matrices)]
+    exact = [weight.to(place, torch.float64) for weight in weights]
+    matrices = torch.cat(exact) if len(exact) > 1 else exact[0]
+    dtype = torch.promote_types(weights[0].dtype, torch.float32)
+    parts = [part.split(len(weights[0])) for part in factorize(matrices, dtype)]
     spectra = {}
     for (name, scheme), weight, left, values, right in zip(batch, weights, *parts, strict=True):
         home = {"device": weight.device, "dtype": weight.dtype, "memory_format": torch.contiguous_format}

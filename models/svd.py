@@ -12,7 +12,7 @@ _LOST_IN_GRAM = 1e-4
 CUDA_DRIVER: str | None = None
 
 
-def factorize(matrices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def factorize(matrices: Tensor, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor]:
     """Decomposes a batch of matrices W = U (U^T W).
 
     On CUDA by `torch.linalg.svd` of the triangle that QR leaves of each matrix. On the CPU through the eigenvectors
@@ -23,49 +23,58 @@ def factorize(matrices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
     Args:
         matrices: (batch, m, n), float64.
+        dtype: Of the factors; U^T W is computed in it.
 
     Returns:
         left: U, (batch, m, k), orthonormal columns, k = min(m, n).
         values: Singular values (batch, k), descending.
         right: U^T W, (batch, k, n).
     """
-    scale = matrices.abs().amax((1, 2), keepdim=True)  # squares of huge or tiny weights leave the range of float64
-    scale = torch.where(scale > 0, scale, 1.0)
-    scaled = matrices / scale
-    left = _left_cuda(scaled) if matrices.is_cuda else _left_cpu(scaled)
-    right = left.mT @ scaled
-    values, order = torch.linalg.vector_norm(right, dim=2).sort(dim=1, descending=True, stable=True)
-    left = left.gather(2, order[:, None, :].expand_as(left))
-    right = right.gather(1, order[:, :, None].expand_as(right))
-    return left, values * scale[:, 0], right * scale
+    scale = _power_of_range(matrices)
+    scaled = matrices if scale == 1 else matrices / scale
+    left, values = _left_cuda(scaled) if matrices.is_cuda else _left_cpu(scaled)
+    values, order = values.sort(dim=1, descending=True, stable=True)
+    if bool((order.diff(dim=1) < 0).any()):
+        left = left.gather(2, order[:, None, :].expand_as(left))
+    factor = left.to(dtype)
+    right = factor.mT @ matrices.to(dtype)
+    return factor, values * scale, right
+
+
+def _power_of_range(tensor: Tensor) -> float:
+    """Returns what to divide by so that squares stay within float64; nearly always 1."""
+    low, high = (float(bound) for bound in tensor.aminmax())
+    largest = max(-low, high)
+    return 1.0 if largest == 0 or 1e-100 < largest < 1e100 else largest
 
 
 def frobenius_norm(tensor: Tensor, dim: int | None = None) -> Tensor:
     """Returns the root of the sum of squares, over all axes or over one, also where squares leave float64."""
-    scale = tensor.abs().max().double()
-    if scale == 0:
-        scale = scale + 1
-    return torch.linalg.vector_norm(tensor.double() / scale, dim=dim) * scale
+    scale = _power_of_range(tensor) if tensor.dtype == torch.float64 else 1.0
+    scaled = tensor if scale == 1 else tensor / scale
+    return torch.linalg.vector_norm(scaled, dim=dim, dtype=torch.float64) * scale
 
 
-def _left_cuda(matrices: Tensor) -> Tensor:
+def _left_cuda(matrices: Tensor) -> tuple[Tensor, Tensor]:
     rows, columns = matrices.shape[1:]
-    if rows > columns:
-        return torch.linalg.svd(matrices, full_matrices=False, driver=CUDA_DRIVER)[0]
-    triangles = torch.linalg.qr(matrices.mT, mode="r")[1]  # W = R^T Q^T has the left vectors of R^T
-    return torch.linalg.svd(triangles.mT, full_matrices=False, driver=CUDA_DRIVER)[0]
+    if rows <= columns:  # W = R^T Q^T has the left vectors and the singular values of R^T
+        matrices = torch.linalg.qr(matrices.mT, mode="r")[1].mT
+    left, values, _ = torch.linalg.svd(matrices, full_matrices=False, driver=CUDA_DRIVER)
+    return left, values
 
 
-def _left_cpu(matrices: Tensor) -> Tensor:
+def _left_cpu(matrices: Tensor) -> tuple[Tensor, Tensor]:
     rows, columns = matrices.shape[1:]
     if rows > columns:
         basis, triangles = torch.linalg.qr(matrices)
-        return basis @ _left_cpu(triangles)
-    left = torch.linalg.eigh(matrices @ matrices.mT)[1].flip(2)
-    right = left.mT @ matrices
-    values = torch.linalg.vector_norm(right, dim=2)
-    largest = values[:, :1]
-    kept = int(((values > _LOST_IN_GRAM * largest) | (largest == 0)).sum(1).min())
-    if 0 < kept < rows and bool(values[:, kept:].any()):
-        left[:, :, kept:] = left[:, :, kept:] @ _left_cpu(right[:, kept:])
-    return left
+        left, values = _left_cpu(triangles)
+        return basis @ left, values
+    squares, left = torch.linalg.eigh(matrices @ matrices.mT)
+    squares, left = squares.flip(1).clamp_min(0), left.flip(2)
+    values, largest = squares.sqrt(), squares[:, :1]
+    kept = int(((squares > _LOST_IN_GRAM**2 * largest) | (largest == 0)).sum(1).min())
+    if 0 < kept < rows:
+        rest = left[:, :, kept:].mT @ matrices
+        turn, values[:, kept:] = _left_cpu(rest)
+        left[:, :, kept:] = left[:, :, kept:] @ turn
+    return left, values

@@ -156,7 +156,9 @@ def candidates(draw):
         dense = draw(st.integers(2, 40))
         options = tuple(
             Option(scheme, torch.tensor(values[: draw(st.integers(1, 4))], dtype=torch.float64), cost, dense)
-            for scheme, cost in zip(("channel", "spatial"), draw(st.tuples(st.integers(1, 20), st.integers(1, 20))))
+            for scheme, cost in zip(
+                ("channel", "spatial"), draw(st.tuples(st.integers(1, 20), st.integers(1, 20))), strict=True
+            )
         )
         layers.append(Candidate(f"layer{index}", dense, options))
     return layers

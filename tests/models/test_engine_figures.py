@@ -66,7 +66,7 @@ print((peak() - before - stored) / size)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is measured as Linux counts it")
 def test_a_sweep_needs_less_than_six_networks_of_memory():
-    output = subprocess.run(  # noqa: S603 - our own code
+    output = subprocess.run(
         [sys.executable, "-c", PEAK],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},

@@ -3,9 +3,9 @@ import pytest
 import torch
 from torch import nn
 
+from models.compression import compress
 from models.foldings import FOLDINGS
 from models.ranks import FixedRank
-from models.compression import compress
 from models.spectra import Spectra, decompose
 from models.svd import factorize
 from models.unet import UNet

@@ -53,10 +53,10 @@ def test_our_network_comes_back_in_a_fresh_process(saved):
     network = small_unet()
     x = torch.linspace(0, 1, 3 * 32 * 32).reshape(1, 3, 32, 32)
     code = (
-        "import torch; from models.storage import load_network; network = load_network({!r});"
+        f"import torch; from models.storage import load_network; network = load_network({str(saved)!r});"
         "x = torch.linspace(0, 1, 3 * 32 * 32).reshape(1, 3, 32, 32); print(repr(network(x).double().sum().item()))"
-    ).format(str(saved))
-    output = subprocess.run(  # noqa: S603 - our own code
+    )
+    output = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True,
         capture_output=True, check=True,
     ).stdout  # fmt: skip
