@@ -8,6 +8,7 @@ from torch import Tensor
 # The Gram matrix squares singular values, and its rounding (1e-16 of the largest) turns the vectors of small ones by
 # 1e-16 (s_1 / s_i)^2. Values below this share of the largest are decomposed again, which leaves errors of 1e-12 of it.
 _LOST_IN_GRAM = 1e-4
+_SMALLEST_BLOCK = 32  # rows of a stripe of the Gram matrix
 # What torch.linalg.svd uses on CUDA; None lets torch take gesvdj, and gesvd where that does not converge.
 CUDA_DRIVER: str | None = None
 
@@ -69,7 +70,7 @@ def _left_cpu(matrices: Tensor) -> tuple[Tensor, Tensor]:
         basis, triangles = torch.linalg.qr(matrices)
         left, values = _left_cpu(triangles)
         return basis @ left, values
-    squares, left = torch.linalg.eigh(matrices @ matrices.mT)
+    squares, left = torch.linalg.eigh(_lower_gram(matrices))
     squares, left = squares.flip(1).clamp_min(0), left.flip(2)
     values, largest = squares.sqrt(), squares[:, :1]
     kept = int(((squares > _LOST_IN_GRAM**2 * largest) | (largest == 0)).sum(1).min())
@@ -78,3 +79,14 @@ def _left_cpu(matrices: Tensor) -> tuple[Tensor, Tensor]:
         turn, values[:, kept:] = _left_cpu(rest)
         left[:, :, kept:] = left[:, :, kept:] @ turn
     return left, values
+
+
+def _lower_gram(matrices: Tensor) -> Tensor:
+    """Returns W W^T with only the blocks on and below the diagonal computed: `eigh` reads no others."""
+    batch, rows, _ = matrices.shape
+    gram = matrices.new_zeros(batch, rows, rows)
+    step = max(_SMALLEST_BLOCK, -(-rows // 4))  # four stripes take 5/8 of the multiplications
+    for start in range(0, rows, step):
+        end = min(start + step, rows)
+        gram[:, start:end, :end] = matrices[:, start:end] @ matrices[:, :end].mT
+    return gram
