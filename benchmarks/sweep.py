@@ -169,7 +169,7 @@ def write_table(device: str, result: dict[str, Any]) -> None:
     """Replaces the device's table in the documentation."""
     start, end = f"<!-- sweep {device} -->", f"<!-- end sweep {device} -->"
     lines = [
-        f"{result['network']} on {result['device']}, threads: {result["threads"]}, torch {result['torch']}, "
+        f"{result['network']} on {result['device']}, threads: {result['threads']}, torch {result['torch']}, "
         f"numpy {result['numpy']}; seconds for six variants.",
         "",
         "| | decomposition | compression | total |",
