@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import pickle  # noqa: S403 - for the name of an exception; nothing is unpickled
+import pickle
 from pathlib import Path
 
 import torch

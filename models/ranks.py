@@ -45,6 +45,10 @@ class Candidate:
         return rank * self.params_per_rank if rank <= self.largest_rank else self.dense_params
 
 
+class BudgetError(ValueError):
+    """A budget is smaller than the network can become."""
+
+
 class RankRule(abc.ABC):
     """Decides the rank of every layer of a network."""
 
@@ -160,13 +164,13 @@ class ParameterBudget(RankRule):
         """Returns the ranks.
 
         Raises:
-            ValueError: If even rank 1 everywhere exceeds the budget; it names the smallest fraction possible.
+            BudgetError: If even rank 1 everywhere exceeds the budget; it names the smallest fraction possible.
         """
         fixed = total_params - sum(candidate.dense_params for candidate in candidates)
         budget = math.floor(self.fraction * total_params * (1 + _SLACK)) - fixed
         smallest = sum(candidate.params(1) for candidate in candidates)
         if smallest > budget:
-            raise ValueError(
+            raise BudgetError(
                 f"a budget of {self.fraction:g} of {total_params:,} parameters cannot be met; "
                 f"the smallest reachable is {math.ceil((smallest + fixed) / total_params * 1e4) / 1e4:g}"
             )

@@ -12,7 +12,7 @@ from steps.train_unet import train_unet
 
 @pipeline
 def comparison(config: RunConfig) -> None:
-    """fingerprint -> ingest -> train -> decompose -> (compress -> evaluate) x N -> compare."""
+    """Fingerprint -> ingest -> train -> decompose -> (compress -> evaluate) x N -> compare."""
     fingerprint = fingerprint_dataset()
     dataset = ingest_coco(fingerprint, config.data)
     baseline, history = train_unet(

@@ -21,4 +21,6 @@ def compress_arsvd(
 ) -> Annotated[Variant, ArtifactConfig(name="{variant}_network")]:
     """Truncates each layer where its spectrum has reached the share tau of its entropy."""
     setting = {"tau": tau, "distribution": distribution}
-    return compress_variant(baseline, spectra, Entropy(tau, distribution), name=variant, method="arsvd", setting=setting)
+    return compress_variant(
+        baseline, spectra, Entropy(tau, distribution), name=variant, method="arsvd", setting=setting
+    )

@@ -105,7 +105,7 @@ class Recorder:
         tags = {**training.tags, "training_key": training.key}
         return self._create(experiment, _TRAINING_RUN, training.params, {}, tags, _curves(training.history))
 
-    def _create(  # noqa: PLR0913 - the parts of a run
+    def _create(
         self,
         experiment: Experiment,
         name: str,
