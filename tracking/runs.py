@@ -80,7 +80,7 @@ class Recorder:
         self, experiment: Experiment, parent: str, training: TrainingRecord, results: Sequence[EvaluationResult]
     ) -> None:
         baseline = next(result for result in results if result.method == METHODS[0])
-        existing = self._find(experiment, f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}'")
+        existing = self._children(experiment, parent)
         for result in results:
             metrics = run_metrics(result, baseline)
             params = {**training.params, "method": result.method, **result.setting}
@@ -99,6 +99,8 @@ class Recorder:
         finished = [run for run in runs if _finished(run)]
         for run in runs:
             if run not in finished[:1]:  # left half-written by a process that was killed
+                for orphan in self._children(experiment, run.info.run_id):
+                    self._client.delete_run(orphan.info.run_id)
                 self._client.delete_run(run.info.run_id)
         if finished:
             return finished[0].info.run_id
@@ -124,6 +126,9 @@ class Recorder:
             self._client.log_batch(run_id, metrics=points[first : first + _BATCH])
         self._client.set_terminated(run_id, RunStatus.to_string(RunStatus.FINISHED))
         return run_id
+
+    def _children(self, experiment: Experiment, parent: str) -> list[Run]:
+        return self._find(experiment, f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}'")
 
     def _find(self, experiment: Experiment, condition: str) -> list[Run]:
         found, token = [], None
