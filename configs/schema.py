@@ -44,7 +44,7 @@ class DataConfig(Section):
     """
 
     image_size: tuple[Extent, Extent] = (256, 256)
-    channels: Annotated[Literal[1, 3], BeforeValidator(_whole_number)] = 1
+    channels: Annotated[Literal[1, 3], BeforeValidator(_whole_number)] = 3
     multi_class: bool = False
     skip_bad_samples: bool = False
 
@@ -71,6 +71,7 @@ class TrainingConfig(Section):
     """How the baseline is trained.
 
     The reference implementation's way is `optimizer: adam`, `schedule: plateau`, `loss: bce`, `augment: false`.
+    Where masks are axis-aligned boxes, `rotation_degrees: 0` keeps the training masks what they are.
     """
 
     epochs: Annotated[int, Field(ge=1)] = 10
@@ -81,6 +82,7 @@ class TrainingConfig(Section):
     schedule: Literal["one_cycle", "plateau", "constant"] = "one_cycle"
     loss: Literal["dice_ce", "bce"] = "dice_ce"
     augment: bool = True
+    rotation_degrees: Annotated[float, Field(ge=0, le=180)] = 5.0
     patience: Annotated[int, Field(ge=1)] | None = None
     precision: Annotated[Literal["auto", "32", "bf16"], BeforeValidator(str)] = "auto"
 

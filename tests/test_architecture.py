@@ -43,7 +43,7 @@ def test_imports_go_downward_only(file: Path) -> None:
     package = file.parent.name
     packages = {name.split(".")[0] for name in imported(file)}
     assert (packages & OURS) - MAY_IMPORT[package] <= {package}
-    libraries = FORBIDDEN_LIBRARIES.get(package, set()) - ({"torch"} if file.name == "augment.py" else set())
+    libraries = FORBIDDEN_LIBRARIES.get(package, set())
     assert not packages & libraries
 
 

@@ -21,6 +21,7 @@ OPTIONS = TrainingOptions(
     schedule="one_cycle",
     loss="dice_ce",
     augment=True,
+    rotation_degrees=5.0,
     patience=None,
     precision="32",
     seed=3,

@@ -19,7 +19,7 @@ from dataset.phantom import write_phantoms
 ROOT = Path(__file__).resolve().parent.parent.parent
 SOURCES = ("configs", "dataset", "materializers", "models", "pipelines", "steps", "tracking", "run_pipeline.py")
 TINY = {
-    "data": {"image_size": [32, 32]},
+    "data": {"image_size": [32, 32], "channels": 1},
     "model": {"base_filters": 4, "dropout": 0},
     "training": {"epochs": 1, "batch_size": 8, "lr": 0.004},
     "compression": {"svd_ranks": [1, 2], "arsvd_taus": [0.5, 0.8]},

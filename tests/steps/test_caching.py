@@ -9,7 +9,7 @@ from steps import caching
 ROOT = Path(__file__).resolve().parent.parent.parent
 REACHES = {
     "steps.ingest_coco": {"dataset.coco", "dataset.ingest", "dataset.masks", "materializers.dataset"},
-    "steps.train_unet": {"models.unet", "models.training", "models.metrics", "dataset.augment", "dataset.store"},
+    "steps.train_unet": {"models.unet", "models.training", "models.metrics", "models.augmentation", "dataset.store"},
     "steps.decompose": {"models.spectra", "models.lowrank"},
     "steps.compress_svd": {"models.ranks", "models.compression", "models.lowrank", "models.storage"},
     "steps.compress_arsvd": {"models.ranks", "models.compression"},
@@ -18,7 +18,7 @@ REACHES = {
     "steps.evaluate": {"models.metrics", "models.evaluation", "models.profile", "models.lowrank"},
 }
 REACHES_NOT = {
-    "steps.ingest_coco": {"models.unet", "dataset.augment", "dataset.phantom"},
+    "steps.ingest_coco": {"models.unet", "models.augmentation", "dataset.phantom"},
     "steps.train_unet": {"models.ranks", "models.compression", "models.spectra", "dataset.coco"},
     "steps.decompose": {"models.ranks", "models.training"},
     "steps.evaluate": {"models.ranks", "models.training"},
