@@ -18,5 +18,5 @@ def comparison(config: RunConfig) -> None:
     baseline, history = train_unet(
         dataset, config.model, config.training, config.input, seed=config.seed, device=config.device
     )
-    networks, results = sweep(baseline, dataset, config)
-    compare(dataset, history, networks, results, config)
+    compressed, results = sweep(baseline, dataset, config)
+    compare(dataset, history, baseline, compressed, results, config)

@@ -15,6 +15,7 @@ from dataset.phantom import write_phantoms
 from models.checkpoint import CheckpointError, load_checkpoint
 from models.ranks import BudgetError
 from models.results import EvaluationResult
+from models.unet import UNet
 from models.variant import VariantError
 from pipelines.comparison import comparison
 from pipelines.earlier import TrainingNotFoundError, find_training
@@ -56,7 +57,7 @@ def run(config: RunConfig, root: Path, command: str) -> None:
         _check_out_dir(config.out_dir)
         config = config.model_copy(update={"device": _device(config.device), "data_root": _data_root(config)})
         if config.checkpoint is not None:
-            load_checkpoint(config.checkpoint)
+            config = _fitted_to(load_checkpoint(config.checkpoint), config)
         prepare_stack(root)
         results = _run(config, command)
     except _INPUT_ERRORS as error:
@@ -98,6 +99,16 @@ def _run(config: RunConfig, command: str) -> list[EvaluationResult]:
         finished = comparison.with_options(**options)(config)
     stored = finished.steps["compare"].outputs["comparison"][0].load()
     return [EvaluationResult.from_dict(result) for result in stored]
+
+
+def _fitted_to(network: UNet, config: RunConfig) -> RunConfig:
+    """Returns the configuration with the network's own architecture, and its channels where none were asked for."""
+    arguments = network.arguments
+    model = config.model.model_copy(update={key: arguments[key] for key in ("base_filters", "bilinear", "dropout")})
+    if "channels" in config.data.model_fields_set:
+        return config.model_copy(update={"model": model})
+    data = config.data.model_copy(update={"channels": arguments["in_channels"]})
+    return config.model_copy(update={"model": model, "data": data})
 
 
 def _check_out_dir(folder: Path) -> None:

@@ -41,6 +41,11 @@ def test_missing_cuda_is_said_and_the_run_goes_on(workshop: Workshop) -> None:
     assert "CUDA is not available" in workshop.run("--device", "cuda").stderr
 
 
+def test_a_baseline_alone_is_a_comparison_too(workshop: Workshop) -> None:
+    workshop.run("--svd_ranks", "", "--arsvd_taus", "")
+    workshop.assert_complete({"baseline"})
+
+
 def test_budgets_are_kept_and_fine_tuned_networks_are_compared_alike(workshop: Workshop) -> None:
     done = workshop.run("--budgets", "0.5,0.3", "--finetune_compressed", "--finetune_epochs", "1", "--svd_ranks", "1")
     assert {"compress_budget_0.5", "finetune_budget_0.3", "finetune_svd_rank_1"} <= done.ran

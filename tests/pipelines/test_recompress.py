@@ -46,7 +46,7 @@ def test_a_training_that_does_not_exist_is_an_input_error(workshop: Workshop, wh
 def test_a_checkpoint_gives_the_known_figures(fresh: Workshop, trained_unet, brain_tumor) -> None:
     run = fresh.run(
         *("--checkpoint", str(trained_unet), "--data_root", str(brain_tumor), "--out_dir", str(fresh.out)),
-        *("--image_size", "128", "128", "--channels", "1", "--svd_ranks", "16,32", "--arsvd_taus", "0.85,0.9"),
+        *("--image_size", "128", "128", "--svd_ranks", "16,32", "--arsvd_taus", "0.85,0.9"),
         tiny=False,
     )
     assert "train_unet" not in run.steps
