@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -51,7 +52,7 @@ def checkpoint_digest(file: str | Path) -> str:
         raise CheckpointError(f"{file} cannot be read: {error.strerror}; check --checkpoint") from error
 
 
-def _read(file: Path) -> dict[str, object]:
+def _read(file: Path) -> Mapping[str, object]:
     if not file.is_file():
         raise CheckpointError(f"{file} is no file; check --checkpoint")
     try:

@@ -145,7 +145,8 @@ def _print_places(config: RunConfig, root: Path, console: Console) -> None:
         "report": folder / "report.html",
         "MLflow": f"mlflow ui --backend-store-uri {tracking_uri(root)}",
         "ZenML": "zenml pipeline runs list",
+        "dashboard": "zenml login --local (needs: pip install 'zenml[server]')",
     }
     console.print()
     for name, place in places.items():
-        console.print(f"{name:<8} {place}", highlight=False, soft_wrap=True)
+        console.print(f"{name:<9} {place}", highlight=False, soft_wrap=True)

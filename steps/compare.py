@@ -15,7 +15,7 @@ from steps import runtime
 from steps.caching import ROOT
 from tracking.outputs import Outputs, remove_stale_networks
 from tracking.provenance import provenance
-from tracking.runs import Recorder, TrainingRecord
+from tracking.runs import TrainingRecord, record
 from tracking.stack import tracking_uri
 
 
@@ -45,7 +45,7 @@ def compare(
         history=history,
         files=files,
     )
-    Recorder(tracking_uri(ROOT)).record(training, results, ROOT / ".mlflow.lock")
+    record(tracking_uri(ROOT), training, results, ROOT / ".mlflow.lock")
     return [result.to_dict() for result in results]
 
 

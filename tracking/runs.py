@@ -50,30 +50,36 @@ class TrainingRecord:
     files: list[tuple[Path, str | None]]
 
 
-class Recorder:
+def record(tracking_uri: str, training: TrainingRecord, results: Sequence[EvaluationResult], lock: Path) -> str:
+    """Makes the record of a training complete; runs that are right already are not touched.
+
+    Args:
+        tracking_uri: MLflow's server or database.
+        training: The parent run.
+        results: All variants, the baseline among them.
+        lock: File that other processes of this machine which record here wait for.
+
+    Returns:
+        Id of the parent run.
+    """
+    with FileLock(lock, timeout=_SECONDS_TO_WAIT):  # before the client, which makes a database where there is none
+        return _Recorder(tracking_uri).record(training, results)
+
+
+class _Recorder:
     """Writes runs to one MLflow server or database."""
 
     def __init__(self, tracking_uri: str) -> None:
         self._client = MlflowClient(tracking_uri)
         self._uri = tracking_uri
 
-    def record(self, training: TrainingRecord, results: Sequence[EvaluationResult], lock: Path) -> str:
-        """Makes the record of a training complete; runs that are right already are not touched.
-
-        Args:
-            training: The parent run.
-            results: All variants, the baseline among them.
-            lock: File that other processes of this machine which record here wait for.
-
-        Returns:
-            Id of the parent run.
-        """
-        with FileLock(lock, timeout=_SECONDS_TO_WAIT):
-            experiment = self._experiment()
-            parent = self._parent(experiment, training)
-            self._record_variants(experiment, parent, training, results)
-            for file, folder in training.files:
-                self._client.log_artifact(parent, str(file), folder)
+    def record(self, training: TrainingRecord, results: Sequence[EvaluationResult]) -> str:
+        """Writes what is missing; returns the id of the parent run."""
+        experiment = self._experiment()
+        parent = self._parent(experiment, training)
+        self._record_variants(experiment, parent, training, results)
+        for file, folder in training.files:
+            self._client.log_artifact(parent, str(file), folder)
         return parent
 
     def _record_variants(

@@ -8,7 +8,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from tests.tracking.conftest import make_result
-from tracking.runs import EXPERIMENT, Recorder, TrainingRecord
+from tracking import runs
+from tracking.runs import EXPERIMENT, TrainingRecord
 
 HISTORY = {"epochs": [{"epoch": 0, "valid_dice": 0.5, "lr": 0.1}, {"epoch": 1, "valid_dice": 0.6, "lr": 0.05}]}
 RESULTS = [make_result("baseline", None, 0.8, 1000), make_result("svd", 8, 0.7, 300)]
@@ -25,7 +26,7 @@ def training(key: str = "one", **changes) -> TrainingRecord:
 
 
 def record(uri: str, results: list, record_of: TrainingRecord, tmp_path: Path) -> str:
-    return Recorder(uri).record(record_of, results, tmp_path / "lock")
+    return runs.record(uri, record_of, results, tmp_path / "lock")
 
 
 def active(uri: str) -> list[Run]:
