@@ -21,6 +21,7 @@ from pipelines.comparison import comparison
 from pipelines.earlier import TrainingNotFoundError, find_training
 from pipelines.messages import StepMessages
 from pipelines.recompress import recompress, recompress_checkpoint
+from steps.caching import fix_sources
 from steps.runtime import Runtime
 from tracking.stack import prepare_stack, tracking_uri
 from tracking.table import print_table
@@ -51,6 +52,7 @@ def run(config: RunConfig, root: Path, command: str) -> None:
         InputError: If data, checkpoint or the run to reuse is wrong.
         RunFailedError: If a step failed; the message says why.
     """
+    fix_sources()
     messages = StepMessages(config.verbose)
     messages.attach()
     try:

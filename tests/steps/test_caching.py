@@ -41,6 +41,11 @@ def test_training_does_not_depend_on_how_compressed_layers_are_built() -> None:
     assert "models.unet" in reached
 
 
+def forget() -> None:
+    caching._reached.cache_clear()
+    caching.source_digest.cache_clear()
+
+
 def test_a_digest_changes_with_any_file_below(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, content in {
         "steps/one.py": "from models.a import x",
@@ -53,13 +58,16 @@ def test_a_digest_changes_with_any_file_below(tmp_path: Path, monkeypatch: pytes
         file.parent.mkdir(exist_ok=True)
         file.write_text(content)
     monkeypatch.setattr(caching, "ROOT", tmp_path)
-    caching._reached.cache_clear()
+    forget()
     before = caching.source_digest("steps.one")
     (tmp_path / "models" / "unrelated.py").write_text("changed")
+    forget()
     assert caching.source_digest("steps.one") == before
     (tmp_path / "models" / "b.py").write_text("y = 2")
+    assert caching.source_digest("steps.one") == before, "the digest is that of the code that this process runs"
+    forget()
     assert caching.source_digest("steps.one") != before
-    caching._reached.cache_clear()
+    forget()
 
 
 def test_every_cached_step_names_a_digest_of_its_own_file() -> None:
@@ -72,6 +80,7 @@ def test_every_cached_step_names_a_digest_of_its_own_file() -> None:
         monitored = caching.reached_modules(f"steps.{file.stem}")
         assert f"steps.{file.stem}" in monitored
         assert getattr(caching, function)()
+        assert f"        {function}," in (ROOT / "steps" / "caching.py").read_text(), "fix_sources leaves it out"
         assert (
             f'source_digest("steps.{file.stem}"'
             in (ROOT / "steps" / "caching.py").read_text().partition(f"def {function}()")[2].partition("def ")[0]
