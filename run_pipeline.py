@@ -24,14 +24,14 @@ def main(arguments: list[str]) -> int:
         config = load_config(arguments)
     except ConfigError as error:
         return _fail(str(error), 2)
-    _quiet(config.verbose)
-    from pipelines.run import InputError, RunFailed, run  # noqa: PLC0415 - seconds of imports, after the flags are right
+    _set_environment(config.verbose)
+    from pipelines.run import InputError, RunFailedError, run  # noqa: PLC0415 - seconds of imports, after the flags are right
 
     try:
         run(config, ROOT, command=shlex.join(["python", "run_pipeline.py", *arguments]))
     except InputError as error:
         return _fail(str(error), 2, config)
-    except RunFailed as error:
+    except RunFailedError as error:
         return _fail(str(error), 1, config)
     except KeyboardInterrupt:
         return _fail("interrupted; finished steps are kept and will be reused", 130)
@@ -45,8 +45,10 @@ def _fail(message: str, status: int, config: RunConfig | None = None) -> int:
     return status
 
 
-def _quiet(verbose: bool) -> None:
-    """Switches telemetry off, and the libraries' chatter too unless everything is wanted."""
+def _set_environment(verbose: bool) -> None:
+    """Switches telemetry off, and the libraries' chatter too unless everything is wanted; before they are imported."""
+    # Threads that wait must not spin: on a machine that others use too, spinning made training several times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("ZENML_ANALYTICS_OPT_IN", "false")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
@@ -54,8 +56,9 @@ def _quiet(verbose: bool) -> None:
     if not sys.stdout.isatty():
         os.environ.setdefault("ZENML_LOGGING_COLORS_DISABLED", "true")
     if not verbose:
-        os.environ.setdefault("ZENML_LOGGING_VERBOSITY", "ERROR")
         warnings.filterwarnings("ignore")
+        for chatty in ("mlflow", "alembic"):
+            logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,11 @@ def _split_list(value: object) -> object:
     return (value,) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
 
 
+def _whole_number(value: object) -> object:
+    """Accepts "3" from the command line where only certain numbers are allowed."""
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
 Rank = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -39,7 +44,7 @@ class DataConfig(Section):
     """
 
     image_size: tuple[Extent, Extent] = (256, 256)
-    channels: Literal[1, 3] = 1
+    channels: Annotated[Literal[1, 3], BeforeValidator(_whole_number)] = 3
     multi_class: bool = False
     skip_bad_samples: bool = False
 
@@ -66,6 +71,7 @@ class TrainingConfig(Section):
     """How the baseline is trained.
 
     The reference implementation's way is `optimizer: adam`, `schedule: plateau`, `loss: bce`, `augment: false`.
+    Where masks are axis-aligned boxes, `rotation_degrees: 0` keeps the training masks what they are.
     """
 
     epochs: Annotated[int, Field(ge=1)] = 10
@@ -76,8 +82,9 @@ class TrainingConfig(Section):
     schedule: Literal["one_cycle", "plateau", "constant"] = "one_cycle"
     loss: Literal["dice_ce", "bce"] = "dice_ce"
     augment: bool = True
+    rotation_degrees: Annotated[float, Field(ge=0, le=180)] = 5.0
     patience: Annotated[int, Field(ge=1)] | None = None
-    precision: Literal["auto", "32", "bf16"] = "auto"
+    precision: Annotated[Literal["auto", "32", "bf16"], BeforeValidator(str)] = "auto"
 
 
 class CompressionConfig(Section):

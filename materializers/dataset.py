@@ -16,7 +16,7 @@ ARRAYS = "arrays"
 
 
 class DatasetMaterializer(BaseMaterializer):
-    """Stores a `Dataset` as its files in a sub-folder. On a local store arrays are mapped where they lie, not loaded."""
+    """Stores a `Dataset` as its files; on a local store arrays are mapped where they lie, not loaded."""
 
     ASSOCIATED_TYPES: ClassVar = (Dataset,)
     ASSOCIATED_ARTIFACT_TYPE: ClassVar = ArtifactType.DATA

@@ -137,7 +137,8 @@ class Recorder(pl.Callback):
             state = torch.load(self.path, map_location="cpu", weights_only=True)["callbacks"][self.state_key]
         except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError) as error:
             raise TrainingError(
-                f"{self.path} cannot be read ({error}); delete that folder, or train without resuming"
+                f"{self.path} cannot be read as a checkpoint ({type(error).__name__}); "
+                "delete that folder, or train without resuming"
             ) from error
         for key, value in self.identity.items():
             if state["identity"].get(key) != value:
@@ -191,7 +192,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """Writes next to the file, then replaces it."""
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = target.with_name(f"{target.name}.{os.getpid()}.unfinished")
+        unfinished = target.with_name(f"{target.name}.unfinished")  # always the same: a killed run leaves one at most
         try:
             with unfinished.open("wb") as file:
                 torch.save(checkpoint, file)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dataset.augment import Augmentation, augment
+from models.augmentation import Augmentation, augment
 from models.metrics import Counts, count_pixels, dice, iou, label_count, predicted_labels
 from models.preprocessing import Preprocessing
 
@@ -43,6 +43,7 @@ class TrainingOptions:
         schedule: `one_cycle` (a step at a time), `plateau` (a tenth after validation loss stops falling) or `constant`.
         loss: `dice_ce` (soft Dice plus cross entropy) or `bce` (cross entropy alone).
         augment: Whether to change the training images at random.
+        rotation_degrees: Largest rotation beyond quarter turns, either way; 0 where masks are axis-aligned boxes.
         patience: Epochs without a better validation Dice after which training stops; None to go on.
         precision: `32`, `bf16` (mixed), or `auto`: `bf16` on CUDA devices that have it, else `32`.
         seed: Decides shuffling, augmentation and dropout.
@@ -60,6 +61,7 @@ class TrainingOptions:
     schedule: Literal["one_cycle", "plateau", "constant"]
     loss: Literal["dice_ce", "bce"]
     augment: bool
+    rotation_degrees: float
     patience: int | None
     precision: Literal["auto", "32", "bf16"]
     seed: int
@@ -75,6 +77,8 @@ class TrainingOptions:
                 raise ValueError(f"{name} is {value}; give an integer of at least {least}")
         if not (math.isfinite(self.lr) and self.lr > 0):
             raise ValueError(f"lr is {self.lr}; give a positive number")
+        if not 0 <= self.rotation_degrees <= 180:
+            raise ValueError(f"rotation_degrees is {self.rotation_degrees}; give a number from 0 to 180")
         if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
             raise ValueError(f"weight_decay is {self.weight_decay}; give a number of at least 0")
 
@@ -112,7 +116,7 @@ class SegmentationModule(pl.LightningModule):
         self.steps_per_epoch = steps_per_epoch
         self.lr = options.lr
         self._loss = build_loss(options.loss, classes)
-        self._augmentation = Augmentation()
+        self._augmentation = Augmentation(degrees=options.rotation_degrees)
         self._generator = torch.Generator()
         self._train_sum = self._valid_sum = 0.0
         self._train_images = self._valid_images = 0

@@ -10,7 +10,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import lightning.pytorch as pl
 import numpy as np
@@ -73,25 +73,21 @@ def fit(  # noqa: PLR0913 - data, how to train, and where, each in one argument
         ValueError: The images cannot be trained on as they are.
         TrainingError: The loss is not finite, or the checkpoint belongs to another training.
     """
-    for name, split in (("train", train), ("valid", valid)):
-        _check_split(name, split)
+    train_batches = _loader("train", train, classes, options)
+    valid_batches = _loader("valid", valid, classes, options)
     if not resume and checkpoint_dir.exists():
         shutil.rmtree(checkpoint_dir)
-    batches = {
-        "train": _loader(train, classes, options, shuffle=True),
-        "valid": _loader(valid, classes, options, shuffle=False),
-    }
     identity = _identity(train, valid, preprocessing, options, classes)
     recorder = Recorder(checkpoint_dir / LAST_CHECKPOINT, identity, options.patience)
     resuming = recorder.path.exists()
     if resuming:
         recorder.read_checkpoint()
     if not recorder.history.is_over(options.epochs, options.patience):
-        module = SegmentationModule(network, preprocessing, options, classes, len(batches["train"]))
+        module = SegmentationModule(network, preprocessing, options, classes, len(train_batches))
         with _quiet(), _randomness(device), _training(network):
             trainer = _trainer(options, recorder, device)
             start = recorder.path if resuming else None
-            trainer.fit(module, batches["train"], batches["valid"], ckpt_path=start, weights_only=True)
+            trainer.fit(module, train_batches, valid_batches, ckpt_path=start, weights_only=True)
     network.load_state_dict(recorder.best_weights)
     return recorder.history
 
@@ -207,15 +203,17 @@ class _WholeBatches(Dataset[tuple[Tensor, Tensor]]):
         return torch.from_numpy(images), torch.from_numpy(masks)
 
 
-def _loader(split: LabelledImages, classes: int, options: TrainingOptions, *, shuffle: bool) -> DataLoader:
-    sampler = _Batches(len(split.images), options.batch_size, options.seed if shuffle else None)
+def _loader(
+    name: Literal["train", "valid"], split: LabelledImages, classes: int, options: TrainingOptions
+) -> DataLoader:
+    _check_split(name, split)
+    sampler = _Batches(len(split.images), options.batch_size, options.seed if name == "train" else None)
     return DataLoader(
         _WholeBatches(split, label_count(classes)),
         sampler=sampler,
         batch_size=None,
         num_workers=options.num_workers,
         persistent_workers=options.num_workers > 0,
-        pin_memory=torch.cuda.is_available(),
         generator=torch.Generator(),  # its own, or every iterator would draw from the one dropout uses
     )
 

@@ -15,6 +15,10 @@ from models.results import LayerReport
 from models.storage import load_network, network_digest, read_description, save_network
 
 
+class VariantError(ValueError):
+    """A network does not fit the data it is to be used on."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Variant:
     """The baseline or one compressed network.
@@ -56,15 +60,15 @@ class Variant:
         """Checks that the network fits a data set.
 
         Raises:
-            ValueError: If it wants other channels or classes.
+            VariantError: If it wants other channels or classes.
         """
         wanted = getattr(self.network, "arguments", {}).get("in_channels", channels)
         if wanted != channels:
-            raise ValueError(
+            raise VariantError(
                 f"the network takes {wanted} channels, the data were read with {channels}: use --channels {wanted}"
             )
         if self.classes != classes:
-            raise ValueError(
+            raise VariantError(
                 f"the network has {self.classes} output channels, the masks need {classes}: "
                 f"use a network trained on such masks, or {'drop' if classes > 1 else 'add'} --multi_class"
             )

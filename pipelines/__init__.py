@@ -1,0 +1,1 @@
+"""The pipelines, and how they are run."""

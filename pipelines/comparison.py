@@ -12,11 +12,11 @@ from steps.train_unet import train_unet
 
 @pipeline
 def comparison(config: RunConfig) -> None:
-    """fingerprint -> ingest -> train -> decompose -> (compress -> evaluate) x N -> compare."""
+    """Fingerprint -> ingest -> train -> decompose -> (compress -> evaluate) x N -> compare."""
     fingerprint = fingerprint_dataset()
     dataset = ingest_coco(fingerprint, config.data)
     baseline, history = train_unet(
         dataset, config.model, config.training, config.input, seed=config.seed, device=config.device
     )
-    networks, results = sweep(baseline, dataset, config)
-    compare(dataset, history, networks, results, config)
+    compressed, results = sweep(baseline, dataset, config)
+    compare(dataset, history, baseline, compressed, results, config)

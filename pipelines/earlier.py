@@ -16,7 +16,7 @@ _TRAIN_STEP = "train_unet"
 _DONE = (ExecutionStatus.COMPLETED, ExecutionStatus.CACHED)
 
 
-class NoTraining(ValueError):
+class TrainingNotFoundError(ValueError):
     """There is no training as asked for."""
 
 
@@ -48,7 +48,7 @@ def find_training(which: str) -> Training:
         which: `latest`, the name or id of a pipeline run, or `artifact:version` of a baseline network.
 
     Raises:
-        NoTraining: If there is none; the message says what there is.
+        TrainingNotFoundError: If there is none; the message says what there is.
     """
     step = _step_of_artifact(which) if ":" in which else _step_of_run(which)
     dataset = step.inputs["dataset"][0]
@@ -73,9 +73,11 @@ def _step_of_artifact(which: str) -> StepRunResponse:
     except KeyError as error:
         known = Client().list_artifact_versions(artifact="baseline_network", sort_by="desc:created", size=5).items
         there = ", ".join(f"baseline_network:{item.version}" for item in known) or "none yet"
-        raise NoTraining(f"there is no artifact {which}; the latest networks are: {there}") from error
+        raise TrainingNotFoundError(f"there is no artifact {which}; the latest networks are: {there}") from error
     if artifact.step.name != _TRAIN_STEP:
-        raise NoTraining(f"{which} was made by step {artifact.step.name}; name a version of baseline_network")
+        raise TrainingNotFoundError(
+            f"{which} was made by step {artifact.step.name}; name a version of baseline_network"
+        )
     return artifact.step
 
 
@@ -85,15 +87,15 @@ def _step_of_run(which: str) -> StepRunResponse:
         try:
             run = client.get_pipeline_run(which)
         except KeyError as error:
-            raise NoTraining(f"there is no run {which!r}; see `zenml pipeline runs list`") from error
+            raise TrainingNotFoundError(f"there is no run {which!r}; see `zenml pipeline runs list`") from error
         step = run.steps.get(_TRAIN_STEP)
         if step is None or step.status not in _DONE:
-            raise NoTraining(f"run {which!r} has trained no network; see `zenml pipeline runs list`")
+            raise TrainingNotFoundError(f"run {which!r} has trained no network; see `zenml pipeline runs list`")
         return step
     found = client.list_run_steps(name=_TRAIN_STEP, sort_by=f"{SorterOps.DESCENDING}:created", size=100, hydrate=True)
     step = next((step for step in found.items if step.status in _DONE), None)
     if step is None:
-        raise NoTraining("no network has been trained yet; run once without --reuse_training")
+        raise TrainingNotFoundError("no network has been trained yet; run once without --reuse_training")
     return step
 
 

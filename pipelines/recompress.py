@@ -20,8 +20,8 @@ def recompress(config: RunConfig, dataset_id: str, network_id: str, history_id: 
     dataset, baseline, history = (
         Client().get_artifact_version(UUID(id_)) for id_ in (dataset_id, network_id, history_id)
     )
-    networks, results = sweep(baseline, dataset, config)
-    compare(dataset, history, networks, results, config)
+    compressed, results = sweep(baseline, dataset, config)
+    compare(dataset, history, baseline, compressed, results, config)
 
 
 @pipeline(name="recompress")
@@ -29,5 +29,5 @@ def recompress_checkpoint(config: RunConfig) -> None:
     """(checkpoint, data folder) -> decompose -> (compress -> evaluate) x N -> compare."""
     dataset = ingest_coco(fingerprint_dataset(), config.data)
     baseline, history = import_checkpoint(fingerprint_checkpoint(), config.input)
-    networks, results = sweep(baseline, dataset, config)
-    compare(dataset, history, networks, results, config)
+    compressed, results = sweep(baseline, dataset, config)
+    compare(dataset, history, baseline, compressed, results, config)

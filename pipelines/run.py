@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from pathlib import Path
 
 import torch
@@ -12,10 +13,15 @@ from configs.schema import RunConfig
 from dataset.errors import DatasetError
 from dataset.phantom import write_phantoms
 from models.checkpoint import CheckpointError, load_checkpoint
+from models.ranks import BudgetError
 from models.results import EvaluationResult
+from models.unet import UNet
+from models.variant import VariantError
 from pipelines.comparison import comparison
-from pipelines.earlier import NoTraining, find_training
+from pipelines.earlier import TrainingNotFoundError, find_training
+from pipelines.messages import StepMessages
 from pipelines.recompress import recompress, recompress_checkpoint
+from steps.caching import fix_sources
 from steps.runtime import Runtime
 from tracking.stack import prepare_stack, tracking_uri
 from tracking.table import print_table
@@ -27,8 +33,11 @@ class InputError(ValueError):
     """What was given is wrong: data, checkpoint or the run to reuse."""
 
 
-class RunFailed(RuntimeError):
+class RunFailedError(RuntimeError):
     """A step failed."""
+
+
+_INPUT_ERRORS = (DatasetError, CheckpointError, TrainingNotFoundError, VariantError, BudgetError)
 
 
 def run(config: RunConfig, root: Path, command: str) -> None:
@@ -41,19 +50,35 @@ def run(config: RunConfig, root: Path, command: str) -> None:
 
     Raises:
         InputError: If data, checkpoint or the run to reuse is wrong.
-        RunFailed: If a step failed; the message says why.
+        RunFailedError: If a step failed; the message says why.
     """
-    console = Console()
+    fix_sources()
+    messages = StepMessages(config.verbose)
+    messages.attach()
     try:
+        _check_out_dir(config.out_dir)
         config = config.model_copy(update={"device": _device(config.device), "data_root": _data_root(config)})
         if config.checkpoint is not None:
-            load_checkpoint(config.checkpoint)
+            config = _fitted_to(load_checkpoint(config.checkpoint), config)
         prepare_stack(root)
         results = _run(config, command)
-    except (DatasetError, CheckpointError, NoTraining) as error:
+    except _INPUT_ERRORS as error:
         raise InputError(str(error)) from error
+    except RuntimeError as error:
+        raise _explained(messages, error) from error
+    console = Console()
     print_table(results, console)
     _print_places(config, root, console)
+
+
+def _explained(messages: StepMessages, error: RuntimeError) -> Exception:
+    """Returns what went wrong in the first step that failed; ZenML's own error names only the step."""
+    if not messages.failures:
+        return RunFailedError(str(error))
+    step, cause = messages.failures[0]
+    if isinstance(cause, _INPUT_ERRORS):
+        return InputError(str(cause))
+    return RunFailedError(f"step {step} failed: {type(cause).__name__}: {cause}")
 
 
 def _run(config: RunConfig, command: str) -> list[EvaluationResult]:
@@ -76,6 +101,27 @@ def _run(config: RunConfig, command: str) -> list[EvaluationResult]:
         finished = comparison.with_options(**options)(config)
     stored = finished.steps["compare"].outputs["comparison"][0].load()
     return [EvaluationResult.from_dict(result) for result in stored]
+
+
+def _fitted_to(network: UNet, config: RunConfig) -> RunConfig:
+    """Returns the configuration with the network's own architecture, and its channels where none were asked for."""
+    arguments = network.arguments
+    model = config.model.model_copy(update={key: arguments[key] for key in ("base_filters", "bilinear", "dropout")})
+    if "channels" in config.data.model_fields_set:
+        return config.model_copy(update={"model": model})
+    data = config.data.model_copy(update={"channels": arguments["in_channels"]})
+    return config.model_copy(update={"model": model, "data": data})
+
+
+def _check_out_dir(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"results cannot be written to {folder} ({error.strerror}); choose another --out_dir"
+        ) from error
 
 
 def _device(wanted: str) -> str:
@@ -101,7 +147,8 @@ def _print_places(config: RunConfig, root: Path, console: Console) -> None:
         "report": folder / "report.html",
         "MLflow": f"mlflow ui --backend-store-uri {tracking_uri(root)}",
         "ZenML": "zenml pipeline runs list",
+        "dashboard": "zenml login --local (needs: pip install 'zenml[server]')",
     }
     console.print()
     for name, place in places.items():
-        console.print(f"{name:<8} {place}", highlight=False, soft_wrap=True)
+        console.print(f"{name:<9} {place}", highlight=False, soft_wrap=True)

@@ -22,9 +22,9 @@ def sweep(baseline: Any, dataset: Any, config: RunConfig) -> tuple[list[Any], li
         config: The run.
 
     Returns:
-        Networks and results of all variants, the baseline first, as steps' outputs.
+        The compressed networks, and the results of all variants, the baseline first; as steps' outputs.
     """
-    networks, results = [baseline], [_evaluated("baseline", baseline, dataset, config)]
+    networks, results = [], [_evaluated("baseline", baseline, dataset, config)]
     settings = config.compression
     if settings.svd_ranks or settings.arsvd_taus or settings.budgets:
         spectra = decompose(baseline, scheme=settings.scheme, device=config.device)
@@ -36,19 +36,21 @@ def sweep(baseline: Any, dataset: Any, config: RunConfig) -> tuple[list[Any], li
 
 
 def _compressed(baseline: Any, spectra: Any, config: RunConfig) -> list[tuple[str, Any]]:
+    # The spectra come first: ZenML's cache keys depend on the order of inputs, and in `recompress`, where the baseline
+    # is no step's output, it counts as the last.
     settings = config.compression
     compressed = []
     for rank in settings.svd_ranks:
         name = f"svd_rank_{rank}"
-        compressed.append((name, _named(compress_svd, name)(baseline, spectra, name, rank, id=f"compress_{name}")))
+        compressed.append((name, _named(compress_svd, name)(spectra, baseline, name, rank, id=f"compress_{name}")))
     for tau in settings.arsvd_taus:
         name = f"arsvd_tau_{tau:.12g}"
         arsvd = _named(compress_arsvd, name)
-        compressed.append((name, arsvd(baseline, spectra, name, tau, settings.distribution, id=f"compress_{name}")))
+        compressed.append((name, arsvd(spectra, baseline, name, tau, settings.distribution, id=f"compress_{name}")))
     for budget in settings.budgets:
         name = f"budget_{budget:.12g}"
         step = _named(compress_budget, name)
-        compressed.append((name, step(baseline, spectra, name, budget, id=f"compress_{name}")))
+        compressed.append((name, step(spectra, baseline, name, budget, id=f"compress_{name}")))
     return compressed
 
 

@@ -65,6 +65,23 @@ def evaluate_sources() -> str:
     return source_digest("steps.evaluate")
 
 
+def fix_sources() -> None:
+    """Computes all digests now: a file that is edited while a run goes on is not the code that the run executes."""
+    for sources in (
+        ingest_sources,
+        train_sources,
+        import_sources,
+        decompose_sources,
+        svd_sources,
+        arsvd_sources,
+        budget_sources,
+        finetune_sources,
+        evaluate_sources,
+    ):
+        sources()
+
+
+@functools.cache
 def source_digest(module: str, without: tuple[str, ...] = ()) -> str:
     """Returns a digest over the files of a module and of all project modules it imports, directly or not.
 
@@ -73,7 +90,7 @@ def source_digest(module: str, without: tuple[str, ...] = ()) -> str:
         without: Modules that are left out, with what only they import.
     """
     content = hashlib.sha256()
-    for name in sorted(reached_modules(module) if not without else _reached(module, frozenset(without))):
+    for name in sorted(_reached(module, frozenset(without))):
         content.update(name.encode())
         content.update(_file(name).read_bytes())
     return content.hexdigest()

@@ -15,7 +15,7 @@ from steps import runtime
 from steps.caching import ROOT
 from tracking.outputs import Outputs, remove_stale_networks
 from tracking.provenance import provenance
-from tracking.runs import Recorder, TrainingRecord
+from tracking.runs import TrainingRecord, record
 from tracking.stack import tracking_uri
 
 
@@ -23,28 +23,29 @@ from tracking.stack import tracking_uri
 def compare(
     dataset: Dataset,
     history: dict[str, Any],
-    networks: list[Variant],
+    baseline: Variant,
+    compressed: list[Variant],
     results: list[EvaluationResult],
     config: RunConfig,
 ) -> Annotated[list[dict[str, Any]], "comparison"]:
     """Writes the results and brings MLflow up to date; runs always, so that both are complete after cached runs too."""
     now = runtime.current()
     folder = Path(now.out_dir)
-    for variant in networks:
+    for variant in (baseline, *compressed):
         variant.save(folder / "networks" / variant.name)
-    remove_stale_networks(folder / "networks", [variant.name for variant in networks])
+    remove_stale_networks(folder / "networks", [result.name for result in results])
     settings = config.model_dump(mode="json", exclude={"data_root", "out_dir", "checkpoint", "verbose", "no_cache"})
     origin = {"seed": str(config.seed), "command": now.command, **provenance(ROOT)}
     files = Outputs(results, history, dataclasses.asdict(dataset.manifest), settings, origin).write(folder)
     data_digest = dataset.content_digest()
     training = TrainingRecord(
-        key=hashlib.sha256(f"{networks[0].digest()} {data_digest}".encode()).hexdigest(),
+        key=hashlib.sha256(f"{baseline.digest()} {data_digest}".encode()).hexdigest(),
         params=_training_params(config),
         tags={"data_digest": data_digest, "git_commit": origin["git_commit"]},
         history=history,
         files=files,
     )
-    Recorder(tracking_uri(ROOT)).record(training, results, ROOT / ".mlflow.lock")
+    record(tracking_uri(ROOT), training, results, ROOT / ".mlflow.lock")
     return [result.to_dict() for result in results]
 
 

@@ -17,8 +17,10 @@ from models.variant import Variant
     output_materializers=VariantMaterializer,
 )
 def compress_arsvd(
-    baseline: Variant, spectra: Spectra, variant: str, tau: float, distribution: str
+    spectra: Spectra, baseline: Variant, variant: str, tau: float, distribution: str
 ) -> Annotated[Variant, ArtifactConfig(name="{variant}_network")]:
     """Truncates each layer where its spectrum has reached the share tau of its entropy."""
     setting = {"tau": tau, "distribution": distribution}
-    return compress_variant(baseline, spectra, Entropy(tau, distribution), name=variant, method="arsvd", setting=setting)
+    return compress_variant(
+        baseline, spectra, Entropy(tau, distribution), name=variant, method="arsvd", setting=setting
+    )

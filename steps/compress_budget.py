@@ -17,7 +17,7 @@ from models.variant import Variant
     output_materializers=VariantMaterializer,
 )
 def compress_budget(
-    baseline: Variant, spectra: Spectra, variant: str, budget: float
+    spectra: Spectra, baseline: Variant, variant: str, budget: float
 ) -> Annotated[Variant, ArtifactConfig(name="{variant}_network")]:
     """Allocates ranks over the whole network."""
     rule = ParameterBudget(budget)

@@ -17,7 +17,7 @@ from models.variant import Variant
     output_materializers=VariantMaterializer,
 )
 def compress_svd(
-    baseline: Variant, spectra: Spectra, variant: str, rank: int
+    spectra: Spectra, baseline: Variant, variant: str, rank: int
 ) -> Annotated[Variant, ArtifactConfig(name="{variant}_network")]:
     """Truncates every layer to one rank."""
     return compress_variant(baseline, spectra, FixedRank(rank), name=variant, method="svd", setting={"rank": rank})

@@ -20,7 +20,7 @@ from steps.caching import finetune_sources
     cache_policy=CachePolicy(cache_func="steps.caching.finetune_sources"),
     output_materializers=VariantMaterializer,
 )
-def finetune(  # noqa: PLR0913 - one parameter a section of the configuration
+def finetune(
     compressed: Variant, dataset: Dataset, training: TrainingConfig, tuning: FinetuneConfig, seed: int, device: str
 ) -> Annotated[Variant, ArtifactConfig(name="{variant}_finetuned_network")]:
     """Trains as the baseline was trained, for fewer epochs at a lower rate; keeps the best validation Dice."""

@@ -8,6 +8,7 @@ from zenml.config.cache_policy import CachePolicy
 from configs.schema import InputConfig
 from materializers.variant import VariantMaterializer
 from models.checkpoint import load_checkpoint
+from models.history import History
 from models.preprocessing import Preprocessing
 from models.variant import Variant
 from steps import runtime
@@ -29,4 +30,4 @@ def import_checkpoint(
     network = load_checkpoint(runtime.current().checkpoint)
     preprocessing = Preprocessing(**inputs.model_dump())
     variant = Variant("baseline", "baseline", {}, network, preprocessing, network.arguments["classes"])
-    return variant, {"epochs": [], "best_epoch": None, "best_valid_dice": None}
+    return variant, History().to_dict()

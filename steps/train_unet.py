@@ -23,7 +23,7 @@ from steps.caching import train_sources
     cache_policy=CachePolicy(cache_func="steps.caching.train_sources"),
     output_materializers={"baseline_network": VariantMaterializer},
 )
-def train_unet(  # noqa: PLR0913 - one parameter a section of the configuration
+def train_unet(
     dataset: Dataset, model: ModelConfig, training: TrainingConfig, inputs: InputConfig, seed: int, device: str
 ) -> tuple[Annotated[Variant, "baseline_network"], Annotated[dict[str, Any], "train_history"]]:
     """Trains a U-Net and keeps the weights of the best validation Dice.

@@ -13,13 +13,18 @@ _PACKAGES = ("torch", "zenml", "mlflow", "lightning", "monai", "numpy", "opencv-
 def provenance(root: Path) -> dict[str, str]:
     """Returns the git commit of the repository, and the versions of Python and of the libraries that decide results."""
     versions = {package: version(package) for package in _PACKAGES}
-    return {"git_commit": _git_commit(root), "python": platform.python_version(), "system": platform.system(), **versions}
+    return {
+        "git_commit": _git_commit(root),
+        "python": platform.python_version(),
+        "system": platform.system(),
+        **versions,
+    }
 
 
 def _git_commit(root: Path) -> str:
     """Returns the commit, with `-dirty` where files differ from it; `unknown` outside a git repository."""
     try:
-        described = subprocess.run(  # noqa: S603 - fixed arguments
+        described = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],  # noqa: S607 - git of the user
             cwd=root,
             capture_output=True,

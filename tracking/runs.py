@@ -50,37 +50,43 @@ class TrainingRecord:
     files: list[tuple[Path, str | None]]
 
 
-class Recorder:
+def record(tracking_uri: str, training: TrainingRecord, results: Sequence[EvaluationResult], lock: Path) -> str:
+    """Makes the record of a training complete; runs that are right already are not touched.
+
+    Args:
+        tracking_uri: MLflow's server or database.
+        training: The parent run.
+        results: All variants, the baseline among them.
+        lock: File that other processes of this machine which record here wait for.
+
+    Returns:
+        Id of the parent run.
+    """
+    with FileLock(lock, timeout=_SECONDS_TO_WAIT):  # before the client, which makes a database where there is none
+        return _Recorder(tracking_uri).record(training, results)
+
+
+class _Recorder:
     """Writes runs to one MLflow server or database."""
 
     def __init__(self, tracking_uri: str) -> None:
         self._client = MlflowClient(tracking_uri)
         self._uri = tracking_uri
 
-    def record(self, training: TrainingRecord, results: Sequence[EvaluationResult], lock: Path) -> str:
-        """Makes the record of a training complete; runs that are right already are not touched.
-
-        Args:
-            training: The parent run.
-            results: All variants, the baseline among them.
-            lock: File that other processes of this machine which record here wait for.
-
-        Returns:
-            Id of the parent run.
-        """
-        with FileLock(lock, timeout=_SECONDS_TO_WAIT):
-            experiment = self._experiment()
-            parent = self._parent(experiment, training)
-            self._record_variants(experiment, parent, training, results)
-            for file, folder in training.files:
-                self._client.log_artifact(parent, str(file), folder)
+    def record(self, training: TrainingRecord, results: Sequence[EvaluationResult]) -> str:
+        """Writes what is missing; returns the id of the parent run."""
+        experiment = self._experiment()
+        parent = self._parent(experiment, training)
+        self._record_variants(experiment, parent, training, results)
+        for file, folder in training.files:
+            self._client.log_artifact(parent, str(file), folder)
         return parent
 
     def _record_variants(
         self, experiment: Experiment, parent: str, training: TrainingRecord, results: Sequence[EvaluationResult]
     ) -> None:
         baseline = next(result for result in results if result.method == METHODS[0])
-        existing = self._find(experiment, f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}'")
+        existing = self._children(experiment, parent)
         for result in results:
             metrics = run_metrics(result, baseline)
             params = {**training.params, "method": result.method, **result.setting}
@@ -99,13 +105,15 @@ class Recorder:
         finished = [run for run in runs if _finished(run)]
         for run in runs:
             if run not in finished[:1]:  # left half-written by a process that was killed
+                for orphan in self._children(experiment, run.info.run_id):
+                    self._client.delete_run(orphan.info.run_id)
                 self._client.delete_run(run.info.run_id)
         if finished:
             return finished[0].info.run_id
         tags = {**training.tags, "training_key": training.key}
         return self._create(experiment, _TRAINING_RUN, training.params, {}, tags, _curves(training.history))
 
-    def _create(  # noqa: PLR0913 - the parts of a run
+    def _create(
         self,
         experiment: Experiment,
         name: str,
@@ -124,6 +132,9 @@ class Recorder:
             self._client.log_batch(run_id, metrics=points[first : first + _BATCH])
         self._client.set_terminated(run_id, RunStatus.to_string(RunStatus.FINISHED))
         return run_id
+
+    def _children(self, experiment: Experiment, parent: str) -> list[Run]:
+        return self._find(experiment, f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}'")
 
     def _find(self, experiment: Experiment, condition: str) -> list[Run]:
         found, token = [], None

@@ -1,7 +1,8 @@
 from pathlib import Path
 
 import pytest
-from coco_folder import CocoFolder  # beside this file; pytest puts its folder on the path
+
+from tests.dataset.coco_folder import CocoFolder
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
 import json
 
 import pytest
-from coco_folder import SQUARE, TRIANGLE, noise, png
 
 from dataset.coco import name_fault, read_annotations
 from dataset.errors import DatasetError
 from dataset.folders import ANNOTATION_FILE
+from tests.dataset.coco_folder import SQUARE, TRIANGLE, noise, png
 
 
 def faults(coco) -> list[str]:

@@ -1,11 +1,11 @@
 import shutil
 
 import pytest
-from coco_folder import noise, png
 
 from dataset.errors import DatasetError
 from dataset.fingerprint import fingerprint
 from dataset.folders import ANNOTATION_FILE
+from tests.dataset.coco_folder import noise, png
 
 
 def test_moved_folder_has_the_same_fingerprint(coco, tmp_path):

@@ -3,10 +3,10 @@ import io
 import cv2
 import numpy as np
 import pytest
-from coco_folder import noise, png
 from PIL import Image, ImageOps
 
 from dataset.images import ImageError, is_whole, read_image, resize_image
+from tests.dataset.coco_folder import noise, png
 
 H, W = 20, 30
 

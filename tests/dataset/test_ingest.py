@@ -5,12 +5,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from coco_folder import noise, options, png
 
 import dataset.ingest as ingest_module
 from dataset.errors import DatasetError
 from dataset.images import resize_image
 from dataset.ingest import IngestOptions, ingest
+from tests.dataset.coco_folder import noise, options, png
 
 BRAIN_TUMOR = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "brain_tumor"
 LARGE = [0.0, 0.0, 12.0, 0.0, 12.0, 12.0, 0.0, 12.0]

@@ -3,11 +3,11 @@ import json
 import cv2
 import numpy as np
 import pytest
-from coco_folder import TRIANGLE, noise, options, png
 
 from dataset.errors import DatasetError
 from dataset.ingest import ingest
 from dataset.manifest import MANIFEST_FILE, Manifest
+from tests.dataset.coco_folder import TRIANGLE, noise, options, png
 
 
 @pytest.fixture

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
-from coco_folder import options
 
 from dataset.brain_slices import draw_slice
 from dataset.errors import DatasetError
 from dataset.fingerprint import fingerprint
 from dataset.ingest import ingest
 from dataset.phantom import outline, write_phantoms
+from tests.dataset.coco_folder import options
 
 COUNTS = {"train": 12, "valid": 3, "test": 3}
 

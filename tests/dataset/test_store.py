@@ -4,12 +4,12 @@ import shutil
 
 import numpy as np
 import pytest
-from coco_folder import noise, options, png
 
 from dataset.errors import DatasetError
 from dataset.ingest import ingest
 from dataset.manifest import MANIFEST_FILE
 from dataset.store import Dataset, RowWriter
+from tests.dataset.coco_folder import noise, options, png
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dataset.augment import Augmentation, augment
+from models.augmentation import Augmentation, augment
 
 NOTHING = Augmentation(
     flips=False, quarter_turns=False, degrees=0.0, scale=0.0, shift=0.0, gain=0.0, offset=0.0, noise=0.0

@@ -1,0 +1,36 @@
+# What people and CI run. Needs Python 3.11 or newer, and nothing installed.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: demo test check ui requirements clean
+
+demo: $(INSTALLED)  ## the whole pipeline on the built-in phantoms
+	$(BIN)/python run_pipeline.py --config configs/demo.yaml --out_dir artifacts/demo
+
+test: $(INSTALLED)  ## all tests
+	$(BIN)/python -m pytest
+
+check: $(INSTALLED)  ## lint, format, types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+ui: $(INSTALLED)  ## the MLflow UI on http://127.0.0.1:5000
+	MLFLOW_DISABLE_TELEMETRY=true $(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db
+
+requirements: $(INSTALLED)  ## pin requirements.in; torch without the name of its build, which differs by platform
+	$(BIN)/pip-compile --quiet --strip-extras --no-header --no-annotate --no-emit-index-url \
+		--no-emit-find-links --no-emit-trusted-host --output-file .venv/pinned.txt requirements.in
+	{ echo '# Pinned by `make requirements` from requirements.in; do not edit.'; \
+	  sed -e '/^#/d' -e '/^$$/d' -e 's/+[a-z0-9]*$$//' .venv/pinned.txt; } > requirements.txt
+
+clean:  ## everything that was made here, results included
+	rm -rf .venv .zen artifacts mlflow.db mlruns .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(INSTALLED): requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' requirements.txt)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@

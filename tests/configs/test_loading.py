@@ -1,0 +1,101 @@
+"""From the command line to a checked configuration."""
+
+from pathlib import Path
+
+import pytest
+
+from configs.loading import FLAGS, ConfigError, load_config
+from configs.schema import RunConfig
+
+CONFIGS = Path(__file__).resolve().parent.parent.parent / "configs"
+YAMLS = sorted(CONFIGS.glob("*.yaml"))
+
+
+def test_there_are_three_experiments() -> None:
+    assert [file.name for file in YAMLS] == ["brain_tumor.yaml", "default.yaml", "demo.yaml"]
+
+
+@pytest.mark.parametrize("file", YAMLS, ids=lambda file: file.name)
+def test_every_experiment_is_valid(file: Path) -> None:
+    assert isinstance(load_config(["--config", str(file)]), RunConfig)
+
+
+def test_without_arguments_the_defaults_are_the_references() -> None:
+    config = load_config([])
+    assert (config.training.batch_size, config.training.epochs, config.training.lr) == (8, 10, 1e-4)
+    assert config.data.image_size == (256, 256)
+    assert config.model.base_filters == 64
+    assert (config.compression.svd_ranks, config.compression.arsvd_taus) == ((32,), (0.9,))
+    assert (config.finetune.enabled, config.finetune.epochs, config.finetune.lr) == (False, 3, 1e-5)
+
+
+@pytest.mark.parametrize("flag", FLAGS)
+def test_every_flag_is_known_with_underscores_and_with_dashes(flag: str) -> None:
+    values = {"image_size": ["64", "32"], "device": ["cpu"], "channels": ["1"], "svd_ranks": ["4"]}
+    value = values.get(flag, [] if FLAGS[flag][1].get("action") == "store_true" else ["1"])
+    assert load_config([f"--{flag}", *value]) == load_config([f"--{flag.replace('_', '-')}", *value])
+
+
+def test_later_sources_win(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("training: {epochs: 3, lr: 0.5, batch_size: 2}")
+    config = load_config(["--config", str(file), "--epochs", "4", "--lr", "0.25", "training.lr=0.125"])
+    assert (config.training.batch_size, config.training.epochs, config.training.lr) == (2, 4, 0.125)
+
+
+def test_overrides_may_stand_anywhere_and_use_flag_names() -> None:
+    config = load_config(["training.patience=5", "--epochs", "3", "svd_ranks=4,8"])
+    assert (config.training.patience, config.training.epochs, config.compression.svd_ranks) == (5, 3, (4, 8))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("16,32,64", (16, 32, 64)), (" 16 , 32 ", (16, 32)), ("7", (7,)), ("", ())]
+)
+def test_sweeps_are_comma_separated(text: str, expected: tuple[int, ...]) -> None:
+    assert load_config(["--svd_ranks", text]).compression.svd_ranks == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--epochs", "0"], "training.epochs (--epochs) is '0'"),
+        (["--lr", "nan"], "--lr"),
+        (["--arsvd_taus", "0"], "--arsvd_taus"),
+        (["--arsvd_taus", "nan"], "--arsvd_taus"),
+        (["--svd_ranks", "8,x"], "--svd_ranks"),
+        (["--svd_ranks", "8,8"], "more than once"),
+        (["--svd_ranks", "2.5"], "--svd_ranks"),
+        (["--budgets", "2"], "--budgets"),
+        (["--device", "tpu"], "--device"),
+        (["--channels", "2"], "--channels"),
+        (["--image_size", "4", "64"], "--image_size"),
+        (["--no_such"], "--no_such"),
+        (["--epoch", "3"], "--epoch"),
+        (["trainig.lr=1"], "trainig: there is no such field"),
+        (["loose"], "'loose'"),
+        (["--reuse_training", "--checkpoint", "x.pth"], "exclude each other"),
+    ],
+)
+def test_wrong_values_are_named(arguments: list[str], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(arguments)
+    assert said in str(caught.value)
+
+
+def test_all_faults_are_told_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(["--epochs", "0", "--lr", "-1", "--budgets", "3"])
+    assert len(str(caught.value).splitlines()) == 3
+
+
+@pytest.mark.parametrize("content", ["- a list", "training: [", "\x00"])
+def test_a_wrong_file_is_named(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "wrong.yaml"
+    file.write_text(content)
+    with pytest.raises(ConfigError, match=r"wrong\.yaml"):
+        load_config(["--config", str(file)])
+
+
+def test_the_configuration_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load_config([]).training.epochs = 3

@@ -1,0 +1,30 @@
+"""What all tests share: the real data and network where they are there, and torch that leaves cores to others."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared"
+
+
+def _shared(place: str) -> Path:
+    path = SHARED / place
+    if not path.exists():
+        pytest.skip(f"{path} is not there")
+    return path
+
+
+@pytest.fixture(scope="session")
+def brain_tumor() -> Path:
+    """The brain tumor data set, 1,931 images."""
+    return _shared("data/brain_tumor")
+
+
+@pytest.fixture(scope="session")
+def trained_unet() -> Path:
+    """A U-Net with 16 filters that was trained on it."""
+    return _shared("models/unet16_gray128.safetensors")

@@ -1,0 +1,56 @@
+"""Variants: networks with their origin, through storage and back."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from models.compression import compress_variant
+from models.preprocessing import Preprocessing
+from models.ranks import FixedRank
+from models.spectra import decompose
+from models.unet import UNet
+from models.variant import Variant, VariantError
+
+
+def baseline(seed: int = 0) -> Variant:
+    torch.manual_seed(seed)
+    return Variant("baseline", "baseline", {}, UNet(base_filters=4).eval(), Preprocessing(0.18, 0.18), 1)
+
+
+def compressed(of: Variant, rank: int = 3) -> Variant:
+    setting = {"rank": rank}
+    rule = FixedRank(rank)
+    return compress_variant(of, decompose(of.network), rule, name=f"svd_rank_{rank}", method="svd", setting=setting)
+
+
+@pytest.mark.parametrize("make", [baseline, lambda: compressed(baseline())])
+def test_a_variant_survives_storage(tmp_path: Path, make) -> None:
+    variant = make()
+    variant.save(tmp_path / "network")
+    loaded = Variant.load(tmp_path / "network")
+    image = torch.rand(1, 1, 32, 32)
+    assert torch.equal(loaded.network(image), variant.network(image))
+    assert loaded.about() == variant.about()
+    assert loaded.digest() == variant.digest()
+
+
+def test_compression_says_how_the_network_came_about() -> None:
+    variant = compressed(baseline())
+    assert (variant.method, variant.setting) == ("svd", {"rank": 3, "scheme": "channel"})
+    assert any(layer.rank == 3 for layer in variant.layers)
+
+
+def test_digests_differ_in_weights_and_in_origin() -> None:
+    one = baseline()
+    assert one.digest() == baseline().digest()
+    assert one.digest() != baseline(1).digest()
+    assert one.digest() != one.finetuned(1, 0.1).digest()
+    assert compressed(one, 2).digest() != compressed(one, 3).digest()
+
+
+@pytest.mark.parametrize(("channels", "classes", "said"), [(3, 1, "--channels 1"), (1, 3, "--multi_class")])
+def test_a_network_that_does_not_fit_the_data_is_refused(channels: int, classes: int, said: str) -> None:
+    baseline().check_input(1, 1)
+    with pytest.raises(VariantError, match=said):
+        baseline().check_input(channels, classes)

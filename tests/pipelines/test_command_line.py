@@ -1,0 +1,116 @@
+"""The commands that people type, and what they are told when something is wrong."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.pipelines.conftest import Workshop
+
+pytestmark = pytest.mark.pipeline
+
+SMALL = ("--base_filters", "2", "--image_size", "32", "32")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "--data_root ./data --device cuda",
+        "--data_root {data} --out_dir ./artifacts_cpu --device cpu --batch_size 4 --epochs 3",
+        "--data_root ./data --out_dir ./experiments/run1 --device cuda --epochs 5"
+        ' --svd_ranks 16,32,64 --arsvd_taus "0.85,0.9,0.95"',
+    ],
+)
+def test_the_commands_of_the_reference_work_as_typed(workshop: Workshop, command: str) -> None:
+    """Only made smaller by two more flags, so that they end in seconds."""
+    if not (workshop.root / "data").exists():
+        shutil.copytree(workshop.data, workshop.root / "data")
+    arguments = [word.strip('"') for word in command.format(data=workshop.data).split()]
+    workshop.run(*arguments, *SMALL, tiny=False)
+    out = arguments[arguments.index("--out_dir") + 1] if "--out_dir" in arguments else "artifacts"
+    summary = json.loads((workshop.root / out / "experiment_summary.json").read_text())
+    assert len(summary["svd_variants"]) == len(summary["arsvd_variants"]) == (3 if "0.85" in command else 1)
+
+
+def test_missing_cuda_is_said_and_the_run_goes_on(workshop: Workshop) -> None:
+    import torch  # noqa: PLC0415 - slow to import
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    assert "CUDA is not available" in workshop.run("--device", "cuda").stderr
+
+
+def test_a_baseline_alone_is_a_comparison_too(workshop: Workshop) -> None:
+    workshop.run("--svd_ranks", "", "--arsvd_taus", "")
+    workshop.assert_complete({"baseline"})
+
+
+def test_budgets_are_kept_and_fine_tuned_networks_are_compared_alike(workshop: Workshop) -> None:
+    done = workshop.run("--budgets", "0.5,0.3", "--finetune_compressed", "--finetune_epochs", "1", "--svd_ranks", "1")
+    assert {"compress_budget_0.5", "finetune_budget_0.3", "finetune_svd_rank_1"} <= done.ran
+    variants = workshop.variants()
+    full = variants["baseline"]["info"]["params"]
+    assert variants["budget_0.5"]["info"]["params"] <= 0.5 * full
+    assert variants["budget_0.3"]["info"]["params"] <= 0.3 * full
+    assert all(entry.get("finetune_epochs") == 1 for name, entry in variants.items() if name != "baseline")
+
+
+def test_classes_are_learned_apart_with_multi_class(workshop: Workshop) -> None:
+    workshop.run("--multi_class", "--svd_ranks", "1", "--arsvd_taus", "")
+    manifest = json.loads((workshop.out / "dataset_manifest.json").read_text())
+    assert manifest["multi_class"]
+    assert [entry["index"] for entry in manifest["classes"]] == [0, 1]
+
+
+def test_a_run_from_another_folder_records_in_the_repository(workshop: Workshop, tmp_path: Path) -> None:
+    script = str(workshop.root / "run_pipeline.py")
+    done = workshop.call(
+        "python",
+        script,
+        "--config",
+        str(workshop.root / "tiny.yaml"),
+        "--data_root",
+        str(workshop.data),
+        "--out_dir",
+        "here",
+        cwd=tmp_path,
+    )
+    assert done.status == 0, done.stderr
+    assert done.ran == {"fingerprint_dataset", "compare"}, "the way the program is started changes no cache key"
+    assert (tmp_path / "here" / "report.html").is_file()
+    assert {file.name for file in tmp_path.iterdir()} == {"here"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--data_root", "/no/such/folder"), "/no/such/folder"),
+        (("--epochs", "0"), "--epochs"),
+        (("--arsvd_taus", "0.9,1.5"), "--arsvd_taus"),
+        (("--no_such_flag",), "--no_such_flag"),
+        (("training.no_such_field=1",), "training.no_such_field"),
+        (("--config", "missing.yaml"), "missing.yaml"),
+        (("--out_dir", "/proc/none"), "--out_dir"),
+        (("--budgets", "0.001"), "smallest reachable"),
+    ],
+)
+def test_wrong_input_is_said_in_a_sentence_with_status_2(
+    workshop: Workshop, arguments: tuple[str, ...], said: str
+) -> None:
+    failed = workshop.run(*arguments, check=False)
+    assert failed.status == 2
+    assert said in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
+def test_bad_samples_stop_the_run_unless_they_may_be_skipped(fresh: Workshop) -> None:
+    image = next(file for file in sorted((fresh.data / "train").iterdir()) if not file.name.endswith("json"))
+    image.write_bytes(b"this is no image")
+    failed = fresh.run(check=False)
+    assert failed.status == 2
+    assert image.name in failed.stderr
+    assert not (fresh.out / "experiment_summary.json").exists()
+    fresh.run("--skip_bad_samples", "--svd_ranks", "1", "--arsvd_taus", "")
+    manifest = json.loads((fresh.out / "dataset_manifest.json").read_text())
+    assert [entry["file_name"] for entry in manifest["refused"]] == [image.name]

@@ -1,0 +1,162 @@
+"""The pipeline from data to comparison: what it leaves behind, and what runs again after a change."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import pytest
+
+from tests.pipelines.conftest import TINY_VARIANTS, Workshop
+
+pytestmark = pytest.mark.pipeline
+
+ALWAYS = {"fingerprint_dataset", "compare"}
+COMPRESS = {f"compress_{name}" for name in TINY_VARIANTS - {"baseline"}}
+EVALUATE = {f"evaluate_{name}" for name in TINY_VARIANTS}
+ALL = ALWAYS | {"ingest_coco", "train_unet", "decompose"} | COMPRESS | EVALUATE
+FILES = (
+    "experiment_summary.json",
+    "results.csv",
+    "train_history.json",
+    "dataset_manifest.json",
+    "report.html",
+    "plots/dice_vs_params.png",
+)
+PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
+
+
+@contextmanager
+def changed(file: Path, content: bytes) -> Iterator[None]:
+    before = file.read_bytes()
+    file.write_bytes(content)
+    try:
+        yield
+    finally:
+        file.write_bytes(before)
+
+
+def test_a_first_run_executes_every_step_and_leaves_every_file(workshop: Workshop) -> None:
+    assert workshop.first.ran == ALL
+    assert all((workshop.out / file).stat().st_size > 0 for file in FILES)
+    for name in TINY_VARIANTS:
+        assert {file.name for file in (workshop.out / "networks" / name).iterdir()} == {
+            "network.json",
+            "weights.safetensors",
+        }
+    workshop.assert_complete(TINY_VARIANTS)
+
+
+def test_the_table_on_the_screen_names_every_variant(workshop: Workshop) -> None:
+    assert all(name in workshop.first.stdout for name in TINY_VARIANTS)
+    assert "report.html" in workshop.first.stdout
+
+
+def test_the_summary_has_the_keys_that_programs_read(workshop: Workshop) -> None:
+    for name, entry in workshop.variants().items():
+        assert set(entry["info"]) == {"params", "size_MB", "macs", "latency_ms"}
+        assert {"dice", "iou", "pixel_accuracy", "dice_global", "iou_global"} <= set(entry["metrics"])
+        if name != "baseline":
+            assert set(entry["compression_vs_baseline_%"]) == {"params", "size_MB"}
+            assert entry["per_layer_ranks"].keys() == {layer["name"] for layer in entry["layers"]}
+    ranks = [entry["rank"] for entry in workshop.summary()["svd_variants"]]
+    taus = [entry["tau"] for entry in workshop.summary()["arsvd_variants"]]
+    assert (ranks, taus) == ([1, 2], [0.5, 0.8])
+
+
+def test_no_artifact_and_no_result_is_a_pickle(workshop: Workshop) -> None:
+    stores = [workshop.out, Path(workshop.environment["ZENML_CONFIG_PATH"]) / "local_stores"]
+    files = [file for store in stores for file in store.rglob("*") if file.is_file() and file.suffix != ".ckpt"]
+    assert len(files) > 30
+    assert [file for file in files if file.read_bytes()[:4].startswith(PICKLES)] == []
+
+
+def test_the_same_command_again_only_reads_the_data_and_compares(workshop: Workshop) -> None:
+    assert workshop.run().ran == ALWAYS
+    workshop.assert_complete(TINY_VARIANTS)
+
+
+def test_one_tau_more_compresses_and_evaluates_that_one(workshop: Workshop) -> None:
+    again = workshop.run("--arsvd_taus", "0.5,0.8,0.9")
+    assert again.ran == ALWAYS | {"compress_arsvd_tau_0.9", "evaluate_arsvd_tau_0.9"}
+    workshop.assert_complete(TINY_VARIANTS | {"arsvd_tau_0.9"})
+
+
+def test_a_sweep_with_less_in_it_leaves_no_stale_network(workshop: Workshop) -> None:
+    assert workshop.run("--arsvd_taus", "0.5").ran == ALWAYS
+    workshop.assert_complete(TINY_VARIANTS - {"arsvd_tau_0.8"})
+
+
+def test_a_moved_data_folder_runs_nothing_again(workshop: Workshop, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(workshop.data, elsewhere)
+    assert workshop.run("--data_root", str(elsewhere)).ran == ALWAYS
+    workshop.assert_complete(TINY_VARIANTS)
+
+
+def test_a_changed_image_runs_everything_from_ingest(workshop: Workshop) -> None:
+    image = next(file for file in sorted((workshop.data / "train").iterdir()) if not file.name.endswith("json"))
+    brighter = cv2.imencode(image.suffix, cv2.convertScaleAbs(cv2.imread(str(image)), alpha=1.3, beta=9))[1]
+    with changed(image, brighter.tobytes()):
+        assert workshop.run().ran == ALL
+    workshop.assert_complete(TINY_VARIANTS)
+
+
+def test_a_changed_annotation_runs_everything_from_ingest(workshop: Workshop) -> None:
+    file = workshop.data / "train" / "_annotations.coco.json"
+    content = json.loads(file.read_text())
+    del content["annotations"][0]
+    with changed(file, json.dumps(content).encode()):
+        assert workshop.run().ran == ALL
+    workshop.assert_complete(TINY_VARIANTS)
+
+
+def test_an_edit_in_the_rank_rules_runs_compression_and_not_training(workshop: Workshop) -> None:
+    file = workshop.root / "models" / "ranks.py"
+    with changed(file, file.read_bytes() + b"\n# edited\n"):
+        assert workshop.run().ran == ALWAYS | COMPRESS
+    workshop.assert_complete(TINY_VARIANTS)
+
+
+def test_other_epochs_train_again_on_the_same_data(workshop: Workshop) -> None:
+    assert workshop.run("--epochs", "2").ran == ALL - {"ingest_coco"}
+    workshop.assert_complete(TINY_VARIANTS)
+
+
+def test_no_cache_runs_everything(workshop: Workshop) -> None:
+    assert workshop.run("--no_cache").ran == ALL
+    workshop.assert_complete(TINY_VARIANTS)
+
+
+def test_a_deleted_mlflow_database_is_filled_again(workshop: Workshop) -> None:
+    (workshop.root / "mlflow.db").unlink()
+    assert workshop.run().ran == ALWAYS
+    assert [set(children) for children in workshop.recorded().values()] == [TINY_VARIANTS]
+
+
+def test_the_training_run_carries_curves_and_files(workshop: Workshop) -> None:
+    workshop.run()
+    parents = workshop.recorded()
+    assert parents
+    for parent in parents:
+        epochs = workshop.query("SELECT value FROM params WHERE run_uuid = ? AND key = 'training.epochs'", parent)
+        curve = workshop.query("SELECT value FROM metrics WHERE run_uuid = ? AND key = 'valid_dice'", parent)
+        assert [(str(len(curve)),)] == epochs
+        kept = workshop.root / "mlruns" / "arsvd_comparison" / parent / "artifacts"
+        assert {item.name for item in kept.iterdir()} >= {"report.html", "results.csv", "plots"}
+
+
+def test_the_runs_are_where_zenml_and_mlflow_look_by_default(workshop: Workshop) -> None:
+    listed = workshop.call("zenml", "pipeline", "runs", "list", "--output", "json")
+    assert listed.status == 0
+    assert "comparison" in listed.stdout
+    assert (workshop.root / "mlflow.db").is_file()
+    assert (workshop.root / "mlruns").is_dir()
+
+
+def test_the_users_own_stack_stays_active_elsewhere(workshop: Workshop, tmp_path: Path) -> None:
+    active = workshop.call("zenml", "stack", "get", cwd=tmp_path)
+    assert "default" in active.stdout + active.stderr
+    assert "arsvd" not in active.stdout + active.stderr

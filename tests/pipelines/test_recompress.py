@@ -1,0 +1,65 @@
+"""Compression of networks that exist already."""
+
+import json
+
+import pytest
+
+from tests.pipelines.conftest import TINY_VARIANTS, Workshop
+
+pytestmark = pytest.mark.pipeline
+
+SETTINGS = {  # variant: (parameters, Dice) of the shared network, measured without this project's code
+    "baseline": (838_497, 0.777),
+    "svd_rank_16": (191_585, 0.713),
+    "svd_rank_32": (356_193, 0.771),
+    "arsvd_tau_0.85": (521_761, 0.770),
+    "arsvd_tau_0.9": (626_321, 0.771),
+}
+
+
+def test_the_latest_training_is_reused_whatever_has_changed_since(workshop: Workshop) -> None:
+    file = workshop.data / "train" / "_annotations.coco.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "licenses": ["changed"]}))
+    training = workshop.root / "models" / "training.py"
+    training.write_text(training.read_text() + "\n# edited\n")
+    again = workshop.run("--reuse_training", "--svd_ranks", "1,3", "--epochs", "7", "--base_filters", "8")
+    assert not {"train_unet", "ingest_coco", "fingerprint_dataset"} & set(again.steps)
+    assert {"compress_svd_rank_3", "evaluate_svd_rank_3"} <= again.ran
+    assert "compress_svd_rank_1" not in again.ran
+    workshop.assert_complete((TINY_VARIANTS - {"svd_rank_2"}) | {"svd_rank_3"})
+    assert workshop.summary()["config"]["training"]["epochs"] == 1, "the training's own configuration is reported"
+
+
+def test_a_training_is_reused_by_artifact_version(workshop: Workshop) -> None:
+    again = workshop.run("--reuse_training", "baseline_network:1", "--arsvd_taus", "", "--svd_ranks", "1")
+    assert "train_unet" not in again.steps
+    workshop.assert_complete({"baseline", "svd_rank_1"})
+
+
+@pytest.mark.parametrize("which", ["no_such_run", "baseline_network:999"])
+def test_a_training_that_does_not_exist_is_an_input_error(workshop: Workshop, which: str) -> None:
+    failed = workshop.run("--reuse_training", which, check=False)
+    assert failed.status == 2
+    assert which in failed.stderr
+
+
+def test_a_checkpoint_gives_the_known_figures(fresh: Workshop, trained_unet, brain_tumor) -> None:
+    run = fresh.run(
+        *("--checkpoint", str(trained_unet), "--data_root", str(brain_tumor), "--out_dir", str(fresh.out)),
+        *("--image_size", "128", "128", "--svd_ranks", "16,32", "--arsvd_taus", "0.85,0.9"),
+        tiny=False,
+    )
+    assert "train_unet" not in run.steps
+    variants = fresh.variants()
+    assert set(variants) == set(SETTINGS)
+    for name, (params, dice) in SETTINGS.items():
+        assert variants[name]["info"]["params"] == params
+        assert variants[name]["metrics"]["dice"] == pytest.approx(dice, abs=0.005 if name != "baseline" else 0.004)
+
+
+def test_a_checkpoint_that_is_no_state_dict_is_an_input_error(fresh: Workshop) -> None:
+    file = fresh.root / "other.safetensors"
+    file.write_bytes(b"not a network")
+    failed = fresh.run("--checkpoint", str(file), check=False)
+    assert failed.status == 2
+    assert "other.safetensors" in failed.stderr

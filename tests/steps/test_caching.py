@@ -1,0 +1,87 @@
+"""Which source files decide which cached results."""
+
+from pathlib import Path
+
+import pytest
+
+from steps import caching
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+REACHES = {
+    "steps.ingest_coco": {"dataset.coco", "dataset.ingest", "dataset.masks", "materializers.dataset"},
+    "steps.train_unet": {"models.unet", "models.training", "models.metrics", "models.augmentation", "dataset.store"},
+    "steps.decompose": {"models.spectra", "models.lowrank"},
+    "steps.compress_svd": {"models.ranks", "models.compression", "models.lowrank", "models.storage"},
+    "steps.compress_arsvd": {"models.ranks", "models.compression"},
+    "steps.compress_budget": {"models.ranks", "models.compression"},
+    "steps.finetune": {"models.training", "models.lowrank"},
+    "steps.evaluate": {"models.metrics", "models.evaluation", "models.profile", "models.lowrank"},
+}
+REACHES_NOT = {
+    "steps.ingest_coco": {"models.unet", "models.augmentation", "dataset.phantom"},
+    "steps.train_unet": {"models.ranks", "models.compression", "models.spectra", "dataset.coco"},
+    "steps.decompose": {"models.ranks", "models.training"},
+    "steps.evaluate": {"models.ranks", "models.training"},
+}
+
+
+@pytest.mark.parametrize("step", REACHES)
+def test_a_step_depends_on_all_modules_below_it(step: str) -> None:
+    assert REACHES[step] <= caching.reached_modules(step)
+
+
+@pytest.mark.parametrize("step", REACHES_NOT)
+def test_a_step_depends_on_no_module_that_it_does_not_use(step: str) -> None:
+    assert not REACHES_NOT[step] & caching.reached_modules(step)
+
+
+def test_training_does_not_depend_on_how_compressed_layers_are_built() -> None:
+    reached = caching._reached("steps.train_unet", frozenset(caching._NO_COMPRESSION))
+    assert "models.lowrank" not in reached
+    assert "models.unet" in reached
+
+
+def forget() -> None:
+    caching._reached.cache_clear()
+    caching.source_digest.cache_clear()
+
+
+def test_a_digest_changes_with_any_file_below(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, content in {
+        "steps/one.py": "from models.a import x",
+        "models/__init__.py": "",
+        "models/a.py": "def f():\n    from models import b",
+        "models/b.py": "y = 1",
+        "models/unrelated.py": "",
+    }.items():
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(content)
+    monkeypatch.setattr(caching, "ROOT", tmp_path)
+    forget()
+    before = caching.source_digest("steps.one")
+    (tmp_path / "models" / "unrelated.py").write_text("changed")
+    forget()
+    assert caching.source_digest("steps.one") == before
+    (tmp_path / "models" / "b.py").write_text("y = 2")
+    assert caching.source_digest("steps.one") == before, "the digest is that of the code that this process runs"
+    forget()
+    assert caching.source_digest("steps.one") != before
+    forget()
+
+
+def test_every_cached_step_names_a_digest_of_its_own_file() -> None:
+    cached = {file for file in (ROOT / "steps").glob("*.py") if 'cache_func="' in file.read_text()}
+    uncached = {file for file in (ROOT / "steps").glob("*.py") if "enable_cache=False" in file.read_text()}
+    steps = {file for file in (ROOT / "steps").glob("*.py") if "@step" in file.read_text()}
+    assert cached | uncached == steps
+    for file in cached:
+        function = file.read_text().partition('cache_func="steps.caching.')[2].partition('"')[0]
+        monitored = caching.reached_modules(f"steps.{file.stem}")
+        assert f"steps.{file.stem}" in monitored
+        assert getattr(caching, function)()
+        assert f"        {function}," in (ROOT / "steps" / "caching.py").read_text(), "fix_sources leaves it out"
+        assert (
+            f'source_digest("steps.{file.stem}"'
+            in (ROOT / "steps" / "caching.py").read_text().partition(f"def {function}()")[2].partition("def ")[0]
+        )

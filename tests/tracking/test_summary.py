@@ -1,0 +1,54 @@
+"""The files that programs read."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from tests.tracking.conftest import make_result
+from tracking.summary import results_table, run_metrics, summarize, to_json
+
+BASELINE = make_result("baseline", None, 0.8, 1000)
+SVD = [make_result("svd", rank, 0.5, 10 * rank) for rank in (16, 8)]
+ARSVD = make_result("arsvd", 0.9, 0.75, 500)
+
+
+def test_variants_are_listed_by_method_in_order() -> None:
+    summary = summarize([*SVD, ARSVD, BASELINE], {"config": {"seed": 1}})
+    assert [entry["rank"] for entry in summary["svd_variants"]] == [8, 16]
+    assert [entry["tau"] for entry in summary["arsvd_variants"]] == [0.9]
+    assert summary["budget_variants"] == []
+    assert summary["baseline"]["name"] == "baseline"
+    assert summary["config"] == {"seed": 1}
+
+
+def test_reductions_are_against_the_baseline() -> None:
+    entry = summarize([BASELINE, ARSVD], {})["arsvd_variants"][0]
+    assert entry["compression_vs_baseline_%"]["params"] == pytest.approx(50)
+    assert entry["info"]["params"] == 500
+
+
+def test_theoretical_size_counts_replaced_layers_in_float32() -> None:
+    entry = summarize([BASELINE, ARSVD], {})["arsvd_variants"][0]
+    factors = sum(layer.params_after for layer in ARSVD.layers if layer.rank is not None)
+    assert entry["theoretical_factors_MB"] == pytest.approx(4 * factors / 1e6)
+    assert entry["per_layer_ranks"]["inc.double_conv.0"] is None
+
+
+def test_json_is_strict() -> None:
+    text = to_json({"a": [float("nan"), float("inf"), 1.5], "name": "ä"}).decode()
+    assert json.loads(text, parse_constant=pytest.fail) == {"a": [None, None, 1.5], "name": "ä"}
+
+
+def test_the_table_has_one_row_a_variant() -> None:
+    rows = list(csv.DictReader(io.StringIO(results_table([*SVD, BASELINE, ARSVD]))))
+    assert [row["variant"] for row in rows] == ["baseline", "svd_rank_8", "svd_rank_16", "arsvd_tau_0.9"]
+    assert rows[1]["rank"] == "8"
+    assert rows[0]["rank"] == ""
+    assert float(rows[3]["dice"]) == pytest.approx(0.75)
+
+
+def test_a_baseline_without_any_overlap_gives_no_infinite_number() -> None:
+    empty = make_result("baseline", None, 0.0, 1000)
+    assert "dice_retained" not in run_metrics(ARSVD, empty)
