@@ -94,7 +94,7 @@ class CompressionConfig(Section):
     arsvd_taus: Annotated[tuple[Share, ...], Sweep] = (0.9,)
     budgets: Annotated[tuple[Share, ...], Sweep] = ()
     distribution: Literal["energy", "sigma"] = "energy"
-    scheme: Literal["channel"] = "channel"
+    scheme: Literal["channel", "spatial", "auto"] = "channel"
 
     @field_validator("svd_ranks", "arsvd_taus", "budgets")
     @classmethod

@@ -11,7 +11,6 @@ from zenml.materializers.base_materializer import BaseMaterializer
 from zenml.metadata.metadata_types import MetadataType
 
 from materializers.folders import downloaded, upload
-from models.profile import parameter_count
 from models.variant import Variant
 
 _FOLDER = "network"
@@ -42,4 +41,4 @@ class VariantMaterializer(BaseMaterializer):
     def extract_metadata(self, data: Variant) -> dict[str, MetadataType]:
         """What the dashboard shows beside the artifact."""
         replaced = sum(layer.rank is not None for layer in data.layers)
-        return {"method": data.method, "params": parameter_count(data.network), "factorized_layers": replaced}
+        return {"method": data.method, "params": data.params, "factorized_layers": replaced}

@@ -41,6 +41,11 @@ class Variant:
     classes: int
     layers: list[LayerReport] = dataclasses.field(default_factory=list)
 
+    @property
+    def params(self) -> int:
+        """Number of parameters."""
+        return sum(parameter.numel() for parameter in self.network.parameters())
+
     def about(self) -> dict[str, Any]:
         """Returns everything but the network as JSON-like data."""
         return {

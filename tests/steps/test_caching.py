@@ -19,7 +19,7 @@ REACHES = {
 }
 REACHES_NOT = {
     "steps.ingest_coco": {"models.unet", "models.augmentation", "dataset.phantom"},
-    "steps.train_unet": {"models.ranks", "models.compression", "models.spectra", "dataset.coco"},
+    "steps.train_unet": {"models.ranks", "models.compression", "models.spectra", "models.profile", "dataset.coco"},
     "steps.decompose": {"models.ranks", "models.training"},
     "steps.evaluate": {"models.ranks", "models.training"},
 }
