@@ -25,8 +25,8 @@ requirements: $(INSTALLED)  ## pin requirements.in; torch without the name of it
 	{ echo '# Pinned by `make requirements` from requirements.in; do not edit.'; \
 	  sed -e '/^#/d' -e '/^$$/d' -e 's/+[a-z0-9]*$$//' .venv/pinned.txt; } > requirements.txt
 
-clean:  ## everything that was made here, results included
-	rm -rf .venv .zen artifacts mlflow.db mlruns .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean:  ## what was made in this folder, results included; ZenML's own store lies elsewhere and stays
+	rm -rf .venv .zen artifacts mlflow.db mlruns .mlflow.lock .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(INSTALLED): requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'

@@ -66,12 +66,18 @@ class ModelConfig(Section):
     bilinear: bool = True
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
 
+    @model_validator(mode="after")
+    def _even(self) -> ModelConfig:
+        if self.bilinear and self.base_filters % 2:
+            raise ValueError(f"base_filters is {self.base_filters}; with bilinear up-sampling it must be even")
+        return self
+
 
 class TrainingConfig(Section):
     """How the baseline is trained.
 
-    The reference implementation's way is `optimizer: adam`, `schedule: plateau`, `loss: bce`, `augment: false`.
-    Where masks are axis-aligned boxes, `rotation_degrees: 0` keeps the training masks what they are.
+    The reference implementation's way is `optimizer: adam`, `schedule: plateau`, `loss: bce`, `augment: none`.
+    `augment: flips` is flips and quarter turns, `full` adds small affine maps and changes of intensity.
     """
 
     epochs: Annotated[int, Field(ge=1)] = 10
@@ -81,8 +87,7 @@ class TrainingConfig(Section):
     optimizer: Literal["adamw", "adam"] = "adamw"
     schedule: Literal["one_cycle", "plateau", "constant"] = "one_cycle"
     loss: Literal["dice_ce", "bce"] = "dice_ce"
-    augment: bool = True
-    rotation_degrees: Annotated[float, Field(ge=0, le=180)] = 5.0
+    augment: Literal["none", "flips", "full"] = "full"
     patience: Annotated[int, Field(ge=1)] | None = None
     precision: Annotated[Literal["auto", "32", "bf16"], BeforeValidator(str)] = "auto"
 

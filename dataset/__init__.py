@@ -1,1 +1,1 @@
-"""Data sets: reading COCO folders, storing them as arrays, the built-in demo data, augmentation."""
+"""Data sets: reading COCO folders, storing them as arrays, the built-in demo data."""

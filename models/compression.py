@@ -10,9 +10,9 @@ from typing import Any
 from torch import nn
 
 from models.candidates import Candidate, Choice, Option, RankRule
-from models.costs import Costs, count_parameters, mac_costs, parameter_costs
+from models.costs import Costs, mac_costs, parameter_costs
 from models.eligibility import why_not
-from models.lowrank import FOLDINGS, LowRank, folding_of, replace_layers
+from models.lowrank import FOLDINGS, LowRank, count_parameters, folding_of, replace_layers
 from models.ranks import FixedRank
 from models.results import LayerReport
 from models.spectra import Spectra, Spectrum

@@ -9,10 +9,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
 from torch.utils.flop_counter import FlopCounterMode
 
-from models.lowrank import folding_of, replace_layers
+from models.lowrank import count_parameters, folding_of, replace_layers
 from models.spectra import Spectra
 
 
@@ -81,8 +80,3 @@ def mac_costs(network: nn.Module, spectra: Spectra, input_shape: tuple[int, ...]
     finally:
         torch.backends.mha.set_fastpath_enabled(fused)
     return Costs(counter.get_total_flops() // 2, dense, per_rank)
-
-
-def count_parameters(module: nn.Module) -> int:
-    """Number of parameters, shared ones once; parameters of lazy layers that have no shape yet count nothing."""
-    return sum(parameter.numel() for parameter in module.parameters() if not is_lazy(parameter))

@@ -22,7 +22,13 @@ _ALLOWED = {
     "optimizer": ("adamw", "adam"),
     "schedule": ("one_cycle", "plateau", "constant"),
     "loss": ("dice_ce", "bce"),
+    "augment": ("none", "flips", "full"),
     "precision": ("auto", "32", "bf16"),
+}
+_AUGMENTATIONS = {
+    "none": None,
+    "flips": Augmentation(degrees=0, scale=0, shift=0, gain=0, offset=0, noise=0),
+    "full": Augmentation(),
 }
 
 
@@ -42,8 +48,8 @@ class TrainingOptions:
         optimizer: `adamw` or `adam`.
         schedule: `one_cycle` (a step at a time), `plateau` (a tenth after validation loss stops falling) or `constant`.
         loss: `dice_ce` (soft Dice plus cross entropy) or `bce` (cross entropy alone).
-        augment: Whether to change the training images at random.
-        rotation_degrees: Largest rotation beyond quarter turns, either way; 0 where masks are axis-aligned boxes.
+        augment: How training images are changed at random: `none`; `flips`, which keeps axis-aligned boxes what they
+            are (flips and quarter turns); or `full`, which adds small affine maps and changes of intensity.
         patience: Epochs without a better validation Dice after which training stops; None to go on.
         precision: `32`, `bf16` (mixed), or `auto`: `bf16` on CUDA devices that have it, else `32`.
         seed: Decides shuffling, augmentation and dropout.
@@ -60,8 +66,7 @@ class TrainingOptions:
     optimizer: Literal["adamw", "adam"]
     schedule: Literal["one_cycle", "plateau", "constant"]
     loss: Literal["dice_ce", "bce"]
-    augment: bool
-    rotation_degrees: float
+    augment: Literal["none", "flips", "full"]
     patience: int | None
     precision: Literal["auto", "32", "bf16"]
     seed: int
@@ -77,8 +82,6 @@ class TrainingOptions:
                 raise ValueError(f"{name} is {value}; give an integer of at least {least}")
         if not (math.isfinite(self.lr) and self.lr > 0):
             raise ValueError(f"lr is {self.lr}; give a positive number")
-        if not 0 <= self.rotation_degrees <= 180:
-            raise ValueError(f"rotation_degrees is {self.rotation_degrees}; give a number from 0 to 180")
         if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
             raise ValueError(f"weight_decay is {self.weight_decay}; give a number of at least 0")
 
@@ -116,7 +119,7 @@ class SegmentationModule(pl.LightningModule):
         self.steps_per_epoch = steps_per_epoch
         self.lr = options.lr
         self._loss = build_loss(options.loss, classes)
-        self._augmentation = Augmentation(degrees=options.rotation_degrees)
+        self._augmentation = _AUGMENTATIONS[options.augment]
         self._generator = torch.Generator()
         self._train_sum = self._valid_sum = 0.0
         self._train_images = self._valid_images = 0
@@ -136,7 +139,7 @@ class SegmentationModule(pl.LightningModule):
             TrainingError: The loss is not finite.
         """
         images, masks = self.preprocessing(batch[0]), batch[1].long()
-        if self.options.augment:
+        if self._augmentation is not None:
             images, masks = augment(images, masks, self._generator, self._augmentation)
         loss = self._loss(self.network(images).float(), masks)
         self.lr = self.trainer.optimizers[0].param_groups[0]["lr"]

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from models.foldings import FACTORIZABLE, FOLDINGS, KINDS, SCHEMES, Folding, schemes_of
 
@@ -17,6 +18,7 @@ __all__ = [
     "KINDS",
     "SCHEMES",
     "LowRank",
+    "count_parameters",
     "folding_of",
     "full_rank",
     "replace_layers",
@@ -137,6 +139,11 @@ def full_rank(layer: nn.Module, scheme: str) -> int:
         KeyError: If that kind of layer cannot be factorised by that scheme.
     """
     return min(folding_of(layer, scheme).matrix(layer).shape[1:])
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Number of parameters, shared ones once; parameters of lazy layers that have no shape yet count nothing."""
+    return sum(parameter.numel() for parameter in module.parameters() if not is_lazy(parameter))
 
 
 def replace_layers(network: nn.Module, replacements: dict[nn.Module, nn.Module]) -> nn.Module:

@@ -10,16 +10,13 @@ from torch.utils.benchmark import Timer
 from torch.utils.flop_counter import FlopCounterMode
 
 from models.evaluation import evaluating
+from models.lowrank import count_parameters
 from models.results import Cost
+from models.storage import weights
 
 # Warming up and measuring together take about a second, unless one forward pass alone takes longer.
 _WARM_UP_SECONDS = 0.2
 _MEASURE_SECONDS = 0.6
-
-
-def parameter_count(network: nn.Module) -> int:
-    """Number of parameters, shared ones counted once."""
-    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def macs(network: nn.Module, input_shape: tuple[int, int, int]) -> int:
@@ -40,12 +37,8 @@ def macs(network: nn.Module, input_shape: tuple[int, int, int]) -> int:
 
 
 def weights_size_bytes(network: nn.Module) -> int:
-    """Size of the safetensors file that holds the network's state dict, header included."""
-    from safetensors.torch import save  # noqa: PLC0415 - whoever only trains or evaluates can do without
-
-    # Copies, since safetensors refuses strided tensors and tensors that share memory.
-    state = {key: value.detach().cpu().clone(memory_format=torch.contiguous_format) for key, value in _state(network)}
-    return len(save(state))
+    """Size of the safetensors file that `save_network` writes, header included."""
+    return len(weights(network))
 
 
 def latency_ms(network: nn.Module, input_shape: tuple[int, int, int], device: str | torch.device) -> float:
@@ -73,7 +66,7 @@ def latency_ms(network: nn.Module, input_shape: tuple[int, int, int], device: st
 def measure_cost(network: nn.Module, input_shape: tuple[int, int, int], device: str | torch.device) -> Cost:
     """Measures everything a network costs on images (C, H, W); the network is left as it was."""
     return Cost(
-        params=parameter_count(network),
+        params=count_parameters(network),
         size_bytes=weights_size_bytes(network),
         macs=macs(network, input_shape),
         latency_ms=latency_ms(network, input_shape, device),
@@ -84,7 +77,3 @@ def _image(input_shape: tuple[int, int, int], device: torch.device) -> Tensor:
     if len(input_shape) != 3 or min(input_shape) < 1:
         raise ValueError(f"input_shape is {tuple(input_shape)}; give (channels, height, width) of one image")
     return torch.zeros(1, *input_shape, device=device)
-
-
-def _state(network: nn.Module) -> list[tuple[str, Tensor]]:
-    return [(key, value) for key, value in network.state_dict().items() if isinstance(value, Tensor)]

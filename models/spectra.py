@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from rich.console import Console
 from rich.progress import Progress
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -169,7 +170,7 @@ def decompose(
         _check_values(name, layer)
         wanted += [(name, each) for each in schemes_of(layer, scheme)]
     done: dict[tuple[str, str], Spectrum] = {}
-    with Progress(disable=not progress) as bar:
+    with Progress(console=Console(stderr=True), disable=not progress) as bar:
         task = bar.add_task("decompose", total=len(wanted))
         for batch in _batches(found.layers, wanted, device):
             done.update(_decompose_batch(found.layers, batch, device))

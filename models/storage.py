@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
@@ -53,13 +54,13 @@ def save_network(network: nn.Module, folder: str | Path, about: dict[str, Any] |
     if folder.exists() and not _may_be_replaced(folder):
         raise StorageError(f"{folder} is there and holds no saved network; give a new or an empty folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    weights = save_tensors(_tensors(network))
-    description = {**describe(network), "about": about or {}, "weights_sha256": hashlib.sha256(weights).hexdigest()}
+    content = weights(network)
+    description = {**describe(network), "about": about or {}, "weights_sha256": hashlib.sha256(content).hexdigest()}
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         new, old = temporary / "new", temporary / "old"
         new.mkdir()
-        (new / WEIGHTS).write_bytes(weights)
+        (new / WEIGHTS).write_bytes(content)
         (new / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
         if folder.exists():
             folder.replace(old)  # a folder that is not empty cannot be replaced in one move
@@ -140,8 +141,17 @@ def describe(network: nn.Module) -> dict[str, Any]:
 def network_digest(network: nn.Module) -> str:
     """Returns a digest of structure and weights, the same wherever the network lies."""
     content = hashlib.sha256(json.dumps(describe(network), sort_keys=True).encode())
-    content.update(save_tensors(_tensors(network)))
+    content.update(weights(network))
     return content.hexdigest()
+
+
+def weights(network: nn.Module) -> bytes:
+    """Returns the content of `weights.safetensors` for a network.
+
+    Raises:
+        StorageError: If the network's state holds something that is no tensor.
+    """
+    return save_tensors(_tensors(network))
 
 
 def _unwrapped(network: nn.Module) -> nn.Module:
@@ -161,7 +171,7 @@ def _tensors(network: nn.Module) -> dict[str, Tensor]:
     others = [name for name, value in state.items() if not isinstance(value, Tensor)]
     if others:
         raise StorageError(f"the network's state has {others[0]!r}, which is no tensor; safetensors cannot hold it")
-    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
+    return {name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in state.items()}
 
 
 def _construct(description: dict[str, Any], folder: Path) -> nn.Module:

@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+from models.lowrank import count_parameters
 from models.preprocessing import Preprocessing
 from models.results import LayerReport
 from models.storage import load_network, network_digest, read_description, save_network
@@ -44,7 +45,7 @@ class Variant:
     @property
     def params(self) -> int:
         """Number of parameters."""
-        return sum(parameter.numel() for parameter in self.network.parameters())
+        return count_parameters(self.network)
 
     def about(self) -> dict[str, Any]:
         """Returns everything but the network as JSON-like data."""

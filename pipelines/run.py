@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -11,7 +12,7 @@ from rich.console import Console
 
 from configs.schema import RunConfig
 from dataset.errors import DatasetError
-from dataset.phantom import write_phantoms
+from dataset.phantom import PHANTOM_VERSION, write_phantoms
 from models.checkpoint import CheckpointError, load_checkpoint
 from models.ranks import BudgetError
 from models.results import EvaluationResult
@@ -136,18 +137,19 @@ def _data_root(config: RunConfig) -> Path | None:
     if config.reuse_training is not None:
         return None
     if config.data_root is None:
-        return write_phantoms(config.out_dir.absolute() / "phantoms", config.seed, PHANTOM_COUNTS)
+        folder = config.out_dir.absolute() / "phantoms" / f"seed_{config.seed}_v{PHANTOM_VERSION}"
+        return write_phantoms(folder, config.seed, PHANTOM_COUNTS)
     return config.data_root.absolute()
 
 
 def _print_places(config: RunConfig, root: Path, console: Console) -> None:
-    folder = config.out_dir.absolute()
+    folder, uri = config.out_dir.absolute(), tracking_uri(root)
     places = {
         "results": folder / "experiment_summary.json",
         "report": folder / "report.html",
-        "MLflow": f"mlflow ui --backend-store-uri {tracking_uri(root)}",
+        "MLflow": uri if uri.startswith("http") else f"mlflow ui --backend-store-uri {uri}",
         "ZenML": "zenml pipeline runs list",
-        "dashboard": "zenml login --local (needs: pip install 'zenml[server]')",
+        "dashboard": f"zenml login --local (needs: pip install 'zenml[server]=={version('zenml')}')",
     }
     console.print()
     for name, place in places.items():

@@ -1,7 +1,8 @@
 """What a step's cached result depends on besides its inputs: the source code below it.
 
 ZenML puts a step's own source, parameters and inputs into its cache key, but no module that the step imports. The
-functions here add a digest of all project files that a step reaches through its imports. Each is named by a step's
+functions here add a digest of all project files that a step reaches through its imports, and of the versions of the
+libraries that decide results. Each is named by a step's
 `CachePolicy(cache_func=...)`.
 """
 
@@ -11,12 +12,14 @@ import ast
 import functools
 import hashlib
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+_LIBRARIES = ("torch", "lightning", "monai", "numpy", "opencv-python-headless", "pycocotools")
 _PACKAGES = ("steps", "models", "dataset", "materializers")
 
-# A trained network and its spectra do not depend on how compressed layers are built or on how artifacts travel.
+# A trained network does not depend on how compressed layers are built.
 _NO_COMPRESSION = ("models.lowrank",)
 
 
@@ -83,13 +86,13 @@ def fix_sources() -> None:
 
 @functools.cache
 def source_digest(module: str, without: tuple[str, ...] = ()) -> str:
-    """Returns a digest over the files of a module and of all project modules it imports, directly or not.
+    """Returns a digest over library versions and the files of a module and of all project modules below it.
 
     Args:
         module: Name of the module, for example `steps.train_unet`.
         without: Modules that are left out, with what only they import.
     """
-    content = hashlib.sha256()
+    content = hashlib.sha256(" ".join(f"{package}=={version(package)}" for package in _LIBRARIES).encode())
     for name in sorted(_reached(module, frozenset(without))):
         content.update(name.encode())
         content.update(_file(name).read_bytes())

@@ -34,7 +34,8 @@ def compare(
     for variant in (baseline, *compressed):
         variant.save(folder / "networks" / variant.name)
     remove_stale_networks(folder / "networks", [result.name for result in results])
-    settings = config.model_dump(mode="json", exclude={"data_root", "out_dir", "checkpoint", "verbose", "no_cache"})
+    hidden = {"data_root", "out_dir", "checkpoint", "verbose", "no_cache"} | _not_applied(config)
+    settings = config.model_dump(mode="json", exclude=hidden)
     origin = {"seed": str(config.seed), "command": now.command, **provenance(ROOT)}
     files = Outputs(results, history, dataclasses.asdict(dataset.manifest), settings, origin).write(folder)
     data_digest = dataset.content_digest()
@@ -49,8 +50,14 @@ def compare(
     return [result.to_dict() for result in results]
 
 
+def _not_applied(config: RunConfig) -> set[str]:
+    """Returns the sections that say nothing of this network: how one from elsewhere was trained is not known."""
+    return {"training"} if config.checkpoint is not None and not config.finetune.enabled else set()
+
+
 def _training_params(config: RunConfig) -> dict[str, Any]:
     """Returns the configuration of data, network and training, flat."""
-    sections = config.model_dump(mode="json", include={"data", "input", "model", "training"})
+    known = {"data", "input", "model", "training"} - _not_applied(config)
+    sections = config.model_dump(mode="json", include=known)
     flat = {f"{section}.{key}": value for section, fields in sections.items() for key, value in fields.items()}
     return {**flat, "seed": config.seed}

@@ -14,6 +14,8 @@ from tracking.plots import write_plots
 from tracking.report import write_report
 from tracking.summary import results_table, summarize, to_json
 
+_VARIANT_NAMES = ("svd_rank_", "arsvd_tau_", "budget_")
+
 
 @dataclasses.dataclass(frozen=True)
 class Outputs:
@@ -46,22 +48,17 @@ class Outputs:
             "train_history.json": to_json(self.history),
             "dataset_manifest.json": to_json(self.manifest),
         }
-        plots = self._write_plots(folder / "plots")
+        plots = write_plots(list(self.results), self.history, folder / "plots")
         report = folder / "report.html"
         write_report(self.results, self.history, self.manifest, self.config, plots, report, self.provenance)
         for name, content in contents.items():
             write_whole(folder / name, content)
         return [(folder / name, None) for name in contents] + [(report, None)] + [(plot, "plots") for plot in plots]
 
-    def _write_plots(self, folder: Path) -> list[Path]:
-        plots = write_plots(list(self.results), self.history, folder)
-        for stale in set(folder.glob("*.png")) - set(plots):
-            stale.unlink()
-        return plots
-
 
 def remove_stale_networks(folder: Path, names: Sequence[str]) -> None:
     """Removes networks of variants that the run no longer has, so that the folder agrees with the summary."""
     for description in folder.glob("*/network.json"):
-        if description.parent.name not in names:
+        name = description.parent.name
+        if name not in names and name.startswith(_VARIANT_NAMES):
             shutil.rmtree(description.parent)

@@ -1,4 +1,4 @@
-"""Where results come from: versions, commit, machine. Nothing that names a user or a folder."""
+"""Where results come from: versions of libraries, and the commit."""
 
 from __future__ import annotations
 

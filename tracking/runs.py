@@ -176,7 +176,7 @@ def _curves(history: dict[str, Any]) -> list[Metric]:
 def _artifacts_beside(uri: str) -> str | None:
     """Returns `mlruns` next to an SQLite database, as MLflow has it by default; a server decides for itself."""
     scheme, _, database = uri.partition(":///")
-    return (Path(database).parent / "mlruns" / EXPERIMENT).as_uri() if scheme == "sqlite" else None
+    return (Path(database).absolute().parent / "mlruns" / EXPERIMENT).as_uri() if scheme == "sqlite" else None
 
 
 def _digest(value: Any) -> str:

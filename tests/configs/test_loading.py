@@ -31,7 +31,13 @@ def test_without_arguments_the_defaults_are_the_references() -> None:
 
 @pytest.mark.parametrize("flag", FLAGS)
 def test_every_flag_is_known_with_underscores_and_with_dashes(flag: str) -> None:
-    values = {"image_size": ["64", "32"], "device": ["cpu"], "channels": ["1"], "svd_ranks": ["4"]}
+    values = {
+        "image_size": ["64", "32"],
+        "base_filters": ["2"],
+        "device": ["cpu"],
+        "channels": ["1"],
+        "svd_ranks": ["4"],
+    }
     value = values.get(flag, [] if FLAGS[flag][1].get("action") == "store_true" else ["1"])
     assert load_config([f"--{flag}", *value]) == load_config([f"--{flag.replace('_', '-')}", *value])
 

@@ -7,7 +7,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from models.profile import latency_ms, macs, measure_cost, parameter_count, weights_size_bytes
+from models.lowrank import count_parameters
+from models.profile import latency_ms, macs, measure_cost, weights_size_bytes
 from models.unet import UNet
 
 
@@ -39,13 +40,13 @@ def test_size_is_that_of_the_saved_file(tmp_path):
     expected = (tmp_path / "weights.safetensors").stat().st_size
     assert weights_size_bytes(network) == expected
     assert weights_size_bytes(network.to(memory_format=torch.channels_last)) == expected
-    assert expected > 4 * parameter_count(network)
+    assert expected > 4 * count_parameters(network)
 
 
 def test_parameters_are_counted_once():
     layer = nn.Linear(3, 2)
-    assert parameter_count(layer) == 8
-    assert parameter_count(nn.ModuleList([layer, layer])) == 8
+    assert count_parameters(layer) == 8
+    assert count_parameters(nn.ModuleList([layer, layer])) == 8
 
 
 def test_measuring_leaves_the_network_as_it_was():
@@ -56,7 +57,7 @@ def test_measuring_leaves_the_network_as_it_was():
     assert network.training
     assert not network.up2.training
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
-    assert cost.params == parameter_count(network)
+    assert cost.params == count_parameters(network)
     assert cost.macs == macs(network, (1, 32, 32))
     assert 0 < cost.latency_ms < 1000
 
