@@ -8,6 +8,7 @@ import shlex
 import sys
 import warnings
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 from configs.loading import ConfigError, load_config
@@ -27,6 +28,8 @@ def main(arguments: list[str]) -> int:
     _set_environment(config.verbose)
     from pipelines.run import InputError, RunFailedError, run  # noqa: PLC0415 - seconds of imports, after the flags are right
 
+    if not config.verbose:
+        sys.excepthook = _say_uncaught
     try:
         run(config, ROOT, command=shlex.join(["python", "run_pipeline.py", *arguments]))
     except InputError as error:
@@ -45,6 +48,11 @@ def _fail(message: str, status: int, config: RunConfig | None = None) -> int:
     return status
 
 
+def _say_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Says in a sentence what no part of the program expected; Python then exits with status 1."""
+    print(f"error: {kind.__name__}: {error}; --verbose shows where", file=sys.stderr)
+
+
 def _set_environment(verbose: bool) -> None:
     """Switches telemetry off, and the libraries' chatter too unless everything is wanted; before they are imported."""
     # Threads that wait must not spin: on a machine that others use too, spinning made training several times slower.
@@ -56,6 +64,7 @@ def _set_environment(verbose: bool) -> None:
     if not sys.stdout.isatty():
         os.environ.setdefault("ZENML_LOGGING_COLORS_DISABLED", "true")
     if not verbose:
+        os.environ.setdefault("ZENML_LOGGING_VERBOSITY", "WARN")
         warnings.filterwarnings("ignore")
         for chatty in ("mlflow", "alembic"):
             logging.getLogger(chatty).setLevel(logging.WARNING)

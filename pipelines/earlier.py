@@ -12,7 +12,8 @@ from zenml.models import StepRunResponse
 
 from configs.schema import DataConfig, InputConfig, ModelConfig, RunConfig, TrainingConfig
 
-_TRAIN_STEP = "train_unet"
+_PIPELINE, _TRAIN_STEP = "comparison", "train_unet"
+_RUNS_SEARCHED = 100
 _DONE = (ExecutionStatus.COMPLETED, ExecutionStatus.CACHED)
 
 
@@ -74,29 +75,35 @@ def _step_of_artifact(which: str) -> StepRunResponse:
         known = Client().list_artifact_versions(artifact="baseline_network", sort_by="desc:created", size=5).items
         there = ", ".join(f"baseline_network:{item.version}" for item in known) or "none yet"
         raise TrainingNotFoundError(f"there is no artifact {which}; the latest networks are: {there}") from error
-    if artifact.step.name != _TRAIN_STEP:
+    step = artifact.step
+    if step.name != _TRAIN_STEP:
         raise TrainingNotFoundError(
-            f"{which} was made by step {artifact.step.name}; name a version of baseline_network"
+            f"{which} was made by step {step.name}; name a version of baseline_network that a training made"
         )
-    return artifact.step
+    return step
 
 
 def _step_of_run(which: str) -> StepRunResponse:
     client = Client()
-    if which != "latest":
+    if which == "latest":
+        runs = client.list_pipeline_runs(
+            pipeline_name=_PIPELINE,
+            stack_id=client.active_stack_model.id,  # runs of another repository have another stack
+            sort_by=f"{SorterOps.DESCENDING}:created",
+            size=_RUNS_SEARCHED,
+        ).items
+    else:
         try:
-            run = client.get_pipeline_run(which)
+            runs = [client.get_pipeline_run(which)]
         except KeyError as error:
             raise TrainingNotFoundError(f"there is no run {which!r}; see `zenml pipeline runs list`") from error
+    for run in runs:
         step = run.steps.get(_TRAIN_STEP)
-        if step is None or step.status not in _DONE:
-            raise TrainingNotFoundError(f"run {which!r} has trained no network; see `zenml pipeline runs list`")
-        return step
-    found = client.list_run_steps(name=_TRAIN_STEP, sort_by=f"{SorterOps.DESCENDING}:created", size=100, hydrate=True)
-    step = next((step for step in found.items if step.status in _DONE), None)
-    if step is None:
+        if step is not None and step.status in _DONE and "dataset" in step.inputs:
+            return step
+    if which == "latest":
         raise TrainingNotFoundError("no network has been trained yet; run once without --reuse_training")
-    return step
+    raise TrainingNotFoundError(f"run {which!r} has trained no network; see `zenml pipeline runs list`")
 
 
 def _sections(step: StepRunResponse, classes: dict[str, type[BaseModel]]) -> dict[str, BaseModel]:

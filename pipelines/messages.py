@@ -29,6 +29,7 @@ class StepMessages(logging.Handler):
     def attach(self) -> None:
         """Starts to listen; ZenML's own console output stops unless everything is wanted."""
         root = logging.getLogger()
+        root.setLevel(logging.INFO)
         root.addHandler(self)
         for handler in root.handlers:
             if isinstance(handler, ZenMLConsoleHandler) and not self._verbose:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout
 from rich.console import Console
 
 from configs.schema import RunConfig
@@ -38,7 +40,11 @@ class RunFailedError(RuntimeError):
     """A step failed."""
 
 
-_INPUT_ERRORS = (DatasetError, CheckpointError, TrainingNotFoundError, VariantError, BudgetError)
+class OutputFolderError(ValueError):
+    """Results cannot be written where they are wanted."""
+
+
+_INPUT_ERRORS = (OutputFolderError, DatasetError, CheckpointError, TrainingNotFoundError, VariantError, BudgetError)
 
 
 def run(config: RunConfig, root: Path, command: str) -> None:
@@ -57,12 +63,8 @@ def run(config: RunConfig, root: Path, command: str) -> None:
     messages = StepMessages(config.verbose)
     messages.attach()
     try:
-        _check_out_dir(config.out_dir)
-        config = config.model_copy(update={"device": _device(config.device), "data_root": _data_root(config)})
-        if config.checkpoint is not None:
-            config = _fitted_to(load_checkpoint(config.checkpoint), config)
-        prepare_stack(root)
-        results = _run(config, command)
+        with _reserved(config.out_dir):
+            results = _prepare_and_run(config, root, command)
     except _INPUT_ERRORS as error:
         raise InputError(str(error)) from error
     except RuntimeError as error:
@@ -70,6 +72,14 @@ def run(config: RunConfig, root: Path, command: str) -> None:
     console = Console()
     print_table(results, console)
     _print_places(config, root, console)
+
+
+def _prepare_and_run(config: RunConfig, root: Path, command: str) -> list[EvaluationResult]:
+    config = config.model_copy(update={"device": _device(config.device), "data_root": _data_root(config)})
+    if config.checkpoint is not None:
+        config = _fitted_to(load_checkpoint(config.checkpoint), config)
+    prepare_stack(root)
+    return _run(config, command)
 
 
 def _explained(messages: StepMessages, error: RuntimeError) -> Exception:
@@ -114,15 +124,26 @@ def _fitted_to(network: UNet, config: RunConfig) -> RunConfig:
     return config.model_copy(update={"model": model, "data": data})
 
 
-def _check_out_dir(folder: Path) -> None:
+@contextmanager
+def _reserved(folder: Path) -> Iterator[None]:
+    """Holds the folder of results for one run at a time.
+
+    Raises:
+        OutputFolderError: If it cannot be written, or another run writes to it.
+    """
+    lock = FileLock(folder / ".lock", timeout=0)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        lock.acquire()
+    except Timeout as error:
+        raise OutputFolderError(f"another run writes to {folder}; wait for it, or choose another --out_dir") from error
     except OSError as error:
-        raise InputError(
-            f"results cannot be written to {folder} ({error.strerror}); choose another --out_dir"
-        ) from error
+        reason = f"results cannot be written to {folder} ({error.strerror})"
+        raise OutputFolderError(f"{reason}; choose another --out_dir") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _device(wanted: str) -> str:

@@ -7,7 +7,7 @@ from zenml.config.cache_policy import CachePolicy
 
 from configs.schema import InputConfig
 from materializers.variant import VariantMaterializer
-from models.checkpoint import load_checkpoint
+from models.checkpoint import CheckpointError, checkpoint_digest, load_checkpoint
 from models.history import History
 from models.preprocessing import Preprocessing
 from models.variant import Variant
@@ -27,7 +27,10 @@ def import_checkpoint(
         fingerprint: Digest of the file's content; the file's place is no part of the cache key.
         inputs: How the network's input is normalised.
     """
-    network = load_checkpoint(runtime.current().checkpoint)
+    file = runtime.current().checkpoint
+    network = load_checkpoint(file)
+    if checkpoint_digest(file) != fingerprint:
+        raise CheckpointError(f"{file} was changed while it was read; run again")
     preprocessing = Preprocessing(**inputs.model_dump())
     variant = Variant("baseline", "baseline", {}, network, preprocessing, network.arguments["classes"])
     return variant, History().to_dict()

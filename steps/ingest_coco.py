@@ -11,6 +11,8 @@ from zenml.client import Client
 from zenml.config.cache_policy import CachePolicy
 
 from configs.schema import DataConfig
+from dataset.errors import DatasetError
+from dataset.fingerprint import fingerprint as digest_folder
 from dataset.ingest import IngestOptions, ingest
 from dataset.store import Dataset
 from materializers.dataset import ARRAYS, DatasetMaterializer
@@ -30,7 +32,10 @@ def ingest_coco(fingerprint: str, data: DataConfig) -> Annotated[Dataset, "datas
     """
     now = runtime.current()
     options = IngestOptions(**data.model_dump(), num_workers=now.num_workers)
-    return ingest(Path(now.data_root), _output_folder(), options)
+    dataset = ingest(Path(now.data_root), _output_folder(), options)
+    if digest_folder(Path(now.data_root), now.num_workers) != fingerprint:
+        raise DatasetError(f"{now.data_root} was changed while it was read; run again")
+    return dataset
 
 
 def _output_folder() -> Path:

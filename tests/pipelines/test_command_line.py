@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from tests.pipelines.conftest import Workshop
 
@@ -102,6 +103,13 @@ def test_wrong_input_is_said_in_a_sentence_with_status_2(
     assert failed.status == 2
     assert said in failed.stderr
     assert "Traceback" not in failed.stderr
+
+
+def test_two_runs_do_not_write_to_one_folder(workshop: Workshop) -> None:
+    with FileLock(workshop.out / ".lock"):
+        failed = workshop.run(check=False)
+    assert failed.status == 2
+    assert "another run writes to" in failed.stderr
 
 
 def test_bad_samples_stop_the_run_unless_they_may_be_skipped(fresh: Workshop) -> None:
