@@ -64,7 +64,7 @@ def _set_environment(verbose: bool) -> None:
     if not sys.stdout.isatty():
         os.environ.setdefault("ZENML_LOGGING_COLORS_DISABLED", "true")
     if not verbose:
-        os.environ.setdefault("ZENML_LOGGING_VERBOSITY", "WARN")
+        os.environ.setdefault("ZENML_LOGGING_VERBOSITY", "ERROR")
         warnings.filterwarnings("ignore")
         for chatty in ("mlflow", "alembic"):
             logging.getLogger(chatty).setLevel(logging.WARNING)
