@@ -25,6 +25,7 @@ from tracking.summary import run_metrics
 from tracking.tradeoffs import METHODS
 
 EXPERIMENT = "arsvd_comparison"
+_EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the UI's view for trained models
 _KEY = "content_key"  # tag: digest of all that a run records
 _TRAINING_RUN = "training"
 _BATCH = 900  # MLflow takes at most 1,000 metrics a call
@@ -149,7 +150,7 @@ class _Recorder:
         experiment = self._client.get_experiment_by_name(EXPERIMENT)
         if experiment is None:
             try:
-                self._client.create_experiment(EXPERIMENT, artifact_location=_artifacts_beside(self._uri))
+                self._client.create_experiment(EXPERIMENT, _artifacts_beside(self._uri), _EXPERIMENT_TAGS)
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
