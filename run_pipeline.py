@@ -65,9 +65,9 @@ def _set_environment(verbose: bool) -> None:
         os.environ.setdefault("ZENML_LOGGING_COLORS_DISABLED", "true")
     if not verbose:
         os.environ.setdefault("ZENML_LOGGING_VERBOSITY", "ERROR")
+        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+        logging.getLogger("alembic").setLevel(logging.WARNING)
         warnings.filterwarnings("ignore")
-        for chatty in ("mlflow", "alembic"):
-            logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 if __name__ == "__main__":

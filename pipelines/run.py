@@ -174,4 +174,4 @@ def _print_places(config: RunConfig, root: Path, console: Console) -> None:
     }
     console.print()
     for name, place in places.items():
-        console.print(f"{name:<9} {place}", highlight=False, soft_wrap=True)
+        console.print(f"{name:<9} {place}", highlight=False, markup=False, soft_wrap=True)
