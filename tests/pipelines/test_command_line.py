@@ -2,12 +2,13 @@
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
-from tests.pipelines.conftest import Workshop
+from tests.pipelines.conftest import TINY_VARIANTS, Workshop
 
 pytestmark = pytest.mark.pipeline
 
@@ -110,6 +111,21 @@ def test_two_runs_do_not_write_to_one_folder(workshop: Workshop) -> None:
         failed = workshop.run(check=False)
     assert failed.status == 2
     assert "another run writes to" in failed.stderr
+
+
+def test_a_killed_training_goes_on_from_its_last_epoch(fresh: Workshop) -> None:
+    arguments = ["--config", "tiny.yaml", "--data_root", str(fresh.data), "--out_dir", str(fresh.out), "--epochs", "60"]
+    command = ["python", "run_pipeline.py", *arguments]
+    with subprocess.Popen(command, cwd=fresh.root, env=fresh.environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert any(line.startswith("epoch 3/60") for line in process.stderr), "training did not reach its third epoch"
+        process.kill()
+    again = fresh.run("--epochs", "60")
+    epochs = [line.split()[1] for line in again.stderr.splitlines() if line.startswith("epoch ")]
+    assert epochs[-1] == "60/60:"
+    assert int(epochs[0].split("/")[0]) > 3, "it started from the beginning"
+    assert len(json.loads((fresh.out / "train_history.json").read_text())["epochs"]) == 60
+    fresh.assert_complete(TINY_VARIANTS)
 
 
 def test_bad_samples_stop_the_run_unless_they_may_be_skipped(fresh: Workshop) -> None:
