@@ -29,7 +29,7 @@ from steps.runtime import Runtime
 from tracking.stack import prepare_stack, tracking_uri
 from tracking.table import print_table
 
-PHANTOM_COUNTS = {"train": 300, "valid": 60, "test": 100}
+PHANTOM_COUNTS = {"train": 600, "valid": 60, "test": 100}
 
 
 class InputError(ValueError):
