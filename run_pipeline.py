@@ -20,7 +20,18 @@ ROOT = Path(__file__).resolve().parent
 
 
 def main(arguments: list[str]) -> int:
-    """Runs the pipeline; returns the exit status: 0 done, 1 the run failed, 2 the command line or the data is wrong."""
+    """Runs the pipeline.
+
+    Returns:
+        The exit status: 0 done, 1 the run failed, 2 the command line or the data is wrong, 130 interrupted.
+    """
+    try:
+        return _main(arguments)
+    except KeyboardInterrupt:
+        return _fail("interrupted; finished steps are kept and will be reused", 130)
+
+
+def _main(arguments: list[str]) -> int:
     try:
         config = load_config(arguments)
     except ConfigError as error:
@@ -36,8 +47,6 @@ def main(arguments: list[str]) -> int:
         return _fail(str(error), 2, config)
     except RunFailedError as error:
         return _fail(str(error), 1, config)
-    except KeyboardInterrupt:
-        return _fail("interrupted; finished steps are kept and will be reused", 130)
     return 0
 
 

@@ -22,17 +22,20 @@ FLAGS: dict[str, tuple[str, dict[str, Any]]] = {
     "image_size": ("data.image_size", {"nargs": 2, "metavar": ("H", "W"), "help": "images are resized to this"}),
     "channels": ("data.channels", {"metavar": "N", "help": "1 gray, 3 colour"}),
     "multi_class": ("data.multi_class", {"action": "store_true", "help": "masks hold class indices"}),
-    "skip_bad_samples": ("data.skip_bad_samples", {"action": "store_true", "help": "leave bad samples out, and list"}),
+    "skip_bad_samples": (
+        "data.skip_bad_samples",
+        {"action": "store_true", "help": "leave bad samples out and list them"},
+    ),
     "base_filters": ("model.base_filters", {"metavar": "N", "help": "filters of the U-Net's first level"}),
-    "epochs": ("training.epochs", {"metavar": "N"}),
-    "batch_size": ("training.batch_size", {"metavar": "N"}),
+    "epochs": ("training.epochs", {"metavar": "N", "help": "of training"}),
+    "batch_size": ("training.batch_size", {"metavar": "N", "help": "images a step"}),
     "lr": ("training.lr", {"metavar": "X", "help": "learning rate"}),
     "svd_ranks": ("compression.svd_ranks", {"metavar": "LIST", "help": 'for example "16,32,64"'}),
     "arsvd_taus": ("compression.arsvd_taus", {"metavar": "LIST", "help": 'for example "0.85,0.9,0.95"'}),
     "budgets": ("compression.budgets", {"metavar": "LIST", "help": 'share of the parameters, "0.5,0.25,0.125"'}),
     "finetune_compressed": ("finetune.enabled", {"action": "store_true", "help": "train the compressed networks on"}),
-    "finetune_epochs": ("finetune.epochs", {"metavar": "N"}),
-    "finetune_lr": ("finetune.lr", {"metavar": "X"}),
+    "finetune_epochs": ("finetune.epochs", {"metavar": "N", "help": "of that training"}),
+    "finetune_lr": ("finetune.lr", {"metavar": "X", "help": "its learning rate"}),
     "reuse_training": (
         "reuse_training",
         {"nargs": "?", "const": "latest", "metavar": "WHICH", "help": "latest, a run, or artifact:version"},
@@ -67,7 +70,7 @@ def load_config(arguments: Sequence[str]) -> RunConfig:
     for override in parsed.overrides:
         key, equals, text = override.partition("=")
         if not equals:
-            raise ConfigError(f"{override!r} is neither a flag nor key=value; see --help")
+            raise ConfigError(f"{override!r} is neither a flag nor key=value (lists are written 16,32); see --help")
         _put(values, FLAGS[key][0] if key in FLAGS else key, _parse_value(override, text))
     try:
         return RunConfig.model_validate(values)

@@ -59,8 +59,11 @@ def _read(file: Path) -> Mapping[str, object]:
         if file.suffix == ".safetensors":
             return load_file(file)
         state = torch.load(file, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        raise CheckpointError(f"{file} is damaged, or more than a plain state dict: {error}") from error
+    except pickle.UnpicklingError as error:  # torch's own message advises to load it unsafely
+        message = "is damaged, or holds more than a state dict: save it with torch.save(network.state_dict(), file)"
+        raise CheckpointError(f"{file} {message}") from error
+    except (SafetensorError, RuntimeError, EOFError, OSError) as error:
+        raise CheckpointError(f"{file} is damaged, or no such file as its name says: {error}") from error
     if not isinstance(state, dict):
         raise CheckpointError(f"{file} is no state dict: save it with torch.save(network.state_dict(), file)")
     return state

@@ -29,7 +29,7 @@ class EpochRecord:
     """One epoch of training.
 
     Attributes:
-        epoch: Counted from 0.
+        epoch: Counted from 1.
         train_loss: Mean over the training images, as augmented.
         valid_loss: Mean over the validation images.
         valid_dice: Dice on the validation split, the mean over images.
@@ -70,7 +70,7 @@ class History:
 
     @property
     def best_epoch(self) -> int:
-        """Number of the best epoch, counted from 0."""
+        """Number of the best epoch, counted from 1."""
         return self.best.epoch
 
     @property
@@ -81,7 +81,7 @@ class History:
     def is_over(self, epochs: int, patience: int | None) -> bool:
         """Whether `epochs` have passed, or `patience` epochs without a better one."""
         done = len(self.epochs)
-        return done >= epochs or (patience is not None and done > 0 and done - 1 - self.best_epoch >= patience)
+        return done >= epochs or (patience is not None and done > 0 and done - self.best_epoch >= patience)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the history as JSON-like data."""
@@ -157,7 +157,7 @@ class Recorder(pl.Callback):
         if not isinstance(pl_module, SegmentationModule):
             raise TypeError(f"Recorder records a SegmentationModule, not a {type(pl_module).__name__}")
         record = EpochRecord(
-            epoch=trainer.current_epoch,
+            epoch=trainer.current_epoch + 1,
             lr=pl_module.lr,
             seconds=time.perf_counter() - self._start,
             **pl_module.epoch_means(),
@@ -170,7 +170,7 @@ class Recorder(pl.Callback):
         if not sys.stderr.isatty():
             _log.info(
                 "epoch %d/%s: train loss %.4f, valid loss %.4f, valid Dice %.4f, lr %.2e, %.1f s",
-                record.epoch + 1,
+                record.epoch,
                 trainer.max_epochs,
                 record.train_loss,
                 record.valid_loss,

@@ -87,7 +87,10 @@ def fit(  # noqa: PLR0913 - data, how to train, and where, each in one argument
         with _quiet(), _randomness(device), _training(network):
             trainer = _trainer(options, recorder, device)
             start = recorder.path if resuming else None
-            trainer.fit(module, train_batches, valid_batches, ckpt_path=start, weights_only=True)
+            try:
+                trainer.fit(module, train_batches, valid_batches, ckpt_path=start, weights_only=True)
+            except SystemExit as stop:  # what Lightning makes of an interrupt
+                raise KeyboardInterrupt from stop
     network.load_state_dict(recorder.best_weights)
     return recorder.history
 

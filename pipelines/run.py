@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -71,6 +72,7 @@ def run(config: RunConfig, root: Path, command: str) -> None:
         raise _explained(messages, error) from error
     console = Console()
     print_table(results, console)
+    _print_warnings(config.out_dir, console)
     _print_places(config, root, console)
 
 
@@ -161,6 +163,15 @@ def _data_root(config: RunConfig) -> Path | None:
         folder = config.out_dir.absolute() / "phantoms" / f"seed_{config.seed}_v{PHANTOM_VERSION}"
         return write_phantoms(folder, config.seed, PHANTOM_COUNTS)
     return config.data_root.absolute()
+
+
+def _print_warnings(folder: Path, console: Console) -> None:
+    """Prints what is worth knowing of the data before their results are believed."""
+    manifest = json.loads((folder / "dataset_manifest.json").read_bytes())
+    refused = len(manifest["refused"])
+    skipped = [f"{refused} samples were left out; dataset_manifest.json lists them"] if refused else []
+    for warning in [*skipped, *manifest["warnings"]]:
+        console.print(f"note: {warning}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _print_places(config: RunConfig, root: Path, console: Console) -> None:

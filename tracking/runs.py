@@ -27,7 +27,6 @@ from tracking.tradeoffs import METHODS
 EXPERIMENT = "arsvd_comparison"
 _EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the UI's view for trained models
 _KEY = "content_key"  # tag: digest of all that a run records
-_TRAINING_RUN = "training"
 _BATCH = 900  # MLflow takes at most 1,000 metrics a call
 _SECONDS_TO_WAIT = 600
 
@@ -112,7 +111,8 @@ class _Recorder:
         if finished:
             return finished[0].info.run_id
         tags = {**training.tags, "training_key": training.key}
-        return self._create(experiment, _TRAINING_RUN, training.params, {}, tags, _curves(training.history))
+        name = "training" if training.history["epochs"] else "checkpoint"
+        return self._create(experiment, name, training.params, {}, tags, _curves(training.history))
 
     def _create(
         self,

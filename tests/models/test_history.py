@@ -62,7 +62,7 @@ def test_a_resumed_training_ends_with_the_weights_of_an_uninterrupted_one(
         train(tmp_path)
     monkeypatch.undo()
     network, result = train(tmp_path)
-    assert [record.epoch for record in result.epochs] == [0, 1, 2, 3]
+    assert [record.epoch for record in result.epochs] == [1, 2, 3, 4]
     assert without_seconds(result) == without_seconds(uninterrupted[1])
     assert same_weights(network, uninterrupted[0])
 
@@ -157,7 +157,7 @@ def test_training_stops_when_patience_ends_and_stays_stopped(tmp_path, scripted_
     options = dataclasses.replace(OPTIONS, epochs=8, patience=2)
     _, result = train(tmp_path, options)
     assert [record.valid_dice for record in result.epochs] == [0.5, 0.7, 0.6, 0.65]
-    assert (result.best_epoch, result.best_valid_dice) == (1, 0.7)
+    assert (result.best_epoch, result.best_valid_dice) == (2, 0.7)
     assert train(tmp_path, options)[1] == result
 
 
@@ -182,18 +182,19 @@ def test_the_weights_are_those_of_the_best_epoch(tmp_path, scripted_scores):
     ],
 )
 def test_a_training_is_over_after_its_epochs_or_its_patience(scores, epochs, patience, over):
-    records = [EpochRecord(index, 1.0, 1.0, score, 0.0, 1e-3, 1.0) for index, score in enumerate(scores)]
+    records = [EpochRecord(index, 1.0, 1.0, score, 0.0, 1e-3, 1.0) for index, score in enumerate(scores, 1)]
     assert History(records).is_over(epochs, patience) is over
 
 
 def test_history_survives_a_round_trip():
-    records = [EpochRecord(0, 1.0, 0.9, 0.5, 0.4, 1e-3, 2.0), EpochRecord(1, 0.8, 0.8, 0.7, 0.6, 1e-3, 2.0)]
+    records = [EpochRecord(1, 1.0, 0.9, 0.5, 0.4, 1e-3, 2.0), EpochRecord(2, 0.8, 0.8, 0.7, 0.6, 1e-3, 2.0)]
     result = History(records)
     assert History.from_dict(result.to_dict()) == result
-    assert result.to_dict()["best_epoch"] == 1
+    assert result.to_dict()["best_epoch"] == 2
     assert History.from_dict(History().to_dict()) == History()
 
 
 def test_of_epochs_alike_the_one_of_lower_loss_is_best():
     losses = (1.0, 0.8, 0.9)
-    assert History([EpochRecord(i, 1.0, loss, 0.0, 0.0, 1e-3, 1.0) for i, loss in enumerate(losses)]).best_epoch == 1
+    records = [EpochRecord(i, 1.0, loss, 0.0, 0.0, 1e-3, 1.0) for i, loss in enumerate(losses, 1)]
+    assert History(records).best_epoch == 2

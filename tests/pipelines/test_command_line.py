@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -126,6 +127,18 @@ def test_a_killed_training_goes_on_from_its_last_epoch(fresh: Workshop) -> None:
     assert int(epochs[0].split("/")[0]) > 3, "it started from the beginning"
     assert len(json.loads((fresh.out / "train_history.json").read_text())["epochs"]) == 60
     fresh.assert_complete(TINY_VARIANTS)
+
+
+def test_an_interrupted_training_ends_with_130_and_a_sentence(fresh: Workshop) -> None:
+    command = ["python", "run_pipeline.py", "--config", "tiny.yaml", "--data_root", str(fresh.data), "--epochs", "500"]
+    with subprocess.Popen(command, cwd=fresh.root, env=fresh.environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert any(line.startswith("epoch 2/500") for line in process.stderr), "training did not start"
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.read()
+    assert process.returncode == 130
+    assert "interrupted" in said
+    assert "Traceback" not in said
 
 
 def test_bad_samples_stop_the_run_unless_they_may_be_skipped(fresh: Workshop) -> None:
