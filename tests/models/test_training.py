@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from models.evaluation import evaluate
+from models.lightning_module import SegmentationModule
 from models.training import TrainingError, _Batches, fit
 from models.unet import UNet
 from tests.models.small_training import (
@@ -74,6 +75,17 @@ def test_another_seed_gives_other_weights(tmp_path, uninterrupted):
 def test_reading_in_worker_processes_changes_nothing(tmp_path, uninterrupted):
     network, _ = train(tmp_path, dataclasses.replace(OPTIONS, num_workers=1))
     assert same_weights(network, uninterrupted[0])
+
+
+def test_an_interrupt_stays_an_interrupt(tmp_path, monkeypatch):
+    """Lightning would make an exit with status 1 of it."""
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SegmentationModule, "training_step", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path)
 
 
 def test_a_loss_that_is_not_finite_stops_training_and_says_where(tmp_path):
