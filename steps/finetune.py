@@ -1,7 +1,5 @@
 """Step: train a compressed network on."""
 
-import hashlib
-import json
 from typing import Annotated
 
 from zenml import ArtifactConfig, step
@@ -26,7 +24,7 @@ def finetune(
     """Trains as the baseline was trained, for fewer epochs at a lower rate; keeps the best validation Dice."""
     now = runtime.current()
     settings = training.model_dump() | {"epochs": tuning.epochs, "lr": tuning.lr}
-    identity = json.dumps([compressed.digest(), dataset.content_digest(), finetune_sources(), settings, seed, device])
+    identity = (compressed.digest(), dataset.content_digest(), finetune_sources(), settings, seed, device)
     fit(
         compressed.network,
         dataset["train"],
@@ -34,7 +32,7 @@ def finetune(
         compressed.preprocessing,
         TrainingOptions(**settings, seed=seed, num_workers=now.num_workers),
         classes=dataset.classes,
-        checkpoint_dir=now.checkpoint_dir(hashlib.sha256(identity.encode()).hexdigest()[:16]),
+        checkpoint_dir=now.checkpoint_dir(*identity),
         device=device,
         resume=now.resume,
     )

@@ -6,6 +6,8 @@ The pipeline carries these values in the `extra` of its configuration, which Zen
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +18,15 @@ _KEY = "runtime"
 
 @dataclasses.dataclass(frozen=True)
 class Runtime:
-    """Attributes.
+    """Where and how fast.
 
-    data_root: Folder of the data set; not read where a trained network brings its data.
-    out_dir: Folder of the results.
-    num_workers: Threads that decode images; 0 is one a core.
-    resume: Whether training may go on from checkpoints that a crashed run left.
-    command: The command line, for the report.
-    checkpoint: File of a network that was trained elsewhere.
+    Attributes:
+        data_root: Folder of the data set; not read where a trained network brings its data.
+        out_dir: Folder of the results.
+        num_workers: Threads that decode images (0: one a core), and processes that load batches (0: none).
+        resume: Whether training may go on from checkpoints that a crashed run left.
+        command: The command line, for the report.
+        checkpoint: File of a network that was trained elsewhere.
     """
 
     data_root: str
@@ -37,9 +40,10 @@ class Runtime:
         """Returns the pipeline's `extra` that `current` reads."""
         return {_KEY: dataclasses.asdict(self)}
 
-    def checkpoint_dir(self, name: str) -> Path:
-        """Returns the folder of a training's checkpoints."""
-        return Path(self.out_dir) / "checkpoints" / name
+    def checkpoint_dir(self, *identity: Any) -> Path:
+        """Returns the folder of a training's checkpoints, another for all that makes another training (JSON-like)."""
+        digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
+        return Path(self.out_dir) / "checkpoints" / digest[:16]
 
 
 def current() -> Runtime:

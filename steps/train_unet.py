@@ -1,7 +1,5 @@
 """Step: train the baseline."""
 
-import hashlib
-import json
 from typing import Annotated, Any
 
 import torch
@@ -36,7 +34,6 @@ def train_unet(
     preprocessing = Preprocessing(**inputs.model_dump())
     options = TrainingOptions(**training.model_dump(), seed=seed, num_workers=now.num_workers)
     settings = [part.model_dump() for part in (model, training, inputs)]
-    identity = json.dumps([dataset.content_digest(), train_sources(), settings, seed, device])
     history = fit(
         network,
         dataset["train"],
@@ -44,7 +41,7 @@ def train_unet(
         preprocessing,
         options,
         classes=dataset.classes,
-        checkpoint_dir=now.checkpoint_dir(hashlib.sha256(identity.encode()).hexdigest()[:16]),
+        checkpoint_dir=now.checkpoint_dir(dataset.content_digest(), train_sources(), settings, seed, device),
         device=device,
         resume=now.resume,
     )

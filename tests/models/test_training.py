@@ -27,19 +27,7 @@ from tests.models.small_training import (
     without_seconds,
 )
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """These networks are too small to share out; threads would spend their time waiting for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory):
-    return train(tmp_path_factory.mktemp("training"))
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.mark.parametrize("classes", [1, 3])
