@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -11,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from models.metrics import Counts, Metrics, count_pixels, label_count, predicted_labels, summarise
+from models.modes import evaluating
 from models.preprocessing import Preprocessing
+from models.progress import tracked
 
 
 def evaluate(
@@ -70,21 +70,6 @@ def predict(
     return masks
 
 
-@contextlib.contextmanager
-def evaluating(network: nn.Module, device: str | torch.device) -> Iterator[None]:
-    """Puts a network on a device and in evaluation mode, without gradients; restores every module's mode and device."""
-    modes = {module: module.training for module in network.modules()}
-    before = next((parameter.device for parameter in network.parameters()), torch.device(device))
-    network.to(device).eval()
-    try:
-        with torch.inference_mode():
-            yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
-        network.to(before)
-
-
 def _predictions(
     network: nn.Module,
     images: np.ndarray,
@@ -96,7 +81,7 @@ def _predictions(
     """Yields (index of the first image, labels int64 (n, H, W)) a batch."""
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; give an integer of at least 1")
-    for first in _tracked(range(0, len(images), batch_size)):
+    for first in tracked(range(0, len(images), batch_size), "evaluate"):
         batch = torch.from_numpy(np.array(images[first : first + batch_size]))
         logits = network(preprocessing(batch.to(device)))
         if not bool(torch.isfinite(logits).all()):
@@ -105,14 +90,3 @@ def _predictions(
                 "its weights have diverged or overflowed: train with a lower lr, or compress less"
             )
         yield first, predicted_labels(logits, classes)
-
-
-def _tracked(steps: range) -> Iterator[int]:
-    """Yields the steps, with a progress bar where standard error is a terminal."""
-    if not sys.stderr.isatty():
-        yield from steps
-        return
-    from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
-    from rich.progress import track  # noqa: PLC0415
-
-    yield from track(steps, description="evaluate", console=Console(stderr=True), transient=True)

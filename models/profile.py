@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.utils.benchmark import Timer
 from torch.utils.flop_counter import FlopCounterMode
 
-from models.evaluation import evaluating
 from models.lowrank import count_parameters
+from models.modes import evaluating
 from models.results import Cost
 from models.storage import weights
 
