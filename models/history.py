@@ -30,8 +30,8 @@ class EpochRecord:
 
     Attributes:
         epoch: Counted from 1.
-        train_loss: Mean over the training images, as augmented.
-        valid_loss: Mean over the validation images.
+        train_loss: Mean over the training images, as augmented; with a teacher, of the loss that it is part of.
+        valid_loss: Mean over the validation images, against their masks alone.
         valid_dice: Dice on the validation split, the mean over images.
         valid_iou: Intersection over union, likewise.
         lr: Learning rate of the epoch's last step.

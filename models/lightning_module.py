@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from models.augmentation import Augmentation, augment
+from models.distillation import Distillation
 from models.metrics import Counts, count_pixels, dice, iou, label_count, predicted_labels
 from models.preprocessing import Preprocessing
 
@@ -54,6 +55,8 @@ class TrainingOptions:
         precision: `32`, `bf16` (mixed), or `auto`: `bf16` on CUDA devices that have it, else `32`.
         seed: Decides shuffling, augmentation and dropout.
         num_workers: Processes that read data; it does not change the result.
+        distillation: Weight of a teacher's predictions in the training loss, from 0 (no teacher) to 1 (masks do not
+            count).
 
     Raises:
         ValueError: A value is not allowed.
@@ -71,6 +74,7 @@ class TrainingOptions:
     precision: Literal["auto", "32", "bf16"]
     seed: int
     num_workers: int
+    distillation: float = 0
 
     def __post_init__(self) -> None:
         for name, values in _ALLOWED.items():
@@ -84,6 +88,8 @@ class TrainingOptions:
             raise ValueError(f"lr is {self.lr}; give a positive number")
         if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
             raise ValueError(f"weight_decay is {self.weight_decay}; give a number of at least 0")
+        if not 0 <= self.distillation <= 1:
+            raise ValueError(f"distillation is {self.distillation}; give a number from 0 to 1")
 
 
 def epoch_seed(seed: int, epoch: int, purpose: Literal["shuffle", "augment", "dropout"]) -> int:
@@ -101,6 +107,8 @@ class SegmentationModule(pl.LightningModule):
         options: How to train.
         classes: 1 for foreground against background, else the number of labels.
         steps_per_epoch: Number of training batches an epoch.
+        teacher: Whose predictions on the same images are learned, in evaluation mode on the same device; wanted where
+            `options.distillation` is above 0.
     """
 
     def __init__(
@@ -110,6 +118,7 @@ class SegmentationModule(pl.LightningModule):
         options: TrainingOptions,
         classes: int,
         steps_per_epoch: int,
+        teacher: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -119,6 +128,7 @@ class SegmentationModule(pl.LightningModule):
         self.steps_per_epoch = steps_per_epoch
         self.lr = options.lr
         self._loss = build_loss(options.loss, classes)
+        self._distillation = None if teacher is None else Distillation(teacher, options.distillation)
         self._augmentation = _AUGMENTATIONS[options.augment]
         self._generator = torch.Generator()
         self._train_sum = self._valid_sum = 0.0
@@ -141,7 +151,10 @@ class SegmentationModule(pl.LightningModule):
         images, masks = self.preprocessing(batch[0]), batch[1].long()
         if self._augmentation is not None:
             images, masks = augment(images, masks, self._generator, self._augmentation)
-        loss = self._loss(self.network(images).float(), masks)
+        logits = self.network(images).float()
+        loss = self._loss(logits, masks)
+        if self._distillation is not None:
+            loss = self._distillation(loss, logits, images)
         self.lr = self.trainer.optimizers[0].param_groups[0]["lr"]
         self._train_sum += self._checked(loss, "loss", batch_idx) * len(images)
         self._train_images += len(images)

@@ -20,6 +20,7 @@ from lightning.pytorch.utilities.warnings import PossibleUserWarning
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from models.distillation import check_teacher, teaching
 from models.history import LAST_CHECKPOINT, AtomicCheckpointIO, EpochRecord, History, Recorder
 from models.lightning_module import SegmentationModule, TrainingError, TrainingOptions, epoch_seed
 from models.metrics import label_count
@@ -51,6 +52,7 @@ def fit(  # noqa: PLR0913 - data, how to train, and where, each in one argument
     checkpoint_dir: Path,
     device: str,
     resume: bool = True,
+    teacher: nn.Module | None = None,
 ) -> History:
     """Trains a network in place, and leaves it with the weights of the epoch of the best validation Dice.
 
@@ -65,34 +67,40 @@ def fit(  # noqa: PLR0913 - data, how to train, and where, each in one argument
         options: How to train.
         classes: 1 for foreground against background, else the number of labels.
         checkpoint_dir: Folder for `last.ckpt`, written after every epoch; nothing else is written. Its name should
-            depend on the data, since a checkpoint knows of the images only their number and size.
+            depend on data and teacher, since a checkpoint knows of the images only their number and size.
         device: `cpu`, `cuda` or `cuda:1`.
         resume: Go on from the checkpoint, if there is one. Otherwise the folder is removed first.
+        teacher: Whose predictions are learned where `options.distillation` is above 0. Given back as it was.
 
     Raises:
-        ValueError: The images cannot be trained on as they are.
+        ValueError: The images cannot be trained on as they are, or teacher and distillation do not go together.
         TrainingError: The loss is not finite, or the checkpoint belongs to another training.
     """
-    train_batches = _loader("train", train, classes, options)
-    valid_batches = _loader("valid", valid, classes, options)
+    check_teacher(network, teacher, options.distillation)
+    batches = _loader("train", train, classes, options), _loader("valid", valid, classes, options)
     if not resume and checkpoint_dir.exists():
         shutil.rmtree(checkpoint_dir)
     identity = _identity(train, valid, preprocessing, options, classes)
     recorder = Recorder(checkpoint_dir / LAST_CHECKPOINT, identity, options.patience)
-    resuming = recorder.path.exists()
-    if resuming:
+    if recorder.path.exists():
         recorder.read_checkpoint()
     if not recorder.history.is_over(options.epochs, options.patience):
-        module = SegmentationModule(network, preprocessing, options, classes, len(train_batches))
-        with _quiet(), _randomness(device), _training(network):
-            trainer = _trainer(options, recorder, device)
-            start = recorder.path if resuming else None
-            try:
-                trainer.fit(module, train_batches, valid_batches, ckpt_path=start, weights_only=True)
-            except SystemExit as stop:  # what Lightning makes of an interrupt
-                raise KeyboardInterrupt from stop
+        module = SegmentationModule(network, preprocessing, options, classes, len(batches[0]), teacher)
+        with _quiet(), _randomness(device), _training(network), teaching(teacher, device):
+            _run(_trainer(options, recorder, device), module, batches, recorder.path)
     network.load_state_dict(recorder.best_weights)
     return recorder.history
+
+
+def _run(
+    trainer: pl.Trainer, module: SegmentationModule, batches: tuple[DataLoader, DataLoader], checkpoint: Path
+) -> None:
+    """Trains from the checkpoint on, if there is one."""
+    start = checkpoint if checkpoint.exists() else None
+    try:
+        trainer.fit(module, *batches, ckpt_path=start, weights_only=True)
+    except SystemExit as stop:  # what Lightning makes of an interrupt
+        raise KeyboardInterrupt from stop
 
 
 def _trainer(options: TrainingOptions, recorder: Recorder, device: str) -> pl.Trainer:

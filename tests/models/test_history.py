@@ -10,6 +10,7 @@ import torch
 from models.history import LAST_CHECKPOINT, AtomicCheckpointIO, EpochRecord, History
 from models.lightning_module import SegmentationModule
 from models.training import TrainingError
+from models.unet import UNet
 from tests.models.small_training import (
     OPTIONS,
     same_weights,
@@ -95,6 +96,13 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path):
     train(tmp_path, dataclasses.replace(OPTIONS, epochs=1))
     with pytest.raises(TrainingError, match=r"left by a training with lr = 0\.01, and this one has 0\.02"):
         train(tmp_path, dataclasses.replace(OPTIONS, epochs=1, lr=0.02))
+
+
+def test_a_checkpoint_with_another_share_of_a_teacher_is_refused(tmp_path):
+    teacher = UNet(1, 1, 2)
+    train(tmp_path, dataclasses.replace(OPTIONS, epochs=1, distillation=0.5), teacher=teacher)
+    with pytest.raises(TrainingError, match=r"distillation = 0\.5, and this one has 0\.25"):
+        train(tmp_path, dataclasses.replace(OPTIONS, epochs=1, distillation=0.25), teacher=teacher)
 
 
 def test_nothing_but_the_checkpoint_is_written_and_it_holds_plain_data(tmp_path, monkeypatch):

@@ -31,6 +31,8 @@ def test_seeds_differ_between_epochs_purposes_and_seeds():
         ({"weight_decay": -1.0}, "weight_decay is -1.0"),
         ({"optimizer": "sgd"}, "give one of adamw, adam"),
         ({"patience": 0}, "patience is 0"),
+        ({"distillation": 1.5}, "distillation is 1.5; give a number from 0 to 1"),
+        ({"distillation": float("nan")}, "distillation is nan"),
     ],
 )
 def test_options_out_of_range_are_refused(changes, message):
