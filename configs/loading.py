@@ -33,9 +33,15 @@ FLAGS: dict[str, tuple[str, dict[str, Any]]] = {
     "svd_ranks": ("compression.svd_ranks", {"metavar": "LIST", "help": 'for example "16,32,64"'}),
     "arsvd_taus": ("compression.arsvd_taus", {"metavar": "LIST", "help": 'for example "0.85,0.9,0.95"'}),
     "budgets": ("compression.budgets", {"metavar": "LIST", "help": 'share of the parameters, "0.5,0.25,0.125"'}),
+    "recalibrate": ("recalibration.enabled", {"action": "store_true", "help": "fit BatchNorm to compressed networks"}),
+    "recalibration_images": ("recalibration.images", {"metavar": "N", "help": "training images for that"}),
     "finetune_compressed": ("finetune.enabled", {"action": "store_true", "help": "train the compressed networks on"}),
     "finetune_epochs": ("finetune.epochs", {"metavar": "N", "help": "of that training"}),
     "finetune_lr": ("finetune.lr", {"metavar": "X", "help": "its learning rate"}),
+    "finetune_distillation": (
+        "finetune.distillation",
+        {"metavar": "X", "help": "share of its loss that the baseline's predictions have, 0 to 1"},
+    ),
     "reuse_training": (
         "reuse_training",
         {"nargs": "?", "const": "latest", "metavar": "WHICH", "help": "latest, a run, or artifact:version"},

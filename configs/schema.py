@@ -110,12 +110,32 @@ class CompressionConfig(Section):
         return values
 
 
+class RecalibrationConfig(Section):
+    """BatchNorm's statistics estimated anew in every compressed network, before any fine-tuning; trains nothing.
+
+    Attributes:
+        enabled: Whether it is done.
+        images: Training images that the statistics are of, chosen at random; all, where there are fewer.
+    """
+
+    enabled: bool = False
+    images: Annotated[int, Field(ge=2)] = 256
+
+
 class FinetuneConfig(Section):
-    """Training of every compressed network after compression, all alike."""
+    """Training of every compressed network after compression, all alike.
+
+    Attributes:
+        enabled: Whether it is done.
+        epochs: Of that training.
+        lr: Its learning rate.
+        distillation: Weight of the baseline's predictions in the loss, from 0 (masks alone) to 1 (baseline alone).
+    """
 
     enabled: bool = False
     epochs: Annotated[int, Field(ge=1)] = 3
     lr: Positive = 1e-5
+    distillation: Annotated[float, Field(ge=0, le=1)] = 0
 
 
 class RunConfig(Section):
@@ -147,7 +167,13 @@ class RunConfig(Section):
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
     compression: CompressionConfig = CompressionConfig()
+    recalibration: RecalibrationConfig = RecalibrationConfig()
     finetune: FinetuneConfig = FinetuneConfig()
+
+    @property
+    def recovers(self) -> bool:
+        """Whether networks are worked on after their truncation."""
+        return self.recalibration.enabled or self.finetune.enabled
 
     @model_validator(mode="after")
     def _one_origin(self) -> RunConfig:

@@ -64,9 +64,11 @@ class EvaluationResult:
         method: `baseline`, `svd`, `arsvd` or `budget`.
         setting: The method's parameters, for example `{"tau": 0.9, "distribution": "energy", "scheme": "channel"}`.
         cost: What the network costs.
-        metrics: Metric name to value; `dice` and `iou` are means over images.
+        metrics: Metric name to value; `dice` and `iou` are means over images, `dice_before_recovery` and
+            `iou_before_recovery` those of the network straight after truncation, where it was worked on since.
         per_image: Metric name to one value an image, in the order of the evaluated split.
         layers: One report a layer; empty for the baseline.
+        finetune_history: The curves of its fine-tuning, as `History.to_dict`; empty where there was none.
     """
 
     name: str
@@ -76,6 +78,7 @@ class EvaluationResult:
     metrics: dict[str, float]
     per_image: dict[str, list[float]]
     layers: list[LayerReport]
+    finetune_history: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the result as JSON-like data."""

@@ -58,9 +58,9 @@ class Variant:
             "layers": [dataclasses.asdict(layer) for layer in self.layers],
         }
 
-    def finetuned(self, epochs: int, lr: float) -> Variant:
-        """Returns the variant with a note that its network was trained on."""
-        return dataclasses.replace(self, setting={**self.setting, "finetune_epochs": epochs, "finetune_lr": lr})
+    def noted(self, **notes: float) -> Variant:
+        """Returns the variant with notes in its setting of what was done to its network after compression."""
+        return dataclasses.replace(self, setting={**self.setting, **notes})
 
     def check_input(self, channels: int, classes: int) -> None:
         """Checks that the network fits a data set.

@@ -12,11 +12,11 @@ from steps.train_unet import train_unet
 
 @pipeline
 def comparison(config: RunConfig) -> None:
-    """Fingerprint -> ingest -> train -> decompose -> (compress -> evaluate) x N -> compare."""
+    """Fingerprint -> ingest -> train -> decompose -> (compress -> recover? -> evaluate) x N -> compare."""
     fingerprint = fingerprint_dataset()
     dataset = ingest_coco(fingerprint, config.data)
     baseline, history = train_unet(
         dataset, config.model, config.training, config.input, seed=config.seed, device=config.device
     )
-    compressed, results = sweep(baseline, dataset, config)
-    compare(dataset, history, baseline, compressed, results, config)
+    swept = sweep(baseline, dataset, config)
+    compare(dataset, history, baseline, swept.networks, swept.tunings, swept.results, config)

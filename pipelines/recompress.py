@@ -16,18 +16,18 @@ from steps.ingest_coco import ingest_coco
 
 @pipeline(name="recompress")
 def recompress(config: RunConfig, dataset_id: str, network_id: str, history_id: str) -> None:
-    """(data, network and history of an earlier run) -> decompose -> (compress -> evaluate) x N -> compare."""
+    """(data, network, history of an earlier run) -> decompose -> (compress -> recover? -> evaluate) x N -> compare."""
     dataset, baseline, history = (
         Client().get_artifact_version(UUID(id_)) for id_ in (dataset_id, network_id, history_id)
     )
-    compressed, results = sweep(baseline, dataset, config)
-    compare(dataset, history, baseline, compressed, results, config)
+    swept = sweep(baseline, dataset, config)
+    compare(dataset, history, baseline, swept.networks, swept.tunings, swept.results, config)
 
 
 @pipeline(name="recompress")
 def recompress_checkpoint(config: RunConfig) -> None:
-    """(checkpoint, data folder) -> decompose -> (compress -> evaluate) x N -> compare."""
+    """(checkpoint, data folder) -> decompose -> (compress -> recover? -> evaluate) x N -> compare."""
     dataset = ingest_coco(fingerprint_dataset(), config.data)
     baseline, history = import_checkpoint(fingerprint_checkpoint(), config.input)
-    compressed, results = sweep(baseline, dataset, config)
-    compare(dataset, history, baseline, compressed, results, config)
+    swept = sweep(baseline, dataset, config)
+    compare(dataset, history, baseline, swept.networks, swept.tunings, swept.results, config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from configs.schema import RunConfig
@@ -11,28 +12,47 @@ from steps.compress_svd import compress_svd
 from steps.decompose import decompose
 from steps.evaluate import evaluate
 from steps.finetune import finetune
+from steps.recalibrate import recalibrate
 
 
-def sweep(baseline: Any, dataset: Any, config: RunConfig) -> tuple[list[Any], list[Any]]:
-    """Adds decompose, and compress and evaluate for each variant, to the pipeline that is being defined.
+@dataclasses.dataclass
+class Sweep:
+    """All variants, as steps' outputs.
+
+    Attributes:
+        results: The results, the baseline first.
+        networks: The compressed networks, in the order of their results.
+        tunings: The histories of their fine-tuning, in the same order; empty where there is none.
+    """
+
+    results: list[Any]
+    networks: list[Any] = dataclasses.field(default_factory=list)
+    tunings: list[Any] = dataclasses.field(default_factory=list)
+
+
+def sweep(baseline: Any, dataset: Any, config: RunConfig) -> Sweep:
+    """Adds decompose, and compress -> (recalibrate) -> (finetune) -> evaluate for each variant, to a pipeline.
 
     Args:
         baseline: The baseline network, as a step's output.
         dataset: The data set, as a step's output.
         config: The run.
-
-    Returns:
-        The compressed networks, and the results of all variants, the baseline first; as steps' outputs.
     """
-    networks, results = [], [_evaluated("baseline", baseline, dataset, config)]
+    swept = Sweep([_evaluated("baseline", baseline, None, dataset, config)])
     settings = config.compression
     if settings.svd_ranks or settings.arsvd_taus or settings.budgets:
         spectra = decompose(baseline, scheme=settings.scheme, device=config.device)
-        for name, network in _compressed(baseline, spectra, config):
-            final = _finetuned(name, network, dataset, config) if config.finetune.enabled else network
-            networks.append(final)
-            results.append(_evaluated(name, final, dataset, config))
-    return networks, results
+        for name, truncated in _compressed(baseline, spectra, config):
+            network = truncated
+            if config.recalibration.enabled:
+                network = _recalibrated(name, network, dataset, config)
+            if config.finetune.enabled:
+                network, tuning = _finetuned(name, network, baseline, dataset, config)
+                swept.tunings.append(tuning)
+            before = truncated if config.recovers else None
+            swept.networks.append(network)
+            swept.results.append(_evaluated(name, network, before, dataset, config))
+    return swept
 
 
 def _compressed(baseline: Any, spectra: Any, config: RunConfig) -> list[tuple[str, Any]]:
@@ -42,29 +62,44 @@ def _compressed(baseline: Any, spectra: Any, config: RunConfig) -> list[tuple[st
     compressed = []
     for rank in settings.svd_ranks:
         name = f"svd_rank_{rank}"
-        compressed.append((name, _named(compress_svd, name)(spectra, baseline, name, rank, id=f"compress_{name}")))
+        svd = _named(compress_svd, name, "truncated", config)
+        compressed.append((name, svd(spectra, baseline, name, rank, id=f"compress_{name}")))
     for tau in settings.arsvd_taus:
         name = f"arsvd_tau_{tau:.12g}"
-        arsvd = _named(compress_arsvd, name)
+        arsvd = _named(compress_arsvd, name, "truncated", config)
         compressed.append((name, arsvd(spectra, baseline, name, tau, settings.distribution, id=f"compress_{name}")))
     for budget in settings.budgets:
         name = f"budget_{budget:.12g}"
-        step = _named(compress_budget, name)
+        step = _named(compress_budget, name, "truncated", config)
         compressed.append((name, step(spectra, baseline, name, budget, id=f"compress_{name}")))
     return compressed
 
 
-def _evaluated(name: str, network: Any, dataset: Any, config: RunConfig) -> Any:
-    step = _named(evaluate, name)
-    return step(network, dataset, config.training.batch_size, config.device, id=f"evaluate_{name}")
+def _recalibrated(name: str, network: Any, dataset: Any, config: RunConfig) -> Any:
+    step = _named(recalibrate, name, "recalibrated", config)
+    images, batch_size = config.recalibration.images, config.training.batch_size
+    return step(network, dataset, images, batch_size, config.seed, config.device, id=f"recalibrate_{name}")
 
 
-def _finetuned(name: str, network: Any, dataset: Any, config: RunConfig) -> Any:
-    step = _named(finetune, name)
-    arguments = (network, dataset, config.training, config.finetune, config.seed, config.device)
+def _finetuned(name: str, network: Any, baseline: Any, dataset: Any, config: RunConfig) -> tuple[Any, Any]:
+    step = _named(finetune, name, "finetuned", config)
+    teacher = baseline if config.finetune.distillation > 0 else None
+    arguments = (network, dataset, teacher, config.training, config.finetune, config.seed, config.device)
     return step(*arguments, id=f"finetune_{name}")
 
 
-def _named(step: Any, variant: str) -> Any:
-    """Returns the step with the variant's name in the names of its artifacts."""
-    return step.with_options(substitutions={"variant": variant})
+def _evaluated(name: str, network: Any, truncated: Any, dataset: Any, config: RunConfig) -> Any:
+    step = evaluate.with_options(substitutions={"variant": name})
+    return step(network, truncated, dataset, config.training.batch_size, config.device, id=f"evaluate_{name}")
+
+
+def _named(step: Any, variant: str, stage: str, config: RunConfig) -> Any:
+    """Returns the step with the name of the network that it makes: `<variant>_network` for the variant's last one."""
+    stages = {"truncated": True, "recalibrated": config.recalibration.enabled, "finetuned": config.finetune.enabled}
+    last = [name for name, enabled in stages.items() if enabled][-1]
+    network = f"{variant}_network" if stage == last else f"{variant}_{stage}_network"
+    # ZenML's cache key has an artifact's name with its placeholders unfilled, and would take the same network under
+    # another name for this one. The environment is part of the key, filled.
+    return step.with_options(
+        substitutions={"variant": variant, "network": network}, environment={"NETWORK_ARTIFACT": network}
+    )

@@ -58,6 +58,11 @@ def budget_sources() -> str:
     return source_digest("steps.compress_budget")
 
 
+def recalibrate_sources() -> str:
+    """Digest of what `recalibrate` depends on."""
+    return source_digest("steps.recalibrate")
+
+
 def finetune_sources() -> str:
     """Digest of what `finetune` depends on."""
     return source_digest("steps.finetune")
@@ -78,6 +83,7 @@ def fix_sources() -> None:
         svd_sources,
         arsvd_sources,
         budget_sources,
+        recalibrate_sources,
         finetune_sources,
         evaluate_sources,
     ):

@@ -25,11 +25,13 @@ def compare(
     history: dict[str, Any],
     baseline: Variant,
     compressed: list[Variant],
+    tunings: list[dict[str, Any]],
     results: list[EvaluationResult],
     config: RunConfig,
 ) -> Annotated[list[dict[str, Any]], "comparison"]:
     """Writes the results and brings MLflow up to date; runs always, so that both are complete after cached runs too."""
     now = runtime.current()
+    results = _with_tunings(results, compressed, tunings)
     folder = Path(now.out_dir)
     for variant in (baseline, *compressed):
         variant.save(folder / "networks" / variant.name)
@@ -48,6 +50,16 @@ def compare(
     )
     record(tracking_uri(ROOT), training, results, ROOT / ".mlflow.lock")
     return [result.to_dict() for result in results]
+
+
+def _with_tunings(
+    results: list[EvaluationResult], compressed: list[Variant], tunings: list[dict[str, Any]]
+) -> list[EvaluationResult]:
+    """Returns the results with the fine-tuning of each network, of which there are as many as networks, or none."""
+    if not tunings:
+        return results
+    of_variant = {variant.name: tuning for variant, tuning in zip(compressed, tunings, strict=True)}
+    return [dataclasses.replace(result, finetune_history=of_variant.get(result.name, {})) for result in results]
 
 
 def _not_applied(config: RunConfig) -> set[str]:

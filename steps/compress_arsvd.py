@@ -18,7 +18,7 @@ from models.variant import Variant
 )
 def compress_arsvd(
     spectra: Spectra, baseline: Variant, variant: str, tau: float, distribution: str
-) -> Annotated[Variant, ArtifactConfig(name="{variant}_network")]:
+) -> Annotated[Variant, ArtifactConfig(name="{network}")]:
     """Truncates each layer where its spectrum has reached the share tau of its entropy."""
     setting = {"tau": tau, "distribution": distribution}
     return compress_variant(

@@ -18,7 +18,7 @@ from models.variant import Variant
 )
 def compress_budget(
     spectra: Spectra, baseline: Variant, variant: str, budget: float
-) -> Annotated[Variant, ArtifactConfig(name="{variant}_network")]:
+) -> Annotated[Variant, ArtifactConfig(name="{network}")]:
     """Allocates ranks over the whole network."""
     rule = ParameterBudget(budget)
     return compress_variant(baseline, spectra, rule, name=variant, method="budget", setting={"budget": budget})

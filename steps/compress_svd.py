@@ -18,6 +18,6 @@ from models.variant import Variant
 )
 def compress_svd(
     spectra: Spectra, baseline: Variant, variant: str, rank: int
-) -> Annotated[Variant, ArtifactConfig(name="{variant}_network")]:
+) -> Annotated[Variant, ArtifactConfig(name="{network}")]:
     """Truncates every layer to one rank."""
     return compress_variant(baseline, spectra, FixedRank(rank), name=variant, method="svd", setting={"rank": rank})

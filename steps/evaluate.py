@@ -7,6 +7,7 @@ from zenml.config.cache_policy import CachePolicy
 
 from dataset.store import Dataset
 from models import evaluation
+from models.metrics import Metrics
 from models.profile import measure_cost
 from models.results import EvaluationResult
 from models.variant import Variant
@@ -14,20 +15,11 @@ from models.variant import Variant
 
 @step(cache_policy=CachePolicy(cache_func="steps.caching.evaluate_sources"))
 def evaluate(
-    network: Variant, dataset: Dataset, batch_size: int, device: str
+    network: Variant, truncated: Variant | None, dataset: Dataset, batch_size: int, device: str
 ) -> Annotated[EvaluationResult, ArtifactConfig(name="{variant}_result")]:
-    """Measures a network on the test images."""
-    network.check_input(dataset.manifest.channels, dataset.classes)
-    test = dataset["test"]
-    metrics = evaluation.evaluate(
-        network.network,
-        test.images,
-        test.masks,
-        network.preprocessing,
-        classes=network.classes,
-        batch_size=batch_size,
-        device=device,
-    )
+    """Measures a network on the test images; Dice and IoU also of what it was straight after truncation, if given."""
+    metrics = _measured(network, dataset, batch_size, device)
+    before = _measured(truncated, dataset, batch_size, device).metrics if truncated else {}
     cost = measure_cost(network.network, (dataset.manifest.channels, *dataset.manifest.image_size), device)
     log_metadata({"dice": metrics.metrics["dice"], "params": cost.params})
     return EvaluationResult(
@@ -35,7 +27,24 @@ def evaluate(
         method=network.method,
         setting=network.setting,
         cost=cost,
-        metrics=metrics.metrics,
+        metrics={
+            **metrics.metrics,
+            **{f"{name}_before_recovery": before[name] for name in ("dice", "iou") if name in before},
+        },
         per_image=metrics.per_image,
         layers=network.layers,
+    )
+
+
+def _measured(variant: Variant, dataset: Dataset, batch_size: int, device: str) -> Metrics:
+    variant.check_input(dataset.manifest.channels, dataset.classes)
+    test = dataset["test"]
+    return evaluation.evaluate(
+        variant.network,
+        test.images,
+        test.masks,
+        variant.preprocessing,
+        classes=variant.classes,
+        batch_size=batch_size,
+        device=device,
     )

@@ -1,6 +1,6 @@
 """Step: train a compressed network on."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from zenml import ArtifactConfig, step
 from zenml.config.cache_policy import CachePolicy
@@ -16,16 +16,29 @@ from steps.caching import finetune_sources
 
 @step(
     cache_policy=CachePolicy(cache_func="steps.caching.finetune_sources"),
-    output_materializers=VariantMaterializer,
+    output_materializers={"{network}": VariantMaterializer},
 )
 def finetune(
-    compressed: Variant, dataset: Dataset, training: TrainingConfig, tuning: FinetuneConfig, seed: int, device: str
-) -> Annotated[Variant, ArtifactConfig(name="{variant}_finetuned_network")]:
-    """Trains as the baseline was trained, for fewer epochs at a lower rate; keeps the best validation Dice."""
+    compressed: Variant,
+    dataset: Dataset,
+    teacher: Variant | None,
+    training: TrainingConfig,
+    tuning: FinetuneConfig,
+    seed: int,
+    device: str,
+) -> tuple[
+    Annotated[Variant, ArtifactConfig(name="{network}")],
+    Annotated[dict[str, Any], ArtifactConfig(name="{variant}_finetune_history")],
+]:
+    """Trains as the baseline was trained, for fewer epochs at a lower rate; keeps the best validation Dice.
+
+    With a teacher, which is the baseline, its predictions are learned beside the masks.
+    """
     now = runtime.current()
-    settings = training.model_dump() | {"epochs": tuning.epochs, "lr": tuning.lr}
-    identity = (compressed.digest(), dataset.content_digest(), finetune_sources(), settings, seed, device)
-    fit(
+    settings = training.model_dump() | tuning.model_dump(exclude={"enabled"})
+    taught_by = teacher.digest() if teacher else None
+    identity = (compressed.digest(), dataset.content_digest(), taught_by, finetune_sources(), settings, seed, device)
+    history = fit(
         compressed.network,
         dataset["train"],
         dataset["valid"],
@@ -35,5 +48,7 @@ def finetune(
         checkpoint_dir=now.checkpoint_dir(*identity),
         device=device,
         resume=now.resume,
+        teacher=teacher.network if teacher else None,
     )
-    return compressed.finetuned(tuning.epochs, tuning.lr)
+    notes = {f"finetune_{key}": value for key, value in tuning.model_dump(exclude={"enabled"}).items()}
+    return compressed.noted(**notes), history.to_dict()

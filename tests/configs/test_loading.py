@@ -27,6 +27,13 @@ def test_without_arguments_the_defaults_are_the_references() -> None:
     assert config.model.base_filters == 64
     assert (config.compression.svd_ranks, config.compression.arsvd_taus) == ((32,), (0.9,))
     assert (config.finetune.enabled, config.finetune.epochs, config.finetune.lr) == (False, 3, 1e-5)
+    assert (config.finetune.distillation, config.recalibration.enabled, config.recalibration.images) == (0, False, 256)
+    assert not config.recovers
+
+
+@pytest.mark.parametrize("flag", ["--recalibrate", "--finetune_compressed"])
+def test_networks_recover_if_anything_is_done_after_truncation(flag: str) -> None:
+    assert load_config([flag]).recovers
 
 
 @pytest.mark.parametrize("flag", FLAGS)
@@ -37,6 +44,7 @@ def test_every_flag_is_known_with_underscores_and_with_dashes(flag: str) -> None
         "device": ["cpu"],
         "channels": ["1"],
         "svd_ranks": ["4"],
+        "recalibration_images": ["16"],
     }
     value = values.get(flag, [] if FLAGS[flag][1].get("action") == "store_true" else ["1"])
     assert load_config([f"--{flag}", *value]) == load_config([f"--{flag.replace('_', '-')}", *value])
@@ -75,6 +83,9 @@ def test_sweeps_are_comma_separated(text: str, expected: tuple[int, ...]) -> Non
         (["--device", "tpu"], "--device"),
         (["--channels", "2"], "--channels"),
         (["--image_size", "4", "64"], "--image_size"),
+        (["--recalibration_images", "1"], "--recalibration_images"),
+        (["--finetune_distillation", "1.5"], "--finetune_distillation"),
+        (["--finetune_distillation", "nan"], "--finetune_distillation"),
         (["--no_such"], "--no_such"),
         (["--epoch", "3"], "--epoch"),
         (["trainig.lr=1"], "trainig: there is no such field"),

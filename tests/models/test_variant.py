@@ -45,7 +45,7 @@ def test_digests_differ_in_weights_and_in_origin() -> None:
     one = baseline()
     assert one.digest() == baseline().digest()
     assert one.digest() != baseline(1).digest()
-    assert one.digest() != one.finetuned(1, 0.1).digest()
+    assert one.digest() != one.noted(recalibrated=8).digest()
     assert compressed(one, 2).digest() != compressed(one, 3).digest()
 
 

@@ -14,14 +14,17 @@ REACHES = {
     "steps.compress_svd": {"models.ranks", "models.compression", "models.lowrank", "models.storage"},
     "steps.compress_arsvd": {"models.ranks", "models.compression"},
     "steps.compress_budget": {"models.ranks", "models.compression"},
-    "steps.finetune": {"models.training", "models.lowrank"},
+    "steps.recalibrate": {"models.recalibration", "models.lowrank"},
+    "steps.finetune": {"models.training", "models.distillation", "models.lowrank"},
     "steps.evaluate": {"models.metrics", "models.evaluation", "models.profile", "models.lowrank"},
 }
 REACHES_NOT = {
     "steps.ingest_coco": {"models.unet", "models.augmentation", "dataset.phantom"},
     "steps.train_unet": {"models.ranks", "models.compression", "models.spectra", "models.profile", "dataset.coco"},
     "steps.decompose": {"models.ranks", "models.training"},
-    "steps.evaluate": {"models.ranks", "models.training"},
+    "steps.recalibrate": {"models.ranks", "models.training", "models.metrics"},
+    "steps.finetune": {"models.ranks", "models.recalibration", "models.evaluation"},
+    "steps.evaluate": {"models.ranks", "models.training", "models.recalibration"},
 }
 
 

@@ -1,0 +1,35 @@
+"""Step: BatchNorm's statistics of a compressed network, estimated anew."""
+
+from typing import Annotated
+
+import numpy as np
+from zenml import ArtifactConfig, step
+from zenml.config.cache_policy import CachePolicy
+
+from dataset.store import Dataset
+from materializers.variant import VariantMaterializer
+from models import recalibration
+from models.variant import Variant
+
+
+@step(
+    cache_policy=CachePolicy(cache_func="steps.caching.recalibrate_sources"),
+    output_materializers=VariantMaterializer,
+)
+def recalibrate(
+    compressed: Variant, dataset: Dataset, images: int, batch_size: int, seed: int, device: str
+) -> Annotated[Variant, ArtifactConfig(name="{network}")]:
+    """Takes the statistics of so many training images, chosen at random."""
+    compressed.check_input(dataset.manifest.channels, dataset.classes)
+    stored = dataset["train"].images
+    number = min(images, len(stored))
+    chosen = np.random.default_rng(seed).choice(len(stored), number, replace=False)
+    recalibration.recalibrate(
+        compressed.network,
+        stored,
+        compressed.preprocessing,
+        batch_size=batch_size,
+        device=device,
+        chosen=np.sort(chosen),  # in the order they lie on disk
+    )
+    return compressed.noted(recalibrated=number)

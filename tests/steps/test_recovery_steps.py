@@ -1,0 +1,119 @@
+"""The steps after compression through their entry point: recalibrate, finetune, evaluate."""
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from configs.schema import FinetuneConfig, TrainingConfig
+from dataset.ingest import IngestOptions, ingest
+from dataset.phantom import write_phantoms
+from dataset.store import Dataset
+from models.preprocessing import Preprocessing
+from models.recalibration import recalibrate as recalibrate_network
+from models.unet import UNet
+from models.variant import Variant, VariantError
+from steps.evaluate import evaluate
+from steps.finetune import finetune
+from steps.recalibrate import recalibrate
+from steps.runtime import Runtime
+
+PLAIN = Preprocessing(0.18, 0.18)
+TRAINING = TrainingConfig(batch_size=4, augment="none", loss="bce")
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    folder = tmp_path_factory.mktemp("dataset")
+    write_phantoms(folder / "coco", 1, {"train": 9, "valid": 3, "test": 3}, 64)
+    options = IngestOptions((32, 32), channels=1, multi_class=False, skip_bad_samples=False, num_workers=1)
+    return ingest(folder / "coco", folder / "stored", options)
+
+
+@pytest.fixture
+def variant() -> Variant:
+    torch.manual_seed(0)
+    return Variant("svd_rank_1", "svd", {"rank": 1}, UNet(1, 1, 2), PLAIN, 1)
+
+
+@pytest.fixture
+def teacher() -> Variant:
+    torch.manual_seed(1)
+    return Variant("baseline", "baseline", {}, UNet(1, 1, 4).eval(), PLAIN, 1)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where steps that run here write."""
+    now = Runtime(data_root="", out_dir=str(tmp_path), num_workers=0, resume=True, command="")
+    monkeypatch.setattr("steps.runtime.current", lambda: now)
+    monkeypatch.setattr("steps.evaluate.log_metadata", lambda _: None)
+    return tmp_path
+
+
+def tuned(
+    variant: Variant, dataset: Dataset, teacher: Variant | None, tuning: FinetuneConfig, seed: int = 3
+) -> tuple[Variant, dict]:
+    return finetune.entrypoint(copy.deepcopy(variant), dataset, teacher, TRAINING, tuning, seed, "cpu")
+
+
+def test_recalibration_uses_and_notes_as_many_training_images_as_asked_for(dataset: Dataset, variant: Variant) -> None:
+    expected = copy.deepcopy(variant.network)
+    chosen = np.sort(np.random.default_rng(7).choice(9, 5, replace=False))
+    recalibrate_network(expected, dataset["train"].images[chosen], PLAIN, batch_size=4, device="cpu")
+    result = recalibrate.entrypoint(variant, dataset, 5, 4, 7, "cpu")
+    assert result.setting == {"rank": 1, "recalibrated": 5}
+    assert all(torch.equal(a, b) for a, b in zip(expected.buffers(), result.network.buffers(), strict=True))
+
+
+def test_recalibration_depends_on_the_seed_alone(dataset: Dataset, variant: Variant) -> None:
+    digests = [
+        recalibrate.entrypoint(copy.deepcopy(variant), dataset, 5, 4, seed, "cpu").digest() for seed in (7, 7, 8)
+    ]
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_recalibration_takes_all_images_where_there_are_fewer(dataset: Dataset, variant: Variant) -> None:
+    assert recalibrate.entrypoint(variant, dataset, 256, 4, 7, "cpu").setting["recalibrated"] == 9
+
+
+def test_recalibration_refuses_data_of_other_channels(dataset: Dataset, variant: Variant) -> None:
+    colour = Variant(variant.name, variant.method, {}, UNet(3, 1, 2), PLAIN, 1)
+    with pytest.raises(VariantError, match="--channels 3"):
+        recalibrate.entrypoint(colour, dataset, 5, 4, 7, "cpu")
+
+
+def test_fine_tuning_gives_network_and_history_and_notes_how(dataset: Dataset, variant: Variant, folder: Path) -> None:
+    result, history = tuned(variant, dataset, None, FinetuneConfig(epochs=2, lr=1e-3))
+    notes = {"finetune_epochs": 2, "finetune_lr": 1e-3, "finetune_distillation": 0}
+    assert result.setting == {"rank": 1, **notes}
+    assert [epoch["epoch"] for epoch in history["epochs"]] == [1, 2]
+    assert result.digest() != variant.noted(**notes).digest(), "the weights are others"
+
+
+def test_a_teacher_makes_another_training_with_a_checkpoint_of_its_own(
+    dataset: Dataset, variant: Variant, teacher: Variant, folder: Path
+) -> None:
+    before = teacher.digest()
+    alone = tuned(variant, dataset, None, FinetuneConfig(epochs=1, lr=1e-3))[0]
+    taught = tuned(variant, dataset, teacher, FinetuneConfig(epochs=1, lr=1e-3, distillation=0.5))[0]
+    other = Variant(teacher.name, teacher.method, {}, UNet(1, 1, 2).eval(), PLAIN, 1)
+    again = tuned(variant, dataset, other, FinetuneConfig(epochs=1, lr=1e-3, distillation=0.5))[0]
+    weights = [torch.cat([p.flatten() for p in each.network.parameters()]) for each in (alone, taught, again)]
+    assert not torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[1], weights[2])
+    assert teacher.digest() == before
+    assert len(list((folder / "checkpoints").iterdir())) == 3
+
+
+def test_evaluation_tells_what_a_recovered_network_was_before(
+    dataset: Dataset, variant: Variant, teacher: Variant, folder: Path
+) -> None:
+    of_teacher = evaluate.entrypoint(teacher, None, dataset, 4, "cpu")
+    result = evaluate.entrypoint(variant, teacher, dataset, 4, "cpu")
+    before = {f"{name}_before_recovery": of_teacher.metrics[name] for name in ("dice", "iou")}
+    assert result.metrics == {**evaluate.entrypoint(variant, None, dataset, 4, "cpu").metrics, **before}
+    assert not before.keys() & of_teacher.metrics.keys()
+    assert result.cost.params == variant.params
