@@ -7,6 +7,7 @@ of Okabe and Ito ("Color Universal Design", 2008); marker and line style repeat 
 from __future__ import annotations
 
 import io
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -31,6 +32,8 @@ STYLES = {
     "arsvd": ("#D55E00", "s", "-."),
     "budget": ("#009E73", "^", ":"),
 }
+# of single variants, where those of one method share colour and line
+VARIANT_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 AXIS_LABELS = {
     "svd": "SVD rank (the same for every layer)",
     "arsvd": "ARSVD tau (share of the spectrum's entropy that is kept)",
@@ -74,6 +77,7 @@ def _pictures(results: Sequence[EvaluationResult], history: Mapping) -> dict[str
         "layer_ranks_svd": lambda: draw_layer_ranks(results, "svd"),
         "layer_ranks_arsvd": lambda: draw_layer_ranks(results, "arsvd"),
         "layer_ranks_budget": lambda: draw_layer_ranks(results, "budget"),
+        "finetuning_curves": lambda: draw_finetuning(results),
         "training": lambda: draw_training(history),
     }
 
@@ -182,6 +186,32 @@ def draw_training(history: Mapping) -> Figure | None:
     for axes in (losses, quality):
         axes.legend(loc="best")
     figure.align_ylabels()
+    return figure
+
+
+def draw_finetuning(results: Sequence[EvaluationResult]) -> Figure | None:
+    """Draws validation Dice against the epoch of every fine-tuned variant; None where none was fine-tuned."""
+    tuned = [result for result in in_order(results) if result.finetune_history.get("epochs")]
+    if not tuned:
+        return None
+    figure = _figure(9, 6)
+    axes = figure.subplots()
+    for result, marker in zip(tuned, itertools.cycle(VARIANT_MARKERS)):
+        color, _, line = STYLES[result.method]
+        epochs = result.finetune_history["epochs"]
+        x, y = [epoch["epoch"] for epoch in epochs], [epoch["valid_dice"] for epoch in epochs]
+        axes.plot(x, y, color=color, marker=marker, linestyle=line, markersize=6, label=result.name)
+    kept = [result.finetune_history["best_epoch"] for result in tuned]
+    best = [result.finetune_history["best_valid_dice"] for result in tuned]
+    axes.scatter(kept, best, s=160, facecolors="none", edgecolors="#555555", label="epoch that was kept")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.margins(x=0.05, y=0.1)
+    axes.set(
+        title="Fine-tuning of the compressed networks",
+        xlabel="epoch of fine-tuning",
+        ylabel="Dice on validation images (mean over images, 0 to 1)",
+    )
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
     return figure
 
 

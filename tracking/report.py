@@ -23,6 +23,7 @@ CAPTIONS = {
     "layer_ranks_svd": "Rank of every layer under SVD",
     "layer_ranks_arsvd": "Rank of every layer under ARSVD",
     "layer_ranks_budget": "Rank of every layer under a parameter budget",
+    "finetuning_curves": "Fine-tuning of the compressed networks; the kept epochs are ringed",
     "training": "Training of the baseline",
 }
 

@@ -88,9 +88,9 @@ class _Recorder:
         baseline = next(result for result in results if result.method == METHODS[0])
         existing = self._children(experiment, parent)
         for result in results:
-            metrics = run_metrics(result, baseline)
+            metrics, tuning = run_metrics(result, baseline), result.finetune_history
             params = {**training.params, "method": result.method, **result.setting}
-            key = _digest([training.key, result.name, params, metrics])
+            key = _digest([training.key, result.name, params, metrics, tuning])
             same_name = [run for run in existing if run.info.run_name == result.name]
             right = [run for run in same_name if run.data.tags.get(_KEY) == key and _finished(run)]
             for run in same_name:
@@ -98,7 +98,7 @@ class _Recorder:
                     self._client.delete_run(run.info.run_id)
             if not right:
                 tags = {**training.tags, _KEY: key, MLFLOW_PARENT_RUN_ID: parent, "method": result.method}
-                self._create(experiment, result.name, params, metrics, tags)
+                self._create(experiment, result.name, params, metrics, tags, _curves(tuning, "finetune_"))
 
     def _parent(self, experiment: Experiment, training: TrainingRecord) -> str:
         runs = self._find(experiment, f"tags.training_key = '{training.key}'")
@@ -164,11 +164,12 @@ def _finished(run: Run) -> bool:
     return run.info.status == RunStatus.to_string(RunStatus.FINISHED)
 
 
-def _curves(history: dict[str, Any]) -> list[Metric]:
+def _curves(history: dict[str, Any], prefix: str = "") -> list[Metric]:
+    """Returns one point an epoch and value; the prefix keeps curves apart from a run's other metrics."""
     now = _now_ms()
     return [
-        Metric(key, float(value), now, record["epoch"])
-        for record in history["epochs"]
+        Metric(prefix + key, float(value), now, record["epoch"])
+        for record in history.get("epochs", [])
         for key, value in record.items()
         if key != "epoch" and value is not None
     ]

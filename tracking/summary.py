@@ -100,6 +100,7 @@ def _variant(result: EvaluationResult, baseline: EvaluationResult) -> dict[str, 
             "size_MB": _reduction_pct(result.cost.size_bytes, baseline.cost.size_bytes),
         },
         "per_layer_ranks": {layer.name: layer.rank for layer in result.layers},
+        **({"finetune_history": result.finetune_history} if result.finetune_history else {}),
     }
 
 

@@ -11,8 +11,10 @@ from rich.text import Text
 from models.results import EvaluationResult
 from tracking.tradeoffs import VariantRow, variant_rows
 
-COLUMNS = ("Dice", "IoU", "accuracy", "parameters", "size MB", "saved %", "ms")
+COLUMNS = ("Dice", "IoU", "acc.", "parameters", "MB", "saved %", "ms")  # short, or a line had more than 80 columns
+BEFORE = "before"
 FOOTNOTE = "* Pareto front: no other variant has as few parameters and as high a Dice"
+BEFORE_FOOTNOTE = f"{BEFORE}: Dice straight after truncation, not yet recalibrated or fine-tuned"
 
 
 def print_table(results: Sequence[EvaluationResult], console: Console) -> None:
@@ -24,14 +26,19 @@ def print_table(results: Sequence[EvaluationResult], console: Console) -> None:
     """
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("variant", overflow="fold")
-    for column in COLUMNS:
-        table.add_column(column, justify="right", no_wrap=True)
     rows = variant_rows(results)
+    recovered = any(row.dice_before is not None for row in rows)
+    for column in ((BEFORE,) if recovered else ()) + COLUMNS:
+        table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
-        table.add_row(*(Text(cell) for cell in _cells(row)), style="bold green" if row.on_front else None)
+        name, *numbers = _cells(row)
+        cells = (name, _number(row.dice_before, ".4f"), *numbers) if recovered else (name, *numbers)
+        table.add_row(*(Text(cell) for cell in cells), style="bold green" if row.on_front else None)
     console.print(table)
     if any(row.on_front for row in rows):
         console.print(Text(FOOTNOTE, style="dim"))
+    if recovered:
+        console.print(Text(BEFORE_FOOTNOTE, style="dim"))
 
 
 def _cells(row: VariantRow) -> tuple[str, ...]:

@@ -22,6 +22,8 @@ class VariantRow:
         method: `baseline`, `svd`, `arsvd` or `budget`.
         dice: Mean Dice over images.
         iou: Mean IoU over images.
+        dice_before: Mean Dice straight after truncation, before the network was recalibrated or fine-tuned.
+        iou_before: Mean IoU, likewise.
         pixel_accuracy: Share of correct pixels.
         params: Number of parameters.
         reduction_pct: Parameters saved against the baseline, in percent.
@@ -35,6 +37,8 @@ class VariantRow:
     method: str
     dice: float | None
     iou: float | None
+    dice_before: float | None
+    iou_before: float | None
     pixel_accuracy: float | None
     params: int
     reduction_pct: float | None
@@ -106,6 +110,8 @@ def variant_rows(results: Sequence[EvaluationResult]) -> list[VariantRow]:
             method=result.method,
             dice=_known(metric(result, "dice")),
             iou=_known(metric(result, "iou")),
+            dice_before=_known(metric(result, "dice_before_recovery")),
+            iou_before=_known(metric(result, "iou_before_recovery")),
             pixel_accuracy=_known(metric(result, "pixel_accuracy")),
             params=result.cost.params,
             reduction_pct=100 * (1 - result.cost.params / full) if full else None,

@@ -1,5 +1,6 @@
 """Synthetic comparisons: what an evaluation would return, without one."""
 
+import dataclasses
 from collections.abc import Callable
 
 import pytest
@@ -44,6 +45,43 @@ def make_result(method: str, value: float | None, dice: float, params: int, late
         per_image={"dice": [dice, dice]},
         layers=[] if method == "baseline" else _layers(params / 838_497),
     )
+
+
+def recovered(result: EvaluationResult, dice: float, curve: list[float]) -> EvaluationResult:
+    """The variant with a Dice before recovery, and fine-tuned with these values of validation Dice."""
+    epochs = [
+        {
+            "epoch": epoch,
+            "train_loss": 1.2 / epoch,
+            "valid_loss": 1.3 / epoch,
+            "valid_dice": value,
+            "valid_iou": value / (2 - value),
+            "lr": 1e-5,
+            "seconds": 2.0,
+        }
+        for epoch, value in enumerate(curve, 1)
+    ]
+    best = max(range(len(curve)), key=lambda index: curve[index])
+    return dataclasses.replace(
+        result,
+        setting={**result.setting, "finetune_epochs": len(curve)},
+        metrics={**result.metrics, "dice_before_recovery": dice, "iou_before_recovery": dice / (2 - dice)},
+        finetune_history={"epochs": epochs, "best_epoch": best + 1, "best_valid_dice": curve[best]},
+    )
+
+
+@pytest.fixture
+def recovered_results(results: list[EvaluationResult]) -> list[EvaluationResult]:
+    """The same sweep after recovery; the baseline has none."""
+    gaps = (0.01, 0.03, 0.02, 0.01, 0.05, 0.1, 0.4, 0.02)
+    return [
+        recovered(
+            result,
+            result.metrics["dice"] - 0.1 * number,
+            [result.metrics["dice"] - gap / (epoch + 1) for epoch in range(5)],
+        )
+        for number, (result, gap) in enumerate(zip(results[:-1], gaps, strict=True))
+    ] + results[-1:]
 
 
 @pytest.fixture

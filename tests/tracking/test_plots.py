@@ -7,7 +7,8 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
-from tracking.plots import draw_layer_ranks, draw_sweep, draw_tradeoff, write_plots
+from tests.tracking.conftest import recovered
+from tracking.plots import draw_finetuning, draw_layer_ranks, draw_sweep, draw_tradeoff, write_plots
 
 ALL = [
     "dice_vs_params",
@@ -128,3 +129,28 @@ def test_drawing_touches_no_pyplot_state(few):
     assert isinstance(figure.canvas, FigureCanvasAgg)
     pyplot = sys.modules.get("matplotlib.pyplot")
     assert pyplot is None or not pyplot.get_fignums()
+
+
+def test_every_fine_tuned_variant_has_a_curve_that_its_marker_tells_apart(recovered_results):
+    (axes,) = draw_finetuning(recovered_results).axes
+    names = [line.get_label() for line in axes.lines]
+    assert names[:2] == ["svd_rank_16", "svd_rank_32"]
+    assert len(names) == len(recovered_results) - 1, "the baseline has none"
+    assert len({line.get_marker() for line in axes.lines}) == len(names)
+    rank_32 = next(result for result in recovered_results if result.name == "svd_rank_32")
+    expected = [epoch["valid_dice"] for epoch in rank_32.finetune_history["epochs"]]
+    np.testing.assert_allclose(axes.lines[1].get_ydata(), expected)
+    assert "epoch" in axes.get_xlabel()
+    assert "Dice" in axes.get_ylabel()
+
+
+def test_more_fine_tuned_variants_than_markers_are_all_drawn(result):
+    many = [recovered(result("svd", rank, 0.5, 1000), 0.1, [0.3, 0.5, 0.4]) for rank in range(1, 15)]
+    (axes,) = draw_finetuning(many).axes
+    assert len(axes.lines) == 14
+    np.testing.assert_allclose(axes.collections[0].get_offsets(), [(2, 0.5)] * 14)
+
+
+def test_without_fine_tuning_there_is_no_picture_of_it(results, recovered_results, tmp_path):
+    assert draw_finetuning(results) is None
+    assert "finetuning_curves" in [file.stem for file in write_plots(recovered_results[-2:], {}, tmp_path)]

@@ -166,3 +166,13 @@ def test_a_missing_plot_is_an_error_and_leaves_the_old_page(page, baseline, tmp_
     with pytest.raises(FileNotFoundError, match=r"gone\.png"):
         page([baseline], plots=[tmp_path / "gone.png"])
     assert (tmp_path / "out" / "report.html").read_bytes() == old
+
+
+def test_a_recovered_variant_shows_what_it_was_before(page, results, recovered_results):
+    made = page(recovered_results)
+    rank_32 = next(result for result in recovered_results if result.name == "svd_rank_32")
+    dice, iou = (rank_32.metrics[f"{name}_before_recovery"] for name in ("dice", "iou"))
+    assert f"svd_rank_32 0.7710 0.6273 {dice:.4f} {iou:.4f} 0.9771 356,193" in made.text
+    assert "Dice IoU Dice before IoU before pixel accuracy" in made.text
+    assert f"baseline 0.7768 0.6351 {DASH} {DASH} 0.9777" in made.text
+    assert "Dice before" not in page(results).text

@@ -7,7 +7,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from tests.tracking.conftest import make_result
+from tests.tracking.conftest import make_result, recovered
 from tracking import runs
 from tracking.runs import EXPERIMENT, TrainingRecord
 
@@ -105,3 +105,25 @@ def test_values_that_are_not_finite_are_left_out(uri: str, tmp_path: Path) -> No
     record(uri, [RESULTS[0], broken], training(), tmp_path)
     svd = next(run for run in active(uri) if run.info.run_name == "svd_rank_8")
     assert "dice_global" not in svd.data.metrics
+
+
+def test_the_curves_of_fine_tuning_are_kept_with_the_variant(uri: str, tmp_path: Path) -> None:
+    record(uri, [RESULTS[0], recovered(RESULTS[1], 0.1, [0.4, 0.6])], training(), tmp_path)
+    client = MlflowClient(uri)
+    svd = next(run for run in active(uri) if run.info.run_name == "svd_rank_8")
+    points = client.get_metric_history(svd.info.run_id, "finetune_valid_dice")
+    assert [(point.step, point.value) for point in points] == [(1, 0.4), (2, 0.6)]
+    assert {f"finetune_{name}" for name in ("train_loss", "valid_loss", "valid_iou", "lr", "seconds")} < set(
+        svd.data.metrics
+    )
+    assert svd.data.metrics["dice"] == pytest.approx(0.7)
+    assert svd.data.metrics["dice_before_recovery"] == pytest.approx(0.1)
+
+
+def test_another_fine_tuning_replaces_the_record(uri: str, tmp_path: Path) -> None:
+    for curve in ([0.4, 0.6], [0.5, 0.6], [0.5, 0.6]):
+        record(uri, [RESULTS[0], recovered(RESULTS[1], 0.1, curve)], training(), tmp_path)
+    assert names(uri) == ["baseline", "svd_rank_8", "training"]
+    svd = next(run for run in active(uri) if run.info.run_name == "svd_rank_8")
+    points = MlflowClient(uri).get_metric_history(svd.info.run_id, "finetune_valid_dice")
+    assert [point.value for point in points] == [0.5, 0.6]

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.tracking.conftest import make_result
+from tests.tracking.conftest import make_result, recovered
 from tracking.summary import results_table, run_metrics, summarize, to_json
 
 BASELINE = make_result("baseline", None, 0.8, 1000)
@@ -52,3 +52,16 @@ def test_the_table_has_one_row_a_variant() -> None:
 def test_a_baseline_without_any_overlap_gives_no_infinite_number() -> None:
     empty = make_result("baseline", None, 0.0, 1000)
     assert "dice_retained" not in run_metrics(ARSVD, empty)
+
+
+def test_a_recovered_variant_has_its_curves_and_what_it_was_before() -> None:
+    tuned = recovered(ARSVD, 0.25, [0.5, 0.7])
+    summary = summarize([BASELINE, *SVD, tuned], {})
+    entry = summary["arsvd_variants"][0]
+    assert entry["finetune_history"]["best_epoch"] == 2
+    assert entry["metrics"]["dice_before_recovery"] == 0.25
+    assert not any("finetune_history" in other for other in (summary["baseline"], *summary["svd_variants"]))
+    rows = list(csv.DictReader(io.StringIO(results_table([BASELINE, tuned]))))
+    assert [row["dice_before_recovery"] for row in rows] == ["", "0.25"]
+    assert "before" not in results_table([BASELINE, ARSVD])
+    assert run_metrics(tuned, BASELINE)["iou_before_recovery"] == pytest.approx(0.25 / 1.75)

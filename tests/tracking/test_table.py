@@ -4,6 +4,7 @@ import io
 import pytest
 from rich.console import Console
 
+from tests.tracking.conftest import recovered
 from tracking.table import print_table
 
 
@@ -57,3 +58,23 @@ def test_baseline_alone_is_printed(baseline):
 
 def test_square_brackets_in_a_name_are_text(baseline):
     assert "[red]x" in printed([dataclasses.replace(baseline, name="[red]x")])
+
+
+def test_a_recovered_variant_shows_what_it_was_before(results, recovered_results):
+    lines = printed(recovered_results).splitlines()
+    number = next(i for i, result in enumerate(recovered_results) if result.name == "svd_rank_32")
+    before = f"{recovered_results[number].metrics['dice_before_recovery']:.4f}"
+    line = next(line for line in lines if "svd_rank_32" in line)
+    assert line.split() == ["svd_rank_32", before, "0.7710", "0.6273", "0.9771", "356,193", "1.42", "57.5", "12.50"]
+    assert next(line for line in lines if "baseline" in line).split()[2] == "-"
+    assert "before: Dice straight after truncation" in lines[-1]
+    assert "before" not in printed(results)
+
+
+def test_a_recovered_table_with_large_numbers_fits_into_80_columns(result):
+    large = recovered(result("arsvd", 0.9375, 0.6244, 25_391_361, 1234.56), 0.1, [0.5])
+    text = printed([result("baseline", None, 0.6920, 31_043_521), large])
+    assert "31,043,521" in text
+    assert "arsvd_tau_0.9375 " in text
+    assert "1234.56" in text
+    assert max(map(len, text.splitlines())) <= 80

@@ -1,0 +1,105 @@
+"""Compressed networks that are recalibrated and fine-tuned: what is made, kept, and made again."""
+
+import json
+import subprocess
+
+import pytest
+
+from tests.pipelines.conftest import Workshop
+
+pytestmark = pytest.mark.pipeline
+
+ONE = ("--svd_ranks", "1", "--arsvd_taus", "")
+RECOVER = (*ONE, "--recalibrate", "--recalibration_images", "12")
+TUNE = ("--finetune_compressed", "--finetune_epochs", "2", "--finetune_lr", "0.001", "--finetune_distillation", "0.5")
+NAMES = {"baseline", "svd_rank_1"}
+ALWAYS = {"fingerprint_dataset", "compare"}
+BEFORE = {"dice_before_recovery", "iou_before_recovery"}
+
+
+def network_of(workshop: Workshop, step: str) -> str:
+    """The name of the network that a step of the last run gave out."""
+    code = (
+        "from zenml.client import Client; import sys;"
+        "run = Client().list_pipeline_runs(sort_by='desc:created', size=1).items[0];"
+        "print(*[name for name in run.steps[sys.argv[1]].outputs if name.endswith('_network')])"
+    )
+    return workshop.call("python", "-c", code, step).stdout.split()[-1]
+
+
+def test_a_recalibrated_network_is_the_variants_network(workshop: Workshop) -> None:
+    done = workshop.run(*RECOVER)
+    assert done.ran == ALWAYS | {"compress_svd_rank_1", "recalibrate_svd_rank_1", "evaluate_svd_rank_1"}
+    assert network_of(workshop, "compress_svd_rank_1") == "svd_rank_1_truncated_network"
+    assert network_of(workshop, "recalibrate_svd_rank_1") == "svd_rank_1_network"
+    variants = workshop.variants()
+    assert variants["svd_rank_1"]["recalibrated"] == 12
+    assert set(variants["svd_rank_1"]["metrics"]) >= BEFORE
+    assert not set(variants["baseline"]["metrics"]) & BEFORE
+    assert "finetune_history" not in variants["svd_rank_1"]
+    assert "before" in done.stdout
+    workshop.assert_complete(NAMES)
+
+
+def test_the_same_recovery_again_runs_nothing(workshop: Workshop) -> None:
+    workshop.run(*RECOVER)
+    assert workshop.run(*RECOVER).ran == ALWAYS
+
+
+def test_without_recovery_the_truncated_network_is_the_variants_again(workshop: Workshop) -> None:
+    workshop.run(*RECOVER)
+    assert workshop.run(*ONE).ran == ALWAYS
+    assert network_of(workshop, "compress_svd_rank_1") == "svd_rank_1_network"
+    assert not set(workshop.variants()["svd_rank_1"]["metrics"]) & BEFORE
+    workshop.assert_complete(NAMES)
+
+
+def test_more_images_than_there_are_is_all_of_them(workshop: Workshop) -> None:
+    workshop.run(*ONE, "--recalibrate", "--recalibration_images", "1000")
+    assert workshop.variants()["svd_rank_1"]["recalibrated"] == 16
+
+
+def test_fine_tuning_follows_recalibration_and_leaves_its_curves(workshop: Workshop) -> None:
+    workshop.run(*RECOVER)
+    done = workshop.run(*RECOVER, *TUNE)
+    assert {"recalibrate_svd_rank_1", "finetune_svd_rank_1", "evaluate_svd_rank_1"} < done.ran
+    assert not {"train_unet", "compress_svd_rank_1", "evaluate_baseline"} & done.ran
+    assert network_of(workshop, "recalibrate_svd_rank_1") == "svd_rank_1_recalibrated_network"
+    assert network_of(workshop, "finetune_svd_rank_1") == "svd_rank_1_network"
+    workshop.assert_complete(NAMES)
+    entry = workshop.variants()["svd_rank_1"]
+    assert (entry["recalibrated"], entry["finetune_epochs"], entry["finetune_distillation"]) == (12, 2, 0.5)
+    assert [epoch["epoch"] for epoch in entry["finetune_history"]["epochs"]] == [1, 2]
+    assert (workshop.out / "plots" / "finetuning_curves.png").is_file()
+    assert "Fine-tuning of the compressed networks" in (workshop.out / "report.html").read_text()
+    recorded = next(children for children in workshop.recorded().values() if set(children) >= NAMES)["svd_rank_1"]
+    assert set(recorded) >= BEFORE | {f"finetune_{name}" for name in ("train_loss", "valid_dice", "lr", "seconds")}
+    assert recorded["dice_before_recovery"] == pytest.approx(entry["metrics"]["dice_before_recovery"])
+    curve = workshop.query("SELECT value FROM metrics WHERE key = 'finetune_valid_dice' ORDER BY step")
+    assert [value for (value,) in curve] == [epoch["valid_dice"] for epoch in entry["finetune_history"]["epochs"]]
+    assert workshop.run(*RECOVER, *TUNE).ran == ALWAYS
+
+
+def test_a_reused_training_finds_its_recovered_networks(workshop: Workshop) -> None:
+    workshop.run(*RECOVER, *TUNE)
+    assert workshop.run("--reuse_training", *RECOVER, *TUNE).ran == {"compare"}
+    workshop.assert_complete(NAMES)
+
+
+def test_killed_fine_tuning_goes_on_from_its_last_epoch(workshop: Workshop) -> None:
+    tuning = (*ONE, "--finetune_compressed", "--finetune_epochs", "60", "--finetune_distillation", "0.5")
+    arguments = ["--config", "tiny.yaml", "--data_root", str(workshop.data), "--out_dir", str(workshop.out), *tuning]
+    command = ["python", "run_pipeline.py", *arguments]
+    with subprocess.Popen(
+        command, cwd=workshop.root, env=workshop.environment, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        assert any(line.startswith("epoch 3/60") for line in process.stderr), "it did not reach its third epoch"
+        process.kill()
+    again = workshop.run(*tuning)
+    epochs = [line.split()[1] for line in again.stderr.splitlines() if line.startswith("epoch ")]
+    assert epochs[-1] == "60/60:"
+    assert int(epochs[0].split("/")[0]) > 3, "it started from the beginning"
+    summary = json.loads((workshop.out / "experiment_summary.json").read_text())
+    assert len(summary["svd_variants"][0]["finetune_history"]["epochs"]) == 60
+    workshop.assert_complete(NAMES)
