@@ -7,13 +7,16 @@ import fnmatch
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import torch
 from torch import nn
 
 from models.candidates import Candidate, Choice, Option, RankRule
 from models.costs import Costs, mac_costs, parameter_costs
 from models.eligibility import why_not
 from models.lowrank import FOLDINGS, LowRank, count_parameters, folding_of, replace_layers
+from models.moments import Statistics
 from models.ranks import FixedRank
+from models.refinement import refine
 from models.results import LayerReport
 from models.spectra import Spectra, Spectrum
 from models.svd import frobenius_norm
@@ -43,6 +46,8 @@ def compress(
     *,
     exclude: Collection[str] = (),
     pin: Mapping[str, int] | None = None,
+    statistics: Statistics | None = None,
+    device: str | torch.device = "cpu",
 ) -> Compressed:
     """Replaces each layer by two thinner ones of the rank that the rule gives, where that makes it smaller.
 
@@ -53,6 +58,8 @@ def compress(
         exclude: Patterns of layer names (`fnmatch`, for example `outc.*`) that stay dense.
         pin: Pattern to rank: these layers get that rank, whatever the rule says, where it makes them smaller. What
             is excluded or pinned counts in a budget as it is then. The first pattern that matches holds.
+        statistics: What the spectra were weighted with; then the factors of each layer are refined, see `refinement`.
+        device: Where to refine.
 
     Raises:
         ValueError: If the spectra belong to another network, a pattern matches no layer, or two settings contradict.
@@ -78,17 +85,28 @@ def compress(
             reports[name] = _report_dense(network, name, full_rank, choice.reason or "left dense")
             continue
         spectrum = next(each for each in spectra.options(name) if each.scheme == choice.scheme)
-        replacements[layer] = _factorize(layer, spectrum, choice.rank)
-        reports[name] = _report_replaced(name, layer, replacements[layer], spectrum, choice.rank)
+        left, right = spectrum.left[:, :, : choice.rank], spectrum.right[:, : choice.rank]
+        if statistics is not None:
+            left, right = refine(layer, choice.scheme, left, right, statistics[name], device)
+        new = LowRank.from_factors(layer, choice.scheme, left, right)
+        replacements[layer] = new
+        reports[name] = _report_replaced(name, layer, new, spectrum, choice.rank, spectra.weighting)
     order = [name for name, _ in network.named_modules() if name in reports]
     return Compressed(replace_layers(network, replacements), [reports[name] for name in order])
 
 
 def compress_variant(
-    baseline: Variant, spectra: Spectra, rule: RankRule, *, name: str, method: str, setting: dict[str, Any]
+    baseline: Variant,
+    spectra: Spectra,
+    rule: RankRule,
+    *,
+    name: str,
+    method: str,
+    setting: dict[str, Any],
+    **options: Any,
 ) -> Variant:
-    """Returns the variant that a rank rule makes of a baseline; see `compress`."""
-    result = compress(baseline.network, spectra, rule)
+    """Returns the variant that a rank rule makes of a baseline; see `compress`, also for the options."""
+    result = compress(baseline.network, spectra, rule, **options)
     return dataclasses.replace(
         baseline,
         name=name,
@@ -153,10 +171,6 @@ def _matches(pattern: str, spectra: Spectra) -> list[str]:
     return found
 
 
-def _factorize(layer: nn.Module, spectrum: Spectrum, rank: int) -> LowRank:
-    return LowRank.from_factors(layer, spectrum.scheme, spectrum.left[:, :, :rank], spectrum.right[:, :rank])
-
-
 def _check_same(network: nn.Module, name: str, spectra: Spectra) -> None:
     """Checks that a layer is the one that was decomposed.
 
@@ -188,7 +202,14 @@ def _report_dense(network: nn.Module, name: str, full_rank: int, reason: str) ->
     return LayerReport(name, type(layer).__name__, None, None, full_rank, params, params, 0.0, reason)
 
 
-def _report_replaced(name: str, layer: nn.Module, new: nn.Module, spectrum: Spectrum, rank: int) -> LayerReport:
+def _report_replaced(
+    name: str, layer: nn.Module, new: LowRank, spectrum: Spectrum, rank: int, weighting: str
+) -> LayerReport:
+    error = spectrum.relative_error(rank)
+    if weighting != "none":  # then the tail is in another norm
+        dense = layer.get_parameter("weight").detach()
+        norm = float(frobenius_norm(dense))
+        error = float(frobenius_norm(new.weight.detach() - dense)) / norm if norm else 0.0
     return LayerReport(
         name=name,
         kind=type(layer).__name__,
@@ -197,5 +218,5 @@ def _report_replaced(name: str, layer: nn.Module, new: nn.Module, spectrum: Spec
         full_rank=spectrum.full_rank,
         params_before=count_parameters(layer),
         params_after=count_parameters(new),
-        error=spectrum.relative_error(rank),
+        error=error,
     )

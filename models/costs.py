@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from models.lowrank import count_parameters, folding_of, replace_layers
+from models.modes import layers_called
 from models.spectra import Spectra
 
 
@@ -67,16 +68,12 @@ def mac_costs(network: nn.Module, spectra: Spectra, input_shape: tuple[int, ...]
         copy.get_submodule(name.removeprefix(prefix)).register_forward_hook(counter_of(name), with_kwargs=True)
     first = next((parameter for parameter in copy.parameters() if parameter.is_floating_point()), torch.zeros(()))
     image = torch.zeros(1, *input_shape, device=first.device, dtype=first.dtype)
-    fused = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)  # fused transformer layers call no layers, and are not counted
     try:
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        with torch.no_grad(), layers_called(), FlopCounterMode(display=False) as counter:
             copy(image)
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         raise ValueError(
             f"the network cannot take one input of shape {tuple(input_shape)}: {error}; "
             "give MacBudget the shape of an input without the batch"
         ) from error
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fused)
     return Costs(counter.get_total_flops() // 2, dense, per_rank)

@@ -51,7 +51,11 @@ class Folding:
 
     def matrix(self, layer: nn.Module) -> Tensor:
         """Returns the layer's weight as matrices (groups, m, n), detached."""
-        grid = _grid(layer.get_parameter("weight").detach(), _groups(layer), self.transposed)
+        return self.unfold(layer.get_parameter("weight").detach(), _groups(layer))
+
+    def unfold(self, weight: Tensor, groups: int) -> Tensor:
+        """Returns a weight of this kind of layer as matrices (groups, m, n)."""
+        grid = _grid(weight, groups, self.transposed)
         taps = range(3, 3 + self.dims)
         grid = grid.permute(0, 1, *taps[self.axes :], 2, *taps[: self.axes])
         rows = math.prod(grid.shape[1 : 2 + self.dims - self.axes])

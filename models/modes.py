@@ -28,3 +28,14 @@ def evaluating(network: nn.Module, device: str | torch.device) -> Iterator[None]
     """Does the same without gradients, whatever the network computes in the block."""
     with evaluation_mode(network, device), torch.inference_mode():
         yield
+
+
+@contextlib.contextmanager
+def layers_called() -> Iterator[None]:
+    """Keeps torch from fused transformer layers, which read weights and call no layers."""
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)

@@ -7,148 +7,35 @@ S V^T = U^T W (k, n): rank r is the first r columns of the one times the first r
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import torch
 from rich.console import Console
 from rich.progress import Progress
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from models.eligibility import survey
 from models.lowrank import SCHEMES, folding_of, schemes_of
+from models.moments import WEIGHTINGS, Moments, Statistics
+from models.spectrum import Spectra, Spectrum
 from models.svd import factorize, frobenius_norm
+from models.weighting import factorize_weighted
+
+__all__ = ["Spectra", "Spectrum", "decompose"]
 
 # On CUDA equal shapes go together, up to this many float64 (128 MB), so that memory does not grow with the network.
 _LARGEST_BATCH = 2**24
-_PARTS = ("singular_values", "left", "right")
-
-
-@dataclasses.dataclass(frozen=True)
-class Spectrum:
-    """The decomposition of one layer's weight by one scheme.
-
-    A layer with groups has one matrix a group, (m, n), k = min(m, n), and one rank for all of them.
-
-    Attributes:
-        scheme: How the weight was unfolded, `channel` or `spatial`.
-        singular_values: (k,), float64, descending, on the CPU. With groups, the root of the sum of squares over the
-            groups, so that the discarded tail is still the error. Values within the rounding of the weight's own
-            dtype are 0, see `_without_noise`.
-        left: (groups, m, k), orthonormal columns, dtype and device of the weight.
-        right: (groups, k, n), left @ right = W.
-        norm: ||W||_F when it was decomposed; by it a weight that was changed since is told.
-        absolute: Squared singular values of different layers may be compared and added as they are, since they are
-            in a norm that allows it; else each layer's count relative to their own sum.
-    """
-
-    scheme: str
-    singular_values: Tensor
-    left: Tensor
-    right: Tensor
-    norm: float
-    absolute: bool = False
-
-    @property
-    def full_rank(self) -> int:
-        """Number of singular values, k."""
-        return self.singular_values.numel()
-
-    @property
-    def params_per_rank(self) -> int:
-        """Parameters that one more rank costs, (m + n) in every group."""
-        return self.left.shape[0] * (self.left.shape[1] + self.right.shape[2])
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Shape of the unfolded weight, (groups, m, n)."""
-        return self.left.shape[0], self.left.shape[1], self.right.shape[2]
-
-    def relative_error(self, rank: int) -> float:
-        """Returns ||W - W_r||_F / ||W||_F, the discarded tail of the spectrum (Eckart and Young 1936)."""
-        values = self.singular_values
-        largest = float(values[0])
-        if largest == 0:
-            return 0.0
-        energy = (values / largest).square()
-        return float((energy[rank:].sum() / energy.sum()).sqrt())
-
-
-@dataclasses.dataclass(frozen=True)
-class Spectra:
-    """The spectra of a network's layers.
-
-    Attributes:
-        layers: Layer name to spectrum, in the order of the network. With `auto`, the one by the channel scheme.
-        skipped: Layer name to the reason why the layer has no spectrum.
-        alternatives: With `auto`, layer name to the spectrum by the spatial scheme, where that is another.
-        scheme: The scheme asked for: `channel`, `spatial` or `auto`.
-    """
-
-    layers: dict[str, Spectrum]
-    skipped: dict[str, str]
-    alternatives: dict[str, Spectrum] = dataclasses.field(default_factory=dict)
-    scheme: str = "channel"
-
-    def options(self, name: str) -> tuple[Spectrum, ...]:
-        """Returns the spectra of one layer, one for each scheme."""
-        return (self.layers[name], *([self.alternatives[name]] if name in self.alternatives else []))
-
-    def digest(self) -> str:
-        """Returns a digest of the content, the same wherever and whenever it was computed."""
-        content = hashlib.sha256(json.dumps([self.scheme, self.skipped]).encode())
-        for key, spectrum in self._entries():
-            content.update(f"{key} {spectrum.scheme} {spectrum.absolute}".encode())
-            for part in _PARTS:
-                content.update(_bytes(getattr(spectrum, part)))
-        return content.hexdigest()
-
-    def save(self, file: Path) -> None:
-        """Writes everything to one safetensors file."""
-        tensors, about = {}, {}
-        for key, spectrum in self._entries():
-            tensors.update({f"{key}:{part}": getattr(spectrum, part).contiguous() for part in _PARTS})
-            about[key] = {"scheme": spectrum.scheme, "norm": spectrum.norm, "absolute": spectrum.absolute}
-        save_file(tensors, file, {key: json.dumps(value) for key, value in self._header(about).items()})
-
-    @classmethod
-    def load(cls, file: Path) -> Spectra:
-        """Reads what `save` wrote.
-
-        Raises:
-            ValueError: If the file is missing, damaged or is something else.
-        """
-        try:
-            with safe_open(file, "pt") as stored:
-                header = {key: json.loads(value) for key, value in (stored.metadata() or {}).items()}
-                found = {
-                    key: Spectrum(**about, **{part: stored.get_tensor(f"{key}:{part}") for part in _PARTS})
-                    for key, about in header["spectra"].items()
-                }
-            layers = {name: found[f"{name}:0"] for name in header["layers"]}
-            alternatives = {name: found[f"{name}:1"] for name in header["alternatives"]}
-            return cls(layers, header["skipped"], alternatives, header["scheme"])
-        except (OSError, SafetensorError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
-            raise ValueError(
-                f"{file} holds no spectra that can be read ({error}); decompose the network again"
-            ) from error
-
-    def _entries(self) -> Iterator[tuple[str, Spectrum]]:
-        yield from ((f"{name}:0", spectrum) for name, spectrum in self.layers.items())
-        yield from ((f"{name}:1", spectrum) for name, spectrum in self.alternatives.items())
-
-    def _header(self, about: dict[str, dict]) -> dict[str, object]:
-        layers, alternatives = list(self.layers), list(self.alternatives)
-        names = {"layers": layers, "alternatives": alternatives}
-        return {"scheme": self.scheme, "skipped": self.skipped, "spectra": about, **names}
+_RISE = 0.5  # the loss rises by half of the squared norm of a change
 
 
 def decompose(
-    network: nn.Module, scheme: str = "channel", device: str | torch.device | None = None, *, progress: bool = False
+    network: nn.Module,
+    scheme: str = "channel",
+    device: str | torch.device | None = None,
+    *,
+    statistics: Statistics | None = None,
+    weighting: str | None = None,
+    progress: bool = False,
 ) -> Spectra:
     """Decomposes the weight of every layer that can be factorised, each once, in float64.
 
@@ -157,27 +44,50 @@ def decompose(
         scheme: How weights are unfolded: `channel`; `spatial`, which leaves layers that have no spatial scheme to
             `channel`; or `auto`, both where both apply, of which compression takes the better one layer by layer.
         device: Where to compute; None is where each weight lies. The factors come back to where the weight lies.
+        statistics: Result of `statistics.collect` for this network. Then layers are decomposed in the norm of what
+            their change does: to the loss (squared tails are its predicted rise, and comparable between layers), or
+            to their outputs.
+        weighting: `none`, `activation` or `curvature`; None is what the statistics hold.
         progress: Shows a progress bar.
 
     Raises:
-        ValueError: If the scheme is unknown, or a weight is not finite or has no values (device `meta`).
+        ValueError: If scheme or weighting is unknown or the statistics lack it, or a weight is not finite or has no
+            values (device `meta`).
     """
     if scheme not in (*SCHEMES, "auto"):
         raise ValueError(f"scheme is {scheme!r}; known are {', '.join(SCHEMES)} and auto")
+    weighting = _check_weighting(weighting, statistics)
     found = survey(network)
+    unseen = [] if weighting == "none" else [name for name in found.layers if name not in (statistics or {})]
+    skipped = {**found.skipped, **dict.fromkeys(unseen, "no image of the statistics reached it")}
+    chosen = {name: layer for name, layer in found.layers.items() if name not in skipped}
     wanted: list[tuple[str, str]] = []
-    for name, layer in found.layers.items():
+    for name, layer in chosen.items():
         _check_values(name, layer)
         wanted += [(name, each) for each in schemes_of(layer, scheme)]
     done: dict[tuple[str, str], Spectrum] = {}
     with Progress(console=Console(stderr=True), disable=not progress) as bar:
         task = bar.add_task("decompose", total=len(wanted))
-        for batch in _batches(found.layers, wanted, device):
-            done.update(_decompose_batch(found.layers, batch, device))
+        for batch in _batches(chosen, wanted, device):
+            if statistics is None or weighting == "none":
+                done.update(_decompose_batch(chosen, batch, device))
+            else:
+                done.update({key: _decompose_weighted(chosen, key, statistics, weighting, device) for key in batch})
             bar.advance(task, len(batch))
-    layers = {name: done[name, schemes_of(layer, scheme)[0]] for name, layer in found.layers.items()}
+    layers = {name: done[name, schemes_of(layer, scheme)[0]] for name, layer in chosen.items()}
     others = [key for key in wanted if layers[key[0]] is not done[key]]
-    return Spectra(layers, found.skipped, {name: done[name, each] for name, each in others}, scheme)
+    return Spectra(layers, skipped, {name: done[name, each] for name, each in others}, scheme, weighting)
+
+
+def _check_weighting(weighting: str | None, statistics: Statistics | None) -> str:
+    """Returns the weighting to use."""
+    if weighting is None:
+        return statistics.weighting if statistics is not None else "none"
+    if weighting not in WEIGHTINGS:
+        raise ValueError(f"weighting is {weighting!r}; known are {', '.join(WEIGHTINGS)}")
+    if weighting != "none" and (statistics is None or statistics.weighting not in (weighting, "curvature")):
+        raise ValueError(f"weighting {weighting!r} needs statistics that were collected with it")
+    return weighting
 
 
 def _check_values(name: str, layer: nn.Module) -> None:
@@ -226,6 +136,34 @@ def _decompose_batch(
     return spectra
 
 
+def _decompose_weighted(
+    layers: dict[str, nn.Module],
+    key: tuple[str, str],
+    statistics: Statistics,
+    weighting: str,
+    device: str | torch.device | None,
+) -> Spectrum:
+    """Decomposes one layer by one scheme in the norm of its moments."""
+    (name, scheme), layer = key, layers[key[0]]
+    weight = folding_of(layer, scheme).matrix(layer)
+    place = _place(weight, device)
+    moments = statistics[name] if weighting == "curvature" else dataclasses.replace(statistics[name], rows=None)
+    _check_moments(name, layer, moments)
+    rows, columns = (moment.to(place) for moment in moments.weights(layer, scheme))
+    left, values, right = factorize_weighted(weight.to(place, torch.float64), rows, columns)
+    combined = frobenius_norm(values, dim=0).cpu() * _RISE**0.5
+    norm = float(frobenius_norm(weight))
+    left, right = (factor.to(weight.device, weight.dtype).contiguous() for factor in (left, right))
+    return Spectrum(scheme, combined, left, right, norm, absolute=weighting == "curvature")
+
+
+def _check_moments(name: str, layer: nn.Module, moments: Moments) -> None:
+    groups, rows, columns = folding_of(layer, "channel").matrix(layer).shape
+    right = moments.columns.shape == (groups, columns, columns)
+    if not right or (moments.rows is not None and moments.rows.shape != (groups, rows, rows)):
+        raise ValueError(f"the statistics of layer {name!r} belong to a layer of another shape; collect them again")
+
+
 def _own(tensor: Tensor) -> Tensor:
     """Returns a tensor that does not keep the memory of a larger one."""
     return tensor.clone() if tensor.untyped_storage().nbytes() > tensor.nbytes else tensor
@@ -252,7 +190,3 @@ def _without_noise(values: Tensor, weight: Tensor) -> Tensor:
     noise = eps * (rows**-0.5 + columns**-0.5) * frobenius_norm(values)
     noise = noise.clamp_min(max(rows, columns) * torch.finfo(torch.float64).eps * float(values[0]))
     return torch.where(values > noise, values, 0.0)
-
-
-def _bytes(tensor: Tensor) -> bytes:
-    return tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()
