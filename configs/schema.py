@@ -93,7 +93,11 @@ class TrainingConfig(Section):
 
 
 class CompressionConfig(Section):
-    """Which variants are made."""
+    """Which variants are made.
+
+    Each of `budgets`, shares of the network's parameters, gives three: SVD and ARSVD with their parameter solved, and
+    ranks for all layers at once by what they do to the loss. `distribution` and `scheme` hold for SVD and ARSVD.
+    """
 
     svd_ranks: Annotated[tuple[Rank, ...], Sweep] = (32,)
     arsvd_taus: Annotated[tuple[Share, ...], Sweep] = (0.9,)
@@ -108,6 +112,18 @@ class CompressionConfig(Section):
         if repeated:
             raise ValueError(f"{repeated[0]} occurs more than once")
         return values
+
+
+class StatisticsConfig(Section):
+    """What the budget method knows of the data.
+
+    Attributes:
+        images: Training images that the second moments are taken from, chosen at random; all, where there are fewer.
+        memory_limit_mb: Megabytes that the moments may take while they are added up; less means more passes.
+    """
+
+    images: Annotated[int, Field(ge=1)] = 64
+    memory_limit_mb: Annotated[int, Field(ge=1)] = 2048
 
 
 class RecalibrationConfig(Section):
@@ -167,6 +183,7 @@ class RunConfig(Section):
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
     compression: CompressionConfig = CompressionConfig()
+    statistics: StatisticsConfig = StatisticsConfig()
     recalibration: RecalibrationConfig = RecalibrationConfig()
     finetune: FinetuneConfig = FinetuneConfig()
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from models.candidates import Candidate, Choice, Option, RankRule
 from models.costs import Costs, mac_costs, parameter_costs
@@ -88,7 +88,7 @@ def compress(
         left, right = spectrum.left[:, :, : choice.rank], spectrum.right[:, : choice.rank]
         if statistics is not None:
             left, right = refine(layer, choice.scheme, left, right, statistics[name], device)
-        new = LowRank.from_factors(layer, choice.scheme, left, right)
+        new = LowRank.from_factors(layer, choice.scheme, *_balanced(left, right))
         replacements[layer] = new
         reports[name] = _report_replaced(name, layer, new, spectrum, choice.rank, spectra.weighting)
     order = [name for name, _ in network.named_modules() if name in reports]
@@ -169,6 +169,17 @@ def _matches(pattern: str, spectra: Spectra) -> list[str]:
         shown = ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
         raise ValueError(f"the pattern {pattern!r} matches no layer; the layers are {shown or 'none'}")
     return found
+
+
+def _balanced(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns factors with the same product whose columns and rows are alike in size, as optimisers want them.
+
+    One weight of a pair may otherwise be a thousand times the other, and a step that suits the one ruins the other.
+    """
+    sizes = left.norm(dim=1, keepdim=True).double(), right.norm(dim=2, keepdim=True).mT.double()
+    scale = (sizes[1] / sizes[0]).sqrt()
+    scale = torch.where((scale > 0) & scale.isfinite(), scale, 1.0)
+    return (left * scale).to(left.dtype), (right / scale.mT).to(right.dtype)
 
 
 def _check_same(network: nn.Module, name: str, spectra: Spectra) -> None:

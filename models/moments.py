@@ -12,6 +12,7 @@ Fisher information (Martens and Grosse 2015, arXiv 1503.05671; for convolutions 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
@@ -92,6 +93,14 @@ class Statistics(Mapping[str, Moments]):
 
     def __len__(self) -> int:
         return len(self._moments)
+
+    def digest(self) -> str:
+        """Returns a digest of the content."""
+        content = hashlib.sha256(json.dumps([list(self), self.weighting, self.images]).encode())
+        for moments in self.values():
+            for moment in (moments.columns, moments.rows):
+                content.update(b"" if moment is None else moment.contiguous().numpy().tobytes())
+        return content.hexdigest()
 
     def save(self, file: Path) -> None:
         """Writes everything to one safetensors file."""

@@ -108,9 +108,9 @@ def _padding(layer: nn.Module, axis: int) -> tuple[int, int]:
     if layer.padding == "valid":
         return 0, 0
     if layer.padding == "same":
-        total = int(layer.dilation[axis] * (layer.kernel_size[axis] - 1))  # type: ignore[index, operator]
+        total = int(layer.dilation[axis] * (layer.kernel_size[axis] - 1))  # type: ignore[index]
         return total // 2, total - total // 2
-    side = int(layer.padding[axis])  # type: ignore[index, arg-type]
+    side = int(layer.padding[axis])  # type: ignore[index]
     return side, side
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Iterator, Sequence
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -18,6 +20,7 @@ from models.lowrank import folding_of
 from models.modes import evaluation_mode, layers_called
 from models.moments import Moments, Statistics
 from models.patches import input_vectors, output_vectors, positions
+from models.preprocessing import Preprocessing
 from models.progress import tracked
 
 MEMORY_LIMIT = 2**31  # bytes
@@ -61,6 +64,7 @@ def collect(
         raise ValueError("there are no images to take statistics from; give at least one batch")
     layers = survey(network).layers
     moments: dict[str, Moments] = {}
+    seen = 0
     passes = _passes(layers, memory_limit, weighting)
     steps = iter(tracked(range(len(passes) * len(batches)), "statistics"))
     with evaluation_mode(network, device), _frozen(network), layers_called():
@@ -70,10 +74,32 @@ def collect(
             with _watched(sums):
                 for batch, _ in zip(batches, steps, strict=False):
                     _run(network, batch.to(device), generator, weighting, sums)
+                    seen += len(batch) if names is passes[0] else 0
             for name in names:
                 if sums[name].vectors:
                     moments[name] = sums.pop(name).finish(name)
-    return Statistics(moments, weighting, sum(map(len, batches)))
+    return Statistics(moments, weighting, seen)
+
+
+class ImageBatches(Sequence[Tensor]):
+    """Stored images as network inputs, read batch by batch.
+
+    Args:
+        images: uint8 (N, H, W, C), memory-mapped or not.
+        chosen: Indices of the images to use.
+        preprocessing: From stored images to network input.
+        batch_size: Images a batch.
+    """
+
+    def __init__(self, images: np.ndarray, chosen: np.ndarray, preprocessing: Preprocessing, batch_size: int) -> None:
+        self._images, self._preprocessing = images, preprocessing
+        self._parts = np.array_split(chosen, -(-len(chosen) // batch_size)) if len(chosen) else []
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._preprocessing(torch.from_numpy(np.array(self._images[self._parts[index]])))
 
 
 @dataclasses.dataclass

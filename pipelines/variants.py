@@ -6,10 +6,13 @@ import dataclasses
 from typing import Any
 
 from configs.schema import RunConfig
+from steps.collect_statistics import collect_statistics
 from steps.compress_arsvd import compress_arsvd
 from steps.compress_budget import compress_budget
+from steps.compress_solved import compress_solved
 from steps.compress_svd import compress_svd
 from steps.decompose import decompose
+from steps.decompose_weighted import decompose_weighted
 from steps.evaluate import evaluate
 from steps.finetune import finetune
 from steps.recalibrate import recalibrate
@@ -39,39 +42,45 @@ def sweep(baseline: Any, dataset: Any, config: RunConfig) -> Sweep:
         config: The run.
     """
     swept = Sweep([_evaluated("baseline", baseline, None, dataset, config)])
-    settings = config.compression
-    if settings.svd_ranks or settings.arsvd_taus or settings.budgets:
-        spectra = decompose(baseline, scheme=settings.scheme, device=config.device)
-        for name, truncated in _compressed(baseline, spectra, config):
-            network = truncated
-            if config.recalibration.enabled:
-                network = _recalibrated(name, network, dataset, config)
-            if config.finetune.enabled:
-                network, tuning = _finetuned(name, network, baseline, dataset, config)
-                swept.tunings.append(tuning)
-            before = truncated if config.recovers else None
-            swept.networks.append(network)
-            swept.results.append(_evaluated(name, network, before, dataset, config))
+    for name, truncated in _compressed(baseline, dataset, config):
+        network = truncated
+        if config.recalibration.enabled:
+            network = _recalibrated(name, network, dataset, config)
+        if config.finetune.enabled:
+            network, tuning = _finetuned(name, network, baseline, dataset, config)
+            swept.tunings.append(tuning)
+        before = truncated if config.recovers else None
+        swept.networks.append(network)
+        swept.results.append(_evaluated(name, network, before, dataset, config))
     return swept
 
 
-def _compressed(baseline: Any, spectra: Any, config: RunConfig) -> list[tuple[str, Any]]:
+def _compressed(baseline: Any, dataset: Any, config: RunConfig) -> list[tuple[str, Any]]:
     # The spectra come first: ZenML's cache keys depend on the order of inputs, and in `recompress`, where the baseline
     # is no step's output, it counts as the last.
     settings = config.compression
-    compressed = []
+    compressed: list[tuple[str, Any]] = []
+
+    def add(step: Any, name: str, *inputs: Any) -> None:
+        compressed.append((name, _named(step, name, "truncated", config)(*inputs, id=f"compress_{name}")))
+
+    if settings.svd_ranks or settings.arsvd_taus or settings.budgets:
+        spectra = decompose(baseline, scheme=settings.scheme, device=config.device)
     for rank in settings.svd_ranks:
         name = f"svd_rank_{rank}"
-        svd = _named(compress_svd, name, "truncated", config)
-        compressed.append((name, svd(spectra, baseline, name, rank, id=f"compress_{name}")))
+        add(compress_svd, name, spectra, baseline, name, rank)
     for tau in settings.arsvd_taus:
         name = f"arsvd_tau_{tau:.12g}"
-        arsvd = _named(compress_arsvd, name, "truncated", config)
-        compressed.append((name, arsvd(spectra, baseline, name, tau, settings.distribution, id=f"compress_{name}")))
+        add(compress_arsvd, name, spectra, baseline, name, tau, settings.distribution)
+    if settings.budgets:
+        statistics = collect_statistics(dataset, baseline, config.statistics, config.seed, config.device)
+        weighted = decompose_weighted(statistics, baseline, config.device)
     for budget in settings.budgets:
-        name = f"budget_{budget:.12g}"
-        step = _named(compress_budget, name, "truncated", config)
-        compressed.append((name, step(spectra, baseline, name, budget, id=f"compress_{name}")))
+        ours = f"budget_{budget:.12g}"
+        for method in ("svd", "arsvd"):
+            name = f"{method}_{ours}"
+            add(compress_solved, name, spectra, baseline, name, method, budget, settings.distribution)
+        add(compress_budget, ours, weighted, statistics, baseline, ours, budget, config.device)
     return compressed
 
 

@@ -43,6 +43,16 @@ def decompose_sources() -> str:
     return source_digest("steps.decompose")
 
 
+def statistics_sources() -> str:
+    """Digest of what `collect_statistics` depends on."""
+    return source_digest("steps.collect_statistics")
+
+
+def decompose_weighted_sources() -> str:
+    """Digest of what `decompose_weighted` depends on."""
+    return source_digest("steps.decompose_weighted")
+
+
 def svd_sources() -> str:
     """Digest of what `compress_svd` depends on."""
     return source_digest("steps.compress_svd")
@@ -51,6 +61,11 @@ def svd_sources() -> str:
 def arsvd_sources() -> str:
     """Digest of what `compress_arsvd` depends on."""
     return source_digest("steps.compress_arsvd")
+
+
+def solved_sources() -> str:
+    """Digest of what `compress_solved` depends on."""
+    return source_digest("steps.compress_solved")
 
 
 def budget_sources() -> str:
@@ -80,8 +95,11 @@ def fix_sources() -> None:
         train_sources,
         import_sources,
         decompose_sources,
+        statistics_sources,
+        decompose_weighted_sources,
         svd_sources,
         arsvd_sources,
+        solved_sources,
         budget_sources,
         recalibrate_sources,
         finetune_sources,

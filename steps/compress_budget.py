@@ -1,4 +1,4 @@
-"""Step: the best ranks within a share of the network's parameters."""
+"""Step: the ranks that cost the least loss within a share of the network's parameters."""
 
 from typing import Annotated
 
@@ -7,6 +7,7 @@ from zenml.config.cache_policy import CachePolicy
 
 from materializers.variant import VariantMaterializer
 from models.compression import compress_variant
+from models.moments import Statistics
 from models.ranks import ParameterBudget
 from models.spectra import Spectra
 from models.variant import Variant
@@ -17,8 +18,16 @@ from models.variant import Variant
     output_materializers=VariantMaterializer,
 )
 def compress_budget(
-    spectra: Spectra, baseline: Variant, variant: str, budget: float
+    spectra: Spectra, statistics: Statistics, baseline: Variant, variant: str, budget: float, device: str
 ) -> Annotated[Variant, ArtifactConfig(name="{network}")]:
-    """Allocates ranks over the whole network."""
-    rule = ParameterBudget(budget)
-    return compress_variant(baseline, spectra, rule, name=variant, method="budget", setting={"budget": budget})
+    """Allocates ranks over the whole network by weighted spectra, and refines the factors."""
+    return compress_variant(
+        baseline,
+        spectra,
+        ParameterBudget(budget),
+        name=variant,
+        method="budget",
+        setting={"budget": budget, "weighting": spectra.weighting, "statistics_images": statistics.images},
+        statistics=statistics,
+        device=device,
+    )

@@ -4,12 +4,15 @@ import pytest
 import torch
 
 from models.preprocessing import Preprocessing
+from models.statistics import collect
 from models.unet import UNet
 from models.variant import Variant
 from steps.compress_arsvd import compress_arsvd
 from steps.compress_budget import compress_budget
+from steps.compress_solved import compress_solved
 from steps.compress_svd import compress_svd
 from steps.decompose import decompose
+from steps.decompose_weighted import decompose_weighted
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +39,19 @@ def test_arsvd_ranks_grow_with_tau(baseline: Variant, spectra) -> None:
     assert variants[0].params < variants[1].params < variants[2].params
 
 
-def test_a_budget_is_kept(baseline: Variant, spectra) -> None:
-    variant = compress_budget.entrypoint(spectra, baseline, "budget_0.4", 0.4)
+def test_a_budget_is_kept(baseline: Variant) -> None:
+    statistics = collect(baseline.network, [torch.randn(4, 3, 32, 32)])
+    weighted = decompose_weighted.entrypoint(statistics, baseline, "cpu")
+    variant = compress_budget.entrypoint(weighted, statistics, baseline, "budget_0.4", 0.4, "cpu")
     assert 0.39 * baseline.params < variant.params <= 0.4 * baseline.params
+    assert variant.setting == {"budget": 0.4, "weighting": "curvature", "statistics_images": 4, "scheme": "auto"}
+
+
+@pytest.mark.parametrize("method", ["svd", "arsvd"])
+def test_svd_and_arsvd_meet_the_same_budget(baseline: Variant, spectra, method: str) -> None:
+    variant = compress_solved.entrypoint(spectra, baseline, f"{method}_budget_0.4", method, 0.4, "energy")
+    assert 0.39 * baseline.params < variant.params <= 0.4 * baseline.params
+    assert (variant.method, variant.setting["budget"]) == (method, 0.4)
 
 
 def test_the_baseline_is_never_changed(baseline: Variant, spectra) -> None:

@@ -1,0 +1,33 @@
+"""Step: what the loss feels of each layer, from a few training images."""
+
+from typing import Annotated
+
+import numpy as np
+from zenml import step
+from zenml.config.cache_policy import CachePolicy
+
+from configs.schema import StatisticsConfig
+from dataset.store import Dataset
+from materializers.statistics import StatisticsMaterializer
+from models import moments
+from models.statistics import ImageBatches, collect
+from models.variant import Variant
+
+_BATCH = 4  # images: gradients of every layer lie in memory at once
+_MEGABYTE = 10**6
+
+
+@step(
+    cache_policy=CachePolicy(cache_func="steps.caching.statistics_sources"),
+    output_materializers=StatisticsMaterializer,
+)
+def collect_statistics(
+    dataset: Dataset, baseline: Variant, settings: StatisticsConfig, seed: int, device: str
+) -> Annotated[moments.Statistics, "statistics"]:
+    """Takes second moments of inputs and of gradients, once for all budgets."""
+    baseline.check_input(dataset.manifest.channels, dataset.classes)
+    images = dataset["train"].images
+    chosen = np.random.default_rng(seed).choice(len(images), min(settings.images, len(images)), replace=False)
+    batches = ImageBatches(images, np.sort(chosen), baseline.preprocessing, _BATCH)
+    limit = settings.memory_limit_mb * _MEGABYTE
+    return collect(baseline.network, batches, memory_limit=limit, seed=seed, device=device)
