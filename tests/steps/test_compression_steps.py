@@ -40,7 +40,7 @@ def test_arsvd_ranks_grow_with_tau(baseline: Variant, spectra) -> None:
 
 
 def test_a_budget_is_kept(baseline: Variant) -> None:
-    statistics = collect(baseline.network, [torch.randn(4, 3, 32, 32)])
+    statistics = collect(baseline.network, [torch.randn(4, 1, 32, 32)])
     weighted = decompose_weighted.entrypoint(statistics, baseline, "cpu")
     variant = compress_budget.entrypoint(weighted, statistics, baseline, "budget_0.4", 0.4, "cpu")
     assert 0.39 * baseline.params < variant.params <= 0.4 * baseline.params

@@ -1,0 +1,238 @@
+"""Dice of every method at equal budgets, with and without recovery, with intervals: docs/results.md.
+
+    python benchmarks/accuracy.py                        # no training: minutes
+    python benchmarks/accuracy.py --finetune             # and three epochs for each network: an hour on two cores
+    python benchmarks/accuracy.py --name NAME --network FOLDER_OR_FILE --data FOLDER    # another network or data set
+
+Calibration, recalibration and fine-tuning see the training split alone, epochs are chosen on the validation split,
+and every figure is of the test split. What was measured stays in benchmarks/results, so that a second call goes on
+where the first one ended; --fresh begins anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import numpy as np
+import torch
+from torch import nn
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.accuracy_page import write_page  # noqa: E402
+from dataset.ingest import IngestOptions, ingest  # noqa: E402
+from dataset.store import Dataset  # noqa: E402
+from models.checkpoint import load_checkpoint  # noqa: E402
+from models.compression import compress  # noqa: E402
+from models.evaluation import evaluate  # noqa: E402
+from models.lowrank import count_parameters  # noqa: E402
+from models.preprocessing import Preprocessing  # noqa: E402
+from models.ranks import BudgetError, Entropy, FixedRank, ParameterBudget  # noqa: E402
+from models.recalibration import recalibrate  # noqa: E402
+from models.spectra import decompose  # noqa: E402
+from models.statistics import ImageBatches, collect  # noqa: E402
+from models.training import TrainingOptions, fit  # noqa: E402
+from models.variant import Variant  # noqa: E402
+from tracking.atomic import write_whole  # noqa: E402
+
+SHARED = ROOT.parent / "shared"
+BUDGETS = (0.5, 0.25, 0.125, 0.0625, 0.03125)
+FINETUNED = (0.25, 0.125, 0.0625, 0.03125)
+METHODS = ("ours", "svd", "arsvd", "svd_spatial", "arsvd_sigma")
+STATISTICS_IMAGES, RECALIBRATION_IMAGES, SEED, BATCH = 64, 256, 0, 16
+TUNING = TrainingOptions(
+    epochs=3,
+    batch_size=BATCH,
+    lr=3e-4,
+    weight_decay=1e-4,
+    optimizer="adamw",
+    schedule="one_cycle",
+    loss="dice_ce",
+    augment="flips",
+    patience=None,
+    precision="32",
+    seed=SEED,
+    num_workers=0,
+    distillation=0.5,
+)
+
+
+def main() -> None:
+    """Measures what is missing and writes the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--name", default="unet16_gray128", help="of the results")
+    parser.add_argument("--network", type=Path, default=SHARED / "models" / "unet16_gray128.safetensors")
+    parser.add_argument("--data", type=Path, default=SHARED / "data" / "brain_tumor")
+    parser.add_argument("--image_size", type=int, nargs=2, default=(128, 128))
+    parser.add_argument("--finetune", action="store_true", help="fine-tune each network for three epochs, too")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
+    parser.add_argument("--finetune_budgets", nargs="+", type=float, default=FINETUNED)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--fresh", action="store_true", help="forget what was measured")
+    arguments = parser.parse_args()
+    file = ROOT / "benchmarks" / "results" / f"accuracy_{arguments.name}.json"
+    if arguments.fresh:
+        file.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(arguments, file, Path(folder))
+        bench.measure(arguments.methods)
+        if arguments.finetune:
+            bench.finetune(arguments.methods, arguments.finetune_budgets)
+    write_page(ROOT, arguments.name, bench.record)
+
+
+class Bench:
+    """One network on one data set; every result is on disk before the next is measured."""
+
+    def __init__(self, arguments: argparse.Namespace, file: Path, folder: Path) -> None:
+        self.file, self.device = file, arguments.device
+        self.network, self.preprocessing = load(arguments.network)
+        channels = int(getattr(self.network, "arguments", {}).get("in_channels", 1))
+        self.data = read_data(arguments, channels, folder)
+        self.checkpoints = folder / "checkpoints"
+        about = {
+            "network": arguments.network.name,
+            "data": arguments.data.name,
+            "image_size": list(arguments.image_size),
+            "parameters": count_parameters(self.network),
+            "machine": torch.cuda.get_device_name() if self.device == "cuda" else platform.machine(),
+            "torch": torch.__version__,
+            "tuning": {"epochs": TUNING.epochs, "lr": TUNING.lr, "distillation": TUNING.distillation},
+            "test_images": len(self.data["test"]),
+        }
+        self.record: dict[str, Any] = {"about": about, "seconds": {}, "results": {}}
+        if file.exists():
+            stored = json.loads(file.read_bytes())
+            if stored["about"] != about:
+                raise SystemExit(f"{file} is of another network, data set or setting; use --fresh or another --name")
+            self.record = stored
+
+    def measure(self, methods: list[str]) -> None:
+        """Compresses by every method to every budget, with and without recalibration."""
+        if "baseline" not in self.record["results"]:
+            seconds, dice = timed(lambda: self.dice(self.network))
+            self.record["seconds"]["evaluation of the test split"] = seconds
+            self.keep("baseline", {"params": count_parameters(self.network), "plain": dice})
+        for method in methods:
+            missing = [budget for budget in BUDGETS if key(method, budget) not in self.record["results"]]
+            compressor = self.compressor(method) if missing else None
+            for budget in missing:
+                self.keep(key(method, budget), self.at_budget(compressor, budget))
+
+    def at_budget(self, compressor: Callable[[float], nn.Module], budget: float) -> dict[str, Any]:  # type: ignore[misc]
+        """Returns what one method achieves at one budget."""
+        try:
+            network = compressor(budget)
+        except BudgetError as error:
+            return {"reason": str(error)}
+        plain = self.dice(network)
+        self.recalibrate(network)
+        return {"params": count_parameters(network), "plain": plain, "recalibrated": self.dice(network)}
+
+    def finetune(self, methods: list[str], budgets: list[float]) -> None:
+        """Trains every network on for three epochs, after recalibration."""
+        for budget in budgets:
+            for method in methods:
+                result = self.record["results"][key(method, budget)]
+                if "params" not in result or "finetuned" in result:
+                    continue
+                network = self.compressor(method)(budget)
+                self.recalibrate(network)
+                folder = self.checkpoints / key(method, budget)
+                options = {"classes": self.data.classes, "checkpoint_dir": folder, "device": self.device}
+                splits = (self.data["train"], self.data["valid"])
+                history = fit(network, *splits, self.preprocessing, TUNING, teacher=self.network, **options)  # type: ignore[arg-type]
+                curve = [record.valid_dice for record in history.epochs]
+                self.keep(key(method, budget), {**result, "finetuned": self.dice(network), "valid_curve": curve})
+
+    def compressor(self, method: str) -> Callable[[float], nn.Module]:
+        """Returns the function from budgets to networks; what budgets share is computed once."""
+        if method == "ours":
+            seconds, statistics = timed(self.statistics)
+            self.record["seconds"]["statistics"] = seconds
+            seconds, spectra = timed(lambda: decompose(self.network, "auto", statistics=statistics))
+            self.record["seconds"]["weighted decomposition"] = seconds
+
+            def ours(budget: float) -> nn.Module:
+                rule = ParameterBudget(budget)
+                seconds, made = timed(lambda: compress(self.network, spectra, rule, statistics=statistics))
+                self.record["seconds"]["allocation and refinement of one budget"] = seconds
+                return made.network
+
+            return ours
+        spectra = decompose(self.network, "spatial" if method == "svd_spatial" else "channel")
+        rules = {"arsvd": Entropy(1.0, "energy"), "arsvd_sigma": Entropy(1.0, "sigma")}
+        rule = rules.get(method, FixedRank(1))
+        return lambda budget: compress(self.network, spectra, ParameterBudget(budget, rule)).network
+
+    def statistics(self) -> Any:
+        """Takes the second moments from training images."""
+        batches = ImageBatches(self.data["train"].images, self.chosen(STATISTICS_IMAGES), self.preprocessing, 8)
+        return collect(self.network, batches, seed=SEED, device=self.device)
+
+    def recalibrate(self, network: nn.Module) -> None:
+        """Estimates BatchNorm's statistics anew, from training images."""
+        images, chosen = self.data["train"].images, self.chosen(RECALIBRATION_IMAGES)
+        recalibrate(network, images, self.preprocessing, batch_size=BATCH, device=self.device, chosen=chosen)
+
+    def chosen(self, number: int) -> np.ndarray:
+        """Returns indices of training images, chosen at random."""
+        total = len(self.data["train"].images)
+        return np.sort(np.random.default_rng(SEED).choice(total, min(number, total), replace=False))
+
+    def dice(self, network: nn.Module) -> list[float]:
+        """Returns the Dice of every test image."""
+        test = self.data["test"]
+        options = {"classes": self.data.classes, "batch_size": BATCH, "device": self.device}
+        return evaluate(network, test.images, test.masks, self.preprocessing, **options).per_image["dice"]  # type: ignore[arg-type]
+
+    def keep(self, name: str, result: dict[str, Any]) -> None:
+        """Writes a result to disk."""
+        self.record["results"][name] = result
+        self.file.parent.mkdir(exist_ok=True)
+        write_whole(self.file, (json.dumps(self.record) + "\n").encode())
+        means = {key: round(float(np.mean(value)), 4) for key, value in result.items() if isinstance(value, list)}
+        print(f"{name:<24} {result.get('params', '-'):>9} {means}", flush=True)
+
+
+def key(method: str, budget: float) -> str:
+    """Returns the name of a result."""
+    return f"{method} {budget:g}"
+
+
+def load(place: Path) -> tuple[nn.Module, Preprocessing]:
+    """Loads a state dict, or a network folder that the pipeline has written."""
+    if place.is_dir():
+        variant = Variant.load(place)
+        return variant.network.eval(), variant.preprocessing
+    return load_checkpoint(place), Preprocessing(0.18, 0.18)
+
+
+def read_data(arguments: argparse.Namespace, channels: int, folder: Path) -> Dataset:
+    """Reads the data set as the pipeline does."""
+    height, width = arguments.image_size
+    options = IngestOptions((height, width), channels, multi_class=False, skip_bad_samples=False, num_workers=0)
+    return ingest(arguments.data, folder / "data", options)
+
+
+def timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    """Returns the seconds that work took, and what it returned."""
+    start = time.perf_counter()
+    done = work()
+    return time.perf_counter() - start, done
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""How far a mean over images can be trusted: 95 % intervals from the percentile bootstrap over images."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+_RESAMPLES = 9_999
+_CONFIDENCE = 0.95
+
+
+@dataclasses.dataclass(frozen=True)
+class Interval:
+    """A mean with its interval.
+
+    Attributes:
+        mean: The mean over images.
+        low: Lower end.
+        high: Upper end.
+    """
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether zero lies outside."""
+        return self.low > 0 or self.high < 0
+
+
+def mean_interval(values: Sequence[float], seed: int = 0) -> Interval:
+    """Returns the mean of one value an image, and its 95 % interval (Efron 1979).
+
+    Raises:
+        ValueError: There are no values, or one is not finite.
+    """
+    exact = np.asarray(values, dtype=np.float64)
+    if exact.ndim != 1 or not exact.size or not np.isfinite(exact).all():
+        raise ValueError("give one finite value for each image, of at least one image")
+    mean = float(exact.mean())
+    if len(exact) == 1 or np.ptp(exact) == 0:
+        return Interval(mean, mean, mean)
+    found = stats.bootstrap(
+        (exact,),
+        np.mean,
+        n_resamples=_RESAMPLES,
+        confidence_level=_CONFIDENCE,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    )
+    return Interval(mean, float(found.confidence_interval.low), float(found.confidence_interval.high))
+
+
+def paired_interval(values: Sequence[float], others: Sequence[float], seed: int = 0) -> Interval:
+    """Returns the mean difference values - others over the same images, and its 95 % interval.
+
+    Raises:
+        ValueError: The numbers of images differ.
+    """
+    if len(values) != len(others):
+        raise ValueError(f"{len(values)} values cannot be paired with {len(others)}; both must be of the same images")
+    return mean_interval(np.subtract(values, others).tolist(), seed)
