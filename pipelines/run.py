@@ -28,7 +28,7 @@ from pipelines.recompress import recompress, recompress_checkpoint
 from steps.caching import fix_sources
 from steps.runtime import Runtime
 from tracking.stack import prepare_stack, tracking_uri
-from tracking.table import print_table
+from tracking.table import print_equal_sizes, print_table
 
 PHANTOM_COUNTS = {"train": 600, "valid": 60, "test": 100}
 
@@ -72,6 +72,7 @@ def run(config: RunConfig, root: Path, command: str) -> None:
         raise _explained(messages, error) from error
     console = Console()
     print_table(results, console)
+    print_equal_sizes(results, console)
     _print_warnings(config.out_dir, console)
     _print_places(config, root, console)
 

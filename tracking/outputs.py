@@ -14,7 +14,7 @@ from tracking.plots import write_plots
 from tracking.report import write_report
 from tracking.summary import results_table, summarize, to_json
 
-_VARIANT_NAMES = ("svd_rank_", "arsvd_tau_", "budget_")
+_VARIANT_NAMES = ("svd_rank_", "arsvd_tau_", "budget_", "svd_budget_", "arsvd_budget_")
 
 
 @dataclasses.dataclass(frozen=True)

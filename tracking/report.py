@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from models.results import EvaluationResult
 from tracking.atomic import write_whole
+from tracking.equal_size import OTHERS, OURS, equal_sizes, gain_text
 from tracking.tradeoffs import answer, in_order, variant_rows
 
 TEMPLATE = "report.html.jinja"
@@ -57,6 +58,10 @@ def write_report(
         .render(
             answer=answer(results),
             rows=variant_rows(results),
+            equal_sizes=equal_sizes(results),
+            others=OTHERS,
+            ours=OURS,
+            gain_text=gain_text,
             images=[(CAPTIONS.get(plot.stem, plot.stem), _embedded(plot)) for plot in plots],
             compressed=[result for result in in_order(results) if result.layers],
             training={key: value for key, value in history.items() if key != "epochs"},

@@ -9,11 +9,13 @@ from rich.table import Table
 from rich.text import Text
 
 from models.results import EvaluationResult
+from tracking.equal_size import OTHERS, OURS, equal_sizes, gain_text
 from tracking.tradeoffs import VariantRow, variant_rows
 
 COLUMNS = ("Dice", "IoU", "acc.", "parameters", "MB", "saved %", "ms")  # short, or a line had more than 80 columns
 BEFORE = "before"
 FOOTNOTE = "* Pareto front: no other variant has as few parameters and as high a Dice"
+GAIN_FOOTNOTE = "gain over: mean difference in Dice over the same images, 95 % interval; * excludes zero"
 BEFORE_FOOTNOTE = f"{BEFORE}: Dice straight after truncation, not yet recalibrated or fine-tuned"
 
 
@@ -39,6 +41,22 @@ def print_table(results: Sequence[EvaluationResult], console: Console) -> None:
         console.print(Text(FOOTNOTE, style="dim"))
     if recovered:
         console.print(Text(BEFORE_FOOTNOTE, style="dim"))
+
+
+def print_equal_sizes(results: Sequence[EvaluationResult], console: Console) -> None:
+    """Prints one line a budget: the Dice of each method, and what `budget` gains over the others."""
+    lines = equal_sizes(results)
+    if not lines:
+        return
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    for column in ("of params", *OTHERS, OURS, *(f"gain over {method}" for method in OTHERS)):
+        table.add_column(column, justify="right", no_wrap=True)
+    for line in lines:
+        dice = [_number(line.dice.get(method), ".4f") for method in (*OTHERS, OURS)]
+        gains = [gain_text(line.gains.get(method)) for method in OTHERS]
+        table.add_row(f"{line.budget:.2%}", *dice, *gains)
+    console.print(table)
+    console.print(Text(GAIN_FOOTNOTE, style="dim"))
 
 
 def _cells(row: VariantRow) -> tuple[str, ...]:

@@ -56,6 +56,10 @@ def test_budgets_are_kept_and_fine_tuned_networks_are_compared_alike(workshop: W
     full = variants["baseline"]["info"]["params"]
     assert variants["budget_0.5"]["info"]["params"] <= 0.5 * full
     assert variants["budget_0.3"]["info"]["params"] <= 0.3 * full
+    for method in ("svd", "arsvd"):
+        assert variants[f"{method}_budget_0.3"]["info"]["params"] <= 0.3 * full
+        assert variants[f"{method}_budget_0.3"]["method"] == method
+    assert "gain over arsvd" in done.stdout
     assert all(entry.get("finetune_epochs") == 1 for name, entry in variants.items() if name != "baseline")
 
 
@@ -150,3 +154,12 @@ def test_bad_samples_stop_the_run_unless_they_may_be_skipped(fresh: Workshop) ->
     fresh.run("--skip_bad_samples", "--svd_ranks", "1", "--arsvd_taus", "")
     manifest = json.loads((fresh.out / "dataset_manifest.json").read_text())
     assert [entry["file_name"] for entry in manifest["refused"]] == [image.name]
+
+
+def test_one_budget_more_runs_its_own_variants_alone(workshop: Workshop) -> None:
+    first = workshop.run("--svd_ranks", "", "--arsvd_taus", "", "--budgets", "0.5,0.4,0.3,0.2", "--recalibrate")
+    assert {"collect_statistics", "decompose_weighted", "compress_budget_0.2"} <= first.ran
+    more = workshop.run("--svd_ranks", "", "--arsvd_taus", "", "--budgets", "0.5,0.4,0.3,0.2,0.15", "--recalibrate")
+    names = ("budget_0.15", "svd_budget_0.15", "arsvd_budget_0.15")
+    steps = {f"{step}_{name}" for step in ("compress", "recalibrate", "evaluate") for name in names}
+    assert more.ran == steps | {"fingerprint_dataset", "compare"}
