@@ -52,10 +52,11 @@ BUDGETS = (0.5, 0.25, 0.125, 0.0625, 0.03125)
 FINETUNED = (0.25, 0.125, 0.0625, 0.03125)
 METHODS = ("ours", "svd", "arsvd", "svd_spatial", "arsvd_sigma")
 STATISTICS_IMAGES, RECALIBRATION_IMAGES, SEED, BATCH = 64, 256, 0, 16
+TUNING_BATCH = 8  # more steps in the same epochs
 TUNING = TrainingOptions(
     epochs=3,
-    batch_size=BATCH,
-    lr=3e-4,
+    batch_size=TUNING_BATCH,
+    lr=1e-3,
     weight_decay=1e-4,
     optimizer="adamw",
     schedule="one_cycle",
@@ -109,7 +110,7 @@ class Bench:
             "parameters": count_parameters(self.network),
             "machine": torch.cuda.get_device_name() if self.device == "cuda" else platform.machine(),
             "torch": torch.__version__,
-            "tuning": {"epochs": TUNING.epochs, "lr": TUNING.lr, "distillation": TUNING.distillation},
+            "tuning": {name: getattr(TUNING, name) for name in ("epochs", "lr", "batch_size", "distillation")},
             "test_images": len(self.data["test"]),
         }
         self.record: dict[str, Any] = {"about": about, "seconds": {}, "results": {}}
@@ -143,12 +144,14 @@ class Bench:
 
     def finetune(self, methods: list[str], budgets: list[float]) -> None:
         """Trains every network on for three epochs, after recalibration."""
-        for budget in budgets:
-            for method in methods:
+        for method in methods:
+            compressor: Callable[[float], nn.Module] | None = None
+            for budget in budgets:
                 result = self.record["results"][key(method, budget)]
                 if "params" not in result or "finetuned" in result:
                     continue
-                network = self.compressor(method)(budget)
+                compressor = compressor or self.compressor(method)
+                network = compressor(budget)
                 self.recalibrate(network)
                 folder = self.checkpoints / key(method, budget)
                 options = {"classes": self.data.classes, "checkpoint_dir": folder, "device": self.device}
@@ -217,7 +220,7 @@ def load(place: Path) -> tuple[nn.Module, Preprocessing]:
     if place.is_dir():
         variant = Variant.load(place)
         return variant.network.eval(), variant.preprocessing
-    return load_checkpoint(place), Preprocessing(0.18, 0.18)
+    return load_checkpoint(place), Preprocessing(mean=0.18, std=0.18)
 
 
 def read_data(arguments: argparse.Namespace, channels: int, folder: Path) -> Dataset:

@@ -8,14 +8,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from models.bootstrap import Interval
 from models.results import EvaluationResult
-from tracking.equal_size import OTHERS, OURS, equal_sizes, gain_text
+from tracking.equal_size import OTHERS, OURS, equal_sizes
 from tracking.tradeoffs import VariantRow, variant_rows
 
 COLUMNS = ("Dice", "IoU", "acc.", "parameters", "MB", "saved %", "ms")  # short, or a line had more than 80 columns
 BEFORE = "before"
 FOOTNOTE = "* Pareto front: no other variant has as few parameters and as high a Dice"
-GAIN_FOOTNOTE = "gain over: mean difference in Dice over the same images, 95 % interval; * excludes zero"
+GAIN_FOOTNOTE = "over: what budget gains in Dice over the same images, 95 % interval; * excludes zero"
 BEFORE_FOOTNOTE = f"{BEFORE}: Dice straight after truncation, not yet recalibrated or fine-tuned"
 
 
@@ -49,12 +50,12 @@ def print_equal_sizes(results: Sequence[EvaluationResult], console: Console) -> 
     if not lines:
         return
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
-    for column in ("of params", *OTHERS, OURS, *(f"gain over {method}" for method in OTHERS)):
+    for column in ("size", *OTHERS, OURS, *(f"over {method}" for method in OTHERS)):
         table.add_column(column, justify="right", no_wrap=True)
     for line in lines:
         dice = [_number(line.dice.get(method), ".4f") for method in (*OTHERS, OURS)]
-        gains = [gain_text(line.gains.get(method)) for method in OTHERS]
-        table.add_row(f"{line.budget:.2%}", *dice, *gains)
+        gains = [_gain(line.gains.get(method)) for method in OTHERS]
+        table.add_row(f"{100 * line.budget:.4g} %", *dice, *gains)
     console.print(table)
     console.print(Text(GAIN_FOOTNOTE, style="dim"))
 
@@ -70,6 +71,12 @@ def _cells(row: VariantRow) -> tuple[str, ...]:
         _number(row.reduction_pct, ".1f"),
         _number(row.latency_ms, ".2f"),
     )
+
+
+def _gain(interval: Interval | None) -> str:
+    if interval is None:
+        return "-"
+    return f"{interval.low:+.3f} to {interval.high:+.3f} {'*' if interval.excludes_zero else ' '}"
 
 
 def _number(value: float | None, spec: str) -> str:
