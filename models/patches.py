@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+_SHIFTS = (1009, 1013, 1019)  # primes above any step of the grid: a multiple of the step would shift nothing
+
 
 def input_vectors(layer: nn.Module, values: Tensor, wanted: int, turn: int) -> Tensor:
     """Returns the vectors that the rows of the channel matrix W (m x n) are multiplied with.
@@ -58,7 +60,7 @@ def positions(layer: nn.Module, input_sizes: Sequence[int], output_sizes: Sequen
 
 
 def _rows(values: Tensor, wanted: int, turn: int) -> Tensor:
-    rows = _exact(values).flatten(0, -2)
+    rows = _exact(values).reshape(-1, values.shape[-1])
     step = max(1, len(rows) // wanted)
     return rows[turn % step :: step].mT[None]
 
@@ -82,7 +84,7 @@ def _patches(
     kernel, stride, dilation = (
         (getattr(layer, name) if taps else (1,) * dims) for name in ("kernel_size", "stride", "dilation")
     )
-    starts = [(turn * prime) % min(step, size) for prime, size in zip((3, 5, 7), sizes, strict=False)]
+    starts = [(turn * prime) % min(step, size) for prime, size in zip(_SHIFTS, sizes, strict=False)]
     cuts = []
     for tap in itertools.product(*map(range, kernel)):
         window = [

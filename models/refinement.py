@@ -47,7 +47,8 @@ def refine(
     inner = place.inside(left.to(device, torch.float64), right.to(device, torch.float64))
     problem = _Problem(layer, scheme, weight.float(), rows.float() / total, columns.float(), place)
     found = problem.solve(*(each.float() for each in inner))
-    return tuple(each.to(left.device, left.dtype) for each in place.outside(*found))  # type: ignore[return-value]
+    outside = _balanced(*(each.double() for each in place.outside(*found)))
+    return tuple(each.to(left.device, left.dtype) for each in outside)  # type: ignore[return-value]
 
 
 class _Coordinates:
@@ -61,14 +62,18 @@ class _Coordinates:
         self._right_inverse = torch.linalg.inv(self._right)
 
     def inside(self, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
-        left, right = self._left @ left, right @ self._right
-        sizes = left.norm(dim=1, keepdim=True), right.norm(dim=2, keepdim=True).mT
-        balance = (sizes[1] / sizes[0].clamp_min(torch.finfo(torch.float64).tiny)).sqrt()
-        balance = torch.where((balance > 0) & balance.isfinite(), balance, 1.0)
-        return left * balance, right / balance.mT
+        return _balanced(self._left @ left, right @ self._right)
 
     def outside(self, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
         return self._left_inverse.to(left.dtype) @ left, right @ self._right_inverse.to(right.dtype)
+
+
+def _balanced(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns the same product of columns and rows that are pairwise of one length, so that none overflows."""
+    sizes = left.norm(dim=1, keepdim=True), right.norm(dim=2, keepdim=True).mT
+    balance = (sizes[1] / sizes[0].clamp_min(torch.finfo(left.dtype).tiny)).sqrt()
+    balance = torch.where((balance > 0) & balance.isfinite(), balance, 1.0)
+    return left * balance, right / balance.mT
 
 
 class _Problem:

@@ -191,12 +191,22 @@ def _run(network: nn.Module, batch: Tensor, generator: torch.Generator, weightin
             "wrap it in a module that returns them"
         )
     if weighting == "curvature" and logits.requires_grad:
+        _check_finite(logits, sums)  # no label can be drawn else
         # The gradient of the cross entropy, a mean over the positions of an image, for labels that are drawn.
         scale = (logits[0, 0].numel() or 1) ** -0.5
         logits.backward(_drawn_residual(logits.detach(), generator) * scale)
     for each in sums.values():
         each.images += len(batch)
         each.turn += 1
+
+
+def _check_finite(logits: Tensor, sums: dict[str, _Sums]) -> None:
+    if bool(logits.isfinite().all()):
+        return
+    broken = (name for name, each in sums.items() if each.columns is not None and not each.columns.isfinite().all())
+    name = next(broken, None)
+    what = "the network's output is" if name is None else f"the inputs of layer {name!r} are"
+    raise FloatingPointError(f"{what} not finite; the network has diverged or overflowed")
 
 
 def _drawn_residual(logits: Tensor, generator: torch.Generator) -> Tensor:

@@ -26,7 +26,8 @@ def factorize_weighted(matrices: Tensor, rows: Tensor, columns: Tensor) -> tuple
         columns: C, (groups, n, n), positive definite.
 
     Returns:
-        left: (groups, m, k), k = min(m, n).
+        left: (groups, m, k), k = min(m, n); its columns are as long as the rows of right, whatever the moments' scale,
+            so that neither overflows in half precision.
         values: (groups, k), descending; sum_{i>r} values_i^2 = ||R^1/2 (W - W_r) C^1/2||^2.
         right: (groups, k, n).
 
@@ -43,4 +44,12 @@ def factorize_weighted(matrices: Tensor, rows: Tensor, columns: Tensor) -> tuple
     noise = _NOISE * torch.finfo(torch.float64).eps * matrices.shape[2] * squares[:, :1]
     values = torch.where(squares > noise, squares, 0.0).sqrt()
     left = torch.linalg.solve_triangular(factor.mT, vectors, upper=True)
-    return left, values, vectors.mT @ weighted
+    left, right = _balanced(left, vectors.mT @ weighted)
+    return left, values, right
+
+
+def _balanced(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns the same product of columns and rows that are pairwise of one length."""
+    columns, rows = left.norm(dim=1), right.norm(dim=2)
+    scale = torch.where(rows > 0, (rows / columns).sqrt(), 1 / columns)
+    return left * scale[:, None, :], right / scale[:, :, None]
