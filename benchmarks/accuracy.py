@@ -12,6 +12,7 @@ where the first one ended; --fresh begins anew.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import platform
@@ -43,6 +44,7 @@ from models.ranks import BudgetError, Entropy, FixedRank, ParameterBudget  # noq
 from models.recalibration import recalibrate  # noqa: E402
 from models.spectra import decompose  # noqa: E402
 from models.statistics import ImageBatches, collect  # noqa: E402
+from models.storage import network_digest  # noqa: E402
 from models.training import TrainingOptions, fit  # noqa: E402
 from models.variant import Variant  # noqa: E402
 from tracking.atomic import write_whole  # noqa: E402
@@ -79,7 +81,7 @@ def main() -> None:
     parser.add_argument("--image_size", type=int, nargs=2, default=(128, 128))
     parser.add_argument("--finetune", action="store_true", help="fine-tune each network for three epochs, too")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
-    parser.add_argument("--finetune_budgets", nargs="+", type=float, default=FINETUNED)
+    parser.add_argument("--finetune_budgets", nargs="+", type=float, choices=BUDGETS, default=FINETUNED)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--fresh", action="store_true", help="forget what was measured")
     arguments = parser.parse_args()
@@ -105,12 +107,15 @@ class Bench:
         self.checkpoints = folder / "checkpoints"
         about = {
             "network": arguments.network.name,
+            "network_digest": network_digest(self.network),
             "data": arguments.data.name,
+            "data_digest": self.data.content_digest(),
             "image_size": list(arguments.image_size),
             "parameters": count_parameters(self.network),
             "machine": torch.cuda.get_device_name() if self.device == "cuda" else platform.machine(),
             "torch": torch.__version__,
-            "tuning": {name: getattr(TUNING, name) for name in ("epochs", "lr", "batch_size", "distillation")},
+            "images": {"statistics": STATISTICS_IMAGES, "recalibration": RECALIBRATION_IMAGES, "seed": SEED},
+            "tuning": dataclasses.asdict(TUNING),
             "test_images": len(self.data["test"]),
         }
         self.record: dict[str, Any] = {"about": about, "seconds": {}, "results": {}}
@@ -165,12 +170,13 @@ class Bench:
         if method == "ours":
             seconds, statistics = timed(self.statistics)
             self.record["seconds"]["statistics"] = seconds
-            seconds, spectra = timed(lambda: decompose(self.network, "auto", statistics=statistics))
+            seconds, spectra = timed(lambda: decompose(self.network, "auto", self.device, statistics=statistics))
             self.record["seconds"]["weighted decomposition"] = seconds
 
             def ours(budget: float) -> nn.Module:
                 rule = ParameterBudget(budget)
-                seconds, made = timed(lambda: compress(self.network, spectra, rule, statistics=statistics))
+                options = {"statistics": statistics, "device": self.device}
+                seconds, made = timed(lambda: compress(self.network, spectra, rule, **options))  # type: ignore[arg-type]
                 self.record["seconds"]["allocation and refinement of one budget"] = seconds
                 return made.network
 

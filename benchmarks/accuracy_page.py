@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from models.bootstrap import Interval, mean_interval, paired_interval
+from tracking.bootstrap import Interval, mean_interval, paired_interval
 
 TITLES = {
     "ours": "curvature-weighted, global allocation, refined (`budget`)",
@@ -55,7 +55,8 @@ def summary(record: dict[str, Any]) -> list[str]:
     about, baseline = record["about"], record["results"]["baseline"]
     dice = _text(mean_interval(baseline["plain"]))
     once = record["seconds"]
-    ratios = [f"{name} {once[name] / once['evaluation of the test split']:.1f}" for name in list(once)[1:]]
+    evaluation = "evaluation of the test split"
+    ratios = [f"{name} {once[name] / once[evaluation]:.1f}" for name in once if name != evaluation]
     return [
         f"`{about['network']}` on the {about['test_images']} test images of `{about['data']}` at "
         f"{about['image_size'][0]}x{about['image_size'][1]}: {about['parameters']:,} parameters, baseline Dice {dice}. "
@@ -85,7 +86,8 @@ def differences(record: dict[str, Any]) -> list[str]:
     for stage in STAGES:
         ours = {budget: results.get(f"ours {budget:g}", {}).get(stage) for budget in budgets}
         cells = [_difference(ours[budget], results["baseline"]["plain"]) for budget in budgets]
-        rows.append(f"| {stage} | the baseline | {' | '.join(cells)} |")
+        if any(cell != "-" for cell in cells):
+            rows.append(f"| {stage} | the baseline | {' | '.join(cells)} |")
         for method in list(TITLES)[1:]:
             others = [results.get(f"{method} {budget:g}", {}).get(stage) for budget in budgets]
             cells = [_difference(ours[budget], other) for budget, other in zip(budgets, others, strict=True)]

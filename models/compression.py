@@ -8,18 +8,18 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from models.candidates import Candidate, Choice, Option, RankRule
 from models.costs import Costs, mac_costs, parameter_costs
 from models.eligibility import why_not
 from models.lowrank import FOLDINGS, LowRank, count_parameters, folding_of, replace_layers
 from models.moments import Statistics
-from models.ranks import FixedRank
+from models.ranks import BudgetError, FixedRank
 from models.refinement import refine
 from models.results import LayerReport
 from models.spectra import Spectra, Spectrum
-from models.svd import frobenius_norm
+from models.svd import balanced, frobenius_norm
 from models.variant import Variant
 
 _NAMES_SHOWN = 5
@@ -65,8 +65,7 @@ def compress(
         ValueError: If the spectra belong to another network, a pattern matches no layer, or two settings contradict.
         BudgetError: If a budget cannot be met; it is a ValueError, too.
     """
-    for name in spectra.layers:
-        _check_same(network, name, spectra)
+    _check_given(network, spectra, statistics)
     shape = rule.macs_for
     costs = parameter_costs(network, spectra) if shape is None else mac_costs(network, spectra, shape)
     candidates = {name: _candidate(name, spectra, costs) for name in spectra.layers}
@@ -85,17 +84,18 @@ def compress(
             reports[name] = _report_dense(network, name, full_rank, choice.reason or "left dense")
             continue
         spectrum = next(each for each in spectra.options(name) if each.scheme == choice.scheme)
-        left, right = spectrum.left[:, :, : choice.rank], spectrum.right[:, : choice.rank]
+        factors = spectrum.left[:, :, : choice.rank], spectrum.right[:, : choice.rank]
         if statistics is not None:
-            left, right = refine(layer, choice.scheme, left, right, statistics[name], device)
-        new = LowRank.from_factors(layer, choice.scheme, *_balanced(left, right))
+            moments = statistics.of_layer(name, layer, spectra.weighting)
+            factors = refine(layer, choice.scheme, *factors, moments, device)
+        new = LowRank.from_factors(layer, choice.scheme, *balanced(*factors))
         replacements[layer] = new
         reports[name] = _report_replaced(name, layer, new, spectrum, choice.rank, spectra.weighting)
     order = [name for name, _ in network.named_modules() if name in reports]
     return Compressed(replace_layers(network, replacements), [reports[name] for name in order])
 
 
-def compress_variant(
+def compress_variant(  # noqa: PLR0913 - what `compress` takes, and what it is called
     baseline: Variant,
     spectra: Spectra,
     rule: RankRule,
@@ -103,10 +103,18 @@ def compress_variant(
     name: str,
     method: str,
     setting: dict[str, Any],
-    **options: Any,
+    statistics: Statistics | None = None,
+    device: str | torch.device = "cpu",
 ) -> Variant:
-    """Returns the variant that a rank rule makes of a baseline; see `compress`, also for the options."""
-    result = compress(baseline.network, spectra, rule, **options)
+    """Returns the variant that a rank rule makes of a baseline; see `compress`.
+
+    Raises:
+        BudgetError: If a budget cannot be met; the message names the variant.
+    """
+    try:
+        result = compress(baseline.network, spectra, rule, statistics=statistics, device=device)
+    except BudgetError as error:
+        raise BudgetError(f"{name}: {error}; ask for a larger budget, or try another scheme", error.smallest) from error
     return dataclasses.replace(
         baseline,
         name=name,
@@ -171,15 +179,11 @@ def _matches(pattern: str, spectra: Spectra) -> list[str]:
     return found
 
 
-def _balanced(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns factors with the same product whose columns and rows are alike in size, as optimisers want them.
-
-    One weight of a pair may otherwise be a thousand times the other, and a step that suits the one ruins the other.
-    """
-    sizes = left.norm(dim=1, keepdim=True).double(), right.norm(dim=2, keepdim=True).mT.double()
-    scale = (sizes[1] / sizes[0]).sqrt()
-    scale = torch.where((scale > 0) & scale.isfinite(), scale, 1.0)
-    return (left * scale).to(left.dtype), (right / scale.mT).to(right.dtype)
+def _check_given(network: nn.Module, spectra: Spectra, statistics: Statistics | None) -> None:
+    for name in spectra.layers:
+        _check_same(network, name, spectra)
+    if statistics is not None and spectra.weighting == "none":
+        raise ValueError("the spectra are not weighted by the statistics; decompose(network, statistics=...) does that")
 
 
 def _check_same(network: nn.Module, name: str, spectra: Spectra) -> None:

@@ -14,8 +14,8 @@ def evaluation_mode(network: nn.Module, device: str | torch.device) -> Iterator[
     """Puts a network on a device and in evaluation mode; restores every module's mode and the device."""
     modes = {module: module.training for module in network.modules()}
     before = next((parameter.device for parameter in network.parameters()), torch.device(device))
-    network.to(device).eval()
     try:
+        network.to(device).eval()
         yield
     finally:
         for module, mode in modes.items():

@@ -64,12 +64,16 @@ class Moments:
 
     def damped(self, layer: nn.Module) -> tuple[Tensor, Tensor]:
         """Returns the damped moments (rows, columns) for the channel scheme, float64; without gradients rows are I."""
-        columns = _damped(self.columns.double(), _DAMPING_COLUMNS)
+        columns = _damp(self.columns.to(torch.float64, copy=True), _DAMPING_COLUMNS)
         if self.rows is not None:
-            return _damped(self.rows.double(), _DAMPING_ROWS), columns
+            return _damp(self.rows.to(torch.float64, copy=True), _DAMPING_ROWS), columns
         groups, size, _ = FOLDINGS[type(layer), "channel"].matrix(layer).shape
         eye = torch.eye(size, dtype=torch.float64, device=columns.device)
         return eye.expand(groups, size, size), columns
+
+    def to(self, device: str | torch.device) -> Moments:
+        """Returns the moments on a device."""
+        return Moments(self.columns.to(device), None if self.rows is None else self.rows.to(device))
 
 
 class Statistics(Mapping[str, Moments]):
@@ -93,6 +97,21 @@ class Statistics(Mapping[str, Moments]):
 
     def __len__(self) -> int:
         return len(self._moments)
+
+    def of_layer(self, name: str, layer: nn.Module, weighting: str) -> Moments:
+        """Returns a layer's moments for a weighting, `activation` or `curvature`.
+
+        Raises:
+            ValueError: If they are missing, or of a layer of another shape.
+        """
+        if name not in self:
+            raise ValueError(f"the statistics lack layer {name!r}; collect them from this network")
+        moments = self[name]
+        groups, rows, columns = FOLDINGS[type(layer), "channel"].matrix(layer).shape
+        right = moments.columns.shape == (groups, columns, columns)
+        if not right or (moments.rows is not None and moments.rows.shape != (groups, rows, rows)):
+            raise ValueError(f"the statistics of layer {name!r} are of a layer of another shape; collect them again")
+        return dataclasses.replace(moments, rows=None) if weighting == "activation" else moments
 
     def digest(self) -> str:
         """Returns a digest of the content."""
@@ -160,19 +179,22 @@ def cholesky(matrices: Tensor, damping: float = 1e-12) -> Tensor:
     while bool(failed.any()):
         if damping > 1:
             raise FloatingPointError("a second moment is not finite or not positive; collect the statistics again")
-        factor, failed = torch.linalg.cholesky_ex(_damped(matrices, damping))
+        factor, failed = torch.linalg.cholesky_ex(_damp(matrices.clone(), damping))
         damping *= 10
     return factor
 
 
-def _damped(matrices: Tensor, share: float) -> Tensor:
+def _damp(matrices: Tensor, share: float) -> Tensor:
+    """Adds a share of the mean diagonal to the diagonal, in place."""
     diagonal = matrices.diagonal(dim1=1, dim2=2)
-    added = (share * diagonal.mean(1, keepdim=True)).clamp_min(_SMALLEST).expand_as(diagonal)
-    return matrices + torch.diag_embed(added)
+    diagonal.add_((share * diagonal.mean(1, keepdim=True)).clamp_min(_SMALLEST))
+    return matrices
 
 
 def _mean_over_taps(matrices: Tensor, kernel: tuple[int, ...], dropped: set[int]) -> Tensor:
     """Returns moments of vectors (channel, k_1 .. k_d) without some kernel axes: the mean over equal taps there."""
+    if not dropped:
+        return matrices
     grid = matrices.unflatten(2, (-1, *kernel)).unflatten(1, (-1, *kernel))
     second = len(kernel) + 2  # where the other side's axes begin
     kept = [0, *(axis + 1 for axis in range(len(kernel)) if axis not in dropped)]
@@ -185,5 +207,7 @@ def _mean_over_taps(matrices: Tensor, kernel: tuple[int, ...], dropped: set[int]
 
 def _with_taps(matrices: Tensor, taps: tuple[int, ...]) -> Tensor:
     """Returns moments of vectors (channel, taps) from those of channels, every tap on its own."""
+    if math.prod(taps) == 1:
+        return matrices
     eye = torch.eye(math.prod(taps), dtype=matrices.dtype, device=matrices.device)
     return torch.stack([torch.kron(matrix.contiguous(), eye) for matrix in matrices])

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-_SHIFTS = (1009, 1013, 1019)  # primes above any step of the grid: a multiple of the step would shift nothing
+_STRIDE = 1_000_003  # a prime, so that its multiples go through all offsets of any grid
 
 
 def input_vectors(layer: nn.Module, values: Tensor, wanted: int, turn: int) -> Tensor:
@@ -84,7 +84,8 @@ def _patches(
     kernel, stride, dilation = (
         (getattr(layer, name) if taps else (1,) * dims) for name in ("kernel_size", "stride", "dilation")
     )
-    starts = [(turn * prime) % min(step, size) for prime, size in zip(_SHIFTS, sizes, strict=False)]
+    offset = turn * _STRIDE % step**dims
+    starts = [offset // step**axis % min(step, size) for axis, size in enumerate(sizes)]
     cuts = []
     for tap in itertools.product(*map(range, kernel)):
         window = [

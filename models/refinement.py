@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from models.lowrank import folding_of
 from models.moments import Moments, cholesky
+from models.svd import balanced
 
 _STEPS = 20
 
@@ -37,43 +38,43 @@ def refine(
     Returns:
         The factors, on the device and in the type of those given. Those given, where no step made them better.
     """
-    channel = folding_of(layer, "channel")
-    weight = channel.matrix(layer).to(device, torch.float64)
-    rows, columns = (moment.to(device) for moment in moments.damped(layer))
-    total = float(((rows @ weight @ columns) * weight).sum())
-    if scheme == "channel" or total == 0:
+    if scheme == "channel":  # the decomposition is the best there is
         return left, right
-    place = _Coordinates(layer, scheme, moments, device)
+    with torch.inference_mode(False):
+        return _refine(layer, scheme, left, right, moments.to(device), device)
+
+
+def _refine(
+    layer: nn.Module, scheme: str, left: Tensor, right: Tensor, moments: Moments, device: str | torch.device
+) -> tuple[Tensor, Tensor]:
+    weight = folding_of(layer, "channel").matrix(layer).to(device, torch.float64)
+    rows, columns = moments.damped(layer)
+    total = float(((rows @ weight @ columns) * weight).sum())
+    if total == 0:
+        return left, right
+    place = _Coordinates(layer, scheme, moments)
     inner = place.inside(left.to(device, torch.float64), right.to(device, torch.float64))
     problem = _Problem(layer, scheme, weight.float(), rows.float() / total, columns.float(), place)
     found = problem.solve(*(each.float() for each in inner))
-    outside = _balanced(*(each.double() for each in place.outside(*found)))
+    outside = balanced(*(each.double() for each in place.outside(*found)))
     return tuple(each.to(left.device, left.dtype) for each in outside)  # type: ignore[return-value]
 
 
 class _Coordinates:
     """Factors times the square roots of the moments, left and right alike in size."""
 
-    def __init__(self, layer: nn.Module, scheme: str, moments: Moments, device: str | torch.device) -> None:
-        rows, columns = (moment.to(device) for moment in moments.weights(layer, scheme))
+    def __init__(self, layer: nn.Module, scheme: str, moments: Moments) -> None:
+        rows, columns = moments.weights(layer, scheme)
         self._left = cholesky(rows).mT
         self._right = cholesky(columns)
         self._left_inverse = torch.linalg.inv(self._left)
         self._right_inverse = torch.linalg.inv(self._right)
 
     def inside(self, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
-        return _balanced(self._left @ left, right @ self._right)
+        return balanced(self._left @ left, right @ self._right)
 
     def outside(self, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
         return self._left_inverse.to(left.dtype) @ left, right @ self._right_inverse.to(right.dtype)
-
-
-def _balanced(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns the same product of columns and rows that are pairwise of one length, so that none overflows."""
-    sizes = left.norm(dim=1, keepdim=True), right.norm(dim=2, keepdim=True).mT
-    balance = (sizes[1] / sizes[0].clamp_min(torch.finfo(left.dtype).tiny)).sqrt()
-    balance = torch.where((balance > 0) & balance.isfinite(), balance, 1.0)
-    return left * balance, right / balance.mT
 
 
 class _Problem:

@@ -6,7 +6,6 @@ S V^T = U^T W (k, n): rank r is the first r columns of the one times the first r
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 
 import torch
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 
 from models.eligibility import survey
 from models.lowrank import SCHEMES, folding_of, schemes_of
-from models.moments import WEIGHTINGS, Moments, Statistics
+from models.moments import WEIGHTINGS, Statistics
 from models.spectrum import Spectra, Spectrum
 from models.svd import factorize, frobenius_norm
 from models.weighting import factorize_weighted
@@ -147,21 +146,12 @@ def _decompose_weighted(
     (name, scheme), layer = key, layers[key[0]]
     weight = folding_of(layer, scheme).matrix(layer)
     place = _place(weight, device)
-    moments = statistics[name] if weighting == "curvature" else dataclasses.replace(statistics[name], rows=None)
-    _check_moments(name, layer, moments)
-    rows, columns = (moment.to(place) for moment in moments.weights(layer, scheme))
+    rows, columns = statistics.of_layer(name, layer, weighting).to(place).weights(layer, scheme)
     left, values, right = factorize_weighted(weight.to(place, torch.float64), rows, columns)
     combined = frobenius_norm(values, dim=0).cpu() * _RISE**0.5
     norm = float(frobenius_norm(weight))
     left, right = (factor.to(weight.device, weight.dtype).contiguous() for factor in (left, right))
     return Spectrum(scheme, combined, left, right, norm, absolute=weighting == "curvature")
-
-
-def _check_moments(name: str, layer: nn.Module, moments: Moments) -> None:
-    groups, rows, columns = folding_of(layer, "channel").matrix(layer).shape
-    right = moments.columns.shape == (groups, columns, columns)
-    if not right or (moments.rows is not None and moments.rows.shape != (groups, rows, rows)):
-        raise ValueError(f"the statistics of layer {name!r} belong to a layer of another shape; collect them again")
 
 
 def _own(tensor: Tensor) -> Tensor:

@@ -49,9 +49,10 @@ def collect(
             as it was.
         batches: Inputs, (N, ...) each; read again for each pass.
         weighting: `curvature`; or `activation`, which needs no gradients.
-        memory_limit: Bytes that the sums of one pass may take.
+        memory_limit: Bytes that the sums of one pass may take. Beside them lie one batch's activations, and the
+            patches and the product of one layer.
         seed: Decides the labels that are drawn.
-        device: Where to compute. The moments come back to the CPU.
+        device: Where to compute, the CPU or CUDA. The moments come back to the CPU.
 
     Raises:
         ValueError: There are no batches, the weighting is unknown, a layer by itself takes more than the limit, or
@@ -66,15 +67,16 @@ def collect(
     moments: dict[str, Moments] = {}
     seen = 0
     passes = _passes(layers, memory_limit, weighting)
-    steps = iter(tracked(range(len(passes) * len(batches)), "statistics"))
-    with evaluation_mode(network, device), _frozen(network), layers_called():
-        for names in passes:
+    with torch.inference_mode(False), evaluation_mode(network, device), _frozen(network), layers_called():
+        for number, names in enumerate(passes, start=1):
             sums = {name: _Sums(layers[name], weighting, len(batches)) for name in names}
             generator = torch.Generator(device).manual_seed(seed)
+            seen = 0
             with _watched(sums):
-                for batch, _ in zip(batches, steps, strict=False):
+                for index in tracked(range(len(batches)), f"statistics {number}/{len(passes)}"):
+                    batch = batches[index]
+                    seen += len(batch)
                     _run(network, batch.to(device), generator, weighting, sums)
-                    seen += len(batch) if names is passes[0] else 0
             for name in names:
                 if sums[name].vectors:
                     moments[name] = sums.pop(name).finish(name)
@@ -230,12 +232,13 @@ def _watched(sums: dict[str, _Sums]) -> Iterator[None]:
     def watch(each: _Sums) -> object:
         def seen(layer: nn.Module, args: tuple, kwargs: dict, output: Tensor) -> Tensor | None:
             values = args[0] if args else kwargs["input"]
+            shape = values.shape  # the values themselves need not wait for the gradient
             each.add_inputs(values)
             if not torch.is_grad_enabled():
                 return None
             # Parameters are frozen, so the graph begins here. The copy is what the next module may write into.
             output = output if output.requires_grad else output.detach().requires_grad_().clone()
-            output.register_hook(lambda gradient: each.add_gradient(gradient, values.shape))
+            output.register_hook(lambda gradient: each.add_gradient(gradient, shape))
             return output
 
         return seen

@@ -56,6 +56,25 @@ def frobenius_norm(tensor: Tensor, dim: int | None = None) -> Tensor:
     return torch.linalg.vector_norm(scaled, dim=dim, dtype=torch.float64) * scale
 
 
+def balanced(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns factors of the same product whose columns and rows are pairwise of one length.
+
+    One factor may otherwise be a thousand times the other, and a step of an optimiser that suits the one ruins the
+    other; in half precision one of them may overflow.
+
+    Args:
+        left: (groups, m, r).
+        right: (groups, r, n).
+
+    Returns:
+        New factors, in the types of those given.
+    """
+    columns, rows = left.double().norm(dim=1), right.double().norm(dim=2)
+    scale = (rows / columns).sqrt()
+    scale = torch.where(scale.isfinite() & (scale > 0), scale, 1.0)
+    return (left * scale[:, None, :]).to(left.dtype), (right / scale[:, :, None]).to(right.dtype)
+
+
 def _left_cuda(matrices: Tensor) -> tuple[Tensor, Tensor]:
     rows, columns = matrices.shape[1:]
     if rows <= columns:  # W = R^T Q^T has the left vectors and the singular values of R^T

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from models.moments import cholesky
+from models.svd import balanced
 
 # S^2 comes from a Gram matrix, whose rounding is that share of the largest: smaller values are its noise.
 _NOISE = 4.0
@@ -44,12 +45,5 @@ def factorize_weighted(matrices: Tensor, rows: Tensor, columns: Tensor) -> tuple
     noise = _NOISE * torch.finfo(torch.float64).eps * matrices.shape[2] * squares[:, :1]
     values = torch.where(squares > noise, squares, 0.0).sqrt()
     left = torch.linalg.solve_triangular(factor.mT, vectors, upper=True)
-    left, right = _balanced(left, vectors.mT @ weighted)
+    left, right = balanced(left, vectors.mT @ weighted)
     return left, values, right
-
-
-def _balanced(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns the same product of columns and rows that are pairwise of one length."""
-    columns, rows = left.norm(dim=1), right.norm(dim=2)
-    scale = torch.where(rows > 0, (rows / columns).sqrt(), 1 / columns)
-    return left * scale[:, None, :], right / scale[:, :, None]

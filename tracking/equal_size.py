@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from models.bootstrap import Interval, paired_interval
 from models.results import EvaluationResult
+from tracking.bootstrap import Interval, paired_interval
 from tracking.tradeoffs import PARAMETER, metric
 
 OURS = "budget"

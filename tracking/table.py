@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from models.bootstrap import Interval
 from models.results import EvaluationResult
+from tracking.bootstrap import Interval
 from tracking.equal_size import OTHERS, OURS, equal_sizes
 from tracking.tradeoffs import VariantRow, variant_rows
 

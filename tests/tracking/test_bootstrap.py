@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.bootstrap import mean_interval, paired_interval
+from tracking.bootstrap import mean_interval, paired_interval
 
 
 def slow_interval(values: np.ndarray, resamples: int) -> tuple[float, float]:
