@@ -2,8 +2,7 @@
 
 ZenML puts a step's own source, parameters and inputs into its cache key, but no module that the step imports. The
 functions here add a digest of all project files that a step reaches through its imports, and of the versions of the
-libraries that decide results. Each is named by a step's
-`CachePolicy(cache_func=...)`.
+libraries that decide results. Each is named by a step's `CachePolicy(cache_func=...)`.
 """
 
 from __future__ import annotations
