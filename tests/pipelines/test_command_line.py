@@ -158,7 +158,7 @@ def test_bad_samples_stop_the_run_unless_they_may_be_skipped(fresh: Workshop) ->
 
 def test_one_budget_more_runs_its_own_variants_alone(workshop: Workshop) -> None:
     first = workshop.run("--svd_ranks", "", "--arsvd_taus", "", "--budgets", "0.5,0.4,0.3,0.2", "--recalibrate")
-    assert {"collect_statistics", "decompose_weighted", "compress_budget_0.2"} <= first.ran
+    assert "compress_budget_0.2" in first.ran
     more = workshop.run("--svd_ranks", "", "--arsvd_taus", "", "--budgets", "0.5,0.4,0.3,0.2,0.15", "--recalibrate")
     names = ("budget_0.15", "svd_budget_0.15", "arsvd_budget_0.15")
     steps = {f"{step}_{name}" for step in ("compress", "recalibrate", "evaluate") for name in names}
