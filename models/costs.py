@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from models.lowrank import count_parameters, folding_of, replace_layers
+from models.eligibility import survey
+from models.lowrank import count_parameters, folding_of, replace_layers, schemes_of
 from models.modes import layers_called
 from models.spectra import Spectra
 
@@ -38,6 +39,18 @@ def parameter_costs(network: nn.Module, spectra: Spectra) -> Costs:
         (name, spectrum.scheme): spectrum.params_per_rank for name in dense for spectrum in spectra.options(name)
     }
     return Costs(count_parameters(network), dense, per_rank)
+
+
+def smallest_share(network: nn.Module, scheme: str) -> float:
+    """Returns the share of its parameters that a network keeps when every layer has rank 1, where that is smaller."""
+    layers = survey(network).layers
+    saved = 0
+    for layer in layers.values():
+        dense = layer.get_parameter("weight").numel()
+        shapes = [folding_of(layer, each).matrix(layer).shape for each in schemes_of(layer, scheme)]
+        saved += max(0, *(dense - groups * (rows + columns) for groups, rows, columns in shapes))
+    total = count_parameters(network)
+    return (total - saved) / total if total else 1.0
 
 
 def mac_costs(network: nn.Module, spectra: Spectra, input_shape: tuple[int, ...]) -> Costs:

@@ -74,13 +74,21 @@ def collect(
             seen = 0
             with _watched(sums):
                 for index in tracked(range(len(batches)), f"statistics {number}/{len(passes)}"):
-                    batch = batches[index]
+                    batch = _checked(batches[index])
                     seen += len(batch)
                     _run(network, batch.to(device), generator, weighting, sums)
             for name in names:
                 if sums[name].vectors:
                     moments[name] = sums.pop(name).finish(name)
     return Statistics(moments, weighting, seen)
+
+
+def _checked(batch: Tensor) -> Tensor:
+    if not isinstance(batch, Tensor):
+        raise ValueError(
+            f"a batch is a {type(batch).__name__}; give the network's inputs alone, as [images for images, _ in loader]"
+        )
+    return batch
 
 
 class ImageBatches(Sequence[Tensor]):

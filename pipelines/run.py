@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from configs.schema import RunConfig
 from dataset.errors import DatasetError
 from dataset.phantom import PHANTOM_VERSION, write_phantoms
 from models.checkpoint import CheckpointError, load_checkpoint
+from models.costs import smallest_share
 from models.ranks import BudgetError
 from models.results import EvaluationResult
 from models.unet import UNet
@@ -81,8 +83,29 @@ def _prepare_and_run(config: RunConfig, root: Path, command: str) -> list[Evalua
     config = config.model_copy(update={"device": _device(config.device), "data_root": _data_root(config)})
     if config.checkpoint is not None:
         config = _fitted_to(load_checkpoint(config.checkpoint), config)
+    if config.reuse_training is None:
+        _check_budgets(config)
     prepare_stack(root)
     return _run(config, command)
+
+
+def _check_budgets(config: RunConfig) -> None:
+    """Says before any training that a budget cannot be met: it takes the network's shapes alone.
+
+    Raises:
+        BudgetError: If one cannot.
+    """
+    scheme = config.compression.scheme
+    network = UNet(config.data.channels, **config.model.model_dump(exclude={"dropout"}))
+    smallest = smallest_share(network, scheme)
+    for budget in config.compression.budgets:
+        if budget < smallest:
+            raise BudgetError(
+                f"compression.budgets (--budgets): {budget:g} cannot be met, as rank 1 everywhere leaves "
+                f"{math.ceil(smallest * 1e4) / 1e4:g} of the parameters by the scheme {scheme}; ask for more, or try "
+                "compression.scheme=auto",
+                smallest,
+            )
 
 
 def _explained(messages: StepMessages, error: RuntimeError) -> Exception:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from models.results import EvaluationResult
 from tracking.bootstrap import Interval, paired_interval
@@ -40,6 +41,11 @@ def equal_sizes(results: Sequence[EvaluationResult]) -> list[EqualSize]:
             dice = {method: metric(group[method], "dice") for method in PARAMETER if method in group}
             lines.append(EqualSize(budget, dice, _gains(group)))
     return lines
+
+
+def equal_sizes_data(results: Sequence[EvaluationResult]) -> list[dict[str, Any]]:
+    """Returns the same as JSON-like data."""
+    return [dataclasses.asdict(line) for line in equal_sizes(results)]
 
 
 def gain_text(interval: Interval | None) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from models.results import EvaluationResult
 from tracking.atomic import write_whole
+from tracking.equal_size import equal_sizes_data
 from tracking.plots import write_plots
 from tracking.report import write_report
 from tracking.summary import results_table, summarize, to_json
@@ -41,7 +42,7 @@ class Outputs:
         Returns:
             The files, and the sub-folder each belongs to.
         """
-        about = {"config": self.config, "provenance": self.provenance}
+        about = {"equal_size": equal_sizes_data(self.results), "config": self.config, "provenance": self.provenance}
         contents = {
             "experiment_summary.json": to_json(summarize(self.results, about)),
             "results.csv": results_table(self.results).encode(),

@@ -108,11 +108,14 @@ def draw_tradeoff(results: Sequence[EvaluationResult]) -> Figure | None:
 
 
 def draw_sweep(results: Sequence[EvaluationResult], method: str) -> Figure | None:
-    """Draws IoU and size against the one parameter of a method; None where the method has no variant."""
-    group = [r for r in in_order(results) if r.method == method and not math.isnan(setting_value(r))]
-    if not group:
+    """Draws IoU and size against the one parameter of a method; None where the method has no variant.
+
+    Against the budget, all methods that have variants at budgets are drawn.
+    """
+    groups = _sweep_groups(results, method)
+    if not groups[method]:
         return None
-    values = [setting_value(result) for result in group]
+    values = sorted({value for group in groups.values() for value, _ in group})
     baseline = baseline_of(results)
     figure = _figure(8, 5.5)
     panels = figure.subplots(2, 1, sharex=True)
@@ -120,9 +123,10 @@ def draw_sweep(results: Sequence[EvaluationResult], method: str) -> Figure | Non
         (panels[0], "IoU (mean over images)", lambda result: metric(result, "iou")),
         (panels[1], "size of the weights (MB)", lambda result: result.cost.size_mb),
     ):
-        color, marker, line = STYLES[method]
-        heights = [read(result) for result in group]
-        axes.plot(values, heights, color=color, marker=marker, linestyle=line, markersize=8, label=TITLES[method])
+        for each, group in groups.items():
+            color, marker, line = STYLES[each]
+            x, heights = [value for value, _ in group], [read(result) for _, result in group]
+            axes.plot(x, heights, color=color, marker=marker, linestyle=line, markersize=8, label=TITLES[each])
         if baseline is not None:
             axes.axhline(read(baseline), color=STYLES["baseline"][0], linestyle="--", label=TITLES["baseline"])
         axes.set_ylabel(label)
@@ -134,6 +138,18 @@ def draw_sweep(results: Sequence[EvaluationResult], method: str) -> Figure | Non
     panels[0].set_title(f"Quality and size against {AXIS_LABELS[method].partition(' (')[0]}")
     figure.align_ylabels()
     return figure
+
+
+def _sweep_groups(results: Sequence[EvaluationResult], method: str) -> dict[str, list[tuple[float, EvaluationResult]]]:
+    """Returns the variants of a sweep, with the values of its parameter: of one method, or of all at budgets."""
+    methods = PARAMETER if method == "budget" else (method,)
+    parameter = PARAMETER[method]
+    groups: dict[str, list[tuple[float, EvaluationResult]]] = {}
+    for each in methods:
+        found = [r for r in results if r.method == each and r.setting.get(parameter) is not None]
+        if found or each == method:
+            groups[each] = sorted(((float(r.setting[parameter]), r) for r in found), key=lambda pair: pair[0])
+    return groups
 
 
 def draw_layer_ranks(results: Sequence[EvaluationResult], method: str) -> Figure | None:

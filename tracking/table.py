@@ -16,7 +16,7 @@ from tracking.tradeoffs import VariantRow, variant_rows
 COLUMNS = ("Dice", "IoU", "acc.", "parameters", "MB", "saved %", "ms")  # short, or a line had more than 80 columns
 BEFORE = "before"
 FOOTNOTE = "* Pareto front: no other variant has as few parameters and as high a Dice"
-GAIN_FOOTNOTE = "over: what budget gains in Dice over the same images, 95 % interval; * excludes zero"
+GAIN_FOOTNOTE = "over: gain of budget in Dice, same images, 95 % interval; * excludes zero"
 BEFORE_FOOTNOTE = f"{BEFORE}: Dice straight after truncation, not yet recalibrated or fine-tuned"
 
 
@@ -76,7 +76,8 @@ def _cells(row: VariantRow) -> tuple[str, ...]:
 def _gain(interval: Interval | None) -> str:
     if interval is None:
         return "-"
-    return f"{interval.low:+.3f} to {interval.high:+.3f} {'*' if interval.excludes_zero else ' '}"
+    star = "*" if interval.excludes_zero else " "
+    return f"{interval.mean:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]{star}"
 
 
 def _number(value: float | None, spec: str) -> str:

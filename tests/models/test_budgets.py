@@ -9,6 +9,7 @@ from torch import nn
 from models.allocation import allocate_globally
 from models.candidates import Candidate, Choice, Option, total_cost
 from models.compression import compress
+from models.costs import smallest_share
 from models.profile import macs
 from models.ranks import BudgetError, Energy, Entropy, FixedRank, MacBudget, ParameterBudget, RankRatio
 from models.spectra import decompose
@@ -201,3 +202,14 @@ def test_auto_has_no_more_error_than_either_scheme(unet, spectra):
         for scheme, given in spectra.items()
     }
     assert errors["auto"] <= min(errors["channel"], errors["spatial"]) + 1e-9
+
+
+@pytest.mark.parametrize("scheme", ["channel", "spatial", "auto"])
+def test_the_smallest_share_is_what_the_smallest_budget_leaves(scheme: str) -> None:
+    network = UNet(1, 1, 4)
+    smallest = smallest_share(network, scheme)
+    spectra = decompose(network, scheme)
+    made = compress(network, spectra, ParameterBudget(smallest + 1e-9))
+    assert count(made.network) == pytest.approx(smallest * count(network), abs=1)
+    with pytest.raises(BudgetError):
+        compress(network, spectra, ParameterBudget(smallest - 1e-3))

@@ -99,7 +99,7 @@ def test_a_run_from_another_folder_records_in_the_repository(workshop: Workshop,
         (("training.no_such_field=1",), "training.no_such_field"),
         (("--config", "missing.yaml"), "missing.yaml"),
         (("--out_dir", "/proc/none"), "--out_dir"),
-        (("--budgets", "0.001"), "smallest reachable"),
+        (("--budgets", "0.001"), "rank 1 everywhere leaves"),
     ],
 )
 def test_wrong_input_is_said_in_a_sentence_with_status_2(

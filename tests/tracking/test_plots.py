@@ -154,3 +154,11 @@ def test_more_fine_tuned_variants_than_markers_are_all_drawn(result):
 def test_without_fine_tuning_there_is_no_picture_of_it(results, recovered_results, tmp_path):
     assert draw_finetuning(results) is None
     assert "finetuning_curves" in [file.stem for file in write_plots(recovered_results[-2:], {}, tmp_path)]
+
+
+def test_methods_at_the_same_budgets_share_a_picture(result):
+    ours, other = result("budget", 0.25, 0.7, 1000), result("svd", 16, 0.6, 1000)
+    other = dataclasses.replace(other, name="svd_budget_0.25", setting={"budget": 0.25})
+    figure = draw_sweep([ours, other], "budget")
+    assert {line.get_label() for line in figure.axes[0].lines} == {"budget", "SVD"}
+    assert draw_sweep([ours, other], "svd") is None
