@@ -187,18 +187,15 @@ class Bench:
 
     def statistics(self) -> Any:
         """Takes the second moments from training images."""
-        batches = ImageBatches(self.data["train"].images, self.chosen(STATISTICS_IMAGES), self.preprocessing, 8)
+        train = self.data["train"]
+        batches = ImageBatches(train.images, train.sample(STATISTICS_IMAGES, SEED), self.preprocessing, 8)
         return collect(self.network, batches, seed=SEED, device=self.device)
 
     def recalibrate(self, network: nn.Module) -> None:
         """Estimates BatchNorm's statistics anew, from training images."""
-        images, chosen = self.data["train"].images, self.chosen(RECALIBRATION_IMAGES)
-        recalibrate(network, images, self.preprocessing, batch_size=BATCH, device=self.device, chosen=chosen)
-
-    def chosen(self, number: int) -> np.ndarray:
-        """Returns indices of training images, chosen at random."""
-        total = len(self.data["train"].images)
-        return np.sort(np.random.default_rng(SEED).choice(total, min(number, total), replace=False))
+        train = self.data["train"]
+        options = {"batch_size": BATCH, "device": self.device, "chosen": train.sample(RECALIBRATION_IMAGES, SEED)}
+        recalibrate(network, train.images, self.preprocessing, **options)  # type: ignore[arg-type]
 
     def dice(self, network: nn.Module) -> list[float]:
         """Returns the Dice of every test image."""

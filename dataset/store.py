@@ -39,6 +39,10 @@ class Split:
     def __len__(self) -> int:
         return len(self.images)
 
+    def sample(self, number: int, seed: int) -> NDArray[np.intp]:
+        """Chooses rows at random, each once; all, where there are fewer. They come in the order they lie on disk."""
+        return np.sort(np.random.default_rng(seed).choice(len(self), min(number, len(self)), replace=False))
+
     def __reduce__(self) -> tuple[Callable[..., "Split"], tuple[Path, str, Manifest]]:
         """Sends the place to worker processes, not the pixels."""
         return Split, self._origin

@@ -82,21 +82,16 @@ def _batches(indices: np.ndarray, batch_size: int) -> list[np.ndarray]:
 def _estimating(norms: dict[str, _BatchNorm]) -> Iterator[None]:
     """Lets these BatchNorms average over all batches of the block; an error leaves the statistics they had."""
     before = {norm: _statistics(norm) for norm in norms.values()}
-    momenta = {norm: norm.momentum for norm in before}
-    try:
-        for norm in before:
+    with contextlib.ExitStack() as always, contextlib.ExitStack() as after_errors:
+        for norm, statistics in before.items():
+            always.callback(setattr, norm, "momentum", norm.momentum)
+            after_errors.callback(_restore, norm, statistics)
             norm.reset_running_stats()
             norm.momentum = None  # a plain mean over batches, where a number forgets the earlier ones
             norm.train()
         yield
         _check_finite(norms)
-    except BaseException:
-        for norm, statistics in before.items():
-            _restore(norm, statistics)
-        raise
-    finally:
-        for norm, momentum in momenta.items():
-            norm.momentum = momentum
+        after_errors.pop_all()
     for norm, statistics in before.items():
         if not norm.num_batches_tracked:
             _restore(norm, statistics)

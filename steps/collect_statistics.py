@@ -2,7 +2,6 @@
 
 from typing import Annotated
 
-import numpy as np
 from zenml import step
 from zenml.config.cache_policy import CachePolicy
 
@@ -26,8 +25,7 @@ def collect_statistics(
 ) -> Annotated[moments.Statistics, "statistics"]:
     """Takes second moments of inputs and of gradients, once for all budgets."""
     baseline.check_input(dataset.manifest.channels, dataset.classes)
-    images = dataset["train"].images
-    chosen = np.random.default_rng(seed).choice(len(images), min(settings.images, len(images)), replace=False)
-    batches = ImageBatches(images, np.sort(chosen), baseline.preprocessing, _BATCH)
+    train = dataset["train"]
+    batches = ImageBatches(train.images, train.sample(settings.images, seed), baseline.preprocessing, _BATCH)
     limit = settings.memory_limit_mb * _MEGABYTE
     return collect(baseline.network, batches, memory_limit=limit, seed=seed, device=device)

@@ -2,7 +2,6 @@
 
 from typing import Annotated
 
-import numpy as np
 from zenml import ArtifactConfig, step
 from zenml.config.cache_policy import CachePolicy
 
@@ -21,15 +20,14 @@ def recalibrate(
 ) -> Annotated[Variant, ArtifactConfig(name="{network}")]:
     """Takes the statistics of so many training images, chosen at random."""
     compressed.check_input(dataset.manifest.channels, dataset.classes)
-    stored = dataset["train"].images
-    number = min(images, len(stored))
-    chosen = np.random.default_rng(seed).choice(len(stored), number, replace=False)
+    train = dataset["train"]
+    chosen = train.sample(images, seed)
     recalibration.recalibrate(
         compressed.network,
-        stored,
+        train.images,
         compressed.preprocessing,
         batch_size=batch_size,
         device=device,
-        chosen=np.sort(chosen),  # in the order they lie on disk
+        chosen=chosen,
     )
-    return compressed.noted(recalibrated=number)
+    return compressed.noted(recalibrated=len(chosen))
