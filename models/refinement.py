@@ -7,7 +7,7 @@ factors stand for, unfolded by the channel scheme:
     f(left, right) = tr(R D C D^T) / tr(R W C W^T),   D = unfold(left right) - W
 
 It is no longer an eigenvalue problem, but a smooth one with a good start, the weighted decomposition. In coordinates
-where that start is orthonormal a few steps of L-BFGS take off about half of the error.
+where that start is orthonormal a few steps of L-BFGS come close to the best.
 """
 
 from __future__ import annotations
