@@ -2,8 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+DASHBOARD := .venv-dashboard
 
-.PHONY: demo test check ui requirements clean
+.PHONY: demo test check ui dashboard requirements clean
 
 demo: $(INSTALLED)  ## the whole pipeline on the built-in phantoms
 	$(BIN)/python run_pipeline.py --config configs/demo.yaml --out_dir artifacts/demo
@@ -19,6 +20,9 @@ check: $(INSTALLED)  ## lint, format, types
 ui: $(INSTALLED)  ## the MLflow UI on http://127.0.0.1:5000
 	MLFLOW_DISABLE_TELEMETRY=true $(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db
 
+dashboard: $(DASHBOARD)/.installed  ## the ZenML dashboard on http://127.0.0.1:8237
+	$(DASHBOARD)/bin/python -m tracking.dashboard
+
 requirements: $(INSTALLED)  ## pin requirements.in; torch without the name of its build, which differs by platform
 	$(BIN)/pip-compile --quiet --strip-extras --no-header --no-annotate --no-emit-index-url \
 		--no-emit-find-links --no-emit-trusted-host --output-file .venv/pinned.txt requirements.in
@@ -26,11 +30,16 @@ requirements: $(INSTALLED)  ## pin requirements.in; torch without the name of it
 	  sed -e '/^#/d' -e '/^$$/d' -e 's/+[a-z0-9]*$$//' .venv/pinned.txt; } > requirements.txt
 
 clean:  ## what was made in this folder, results included; ZenML's own store lies elsewhere and stays
-	rm -rf .venv .zen artifacts mlflow.db mlruns .mlflow.lock .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv $(DASHBOARD) .zen artifacts mlflow.db mlruns .mlflow.lock .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(INSTALLED): requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' requirements.txt)"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+$(DASHBOARD)/.installed: requirements-dashboard.txt | $(INSTALLED)
+	$(BIN)/python -m venv $(DASHBOARD)
+	$(DASHBOARD)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dashboard.txt
 	touch $@

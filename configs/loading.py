@@ -48,6 +48,11 @@ FLAGS: dict[str, tuple[str, dict[str, Any]]] = {
         {"nargs": "?", "const": "latest", "metavar": "WHICH", "help": "latest, a run, or artifact:version"},
     ),
     "checkpoint": ("checkpoint", {"metavar": "FILE", "help": "U-Net state dict, .safetensors or .pth"}),
+    "register": (
+        "registration.name",
+        {"metavar": "NAME", "help": "register the chosen network in MLflow by this name"},
+    ),
+    "register_variant": ("registration.variant", {"metavar": "VARIANT", "help": "that one, not the recommended one"}),
     "no_cache": ("no_cache", {"action": "store_true", "help": "run every step"}),
     "verbose": ("verbose", {"action": "store_true", "help": "all messages, and tracebacks"}),
 }

@@ -154,6 +154,24 @@ class FinetuneConfig(Section):
     distillation: Annotated[float, Field(ge=0, le=1)] = 0
 
 
+class RegistrationConfig(Section):
+    """A network that others are to find in MLflow's model registry.
+
+    Attributes:
+        name: Of the registered model; None registers nothing.
+        variant: Which network; None is the smallest that keeps the baseline's Dice.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=250, pattern=r"^[^/:'\"]+$")] | None = None
+    variant: str | None = None
+
+    @model_validator(mode="after")
+    def _named(self) -> RegistrationConfig:
+        if self.variant is not None and self.name is None:
+            raise ValueError("register_variant says which network; give the name to register it by, too (--register)")
+        return self
+
+
 class RunConfig(Section):
     """One run of the pipeline.
 
@@ -186,6 +204,7 @@ class RunConfig(Section):
     statistics: StatisticsConfig = StatisticsConfig()
     recalibration: RecalibrationConfig = RecalibrationConfig()
     finetune: FinetuneConfig = FinetuneConfig()
+    registration: RegistrationConfig = RegistrationConfig()
 
     @property
     def recovers(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import tempfile
 from pathlib import Path
 from typing import ClassVar
@@ -40,5 +41,12 @@ class VariantMaterializer(BaseMaterializer):
 
     def extract_metadata(self, data: Variant) -> dict[str, MetadataType]:
         """What the dashboard shows beside the artifact."""
-        replaced = sum(layer.rank is not None for layer in data.layers)
-        return {"method": data.method, "params": data.params, "factorized_layers": replaced}
+        ranks = [layer.rank for layer in data.layers if layer.rank is not None]
+        summary = {"smallest": min(ranks), "median": statistics.median(ranks), "largest": max(ranks)} if ranks else {}
+        return {
+            "method": data.method,
+            "setting": {key: str(value) for key, value in data.setting.items()},
+            "params": data.params,
+            "factorized_layers": len(ranks),
+            "ranks": summary,
+        }

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from models.hausdorff import hausdorff95
 from models.metrics import Counts, Metrics, count_pixels, label_count, predicted_labels, summarise
 from models.modes import evaluating
 from models.preprocessing import Preprocessing
@@ -24,7 +25,9 @@ def evaluate(
     batch_size: int,
     device: str | torch.device,
 ) -> Metrics:
-    """Measures a network on images with known masks; memory does not grow with their number.
+    """Measures a network on images with known masks; memory does not grow with their pixels.
+
+    Beside the metrics of `summarise` there is `hausdorff95_px`, of every image and as their mean.
 
     Args:
         network: Maps (N, C, H, W) to logits (N, classes, H, W). It is given back in the mode and on the device it had.
@@ -41,12 +44,17 @@ def evaluate(
     """
     if images.shape[:3] != masks.shape:
         raise ValueError(f"images have shape {images.shape} and masks {masks.shape}; give (N, H, W, C) and (N, H, W)")
-    parts = []
+    parts, distances, labels = [], [], label_count(classes)
     with evaluating(network, device):
         for first, prediction in _predictions(network, images, preprocessing, classes, batch_size, device):
-            truth = torch.from_numpy(np.array(masks[first : first + len(prediction)])).to(prediction.device)
-            parts.append(count_pixels(prediction, truth, label_count(classes)))
-    return summarise(Counts.concatenate(parts))
+            truth = np.array(masks[first : first + len(prediction)])
+            parts.append(count_pixels(prediction, torch.from_numpy(truth).to(prediction.device), labels))
+            distances += hausdorff95(prediction.cpu().numpy(), truth, labels)
+    measured = summarise(Counts.concatenate(parts))
+    return Metrics(
+        metrics={**measured.metrics, "hausdorff95_px": float(np.mean(distances))},
+        per_image={**measured.per_image, "hausdorff95_px": distances},
+    )
 
 
 def predict(

@@ -52,7 +52,7 @@ class Metrics:
     Attributes:
         metrics: `dice` and `iou` (means over images), `dice_global`, `iou_global`, `precision`, `recall` (from the
             counts of all images together) and `pixel_accuracy`.
-        per_image: `dice` and `iou` of every image, in the order of the split.
+        per_image: `dice`, `iou` and `lesion_px` (pixels of the true mask) of every image, in the order of the split.
     """
 
     metrics: dict[str, float]
@@ -133,6 +133,11 @@ def pixel_accuracy(counts: Counts) -> Tensor:
     return counts.tp.sum(1).double() / pixels.clamp(min=1)
 
 
+def lesion_pixels(counts: Counts) -> Tensor:
+    """Size of the true mask, all foreground labels together, of each row, float64 (N,)."""
+    return (counts.tp + counts.fn)[:, 1:].sum(1).double()
+
+
 def summarise(counts: Counts) -> Metrics:
     """Computes all metrics from the counts of every image."""
     dices, ious, total = dice(counts), iou(counts), counts.total()
@@ -147,7 +152,7 @@ def summarise(counts: Counts) -> Metrics:
     }
     return Metrics(
         metrics={name: float(value) for name, value in values.items()},
-        per_image={"dice": dices.tolist(), "iou": ious.tolist()},
+        per_image={"dice": dices.tolist(), "iou": ious.tolist(), "lesion_px": lesion_pixels(counts).tolist()},
     )
 
 

@@ -64,9 +64,10 @@ class EvaluationResult:
         method: `baseline`, `svd`, `arsvd` or `budget`.
         setting: The method's parameters, for example `{"tau": 0.9, "distribution": "energy", "scheme": "channel"}`.
         cost: What the network costs.
-        metrics: Metric name to value; `dice` and `iou` are means over images, `dice_before_recovery` and
-            `iou_before_recovery` those of the network straight after truncation, where it was worked on since.
-        per_image: Metric name to one value an image, in the order of the evaluated split.
+        metrics: Metric name to value; `dice`, `iou` and `hausdorff95_px` are means over images, `dice_before_recovery`
+            and `iou_before_recovery` those of the network straight after truncation, where it was worked on since.
+        per_image: Metric name to one value an image, in the order of the evaluated split; among them `lesion_px`, the
+            pixels of the true mask.
         layers: One report a layer; empty for the baseline.
         finetune_history: The curves of its fine-tuning, as `History.to_dict`; empty where there was none.
     """

@@ -1,16 +1,16 @@
 """Pipeline: from COCO data to a comparison of compressed networks."""
 
-from zenml import pipeline
+from zenml import Model, pipeline
 
 from configs.schema import RunConfig
-from pipelines.variants import sweep
+from pipelines.variants import MODEL, sweep
 from steps.compare import compare
 from steps.fingerprint_dataset import fingerprint_dataset
 from steps.ingest_coco import ingest_coco
 from steps.train_unet import train_unet
 
 
-@pipeline
+@pipeline(model=Model(name=MODEL))
 def comparison(config: RunConfig) -> None:
     """Fingerprint -> ingest -> train -> decompose -> (compress -> recover? -> evaluate) x N -> compare."""
     fingerprint = fingerprint_dataset()
@@ -19,4 +19,6 @@ def comparison(config: RunConfig) -> None:
         dataset, config.model, config.training, config.input, seed=config.seed, device=config.device
     )
     swept = sweep(baseline, dataset, config)
-    compare(dataset, history, baseline, swept.networks, swept.tunings, swept.results, config)
+    compare(
+        dataset, history, baseline, swept.networks, swept.tunings, swept.results, swept.spectra, swept.examples, config
+    )

@@ -2,11 +2,11 @@
 
 from uuid import UUID
 
-from zenml import pipeline
+from zenml import Model, pipeline
 from zenml.client import Client
 
 from configs.schema import RunConfig
-from pipelines.variants import sweep
+from pipelines.variants import MODEL, sweep
 from steps.compare import compare
 from steps.fingerprint_checkpoint import fingerprint_checkpoint
 from steps.fingerprint_dataset import fingerprint_dataset
@@ -14,20 +14,24 @@ from steps.import_checkpoint import import_checkpoint
 from steps.ingest_coco import ingest_coco
 
 
-@pipeline(name="recompress")
+@pipeline(name="recompress", model=Model(name=MODEL))
 def recompress(config: RunConfig, dataset_id: str, network_id: str, history_id: str) -> None:
     """(data, network, history of an earlier run) -> decompose -> (compress -> recover? -> evaluate) x N -> compare."""
     dataset, baseline, history = (
         Client().get_artifact_version(UUID(id_)) for id_ in (dataset_id, network_id, history_id)
     )
     swept = sweep(baseline, dataset, config)
-    compare(dataset, history, baseline, swept.networks, swept.tunings, swept.results, config)
+    compare(
+        dataset, history, baseline, swept.networks, swept.tunings, swept.results, swept.spectra, swept.examples, config
+    )
 
 
-@pipeline(name="recompress")
+@pipeline(name="recompress", model=Model(name=MODEL))
 def recompress_checkpoint(config: RunConfig) -> None:
     """(checkpoint, data folder) -> decompose -> (compress -> recover? -> evaluate) x N -> compare."""
     dataset = ingest_coco(fingerprint_dataset(), config.data)
     baseline, history = import_checkpoint(fingerprint_checkpoint(), config.input)
     swept = sweep(baseline, dataset, config)
-    compare(dataset, history, baseline, swept.networks, swept.tunings, swept.results, config)
+    compare(
+        dataset, history, baseline, swept.networks, swept.tunings, swept.results, swept.spectra, swept.examples, config
+    )

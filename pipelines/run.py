@@ -7,7 +7,6 @@ import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -19,19 +18,23 @@ from dataset.errors import DatasetError
 from dataset.phantom import PHANTOM_VERSION, write_phantoms
 from models.checkpoint import CheckpointError, load_checkpoint
 from models.costs import smallest_share
+from models.findings import Findings
 from models.ranks import BudgetError
-from models.results import EvaluationResult
 from models.unet import UNet
 from models.variant import VariantError
 from pipelines.comparison import comparison
 from pipelines.earlier import TrainingNotFoundError, find_training
 from pipelines.messages import StepMessages
 from pipelines.recompress import recompress, recompress_checkpoint
+from pipelines.registration import check_registration, register_chosen
 from steps.caching import fix_sources
 from steps.runtime import Runtime
+from tracking.comparison import Comparison
+from tracking.registry import RegistrationError
 from tracking.stack import prepare_stack, tracking_uri
-from tracking.table import print_equal_sizes, print_table
+from tracking.table import print_comparison
 
+_MLFLOW_UI = "http://127.0.0.1:5000"
 PHANTOM_COUNTS = {"train": 600, "valid": 60, "test": 100}
 
 
@@ -47,7 +50,15 @@ class OutputFolderError(ValueError):
     """Results cannot be written where they are wanted."""
 
 
-_INPUT_ERRORS = (OutputFolderError, DatasetError, CheckpointError, TrainingNotFoundError, VariantError, BudgetError)
+_INPUT_ERRORS = (
+    OutputFolderError,
+    DatasetError,
+    CheckpointError,
+    TrainingNotFoundError,
+    VariantError,
+    BudgetError,
+    RegistrationError,
+)
 
 
 def run(config: RunConfig, root: Path, command: str) -> None:
@@ -67,19 +78,23 @@ def run(config: RunConfig, root: Path, command: str) -> None:
     messages.attach()
     try:
         with _reserved(config.out_dir):
-            results = _prepare_and_run(config, root, command)
+            findings = _prepare_and_run(config, root, command)
     except _INPUT_ERRORS as error:
         raise InputError(str(error)) from error
     except RuntimeError as error:
         raise _explained(messages, error) from error
-    console = Console()
-    print_table(results, console)
-    print_equal_sizes(results, console)
+    console, comparison = Console(), Comparison(findings.results)
+    print_comparison(comparison, console)
     _print_warnings(config.out_dir, console)
-    _print_places(config, root, console)
+    _print_places(config, root, findings.view, console)
+    try:
+        register_chosen(config.registration, comparison, findings.runs, tracking_uri(root))
+    except RegistrationError as error:
+        raise RunFailedError(str(error)) from error
 
 
-def _prepare_and_run(config: RunConfig, root: Path, command: str) -> list[EvaluationResult]:
+def _prepare_and_run(config: RunConfig, root: Path, command: str) -> Findings:
+    check_registration(config)
     config = config.model_copy(update={"device": _device(config.device), "data_root": _data_root(config)})
     if config.checkpoint is not None:
         config = _fitted_to(load_checkpoint(config.checkpoint), config)
@@ -118,7 +133,7 @@ def _explained(messages: StepMessages, error: RuntimeError) -> Exception:
     return RunFailedError(f"step {step} failed: {type(cause).__name__}: {cause}")
 
 
-def _run(config: RunConfig, command: str) -> list[EvaluationResult]:
+def _run(config: RunConfig, command: str) -> Findings:
     runtime = Runtime(
         data_root=str(config.data_root),
         out_dir=str(config.out_dir.absolute()),
@@ -136,8 +151,7 @@ def _run(config: RunConfig, command: str) -> list[EvaluationResult]:
         finished = recompress_checkpoint.with_options(**options)(config)
     else:
         finished = comparison.with_options(**options)(config)
-    stored = finished.steps["compare"].outputs["comparison"][0].load()
-    return [EvaluationResult.from_dict(result) for result in stored]
+    return finished.steps["compare"].outputs["comparison"][0].load()
 
 
 def _fitted_to(network: UNet, config: RunConfig) -> RunConfig:
@@ -198,15 +212,16 @@ def _print_warnings(folder: Path, console: Console) -> None:
         console.print(f"note: {warning}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _print_places(config: RunConfig, root: Path, console: Console) -> None:
+def _print_places(config: RunConfig, root: Path, view: str, console: Console) -> None:
     folder, uri = config.out_dir.absolute(), tracking_uri(root)
-    places = {
-        "results": folder / "experiment_summary.json",
+    places: dict[str, object] = {
         "report": folder / "report.html",
-        "MLflow": uri if uri.startswith("http") else f"mlflow ui --backend-store-uri {uri}",
-        "ZenML": "zenml pipeline runs list",
-        "dashboard": f"zenml login --local (needs: pip install 'zenml[server]=={version('zenml')}')",
+        "results": folder / "experiment_summary.json",
+        "MLflow": f"{uri if uri.startswith('http') else _MLFLOW_UI}/{view}",
+        "ZenML": "make dashboard, or zenml pipeline runs list",
     }
+    if not uri.startswith("http"):
+        places["MLflow"] = f"{places['MLflow']} (after: mlflow ui --backend-store-uri {uri})"
     console.print()
     for name, place in places.items():
         console.print(f"{name:<9} {place}", highlight=False, markup=False, soft_wrap=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from configs.schema import RunConfig
+from configs.schema import CompressionConfig, RunConfig
 from steps.collect_statistics import collect_statistics
 from steps.compress_arsvd import compress_arsvd
 from steps.compress_budget import compress_budget
@@ -15,7 +15,10 @@ from steps.decompose import decompose
 from steps.decompose_weighted import decompose_weighted
 from steps.evaluate import evaluate
 from steps.finetune import finetune
+from steps.predict_examples import predict_examples
 from steps.recalibrate import recalibrate
+
+MODEL = "compressed_unet"  # ZenML's model: a version of it links data, network and variants of a run
 
 
 @dataclasses.dataclass
@@ -26,11 +29,15 @@ class Sweep:
         results: The results, the baseline first.
         networks: The compressed networks, in the order of their results.
         tunings: The histories of their fine-tuning, in the same order; empty where there is none.
+        spectra: The plain spectra, and those weighted by the data, where they are needed.
+        examples: What some of them predict on a few images.
     """
 
     results: list[Any]
     networks: list[Any] = dataclasses.field(default_factory=list)
     tunings: list[Any] = dataclasses.field(default_factory=list)
+    spectra: list[Any] = dataclasses.field(default_factory=list)
+    examples: Any = None
 
 
 def sweep(baseline: Any, dataset: Any, config: RunConfig) -> Sweep:
@@ -42,7 +49,8 @@ def sweep(baseline: Any, dataset: Any, config: RunConfig) -> Sweep:
         config: The run.
     """
     swept = Sweep([_evaluated("baseline", baseline, None, dataset, config)])
-    for name, truncated in _compressed(baseline, dataset, config):
+    swept.spectra, compressed = _compressed(baseline, dataset, config)
+    for name, truncated in compressed:
         network = truncated
         if config.recalibration.enabled:
             network = _recalibrated(name, network, dataset, config)
@@ -52,20 +60,31 @@ def sweep(baseline: Any, dataset: Any, config: RunConfig) -> Sweep:
         before = truncated if config.recovers else None
         swept.networks.append(network)
         swept.results.append(_evaluated(name, network, before, dataset, config))
+    swept.examples = predict_examples(swept.results, swept.networks, dataset, baseline, config.device)
     return swept
 
 
-def _compressed(baseline: Any, dataset: Any, config: RunConfig) -> list[tuple[str, Any]]:
+def variant_names(settings: CompressionConfig) -> list[str]:
+    """Returns the names of all variants of a sweep but the baseline."""
+    ranks = [f"svd_rank_{rank}" for rank in settings.svd_ranks]
+    taus = [f"arsvd_tau_{tau:.12g}" for tau in settings.arsvd_taus]
+    budgets = [f"{method}budget_{b:.12g}" for b in settings.budgets for method in ("svd_", "arsvd_", "")]
+    return ranks + taus + budgets
+
+
+def _compressed(baseline: Any, dataset: Any, config: RunConfig) -> tuple[list[Any], list[tuple[str, Any]]]:
     # The spectra come first: ZenML's cache keys depend on the order of inputs, and in `recompress`, where the baseline
     # is no step's output, it counts as the last.
     settings = config.compression
     compressed: list[tuple[str, Any]] = []
+    decomposed: list[Any] = []
 
     def add(step: Any, name: str, *inputs: Any) -> None:
         compressed.append((name, _named(step, name, "truncated", config)(*inputs, id=f"compress_{name}")))
 
     if settings.svd_ranks or settings.arsvd_taus or settings.budgets:
         spectra = decompose(baseline, scheme=settings.scheme, device=config.device)
+        decomposed.append(spectra)
     for rank in settings.svd_ranks:
         name = f"svd_rank_{rank}"
         add(compress_svd, name, spectra, baseline, name, rank)
@@ -75,13 +94,14 @@ def _compressed(baseline: Any, dataset: Any, config: RunConfig) -> list[tuple[st
     if settings.budgets:
         statistics = collect_statistics(dataset, baseline, config.statistics, config.seed, config.device)
         weighted = decompose_weighted(statistics, baseline, config.device)
+        decomposed.append(weighted)
     for budget in settings.budgets:
         ours = f"budget_{budget:.12g}"
         for method in ("svd", "arsvd"):
             name = f"{method}_{ours}"
             add(compress_solved, name, spectra, baseline, name, method, budget, settings.distribution)
         add(compress_budget, ours, weighted, statistics, baseline, ours, budget, config.device)
-    return compressed
+    return decomposed, compressed
 
 
 def _recalibrated(name: str, network: Any, dataset: Any, config: RunConfig) -> Any:

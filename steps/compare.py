@@ -9,47 +9,108 @@ from zenml import step
 
 from configs.schema import RunConfig
 from dataset.store import Dataset
+from materializers.findings import FindingsMaterializer
+from models.findings import Examples, Findings, SingularValues
 from models.results import EvaluationResult
+from models.spectra import Spectra
 from models.variant import Variant
 from steps import runtime
 from steps.caching import ROOT
+from tracking.comparison import Comparison
 from tracking.outputs import Outputs, remove_stale_networks
 from tracking.provenance import provenance
-from tracking.runs import TrainingRecord, record
+from tracking.runs import Data, TrainingRecord, record
 from tracking.stack import tracking_uri
 
+_DIGITS = 16  # of digests that people see
+_NOT_SHOWN = {"data_root", "out_dir", "checkpoint", "verbose", "no_cache", "registration"}
 
-@step(enable_cache=False)
-def compare(
+
+@step(enable_cache=False, output_materializers=FindingsMaterializer)
+def compare(  # noqa: PLR0913, PLR0917 - everything meets here
     dataset: Dataset,
     history: dict[str, Any],
     baseline: Variant,
     compressed: list[Variant],
     tunings: list[dict[str, Any]],
     results: list[EvaluationResult],
+    spectra: list[Spectra],
+    examples: Examples,
     config: RunConfig,
-) -> Annotated[list[dict[str, Any]], "comparison"]:
+) -> Annotated[Findings, "comparison"]:
     """Writes the results and brings MLflow up to date; runs always, so that both are complete after cached runs too."""
     now = runtime.current()
-    results = _with_tunings(results, compressed, tunings)
     folder = Path(now.out_dir)
     for variant in (baseline, *compressed):
         variant.save(folder / "networks" / variant.name)
     remove_stale_networks(folder / "networks", [result.name for result in results])
-    hidden = {"data_root", "out_dir", "checkpoint", "verbose", "no_cache"} | _not_applied(config)
-    settings = config.model_dump(mode="json", exclude=hidden)
-    origin = {"seed": str(config.seed), "command": now.command, **provenance(ROOT)}
-    files = Outputs(results, history, dataclasses.asdict(dataset.manifest), settings, origin).write(folder)
-    data_digest = dataset.content_digest()
-    training = TrainingRecord(
-        key=hashlib.sha256(f"{baseline.digest()} {data_digest}".encode()).hexdigest(),
-        params=_training_params(config),
-        tags={"data_digest": data_digest, "git_commit": origin["git_commit"]},
+    outputs = Outputs(
+        comparison=Comparison(_with_tunings(results, compressed, tunings)),
         history=history,
-        files=files,
+        manifest=dataclasses.asdict(dataset.manifest),
+        config=config.model_dump(mode="json", exclude=_NOT_SHOWN | _not_applied(config)),
+        provenance={"seed": str(config.seed), "command": now.command, **provenance(ROOT)},
+        spectra=_singular_values(spectra),
+        examples=examples,
     )
-    record(tracking_uri(ROOT), training, results, ROOT / ".mlflow.lock")
-    return [result.to_dict() for result in results]
+    files = outputs.write(folder)
+    training = dataclasses.replace(
+        _training(dataset, baseline, config, outputs), files=files, networks=folder / "networks"
+    )
+    recorded = record(tracking_uri(ROOT), training, outputs.comparison, ROOT / ".mlflow.lock")
+    pages = [(file, place) for file, place in files if file.suffix in (".html", ".png")]
+    return Findings(
+        results=outputs.comparison.results,
+        pages={file.name if place is None else f"{place}/{file.name}": file.read_bytes() for file, place in pages},
+        runs=recorded.runs,
+        view=recorded.view,
+    )
+
+
+def _training(dataset: Dataset, baseline: Variant, config: RunConfig, outputs: Outputs) -> TrainingRecord:
+    """Returns what MLflow says of the training, still without files."""
+    data_digest, manifest = dataset.content_digest(), dataset.manifest
+    key = hashlib.sha256(f"{baseline.digest()} {data_digest}".encode()).hexdigest()
+    images = {name: len(dataset[name]) for name in manifest.splits}
+    size = f"{manifest.image_size[0]}x{manifest.image_size[1]} {'gray' if manifest.channels == 1 else 'colour'}"
+    origin = "training" if outputs.history["epochs"] else "checkpoint"
+    return TrainingRecord(
+        key=key,
+        name=f"{origin} {config.model.base_filters} filters {size} {key[:6]}",
+        description=outputs.description(),
+        params=_training_params(config),
+        tags={
+            "data_digest": data_digest[:_DIGITS],
+            "git_commit": outputs.provenance["git_commit"],
+            "recovery": _recovery(config),
+        },
+        history=outputs.history,
+        data=Data(f"{sum(images.values()):,} images {size}", data_digest[:_DIGITS], {"images": images}),
+        files=[],
+        networks=Path(),
+    )
+
+
+def _recovery(config: RunConfig) -> str:
+    """Says what was done to compressed networks, for people to filter runs by."""
+    done = {"recalibrated": config.recalibration.enabled, "fine-tuned": config.finetune.enabled}
+    return ", ".join(name for name, enabled in done.items() if enabled) or "none"
+
+
+def _singular_values(spectra: list[Spectra]) -> dict[str, dict[str, SingularValues]]:
+    """Returns the spectra without their factors, layer by layer, as `plain` and `weighted`.
+
+    Where a layer has two, those weighted by the data are by the spatial scheme, which the budget method prefers.
+    """
+    found = {}
+    for each in spectra:
+        plain = each.weighting == "none"
+        layers = each.layers if plain else each.layers | each.alternatives
+        found["plain" if plain else "weighted"] = {
+            name: SingularValues(spectrum.scheme, spectrum.singular_values.tolist())
+            for name, spectrum in layers.items()
+        }
+    return found
 
 
 def _with_tunings(

@@ -1,5 +1,6 @@
 """Step: what a network achieves, and what it costs."""
 
+import dataclasses
 from typing import Annotated
 
 from zenml import ArtifactConfig, log_metadata, step
@@ -21,7 +22,7 @@ def evaluate(
     metrics = _measured(network, dataset, batch_size, device)
     before = _measured(truncated, dataset, batch_size, device).metrics if truncated else {}
     cost = measure_cost(network.network, (dataset.manifest.channels, *dataset.manifest.image_size), device)
-    log_metadata({"dice": metrics.metrics["dice"], "params": cost.params})
+    log_metadata({**metrics.metrics, **dataclasses.asdict(cost)}, infer_artifact=True)
     return EvaluationResult(
         name=network.name,
         method=network.method,

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 import torch
-from zenml import step
+from zenml import log_metadata, step
 from zenml.config.cache_policy import CachePolicy
 
 from configs.schema import InputConfig, ModelConfig, TrainingConfig
@@ -45,4 +45,7 @@ def train_unet(
         device=device,
         resume=now.resume,
     )
-    return Variant("baseline", "baseline", {}, network, preprocessing, dataset.classes), history.to_dict()
+    curves = history.to_dict()
+    summary = {key: curves[key] for key in ("best_epoch", "best_valid_dice")}
+    log_metadata(summary, infer_artifact=True, artifact_name="train_history")
+    return Variant("baseline", "baseline", {}, network, preprocessing, dataset.classes), curves

@@ -10,6 +10,7 @@ from scipy import stats
 
 _RESAMPLES = 9_999
 _CONFIDENCE = 0.95
+_VALUES_AT_ONCE = 2**21  # of resampled values in memory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +51,7 @@ def mean_interval(values: Sequence[float], seed: int = 0) -> Interval:
         n_resamples=_RESAMPLES,
         confidence_level=_CONFIDENCE,
         method="percentile",
+        batch=max(1, _VALUES_AT_ONCE // len(exact)),
         rng=np.random.default_rng(seed),
     )
     return Interval(mean, float(found.confidence_interval.low), float(found.confidence_interval.high))

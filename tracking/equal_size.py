@@ -8,10 +8,10 @@ from typing import Any
 
 from models.results import EvaluationResult
 from tracking.bootstrap import Interval, paired_interval
-from tracking.tradeoffs import PARAMETER, metric
+from tracking.tradeoffs import PARAMETER, TITLES, metric
 
-OURS = "budget"
-OTHERS = tuple(method for method in PARAMETER if method != OURS)
+# (method, what it is compared with), in the order of reading
+PAIRS = (("arsvd", "svd"), ("budget", "svd"), ("budget", "arsvd"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,12 +21,20 @@ class EqualSize:
     Attributes:
         budget: Share of the baseline's parameters.
         dice: Method to mean Dice over images, of the methods that were evaluated.
-        gains: Method to the paired difference, `budget` minus the method, over the same images.
+        gains: Pair of methods to the difference of Dice over the same images, the first minus the second.
     """
 
     budget: float
     dice: Mapping[str, float]
-    gains: Mapping[str, Interval]
+    gains: Mapping[tuple[str, str], Interval]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the line as JSON-like data."""
+        gains = [
+            {"method": method, "over": other, **dataclasses.asdict(gain)}
+            for (method, other), gain in self.gains.items()
+        ]
+        return {"budget": self.budget, "dice": dict(self.dice), "gains": gains}
 
 
 def equal_sizes(results: Sequence[EvaluationResult]) -> list[EqualSize]:
@@ -43,11 +51,6 @@ def equal_sizes(results: Sequence[EvaluationResult]) -> list[EqualSize]:
     return lines
 
 
-def equal_sizes_data(results: Sequence[EvaluationResult]) -> list[dict[str, Any]]:
-    """Returns the same as JSON-like data."""
-    return [dataclasses.asdict(line) for line in equal_sizes(results)]
-
-
 def gain_text(interval: Interval | None) -> str:
     """Returns a difference with its interval; a star where the interval excludes zero."""
     if interval is None:
@@ -56,12 +59,32 @@ def gain_text(interval: Interval | None) -> str:
     return f"{interval.mean:+.3f} ({interval.low:+.3f} to {interval.high:+.3f}){star}"
 
 
-def _gains(group: Mapping[str, EvaluationResult]) -> dict[str, Interval]:
-    if OURS not in group:
-        return {}
-    ours = group[OURS].per_image.get("dice", [])
-    return {
-        method: paired_interval(ours, group[method].per_image["dice"])
-        for method in OTHERS
-        if method in group and ours and len(group[method].per_image.get("dice", [])) == len(ours)
-    }
+def verdict(lines: Sequence[EqualSize], method: str, other: str) -> str:
+    """Says at which budgets a method is better or worse than another beyond chance; empty where they do not meet."""
+    gains = {line.budget: line.gains[method, other] for line in lines if (method, other) in line.gains}
+    if not gains:
+        return ""
+    parts = [
+        f"{word} at {_percents(budgets)} of the parameters"
+        for word, budgets in (
+            ("better", [budget for budget, gain in gains.items() if gain.low > 0]),
+            ("worse", [budget for budget, gain in gains.items() if gain.high < 0]),
+            ("not to be told apart", [budget for budget, gain in gains.items() if not gain.excludes_zero]),
+        )
+        if budgets
+    ]
+    return f"At equal size {TITLES[method]} against {TITLES[other]} is {', '.join(parts)}."
+
+
+def _percents(budgets: Sequence[float]) -> str:
+    return " and ".join(f"{100 * budget:.4g} %" for budget in budgets)
+
+
+def _gains(group: Mapping[str, EvaluationResult]) -> dict[tuple[str, str], Interval]:
+    found = {}
+    for method, other in PAIRS:
+        if method in group and other in group:
+            values, others = (group[name].per_image.get("dice", []) for name in (method, other))
+            if values and len(values) == len(others):
+                found[method, other] = paired_interval(values, others)
+    return found

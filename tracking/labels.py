@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
+from matplotlib.text import Annotation
+from numpy.typing import NDArray
 
 # where a label may stand, in points from its marker: near places first
 _DIRECTIONS = ((9, 7), (9, -7), (-9, 7), (-9, -7), (0, 12), (0, -12), (11, 0), (-11, 0))
@@ -18,78 +21,147 @@ _NEAR = len(_DIRECTIONS)  # labels in places after these need a line to their po
 _MARKER, _LINE = 16.0, 4.0  # sides of the squares, in pixels, that a marker and a place on a line take
 _FAR = 25.0  # a label moves further away only if that uncovers so many pixels
 _OUTSIDE = 10.0  # covering a pixel inside is bad, standing outside of the axes is this much worse
+_ON_LABEL = 3.0  # and so is covering another label, or crossing it
+_ROUNDS = 3  # a label that chose early gets a second look at what chose later
 
 
-def label_points(figure: Figure, axes: Axes, points: Sequence[tuple[str, float, float]]) -> None:
-    """Writes a text beside every point; one that finds its place further away only is joined to the point by a line.
+@dataclasses.dataclass(frozen=True)
+class Label:
+    """A text beside a point.
+
+    Attributes:
+        text: What is written.
+        x: The point, in data.
+        y: The point, in data.
+        color: Of the text.
+        weight: Of the text, `normal` or `bold`.
+    """
+
+    text: str
+    x: float
+    y: float
+    color: str = "black"
+    weight: str = "normal"
+
+
+def label_points(figure: Figure, axes: Axes, labels: Sequence[Label], points: NDArray[np.float64]) -> None:
+    """Writes a text beside points; one that finds its place further away only is joined to its point by a line.
+
+    The layout of the figure is settled then and stays as it is.
 
     Args:
         figure: The figure, with an Agg canvas and everything else drawn already: later changes of limits move labels.
         axes: The axes the points are in.
-        points: Text, x and y of each point; earlier ones choose first.
+        labels: The texts; earlier ones choose first.
+        points: All points with a marker, labelled or not, in data, shape (N, 2).
     """
     figure.draw_without_rendering()  # settles the layout, so that positions in pixels hold
-    markers = _squares(axes.transData.transform([(x, y) for _, x, y in points]), _MARKER)
-    taken = np.vstack([markers, *(_squares(_along(line), _LINE) for line in axes.lines)])
-    legend = axes.get_legend()
-    if legend is not None:
-        taken = np.vstack([taken, legend.get_window_extent().extents])
-    for text, x, y in points:
-        taken = np.vstack([taken, _place(figure, axes, text, (x, y), taken)])
-
-
-def _place(figure: Figure, axes: Axes, text: str, point: tuple[float, float], taken: np.ndarray) -> np.ndarray:
-    """Writes one label and returns its box (left, bottom, right, top) in pixels."""
+    figure.set_layout_engine("none")
+    if not labels:
+        return
+    texts = [_write(axes, label, (0, 0)) for label in labels]
+    sizes = [text.get_window_extent() for text in texts]
+    for text in texts:
+        text.remove()
+    anchors = axes.transData.transform([(label.x, label.y) for label in labels])
     scale = figure.dpi / 72
-    label = axes.annotate(text, point, (0, 0), textcoords="offset points", fontsize=9, va="center")
-    extent = label.get_window_extent()
-    boxes = np.array(
-        [
-            _box(axes.transData.transform(point) + np.multiply(place, scale), place, extent.width, extent.height)
-            for place in _PLACES
-        ]
-    )
-    outside = extent.width * extent.height - _overlaps(boxes, np.array([axes.bbox.extents]))[:, 0]
+    places = [
+        np.array([_box(anchor + np.multiply(place, scale), place, size.width, size.height) for place in _PLACES])
+        for anchor, size in zip(anchors, sizes, strict=True)
+    ]
+    taken = np.vstack([_squares(axes.transData.transform(points), _MARKER), _drawn_lines(axes)])
+    for label, chosen in zip(labels, _choose(places, anchors, taken, axes.bbox.extents), strict=True):
+        _write(axes, label, _PLACES[chosen], joined=chosen >= _NEAR)
+
+
+def _choose(
+    places: Sequence[NDArray[np.float64]],
+    anchors: NDArray[np.float64],
+    taken: NDArray[np.float64],
+    inside: NDArray[np.float64],
+) -> list[int]:
+    """Returns which of its places (boxes in pixels) each label takes."""
     far = np.arange(len(_PLACES)) // _NEAR
-    chosen = int(np.argmin(_overlaps(boxes, taken).sum(axis=1) + _FAR * far + _OUTSIDE * outside))
-    label.remove()
-    label = axes.annotate(
-        text,
-        point,
-        _PLACES[chosen],
+    fixed = [_overlaps(boxes, taken).sum(axis=1) + _FAR * far + _OUTSIDE * _outside(boxes, inside) for boxes in places]
+    leaders = [_leaders(boxes, anchor) for boxes, anchor in zip(places, anchors, strict=True)]
+    chosen: dict[int, int] = {}
+    for number in [*range(len(places))] * _ROUNDS:
+        others = [other for other in chosen if other != number]
+        cost = fixed[number]
+        if others:
+            boxes = np.array([places[other][chosen[other]] for other in others])
+            lines = np.concatenate([leaders[other][chosen[other]] for other in others])
+            own = _overlaps(leaders[number].reshape(-1, 4), boxes).sum(axis=1).reshape(len(_PLACES), -1).sum(axis=1)
+            covered = _overlaps(places[number], np.vstack([boxes, lines])).sum(axis=1)
+            cost = cost + _ON_LABEL * (covered + own)
+        chosen[number] = int(np.argmin(cost))
+    return [chosen[number] for number in range(len(places))]
+
+
+def _write(axes: Axes, label: Label, place: tuple[float, float], joined: bool = False) -> Annotation:
+    line = {"arrowstyle": "-", "color": "#888888", "linewidth": 0.6, "shrinkB": 4}
+    text = axes.annotate(
+        label.text,
+        (label.x, label.y),
+        place,
         textcoords="offset points",
         fontsize=9,
-        ha=_side(_PLACES[chosen]),
+        color=label.color,
+        weight=label.weight,
+        ha=_side(place),
         va="center",
-        arrowprops=None if chosen < _NEAR else {"arrowstyle": "-", "color": "#888888", "linewidth": 0.6, "shrinkB": 4},
+        arrowprops=line if joined else None,
+        annotation_clip=False,
     )
-    label.set_path_effects([withStroke(linewidth=3, foreground="white")])
-    return boxes[chosen]
+    text.set_path_effects([withStroke(linewidth=3, foreground="white")])
+    return text
 
 
 def _side(place: tuple[float, float]) -> str:
     return "center" if place[0] == 0 else "left" if place[0] > 0 else "right"
 
 
-def _box(anchor: np.ndarray, place: tuple[float, float], width: float, height: float) -> tuple[float, ...]:
+def _box(anchor: NDArray[np.float64], place: tuple[float, float], width: float, height: float) -> tuple[float, ...]:
     left = anchor[0] - width * {"left": 0.0, "center": 0.5, "right": 1.0}[_side(place)]
     return left, anchor[1] - height / 2, left + width, anchor[1] + height / 2
 
 
-def _squares(centers: np.ndarray, side: float) -> np.ndarray:
-    return np.hstack([centers - side / 2, centers + side / 2])
+def _leaders(boxes: NDArray[np.float64], anchor: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns squares along the line from the point to each place, shape (places, 6, 4); empty ones for near places."""
+    ends = np.clip(anchor, boxes[:, :2], boxes[:, 2:])
+    shares = np.linspace(0.15, 0.9, 6)[None, :, None]
+    squares = _squares(anchor + shares * (ends - anchor)[:, None, :], _LINE)
+    squares[:_NEAR] = 0
+    return squares
 
 
-def _overlaps(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+def _squares(centers: NDArray[np.float64], side: float) -> NDArray[np.float64]:
+    return np.concatenate([centers - side / 2, centers + side / 2], axis=-1)
+
+
+def _outside(boxes: NDArray[np.float64], inside: NDArray[np.float64]) -> NDArray[np.float64]:
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    return area - _overlaps(boxes, np.array([inside]))[:, 0]
+
+
+def _overlaps(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
     """Returns the common area of every pair of boxes, (N, 4) and (M, 4) to (N, M)."""
     low = np.maximum(boxes[:, None, :2], others[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
     return np.clip(high - low, 0, None).prod(axis=2)
 
 
-def _along(line: Line2D) -> np.ndarray:
-    """Returns places in pixels along a drawn line, ten a segment, shape (N, 2)."""
-    corners = line.get_transform().transform(line.get_xydata())
+def _drawn_lines(axes: Axes) -> NDArray[np.float64]:
+    """Returns squares along all lines and bars that are drawn, in pixels, shape (N, 4)."""
+    lines = [line.get_transform().transform(line.get_xydata()) for line in axes.lines if line.get_linestyle() != "None"]
+    for bars in axes.collections:
+        if isinstance(bars, LineCollection):
+            lines += [bars.get_transform().transform(bar) for bar in bars.get_segments()]
+    return np.vstack([np.empty((0, 4)), *(_squares(_along(line), _LINE) for line in lines)])
+
+
+def _along(corners: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns places along a line through corners, ten a segment, shape (N, 2)."""
     shares = np.linspace(0, 1, 10)[:, None]
     segments = [start + shares * (end - start) for start, end in itertools.pairwise(corners)]
     return np.concatenate(segments) if segments else corners

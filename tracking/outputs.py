@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from models.results import EvaluationResult
+from models.findings import Examples, SingularValues
+from tracking.answer import answer, methods_answer
 from tracking.atomic import write_whole
-from tracking.equal_size import equal_sizes_data
+from tracking.comparison import Comparison
+from tracking.equal_size import gain_text
 from tracking.plots import write_plots
-from tracking.report import write_report
+from tracking.report import About, write_report
+from tracking.rows import variant_rows
 from tracking.summary import results_table, summarize, to_json
 
 _VARIANT_NAMES = ("svd_rank_", "arsvd_tau_", "budget_", "svd_budget_", "arsvd_budget_")
@@ -23,18 +26,22 @@ class Outputs:
     """What one run found out.
 
     Attributes:
-        results: All variants, the baseline among them.
+        comparison: All variants, the baseline among them.
         history: The training's curves.
         manifest: What the data set holds.
         config: The resolved configuration.
         provenance: Versions, commit, command.
+        spectra: `plain` and `weighted`, where they were needed: layer to its singular values.
+        examples: What some variants predict on a few images.
     """
 
-    results: Sequence[EvaluationResult]
+    comparison: Comparison
     history: dict[str, Any]
     manifest: dict[str, Any]
     config: dict[str, Any]
     provenance: dict[str, str]
+    spectra: Mapping[str, Mapping[str, SingularValues]]
+    examples: Examples
 
     def write(self, folder: Path) -> list[tuple[Path, str | None]]:
         """Writes all files but the networks; each appears whole or not at all.
@@ -42,19 +49,33 @@ class Outputs:
         Returns:
             The files, and the sub-folder each belongs to.
         """
-        about = {"equal_size": equal_sizes_data(self.results), "config": self.config, "provenance": self.provenance}
         contents = {
-            "experiment_summary.json": to_json(summarize(self.results, about)),
-            "results.csv": results_table(self.results).encode(),
+            "experiment_summary.json": to_json(
+                summarize(self.comparison, {"config": self.config, "provenance": self.provenance})
+            ),
+            "results.csv": results_table(self.comparison).encode(),
             "train_history.json": to_json(self.history),
             "dataset_manifest.json": to_json(self.manifest),
         }
-        plots = write_plots(list(self.results), self.history, folder / "plots")
+        plots = write_plots(
+            self.comparison, self.history, folder / "plots", spectra=self.spectra, examples=self.examples
+        )
         report = folder / "report.html"
-        write_report(self.results, self.history, self.manifest, self.config, plots, report, self.provenance)
+        about = About(self.history, self.manifest, self.config, self.provenance)
+        write_report(self.comparison, about, plots, report)
         for name, content in contents.items():
             write_whole(folder / name, content)
-        return [(folder / name, None) for name in contents] + [(report, None)] + [(plot, "plots") for plot in plots]
+        return [(report, None)] + [(folder / name, None) for name in contents] + [(plot, "plots") for plot in plots]
+
+    def description(self) -> str:
+        """Returns the answer and the variants as Markdown."""
+        lines = [f"**{answer(self.comparison)}**", "", methods_answer(self.comparison), ""]
+        lines += ["| variant | Dice | change | parameters | saved |", "|---|---|---|---|---|"]
+        for row in variant_rows(self.comparison):
+            saved = "" if row.reduction_pct is None else f"{row.reduction_pct:.1f} %"
+            cells = (row.name, f"{row.metrics['dice']:.4f}", gain_text(row.dice_change), f"{row.params:,}", saved)
+            lines.append(f"| {' | '.join(cells)} |")
+        return "\n".join([*lines, "", f"`{self.provenance['command']}`"])
 
 
 def remove_stale_networks(folder: Path, names: Sequence[str]) -> None:

@@ -3,77 +3,129 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from models.results import EvaluationResult
+from tracking.answer import answer, methods_answer
 from tracking.atomic import write_whole
-from tracking.equal_size import OTHERS, OURS, equal_sizes, gain_text
-from tracking.tradeoffs import answer, in_order, variant_rows
+from tracking.comparison import Comparison
+from tracking.equal_size import PAIRS, gain_text
+from tracking.examples import LISTED_FAILURES, failures, in_question
+from tracking.plots import CAPTIONS
+from tracking.rows import variant_rows
+from tracking.tradeoffs import METHODS, PARAMETER, TITLES
 
 TEMPLATE = "report.html.jinja"
+_WIDE = ("masks", "layer_ranks", "spectra", "weighted_spectra")  # pictures of many small parts
 LISTED = 200  # entries of a list that are shown: more make the page slow and nobody reads them
-CAPTIONS = {
-    "dice_vs_params": "Dice against parameters; the further up and left, the better",
-    "svd_rank": "Quality and size against the SVD rank",
-    "arsvd_tau": "Quality and size against the ARSVD tau",
-    "budget": "Quality and size against the parameter budget",
-    "layer_ranks_svd": "Rank of every layer under SVD",
-    "layer_ranks_arsvd": "Rank of every layer under ARSVD",
-    "layer_ranks_budget": "Rank of every layer under a parameter budget",
-    "finetuning_curves": "Fine-tuning of the compressed networks; the kept epochs are ringed",
-    "training": "Training of the baseline",
-}
 
 
-def write_report(
-    results: Sequence[EvaluationResult],
-    history: Mapping,
-    manifest: Mapping,
-    config: Mapping,
-    plots: Sequence[Path],
-    file: Path,
-    provenance: Mapping[str, str],
-) -> None:
-    """Writes the page. Whatever comes from the data is escaped: it shows as text, it never acts.
+@dataclasses.dataclass(frozen=True)
+class About:
+    """What a page says besides the results.
 
-    Args:
-        results: The evaluated variants; the baseline alone is enough.
+    Attributes:
         history: Training history; its `best_epoch` and `best_valid_dice` are shown where present.
         manifest: What is known of the data, as in `dataset_manifest.json`; any key may be absent, and any is shown.
         config: The resolved configuration, nested.
+        provenance: What is needed to make the page again: versions, git commit, seed, command.
+    """
+
+    history: Mapping
+    manifest: Mapping
+    config: Mapping
+    provenance: Mapping[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class FailureTable:
+    """The images on which one variant is worse than the baseline.
+
+    Attributes:
+        name: The variant's name.
+        summary: How many images, in a sentence.
+        lines: The largest losses: file name, pixels of the lesion, Dice of the baseline, Dice of the variant.
+        open: Whether it is shown at once.
+    """
+
+    name: str
+    summary: str
+    lines: list[tuple[str, float, float, float]]
+    open: bool
+
+
+def write_report(comparison: Comparison, about: About, plots: Sequence[Path], file: Path) -> None:
+    """Writes the page. Whatever comes from the data is escaped: it shows as text, it never acts.
+
+    Args:
+        comparison: The evaluated variants; the baseline alone is enough.
+        about: Data, training, configuration and origin.
         plots: PNG files, shown in this order.
         file: Where the page goes; it appears whole or not at all.
-        provenance: What is needed to make the page again: versions, git commit, seed, command.
 
     Raises:
         FileNotFoundError: If one of the plots does not exist.
     """
+    history, manifest = about.history, about.manifest
     page = (
         _environment()
         .get_template(TEMPLATE)
         .render(
-            answer=answer(results),
-            rows=variant_rows(results),
-            equal_sizes=equal_sizes(results),
-            others=OTHERS,
-            ours=OURS,
-            gain_text=gain_text,
-            images=[(CAPTIONS.get(plot.stem, plot.stem), _embedded(plot)) for plot in plots],
-            compressed=[result for result in in_order(results) if result.layers],
-            training={key: value for key, value in history.items() if key != "epochs"},
+            answer=answer(comparison),
+            methods_answer=methods_answer(comparison),
+            rows=variant_rows(comparison),
+            equal_sizes=comparison.equal_sizes,
+            methods=list(PARAMETER),
+            pairs=[pair for pair in PAIRS if any(pair in line.gains for line in comparison.equal_sizes)],
+            lesion_groups=comparison.lesion_groups,
+            failures=_failure_tables(comparison, _test_files(manifest)),
+            images=[(CAPTIONS.get(plot.stem, plot.stem), _embedded(plot), plot.stem in _WIDE) for plot in plots],
+            compressed=[result for result in comparison.results if result.layers],
+            training=_readable({key: value for key, value in history.items() if key != "epochs"}),
             epochs=len(history.get("epochs") or []),
             warnings=_sequence(manifest.get("warnings")),
-            refused=_sequence(manifest.get("refused")),
-            manifest=_summary(manifest),
-            config=config,
-            provenance=provenance,
+            refused=_readable(_sequence(manifest.get("refused"))),
+            manifest=_readable(_summary(manifest)),
+            config=about.config,
+            provenance=about.provenance,
         )
     )
     write_whole(file, page.encode())
+
+
+def _failure_tables(comparison: Comparison, file_names: Sequence[str]) -> list[FailureTable]:
+    """Returns one table for each compressed network, that of the recommended one opened."""
+    shown, tables = in_question(comparison), []
+    for result in comparison.of_methods(*METHODS[1:]):
+        images, worse = len(result.per_image.get("dice", [])), failures(comparison, result)
+        missed = sum(failure.dice == 0 for failure in worse)
+        tables.append(
+            FailureTable(
+                name=result.name,
+                summary=f"worse than the baseline on {len(worse)} of {images} images, Dice 0 on {missed} of these",
+                lines=[
+                    (_file_name(file_names, each.row), each.lesion_px, each.baseline_dice, each.dice)
+                    for each in worse[:LISTED_FAILURES]
+                ],
+                open=result is shown,
+            )
+        )
+    return [table for table in tables if table.lines]
+
+
+def _test_files(manifest: Mapping) -> list[str]:
+    """Returns the file names of the evaluated images, as far as the manifest has them."""
+    split = manifest.get("splits", {}).get("test") if isinstance(manifest.get("splits"), Mapping) else None
+    samples = split.get("samples", []) if isinstance(split, Mapping) else []
+    return [str(sample["file_name"]) for sample in samples]
+
+
+def _file_name(names: Sequence[str], row: int) -> str:
+    return names[row] if row < len(names) else f"image {row} of the split"
 
 
 def _environment() -> Environment:
@@ -84,9 +136,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": _number, "scalar": _scalar}
+    environment.filters |= {"number": _number, "scalar": _scalar, "count": _count}
     environment.tests |= {"columns": _is_columns, "records": _is_records}
-    environment.globals |= {"LISTED": LISTED, "keys_of": _keys_of}
+    environment.globals |= {"LISTED": LISTED, "TITLES": TITLES, "keys_of": _keys_of, "gain_text": gain_text}
     return environment
 
 
@@ -148,3 +200,20 @@ def _scalar(value: object) -> str:
 def _number(value: float | None, spec: str) -> str:
     """Formats a number of a table; a dash stands for what is unknown."""
     return "\N{EN DASH}" if value is None or not math.isfinite(value) else format(value, spec)
+
+
+def _count(value: int | None) -> str:
+    """Formats a large number as people say it, 484 M."""
+    if value is None:
+        return "\N{EN DASH}"
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.3g} {letter}"
+    return str(value)
+
+
+def _readable(value: object) -> object:
+    """Returns the manifest with the names of its fields as words."""
+    if isinstance(value, Mapping):
+        return {str(key).replace("_", " "): _readable(inner) for key, inner in value.items()}
+    return [_readable(inner) for inner in value] if isinstance(value, list | tuple) else value

@@ -10,60 +10,128 @@ import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 from mlflow import MlflowClient
-from mlflow.entities import Experiment, Metric, Param, Run, RunStatus
+from mlflow.entities import Dataset, DatasetInput, Experiment, InputTag, Metric, Param, Run, RunStatus
 from mlflow.exceptions import MlflowException
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_SOURCE_NAME
+from mlflow.utils.mlflow_tags import (
+    MLFLOW_DATASET_CONTEXT,
+    MLFLOW_PARENT_RUN_ID,
+    MLFLOW_RUN_NAME,
+    MLFLOW_RUN_NOTE,
+    MLFLOW_SOURCE_NAME,
+)
 
-from models.results import EvaluationResult
+from tracking.answer import describe
+from tracking.comparison import Comparison
+from tracking.mlflow_view import view_link, view_state, view_tag
 from tracking.summary import run_metrics
-from tracking.tradeoffs import METHODS
 
 EXPERIMENT = "arsvd_comparison"
+NETWORK_FOLDER = "network"
 _EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the UI's view for trained models
+_NOTE = (
+    "**[The latest comparison]({link})**: its variants alone, with charts of what they cost.\n\n"
+    "Here is one run for each training, and below it one for each variant of its network. Variants of one training can "
+    "be compared; those of other data cannot: filter by `tags.training` or `tags.data_digest`. "
+    "`tags.pareto_front = 'yes'` are the best trade-offs."
+)
 _KEY = "content_key"  # tag: digest of all that a run records
+_FRONT, _RECOMMENDED = "pareto_front", "recommended"  # tags
+_TRAINING = "training"  # tag of all runs of one training
+_DIGITS = 12  # of a digest that people see
 _BATCH = 900  # MLflow takes at most 1,000 metrics a call
 _SECONDS_TO_WAIT = 600
 
 
 @dataclasses.dataclass(frozen=True)
+class Data:
+    """The data set, as MLflow shows it.
+
+    Attributes:
+        name: What it is, in a few words.
+        digest: Of its content; at most 36 characters.
+        profile: How many images a split, and the like.
+    """
+
+    name: str
+    digest: str
+    profile: dict[str, Any]
+
+    def used_for(self, context: str) -> DatasetInput:
+        """Returns it as an input of a run: of `training`, or of `evaluation`."""
+        dataset = Dataset(self.name, self.digest, "code", json.dumps({"tags": {}}), profile=json.dumps(self.profile))
+        return DatasetInput(dataset, [InputTag(MLFLOW_DATASET_CONTEXT, context)])
+
+
+@dataclasses.dataclass(frozen=True)
 class TrainingRecord:
-    """What the parent run says.
+    """What the parent run says, and all runs below it.
 
     Attributes:
         key: Digest of the trained network and its data; runs of the same training share it.
+        name: Of the parent run.
+        description: Of the parent run, Markdown.
         params: The training's configuration, flat.
         tags: What to filter by.
         history: The training's curves, as `History.to_dict`.
+        data: What it was trained on.
         files: Files to keep with the run, and the folder to put each into (None is the top).
+        networks: Folder that holds the network of each variant, in a folder of its name.
     """
 
     key: str
+    name: str
+    description: str
     params: dict[str, Any]
     tags: dict[str, str]
     history: dict[str, Any]
+    data: Data
     files: list[tuple[Path, str | None]]
+    networks: Path
 
 
-def record(tracking_uri: str, training: TrainingRecord, results: Sequence[EvaluationResult], lock: Path) -> str:
+@dataclasses.dataclass(frozen=True)
+class Recorded:
+    """Where the records are.
+
+    Attributes:
+        runs: Variant to the id of its run.
+        view: The place in MLflow's UI that shows this comparison, to be put behind the UI's address.
+    """
+
+    runs: dict[str, str]
+    view: str
+
+
+@dataclasses.dataclass(frozen=True)
+class _RunRecord:
+    """What one run holds when it is made."""
+
+    name: str
+    params: dict[str, Any]
+    metrics: dict[str, float]
+    tags: dict[str, str]
+    curves: Sequence[Metric]
+    data: DatasetInput
+    network: Path | None = None
+
+
+def record(tracking_uri: str, training: TrainingRecord, comparison: Comparison, lock: Path) -> Recorded:
     """Makes the record of a training complete; runs that are right already are not touched.
 
     Args:
         tracking_uri: MLflow's server or database.
         training: The parent run.
-        results: All variants, the baseline among them.
+        comparison: All variants, the baseline among them.
         lock: File that other processes of this machine which record here wait for.
-
-    Returns:
-        Id of the parent run.
     """
     with FileLock(lock, timeout=_SECONDS_TO_WAIT):  # before the client, which makes a database where there is none
-        return _Recorder(tracking_uri).record(training, results)
+        return _Recorder(tracking_uri).record(training, comparison)
 
 
 class _Recorder:
@@ -73,32 +141,67 @@ class _Recorder:
         self._client = MlflowClient(tracking_uri)
         self._uri = tracking_uri
 
-    def record(self, training: TrainingRecord, results: Sequence[EvaluationResult]) -> str:
-        """Writes what is missing; returns the id of the parent run."""
+    def record(self, training: TrainingRecord, comparison: Comparison) -> Recorded:
+        """Writes what is missing."""
         experiment = self._experiment()
+        training = dataclasses.replace(training, tags={**training.tags, _TRAINING: training.key[:_DIGITS]})
         parent = self._parent(experiment, training)
-        self._record_variants(experiment, parent, training, results)
+        recorded = self._record_variants(experiment, parent, training, comparison)
+        self._mark(self._children(experiment, parent), comparison)
         for file, folder in training.files:
             self._client.log_artifact(parent, str(file), folder)
-        return parent
+        self._client.set_tag(parent, MLFLOW_RUN_NOTE, training.description)
+        return Recorded(recorded, self._show(experiment, training.key[:_DIGITS]))
+
+    def _show(self, experiment: Experiment, training: str) -> str:
+        """Makes a view of this training's variants, names it in the experiment's description, returns its place."""
+        link = view_link(experiment.experiment_id, training)
+        state = view_state(f"tags.{_TRAINING} = '{training}' and metrics.dice >= 0")
+        for tag, value in ((view_tag(training), state), (MLFLOW_RUN_NOTE, _NOTE.format(link=link))):
+            if experiment.tags.get(tag) != value:
+                self._client.set_experiment_tag(experiment.experiment_id, tag, value)
+        return link
 
     def _record_variants(
-        self, experiment: Experiment, parent: str, training: TrainingRecord, results: Sequence[EvaluationResult]
-    ) -> None:
-        baseline = next(result for result in results if result.method == METHODS[0])
-        existing = self._children(experiment, parent)
-        for result in results:
-            metrics, tuning = run_metrics(result, baseline), result.finetune_history
+        self, experiment: Experiment, parent: str, training: TrainingRecord, comparison: Comparison
+    ) -> dict[str, str]:
+        existing, recorded = self._children(experiment, parent), {}
+        for result in comparison.results:
+            metrics, tuning = run_metrics(result, comparison), result.finetune_history
             params = {**training.params, "method": result.method, **result.setting}
             key = _digest([training.key, result.name, params, metrics, tuning])
             same_name = [run for run in existing if run.info.run_name == result.name]
-            right = [run for run in same_name if run.data.tags.get(_KEY) == key and _finished(run)]
+            right = [run.info.run_id for run in same_name if run.data.tags.get(_KEY) == key and _finished(run)]
             for run in same_name:
-                if run not in right[:1]:
+                if run.info.run_id not in right[:1]:
                     self._client.delete_run(run.info.run_id)
-            if not right:
-                tags = {**training.tags, _KEY: key, MLFLOW_PARENT_RUN_ID: parent, "method": result.method}
-                self._create(experiment, result.name, params, metrics, tags, _curves(tuning, "finetune_"))
+            tags = {**training.tags, _KEY: key, MLFLOW_PARENT_RUN_ID: parent, "method": result.method}
+            made = _RunRecord(
+                name=result.name,
+                params=params,
+                metrics=metrics,
+                tags={**tags, MLFLOW_RUN_NOTE: describe(comparison, result)},
+                curves=_curves(tuning, "finetune/"),
+                data=training.data.used_for("evaluation"),
+                network=training.networks / result.name,
+            )
+            recorded[result.name] = right[0] if right else self._create(experiment, made)
+        return recorded
+
+    def _mark(self, children: Sequence[Run], comparison: Comparison) -> None:
+        """Tags the best trade-offs; what an earlier comparison found of variants that are not in this one goes."""
+        chosen = comparison.recommended.name if comparison.recommended else None
+        compared = {result.name for result in comparison.results}
+        for run in children:
+            name, tags = run.info.run_name, {}
+            if name in compared:
+                tags[_FRONT] = "yes" if name in comparison.front else "no"
+                tags[_RECOMMENDED] = "yes" if name == chosen else "no"
+            for tag in (_FRONT, _RECOMMENDED):
+                if tag in tags and run.data.tags.get(tag) != tags[tag]:
+                    self._client.set_tag(run.info.run_id, tag, tags[tag])
+                elif tag not in tags and tag in run.data.tags:
+                    self._client.delete_tag(run.info.run_id, tag)
 
     def _parent(self, experiment: Experiment, training: TrainingRecord) -> str:
         runs = self._find(experiment, f"tags.training_key = '{training.key}'")
@@ -110,27 +213,28 @@ class _Recorder:
                 self._client.delete_run(run.info.run_id)
         if finished:
             return finished[0].info.run_id
-        tags = {**training.tags, "training_key": training.key}
-        name = "training" if training.history["epochs"] else "checkpoint"
-        return self._create(experiment, name, training.params, {}, tags, _curves(training.history))
+        made = _RunRecord(
+            name=training.name,
+            params=training.params,
+            metrics={},
+            tags={**training.tags, "training_key": training.key},
+            curves=_curves(training.history),
+            data=training.data.used_for("training"),
+        )
+        return self._create(experiment, made)
 
-    def _create(
-        self,
-        experiment: Experiment,
-        name: str,
-        params: dict[str, Any],
-        metrics: dict[str, float],
-        tags: dict[str, str],
-        curves: Sequence[Metric] = (),
-    ) -> str:
+    def _create(self, experiment: Experiment, made: _RunRecord) -> str:
         """Creates a run; it counts as recorded only when it is marked as finished, last."""
-        tags = {**tags, MLFLOW_RUN_NAME: name, MLFLOW_SOURCE_NAME: "run_pipeline.py"}
-        run_id = self._client.create_run(experiment.experiment_id, tags=tags, run_name=name).info.run_id
+        tags = {**made.tags, MLFLOW_RUN_NAME: made.name, MLFLOW_SOURCE_NAME: "run_pipeline.py"}
+        run_id = self._client.create_run(experiment.experiment_id, tags=tags, run_name=made.name).info.run_id
         now = _now_ms()
-        points = [*curves, *(Metric(key, value, now, 0) for key, value in metrics.items())]
-        self._client.log_batch(run_id, params=[Param(key, str(value)) for key, value in params.items()])
+        points = [*made.curves, *(Metric(key, value, now, 0) for key, value in made.metrics.items())]
+        self._client.log_batch(run_id, params=[Param(key, str(value)) for key, value in made.params.items()])
         for first in range(0, len(points), _BATCH):
             self._client.log_batch(run_id, metrics=points[first : first + _BATCH])
+        self._client.log_inputs(run_id, [made.data])
+        if made.network is not None:
+            self._client.log_artifacts(run_id, str(made.network), NETWORK_FOLDER)
         self._client.set_terminated(run_id, RunStatus.to_string(RunStatus.FINISHED))
         return run_id
 
@@ -164,7 +268,7 @@ def _finished(run: Run) -> bool:
     return run.info.status == RunStatus.to_string(RunStatus.FINISHED)
 
 
-def _curves(history: dict[str, Any], prefix: str = "") -> list[Metric]:
+def _curves(history: Mapping[str, Any], prefix: str = "") -> list[Metric]:
     """Returns one point an epoch and value; the prefix keeps curves apart from a run's other metrics."""
     now = _now_ms()
     return [

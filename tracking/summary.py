@@ -7,33 +7,48 @@ import dataclasses
 import io
 import json
 import math
-from collections.abc import Sequence
 from typing import Any
 
 from models.results import EvaluationResult
-from tracking.tradeoffs import PARAMETER, in_order
+from tracking.comparison import Comparison
+from tracking.tradeoffs import PARAMETER
 
 _BYTES_PER_WEIGHT = 4  # float32
 
 
-def summarize(results: Sequence[EvaluationResult], about: dict[str, Any]) -> dict[str, Any]:
-    """Returns the summary of a run: the baseline, and a list of variants for each method.
+def summarize(comparison: Comparison, about: dict[str, Any]) -> dict[str, Any]:
+    """Returns the summary of a run: the baseline, a list of variants for each method, and the methods at equal size.
 
     Args:
-        results: All variants, the baseline among them.
+        comparison: All variants, the baseline among them.
         about: Configuration, data set and provenance, kept under their names.
     """
-    baseline = next(result for result in results if result.method == "baseline")
-    variants: dict[str, list[dict[str, Any]]] = {f"{method}_variants": [] for method in PARAMETER}
-    for result in in_order(results):
-        if result.method != "baseline":
-            variants[f"{result.method}_variants"].append(_variant(result, baseline))
-    return finite({"baseline": _entry(baseline), **variants, **about})
+    variants = {
+        f"{method}_variants": [_variant(r, comparison) for r in comparison.of_methods(method)] for method in PARAMETER
+    }
+    return finite(
+        {
+            "baseline": _entry(baseline_in(comparison), comparison),
+            **variants,
+            "recommended": comparison.recommended.name if comparison.recommended else None,
+            "equal_size": [line.to_dict() for line in comparison.equal_sizes],
+            "lesion_sizes": [
+                {
+                    "size": group.size,
+                    "images": len(group.rows),
+                    "smallest_px": group.smallest_px,
+                    "largest_px": group.largest_px,
+                }
+                for group in comparison.lesion_groups
+            ],
+            **about,
+        }
+    )
 
 
-def results_table(results: Sequence[EvaluationResult]) -> str:
+def results_table(comparison: Comparison) -> str:
     """Returns CSV with one row a variant."""
-    rows = [_row(result) for result in in_order(results)]
+    rows = [_row(result, comparison) for result in comparison.results]
     columns = list(dict.fromkeys(column for row in rows for column in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
@@ -42,8 +57,13 @@ def results_table(results: Sequence[EvaluationResult]) -> str:
     return text.getvalue()
 
 
-def run_metrics(result: EvaluationResult, baseline: EvaluationResult) -> dict[str, float]:
-    """Returns the numbers of a variant that runs are compared by, absolute and against the baseline."""
+def run_metrics(result: EvaluationResult, comparison: Comparison) -> dict[str, float]:
+    """Returns the numbers of a variant that runs are compared by, absolute and against the baseline.
+
+    Names with a slash belong to a section, which MLflow shows as one: the ends of the intervals (`ci95/dice_low`),
+    differences to the baseline (`change/dice`), Dice by the size of lesions (`lesions/dice_small`).
+    """
+    baseline = baseline_in(comparison)
     full = baseline.metrics["dice"]
     numbers = {
         **result.metrics,
@@ -54,8 +74,20 @@ def run_metrics(result: EvaluationResult, baseline: EvaluationResult) -> dict[st
         "latency_ms": result.cost.latency_ms,
         "param_reduction_pct": _reduction_pct(result.cost.params, baseline.cost.params),
         "size_reduction_pct": _reduction_pct(result.cost.size_bytes, baseline.cost.size_bytes),
+        **_intervals(result, comparison, "/"),
     }
     return {name: float(value) for name, value in numbers.items() if math.isfinite(value)}
+
+
+def baseline_in(comparison: Comparison) -> EvaluationResult:
+    """Returns the baseline.
+
+    Raises:
+        ValueError: It was not evaluated.
+    """
+    if comparison.baseline is None:
+        raise ValueError("the baseline is not among the results; it is what everything is compared with")
+    return comparison.baseline
 
 
 def finite(value: Any) -> Any:
@@ -72,7 +104,7 @@ def to_json(value: Any) -> bytes:
     return (json.dumps(finite(value), indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode()
 
 
-def _entry(result: EvaluationResult) -> dict[str, Any]:
+def _entry(result: EvaluationResult, comparison: Comparison) -> dict[str, Any]:
     cost = result.cost
     return {
         "name": result.name,
@@ -85,15 +117,17 @@ def _entry(result: EvaluationResult) -> dict[str, Any]:
             "latency_ms": cost.latency_ms,
         },
         "metrics": result.metrics,
+        "intervals": comparison.qualities[result.name].numbers(),
         "layers": [dataclasses.asdict(layer) for layer in result.layers],
     }
 
 
-def _variant(result: EvaluationResult, baseline: EvaluationResult) -> dict[str, Any]:
+def _variant(result: EvaluationResult, comparison: Comparison) -> dict[str, Any]:
+    baseline = baseline_in(comparison)
     factors = sum(layer.params_after for layer in result.layers if layer.rank is not None)
     return {
         **result.setting,
-        **_entry(result),
+        **_entry(result, comparison),
         "theoretical_factors_MB": factors * _BYTES_PER_WEIGHT / 1e6,
         "compression_vs_baseline_%": {
             "params": _reduction_pct(result.cost.params, baseline.cost.params),
@@ -104,9 +138,17 @@ def _variant(result: EvaluationResult, baseline: EvaluationResult) -> dict[str, 
     }
 
 
-def _row(result: EvaluationResult) -> dict[str, Any]:
+def _row(result: EvaluationResult, comparison: Comparison) -> dict[str, Any]:
     cost = dataclasses.asdict(result.cost) | {"size_mb": result.cost.size_mb}
-    return finite({"variant": result.name, "method": result.method, **result.setting, **result.metrics, **cost})
+    known = {"variant": result.name, "method": result.method, **result.setting, **result.metrics, **cost}
+    return finite(known | _intervals(result, comparison, "_"))
+
+
+def _intervals(result: EvaluationResult, comparison: Comparison, separator: str) -> dict[str, float]:
+    sections = comparison.qualities[result.name].numbers()
+    return {
+        f"{section}{separator}{name}": value for section, numbers in sections.items() for name, value in numbers.items()
+    }
 
 
 def _reduction_pct(value: int, full: int) -> float:

@@ -2,82 +2,121 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from models.results import EvaluationResult
+from tracking.answer import answer, methods_answer
 from tracking.bootstrap import Interval
-from tracking.equal_size import OTHERS, OURS, equal_sizes
-from tracking.tradeoffs import VariantRow, variant_rows
+from tracking.comparison import Comparison
+from tracking.equal_size import PAIRS
+from tracking.rows import VariantRow, variant_rows
+from tracking.tradeoffs import PARAMETER
 
-COLUMNS = ("Dice", "IoU", "acc.", "parameters", "MB", "saved %", "ms")  # short, or a line had more than 80 columns
-BEFORE = "before"
+WIDE = 112  # columns of a screen from which on everything is shown
 FOOTNOTE = "* Pareto front: no other variant has as few parameters and as high a Dice"
-GAIN_FOOTNOTE = "over: gain of budget in Dice, same images, 95 % interval; * excludes zero"
-BEFORE_FOOTNOTE = f"{BEFORE}: Dice straight after truncation, not yet recalibrated or fine-tuned"
+CHANGE_FOOTNOTE = "change: Dice minus the baseline's, same images, 95 % interval; ! excludes zero"
+BEFORE_FOOTNOTE = "before: Dice straight after truncation, not yet recalibrated or fine-tuned"
+GAIN_FOOTNOTE = "difference in Dice over the same images, 95 % interval; ! excludes zero"
 
 
-def print_table(results: Sequence[EvaluationResult], console: Console) -> None:
-    """Prints one line a variant, at most 80 columns wide while names have 16 characters or fewer.
+def print_comparison(comparison: Comparison, console: Console) -> None:
+    """Prints the variants, the methods at equal size, and the answer in words."""
+    print_table(comparison, console)
+    print_equal_sizes(comparison, console)
+    console.print()
+    for sentence in (answer(comparison), methods_answer(comparison)):
+        if sentence:
+            console.print(Text(sentence))
+
+
+def print_table(comparison: Comparison, console: Console) -> None:
+    """Prints one line a variant, at most 80 columns wide while names have 17 characters or fewer.
 
     Args:
-        results: The variants; printed in the order baseline, SVD by rank, ARSVD by tau, budgets.
-        console: Where to print; colours appear in a terminal only, and lines nowhere.
+        comparison: The variants.
+        console: Where to print; colours appear in a terminal only, and lines nowhere. A wide one gets more columns.
     """
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("variant", overflow="fold")
-    rows = variant_rows(results)
+    rows = variant_rows(comparison)
     recovered = any(row.dice_before is not None for row in rows)
-    for column in ((BEFORE,) if recovered else ()) + COLUMNS:
-        table.add_column(column, justify="right", no_wrap=True)
+    columns = {
+        "before": recovered,
+        "Dice": True,
+        "change": True,
+        "IoU": console.width >= WIDE or not recovered,
+        "accuracy": console.width >= WIDE,
+        "parameters": True,
+        "saved %": True,
+        "MB": console.width >= WIDE,
+        "GMACs": console.width >= WIDE,
+        "ms": True,
+    }
+    table = _table()
+    table.add_column("variant", overflow="fold")
+    for column, shown in columns.items():
+        if shown:
+            table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
-        name, *numbers = _cells(row)
-        cells = (name, _number(row.dice_before, ".4f"), *numbers) if recovered else (name, *numbers)
-        table.add_row(*(Text(cell) for cell in cells), style="bold green" if row.on_front else None)
+        cells = _cells(row)
+        mark = "*" if row.on_front else " "
+        shown_cells = [cells[column] for column, shown in columns.items() if shown]
+        style = "bold green" if row.on_front else None
+        table.add_row(*(Text(cell) for cell in (f"{mark} {row.name}", *shown_cells)), style=style)
     console.print(table)
-    if any(row.on_front for row in rows):
-        console.print(Text(FOOTNOTE, style="dim"))
-    if recovered:
-        console.print(Text(BEFORE_FOOTNOTE, style="dim"))
+    for note, given in (
+        (FOOTNOTE, any(row.on_front for row in rows)),
+        (CHANGE_FOOTNOTE, any(row.dice_change for row in rows)),
+        (BEFORE_FOOTNOTE, recovered),
+    ):
+        if given:
+            console.print(Text(note, style="dim"))
 
 
-def print_equal_sizes(results: Sequence[EvaluationResult], console: Console) -> None:
-    """Prints one line a budget: the Dice of each method, and what `budget` gains over the others."""
-    lines = equal_sizes(results)
+def print_equal_sizes(comparison: Comparison, console: Console) -> None:
+    """Prints one line a budget: the differences between methods, and on a wide screen the Dice of each again."""
+    lines = comparison.equal_sizes
     if not lines:
         return
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
-    for column in ("size", *OTHERS, OURS, *(f"over {method}" for method in OTHERS)):
+    pairs = [pair for pair in PAIRS if any(pair in line.gains for line in lines)]
+    table = _table()
+    methods = PARAMETER if console.width >= WIDE else ()
+    for column in ("at size", *methods, *(f"{method} - {other}" for method, other in pairs)):
         table.add_column(column, justify="right", no_wrap=True)
     for line in lines:
-        dice = [_number(line.dice.get(method), ".4f") for method in (*OTHERS, OURS)]
-        gains = [_gain(line.gains.get(method)) for method in OTHERS]
-        table.add_row(f"{100 * line.budget:.4g} %", *dice, *gains)
+        dice = [_number(line.dice.get(method), ".4f") for method in methods]
+        table.add_row(f"{100 * line.budget:.4g} %", *dice, *(_interval(line.gains.get(pair)) for pair in pairs))
+    console.print()
     console.print(table)
     console.print(Text(GAIN_FOOTNOTE, style="dim"))
 
 
-def _cells(row: VariantRow) -> tuple[str, ...]:
-    return (
-        f"{'*' if row.on_front else ' '} {row.name}",
-        _number(row.dice, ".4f"),
-        _number(row.iou, ".4f"),
-        _number(row.pixel_accuracy, ".4f"),
-        f"{row.params:,}",
-        f"{row.size_mb:.2f}",
-        _number(row.reduction_pct, ".1f"),
-        _number(row.latency_ms, ".2f"),
-    )
+def _table() -> Table:
+    return Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
 
 
-def _gain(interval: Interval | None) -> str:
+def _cells(row: VariantRow) -> dict[str, str]:
+    return {
+        "before": _number(row.dice_before, ".4f"),
+        "Dice": _number(row.metrics["dice"], ".4f"),
+        "change": _interval(row.dice_change),
+        "IoU": _number(row.metrics["iou"], ".4f"),
+        "accuracy": _number(row.metrics["pixel_accuracy"], ".4f"),
+        "parameters": f"{row.params:,}",
+        "saved %": _number(row.reduction_pct, ".1f"),
+        "MB": f"{row.size_mb:.2f}",
+        "GMACs": "-" if row.macs is None else f"{row.macs / 1e9:.3f}",
+        "ms": _number(row.latency_ms, ".1f"),
+    }
+
+
+def _interval(interval: Interval | None) -> str:
+    """Returns for example `-.013 [-.021 -.005]!`, short, as three of them have to stand in one line."""
     if interval is None:
         return "-"
-    star = "*" if interval.excludes_zero else " "
-    return f"{interval.mean:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]{star}"
+    mean, low, high = (f"{value:+.3f}".replace("0.", ".", 1) for value in dataclasses.astuple(interval))
+    return f"{mean} [{low} {high}]{'!' if interval.excludes_zero else ' '}"
 
 
 def _number(value: float | None, spec: str) -> str:

@@ -1,51 +1,17 @@
-"""What is read off a set of variants: their order, the Pareto front, and the answer in one sentence."""
+"""What is read off a set of variants: their order, the Pareto front, and the one to take."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from models.results import EvaluationResult
 
 METHODS = ("baseline", "svd", "arsvd", "budget")
 PARAMETER = {"svd": "rank", "arsvd": "tau", "budget": "budget"}
+TITLES = {"baseline": "baseline", "svd": "SVD", "arsvd": "ARSVD", "budget": "budget"}
 TOLERATED_DICE_LOSS = 0.01
-
-
-@dataclasses.dataclass(frozen=True)
-class VariantRow:
-    """One line of the comparison; None stands for a value that is unknown.
-
-    Attributes:
-        name: The variant's name.
-        method: `baseline`, `svd`, `arsvd` or `budget`.
-        dice: Mean Dice over images.
-        iou: Mean IoU over images.
-        dice_before: Mean Dice straight after truncation, before the network was recalibrated or fine-tuned.
-        iou_before: Mean IoU, likewise.
-        pixel_accuracy: Share of correct pixels.
-        params: Number of parameters.
-        reduction_pct: Parameters saved against the baseline, in percent.
-        size_mb: Size of the weights file, in 10^6 bytes.
-        macs: Multiply-accumulates for one image.
-        latency_ms: Time for one image, in milliseconds.
-        on_front: Whether no other variant is better in Dice or parameters without being worse in the other.
-    """
-
-    name: str
-    method: str
-    dice: float | None
-    iou: float | None
-    dice_before: float | None
-    iou_before: float | None
-    pixel_accuracy: float | None
-    params: int
-    reduction_pct: float | None
-    size_mb: float
-    macs: int | None
-    latency_ms: float | None
-    on_front: bool
+USEFUL_SHARE = 0.5  # a network that keeps less of the baseline's Dice is no trade-off, however small it is
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
@@ -67,6 +33,38 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
     return front
 
 
+def params_of(result: EvaluationResult) -> float:
+    """Returns the number of parameters, the cost that variants are compared by unless another is named."""
+    return result.cost.params
+
+
+def front_names(
+    results: Sequence[EvaluationResult], cost: Callable[[EvaluationResult], float] = params_of
+) -> frozenset[str]:
+    """Returns the names of the variants on the Pareto front of a cost and Dice.
+
+    Networks that keep less than half of the baseline's Dice are left out.
+
+    Args:
+        results: The variants.
+        cost: The less the better; NaN where it is not known.
+    """
+    baseline = baseline_of(results)
+    least = USEFUL_SHARE * metric(baseline, "dice") if baseline is not None else math.nan
+    useful = [result for result in results if not metric(result, "dice") < least]
+    return frozenset(useful[i].name for i in pareto_front([(cost(r), metric(r, "dice")) for r in useful]))
+
+
+def recommended(results: Sequence[EvaluationResult]) -> EvaluationResult | None:
+    """Returns the smallest network, smaller than the baseline, whose Dice is at most `TOLERATED_DICE_LOSS` below it."""
+    baseline = baseline_of(results)
+    if baseline is None or not metric(baseline, "dice") > 0:
+        return None
+    least = metric(baseline, "dice") - TOLERATED_DICE_LOSS
+    close = [r for r in results if r.cost.params < baseline.cost.params and metric(r, "dice") >= least]
+    return min(close, key=lambda r: (r.cost.params, -metric(r, "dice"), r.name), default=None)
+
+
 def metric(result: EvaluationResult, name: str) -> float:
     """Returns a metric of a variant, NaN where it is missing or not finite."""
     value = result.metrics.get(name)
@@ -80,82 +78,20 @@ def setting_value(result: EvaluationResult) -> float:
 
 
 def in_order(results: Sequence[EvaluationResult]) -> list[EvaluationResult]:
-    """Orders variants for reading: baseline, SVD by rank, ARSVD by tau, budgets; methods unknown here come last."""
+    """Orders variants for reading: baseline, SVD by rank, ARSVD by tau, budgets; methods unknown here come last.
 
-    def place(result: EvaluationResult) -> tuple[int, float, str]:
-        value = setting_value(result)
+    Budgets come largest first, as everywhere.
+    """
+
+    def place(result: EvaluationResult) -> tuple[int, float, float, str]:
         method = METHODS.index(result.method) if result.method in METHODS else len(METHODS)
-        return method, math.inf if math.isnan(value) else value, result.name
+        budget = -float(result.setting.get("budget", math.inf))
+        value = setting_value(result) if result.method in ("svd", "arsvd") else math.nan
+        return method, math.inf if math.isnan(value) else value, budget, result.name
 
     return sorted(results, key=place)
-
-
-def front_names(results: Sequence[EvaluationResult]) -> set[str]:
-    """Returns the names of the variants on the Pareto front of parameters and Dice."""
-    return {results[i].name for i in pareto_front([(r.cost.params, metric(r, "dice")) for r in results])}
 
 
 def baseline_of(results: Sequence[EvaluationResult]) -> EvaluationResult | None:
     """Returns the uncompressed network among the variants, None where it was not evaluated."""
     return next((result for result in results if result.method == "baseline"), None)
-
-
-def variant_rows(results: Sequence[EvaluationResult]) -> list[VariantRow]:
-    """Returns one row a variant, in reading order."""
-    baseline, front = baseline_of(results), front_names(results)
-    full = baseline.cost.params if baseline is not None else 0
-    return [
-        VariantRow(
-            name=result.name,
-            method=result.method,
-            dice=_known(metric(result, "dice")),
-            iou=_known(metric(result, "iou")),
-            dice_before=_known(metric(result, "dice_before_recovery")),
-            iou_before=_known(metric(result, "iou_before_recovery")),
-            pixel_accuracy=_known(metric(result, "pixel_accuracy")),
-            params=result.cost.params,
-            reduction_pct=100 * (1 - result.cost.params / full) if full else None,
-            size_mb=result.cost.size_mb,
-            macs=result.cost.macs or None,
-            latency_ms=_known(result.cost.latency_ms) or None,
-            on_front=result.name in front,
-        )
-        for result in in_order(results)
-    ]
-
-
-def answer(results: Sequence[EvaluationResult]) -> str:
-    """Says in one sentence which variant to take.
-
-    That is the smallest network whose Dice is at most `TOLERATED_DICE_LOSS` below the baseline's; where there is none,
-    the sentence says so and names the one with the highest Dice.
-    """
-    baseline = baseline_of(results)
-    others = [r for r in results if r.method != "baseline" and not math.isnan(metric(r, "dice"))]
-    if baseline is None or math.isnan(metric(baseline, "dice")):
-        return "The baseline was not evaluated, so there is nothing to compare the variants with."
-    full = metric(baseline, "dice")
-    if not others:
-        return f"Only the baseline was evaluated: Dice {full:.3f} with {baseline.cost.params:,} parameters."
-    if full == 0:
-        return "The baseline has Dice 0: train it longer before comparing what compression keeps of it."
-    close = [
-        r for r in others if metric(r, "dice") >= full - TOLERATED_DICE_LOSS and r.cost.params < baseline.cost.params
-    ]
-    if close:
-        return _keeps(min(close, key=lambda r: (r.cost.params, -metric(r, "dice"))), baseline) + "."
-    best = max(others, key=lambda r: (metric(r, "dice"), -r.cost.params))
-    return (
-        f"No smaller network stays within {TOLERATED_DICE_LOSS:g} of the baseline's Dice ({full:.3f}); "
-        f"the best, {_keeps(best, baseline)}."
-    )
-
-
-def _keeps(result: EvaluationResult, baseline: EvaluationResult) -> str:
-    dice_pct = 100 * metric(result, "dice") / metric(baseline, "dice")
-    params_pct = 100 * result.cost.params / baseline.cost.params
-    return f"{result.name} keeps {dice_pct:.1f} % of the Dice with {params_pct:.3g} % of the parameters"
-
-
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -36,7 +36,7 @@ def test_networks_recover_if_anything_is_done_after_truncation(flag: str) -> Non
     assert load_config([flag]).recovers
 
 
-@pytest.mark.parametrize("flag", FLAGS)
+@pytest.mark.parametrize("flag", [flag for flag in FLAGS if flag != "register_variant"])
 def test_every_flag_is_known_with_underscores_and_with_dashes(flag: str) -> None:
     values = {
         "image_size": ["64", "32"],
@@ -116,3 +116,17 @@ def test_a_wrong_file_is_named(tmp_path: Path, content: str) -> None:
 def test_the_configuration_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
         load_config([]).training.epochs = 3
+
+
+def test_a_network_is_registered_by_name_and_may_be_chosen() -> None:
+    assert load_config([]).registration.name is None
+    chosen = load_config(["--register", "tumor", "--register-variant", "svd_rank_16"]).registration
+    assert (chosen.name, chosen.variant) == ("tumor", "svd_rank_16")
+    with pytest.raises(ConfigError, match="give the name to register it by"):
+        load_config(["--register_variant", "svd_rank_16"])
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "a:b", "a'b"])
+def test_a_name_that_the_registry_does_not_allow_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"registration.name \(--register\)"):
+        load_config(["--register", name])

@@ -53,7 +53,11 @@ def test_multi_class_dice_matches_the_hand_computed_table(prediction, truth, exp
 def test_all_metrics_match_the_hand_computed_values():
     # image 1: tp 1, fp 1, fn 1, tn 1; image 2: nothing there, nothing predicted
     metrics = summarise(_counts([A, EMPTY], [B, EMPTY]))
-    assert metrics.per_image == {"dice": [0.5, 1.0], "iou": [pytest.approx(1 / 3), 1.0]}
+    assert metrics.per_image == {
+        "dice": [0.5, 1.0],
+        "iou": [pytest.approx(1 / 3), 1.0],
+        "lesion_px": [2.0, 0.0],
+    }
     assert metrics.metrics == pytest.approx(
         {
             "dice": 0.75,

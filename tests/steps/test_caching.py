@@ -19,18 +19,20 @@ REACHES = {
     "steps.compress_budget": {"models.ranks", "models.compression", "models.refinement"},
     "steps.recalibrate": {"models.recalibration", "models.lowrank"},
     "steps.finetune": {"models.training", "models.distillation", "models.lowrank"},
-    "steps.evaluate": {"models.metrics", "models.evaluation", "models.profile", "models.lowrank"},
+    "steps.evaluate": {"models.metrics", "models.hausdorff", "models.evaluation", "models.profile", "models.lowrank"},
+    "steps.predict_examples": {"models.evaluation", "tracking.comparison", "tracking.examples", "tracking.tradeoffs"},
 }
 REACHES_NOT = {
     "steps.ingest_coco": {"models.unet", "models.augmentation", "dataset.phantom"},
-    "steps.train_unet": {"models.ranks", "models.compression", "models.spectra", "models.profile", "dataset.coco"},
+    "steps.train_unet": {"models.ranks", "models.compression", "models.spectra", "models.findings", "dataset.coco"},
     "steps.decompose": {"models.ranks", "models.training"},
     "steps.collect_statistics": {"models.ranks", "models.training", "models.spectra"},
     "steps.decompose_weighted": {"models.ranks", "models.training", "models.statistics", "dataset.store"},
     "steps.compress_budget": {"models.training", "models.statistics", "dataset.store"},
     "steps.recalibrate": {"models.ranks", "models.training", "models.metrics"},
     "steps.finetune": {"models.ranks", "models.recalibration", "models.evaluation"},
-    "steps.evaluate": {"models.ranks", "models.training", "models.recalibration"},
+    "steps.evaluate": {"models.ranks", "models.training", "models.recalibration", "models.findings"},
+    "steps.predict_examples": {"models.ranks", "models.training", "tracking.plots", "tracking.report", "tracking.runs"},
 }
 
 

@@ -8,7 +8,9 @@ from rich.console import Console
 
 from models.results import EvaluationResult
 from tests.tracking.conftest import make_result
-from tracking.equal_size import equal_sizes, gain_text
+from tracking.answer import methods_answer
+from tracking.comparison import Comparison
+from tracking.equal_size import equal_sizes, gain_text, verdict
 from tracking.table import print_equal_sizes
 
 
@@ -37,22 +39,51 @@ def test_only_budgets_that_several_methods_have_are_compared(results: list[Evalu
 
 def test_a_gain_is_the_mean_of_the_differences_over_the_same_images(results: list[EvaluationResult]) -> None:
     (line,) = equal_sizes(results)
-    assert line.gains["svd"].mean == pytest.approx(0.4)
-    assert line.gains["svd"].excludes_zero
-    assert gain_text(line.gains["svd"]).endswith("*")
-    assert not line.gains["arsvd"].excludes_zero
+    assert line.gains["budget", "svd"].mean == pytest.approx(0.4)
+    assert line.gains["budget", "svd"].excludes_zero
+    assert gain_text(line.gains["budget", "svd"]).endswith("*")
+    assert not line.gains["budget", "arsvd"].excludes_zero
 
 
 def test_the_table_fits_80_columns(results: list[EvaluationResult]) -> None:
     console = Console(file=io.StringIO(), width=80)
-    print_equal_sizes(results, console)
+    print_equal_sizes(Comparison(results), console)
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "25 %" in text
-    assert "over arsvd" in text
+    for pair in ("arsvd - svd", "budget - svd", "budget - arsvd"):
+        assert pair in text
     assert "…" not in text
 
 
 def test_nothing_is_printed_without_budgets() -> None:
     console = Console(file=io.StringIO())
-    print_equal_sizes([make_result("svd", 16, 0.8, 2000)], console)
+    print_equal_sizes(Comparison([make_result("svd", 16, 0.8, 2000)]), console)
     assert not console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_it_says_whether_arsvd_is_better_than_svd(results: list[EvaluationResult]) -> None:
+    lines = equal_sizes(
+        [*results, at_budget("svd", 0.5, [0.9, 0.8, 0.7, 0.9, 0.8]), at_budget("arsvd", 0.5, [0.1] * 5)]
+    )
+    assert verdict(lines, "arsvd", "svd") == (
+        "At equal size ARSVD against SVD is better at 25 % of the parameters, worse at 50 % of the parameters."
+    )
+    assert verdict(lines, "budget", "arsvd").endswith("not to be told apart at 25 % of the parameters.")
+    assert "ARSVD against SVD is better at 25 %" in methods_answer(Comparison(results))
+
+
+def test_without_budgets_it_says_how_to_get_them() -> None:
+    assert verdict([], "arsvd", "svd") == ""
+    plain = [make_result("baseline", None, 0.8, 4000), make_result("svd", 16, 0.8, 2000)]
+    assert "--budgets" in methods_answer(Comparison(plain))
+    assert methods_answer(Comparison(plain[:1])) == ""
+
+
+def test_the_summary_names_both_methods_of_a_difference(results: list[EvaluationResult]) -> None:
+    (line,) = (line.to_dict() for line in equal_sizes(results))
+    assert [(gain["method"], gain["over"]) for gain in line["gains"]] == [
+        ("arsvd", "svd"),
+        ("budget", "svd"),
+        ("budget", "arsvd"),
+    ]
+    assert line["gains"][0]["low"] <= line["gains"][0]["mean"] <= line["gains"][0]["high"]

@@ -1,6 +1,9 @@
 """MLflow's records: complete, once each, and up to date."""
 
+import base64
 import dataclasses
+import json
+import zlib
 from pathlib import Path
 
 import pytest
@@ -9,7 +12,9 @@ from mlflow.entities import Run
 
 from tests.tracking.conftest import make_result, recovered
 from tracking import runs
-from tracking.runs import EXPERIMENT, TrainingRecord
+from tracking.comparison import Comparison
+from tracking.registry import ALIAS, RegistrationError, register
+from tracking.runs import EXPERIMENT, Data, Recorded, TrainingRecord
 
 HISTORY = {"epochs": [{"epoch": 0, "valid_dice": 0.5, "lr": 0.1}, {"epoch": 1, "valid_dice": 0.6, "lr": 0.05}]}
 RESULTS = [make_result("baseline", None, 0.8, 1000), make_result("svd", 8, 0.7, 300)]
@@ -21,12 +26,33 @@ def uri(tmp_path: Path) -> str:
 
 
 def training(key: str = "one", **changes) -> TrainingRecord:
-    fields = {"key": key, "params": {"training.epochs": 2}, "tags": {"data_digest": "d"}, "history": HISTORY}
-    return TrainingRecord(**fields | {"files": []} | changes)
+    fields = {
+        "key": key,
+        "name": "training",
+        "description": "**The answer.**",
+        "params": {"training.epochs": 2},
+        "tags": {"data_digest": "d"},
+        "history": HISTORY,
+        "data": Data("30 images 32x32 gray", "d", {"images": {"train": 20, "valid": 5, "test": 5}}),
+        "files": [],
+    }
+    return TrainingRecord(**fields | {"networks": Path()} | changes)
 
 
-def record(uri: str, results: list, record_of: TrainingRecord, tmp_path: Path) -> str:
-    return runs.record(uri, record_of, results, tmp_path / "lock")
+def record(uri: str, results: list, record_of: TrainingRecord, tmp_path: Path) -> dict[str, str]:
+    return everything(uri, results, record_of, tmp_path).runs
+
+
+def everything(uri: str, results: list, record_of: TrainingRecord, tmp_path: Path) -> Recorded:
+    for result in results:
+        (tmp_path / "networks" / result.name).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "networks" / result.name / "network.json").write_text("{}")
+    placed = dataclasses.replace(record_of, networks=tmp_path / "networks")
+    return runs.record(uri, placed, Comparison(results), tmp_path / "lock")
+
+
+def parent_of(uri: str) -> Run:
+    return next(run for run in active(uri) if run.info.run_name == "training")
 
 
 def active(uri: str) -> list[Run]:
@@ -39,8 +65,10 @@ def names(uri: str) -> list[str]:
 
 
 def test_each_variant_is_one_run_below_the_training(uri: str, tmp_path: Path) -> None:
-    parent = record(uri, RESULTS, training(), tmp_path)
+    recorded = record(uri, RESULTS, training(), tmp_path)
     assert names(uri) == ["baseline", "svd_rank_8", "training"]
+    assert recorded == {run.info.run_name: run.info.run_id for run in active(uri) if run.info.run_name != "training"}
+    parent = parent_of(uri).info.run_id
     for run in active(uri):
         assert run.info.status == "FINISHED"
         if run.info.run_name != "training":
@@ -75,8 +103,8 @@ def test_a_changed_result_replaces_the_old_record(uri: str, tmp_path: Path) -> N
 
 
 def test_another_training_is_another_parent(uri: str, tmp_path: Path) -> None:
-    parents = {record(uri, RESULTS, training(key), tmp_path) for key in ("one", "two")}
-    assert len(parents) == 2
+    recorded = [record(uri, RESULTS, training(key), tmp_path)["svd_rank_8"] for key in ("one", "two")]
+    assert len({MlflowClient(uri).get_run(run).data.tags["mlflow.parentRunId"] for run in recorded}) == 2
     assert names(uri).count("svd_rank_8") == 2
 
 
@@ -93,8 +121,8 @@ def test_a_record_that_was_cut_off_is_replaced(uri: str, tmp_path: Path) -> None
 def test_curves_and_files_are_kept_with_the_training(uri: str, tmp_path: Path) -> None:
     file = tmp_path / "report.html"
     file.write_text("report")
-    parent = record(uri, RESULTS, dataclasses.replace(training(), files=[(file, None), (file, "plots")]), tmp_path)
-    client = MlflowClient(uri)
+    record(uri, RESULTS, training(files=[(file, None), (file, "plots")]), tmp_path)
+    client, parent = MlflowClient(uri), parent_of(uri).info.run_id
     assert [point.value for point in client.get_metric_history(parent, "valid_dice")] == [0.5, 0.6]
     assert {item.path for item in client.list_artifacts(parent)} == {"report.html", "plots"}
     assert (tmp_path / "mlruns").is_dir(), "files lie beside the database, where `mlflow ui` looks"
@@ -111,9 +139,9 @@ def test_the_curves_of_fine_tuning_are_kept_with_the_variant(uri: str, tmp_path:
     record(uri, [RESULTS[0], recovered(RESULTS[1], 0.1, [0.4, 0.6])], training(), tmp_path)
     client = MlflowClient(uri)
     svd = next(run for run in active(uri) if run.info.run_name == "svd_rank_8")
-    points = client.get_metric_history(svd.info.run_id, "finetune_valid_dice")
+    points = client.get_metric_history(svd.info.run_id, "finetune/valid_dice")
     assert [(point.step, point.value) for point in points] == [(1, 0.4), (2, 0.6)]
-    assert {f"finetune_{name}" for name in ("train_loss", "valid_loss", "valid_iou", "lr", "seconds")} < set(
+    assert {f"finetune/{name}" for name in ("train_loss", "valid_loss", "valid_iou", "lr", "seconds")} < set(
         svd.data.metrics
     )
     assert svd.data.metrics["dice"] == pytest.approx(0.7)
@@ -125,5 +153,78 @@ def test_another_fine_tuning_replaces_the_record(uri: str, tmp_path: Path) -> No
         record(uri, [RESULTS[0], recovered(RESULTS[1], 0.1, curve)], training(), tmp_path)
     assert names(uri) == ["baseline", "svd_rank_8", "training"]
     svd = next(run for run in active(uri) if run.info.run_name == "svd_rank_8")
-    points = MlflowClient(uri).get_metric_history(svd.info.run_id, "finetune_valid_dice")
+    points = MlflowClient(uri).get_metric_history(svd.info.run_id, "finetune/valid_dice")
     assert [point.value for point in points] == [0.5, 0.6]
+
+
+def test_every_run_says_what_it_is_and_on_which_data(uri: str, tmp_path: Path) -> None:
+    record(uri, RESULTS, training(), tmp_path)
+    notes = {run.info.run_name: run.data.tags["mlflow.note.content"] for run in active(uri)}
+    assert notes["training"] == "**The answer.**"
+    assert notes["svd_rank_8"].startswith("svd_rank_8 keeps 87.5 % of the Dice with 30 % of the parameters.")
+    for run in active(uri):
+        (given,) = run.inputs.dataset_inputs
+        assert (given.dataset.name, given.dataset.digest) == ("30 images 32x32 gray", "d")
+        assert [tag.value for tag in given.tags] == ["training" if run.info.run_name == "training" else "evaluation"]
+
+
+def test_intervals_are_metrics_in_sections_of_their_own(uri: str, tmp_path: Path) -> None:
+    record(uri, RESULTS, training(), tmp_path)
+    metrics = {run.info.run_name: run.data.metrics for run in active(uri)}
+    assert metrics["svd_rank_8"]["ci95/dice_low"] == pytest.approx(0.7)
+    assert metrics["svd_rank_8"]["change/dice"] == pytest.approx(-0.1)
+    assert not any(name.startswith("change/") for name in metrics["baseline"])
+
+
+def test_the_best_tradeoffs_are_tagged_and_the_tags_follow_the_latest_comparison(uri: str, tmp_path: Path) -> None:
+    record(uri, RESULTS, training(), tmp_path)
+    better = make_result("svd", 4, 0.795, 200)
+    record(uri, [*RESULTS, better], training(), tmp_path)
+    tags = {run.info.run_name: run.data.tags for run in active(uri)}
+    assert {name: tags[name].get("pareto_front") for name in tags} == {
+        "training": None,
+        "baseline": "yes",
+        "svd_rank_8": "no",
+        "svd_rank_4": "yes",
+    }
+    assert [name for name in tags if tags[name].get("recommended") == "yes"] == ["svd_rank_4"]
+    record(uri, RESULTS, training(), tmp_path)
+    tags = {run.info.run_name: run.data.tags for run in active(uri)}
+    assert "pareto_front" not in tags["svd_rank_4"], "it was not compared this time"
+    assert tags["svd_rank_8"]["pareto_front"] == "yes"
+
+
+def test_the_network_lies_with_its_run_and_can_be_registered(uri: str, tmp_path: Path) -> None:
+    run = record(uri, RESULTS, training(), tmp_path)["svd_rank_8"]
+    client = MlflowClient(uri)
+    assert {item.path for item in client.list_artifacts(run, "network")} >= {"network/network.json"}
+    assert register(uri, "tumor", "svd_rank_8", run, "small") == "1"
+    assert register(uri, "tumor", "svd_rank_8", run, "small") == "1", "the same network is no new version"
+    champion = client.get_model_version_by_alias("tumor", ALIAS)
+    assert (champion.run_id, champion.tags["variant"], champion.description) == (run, "svd_rank_8", "small")
+    assert champion.source.endswith("/network")
+    other = record(uri, [*RESULTS, make_result("svd", 4, 0.79, 200)], training(), tmp_path)["svd_rank_4"]
+    assert register(uri, "tumor", "svd_rank_4", other, "smaller") == "2"
+    assert client.get_model_version_by_alias("tumor", ALIAS).run_id == other
+
+
+def test_a_name_that_mlflow_does_not_allow_is_a_clear_error(uri: str, tmp_path: Path) -> None:
+    run = record(uri, RESULTS, training(), tmp_path)["svd_rank_8"]
+    with pytest.raises(RegistrationError, match="svd_rank_8 cannot be registered as 'a/b'"):
+        register(uri, "a/b", "svd_rank_8", run, "small")
+
+
+def test_a_view_shows_the_variants_of_this_training_alone(uri: str, tmp_path: Path) -> None:
+    view = everything(uri, RESULTS, training("ab" * 32), tmp_path).view
+    record(uri, RESULTS, training("cd" * 32), tmp_path)
+    experiment = MlflowClient(uri).get_experiment_by_name(EXPERIMENT)
+    assert view.startswith(f"#/experiments/{experiment.experiment_id}/runs?viewStateShareKey=abababababab")
+    stored = experiment.tags["mlflow.sharedViewState.abababababab"].removeprefix("deflate;")
+    state = json.loads(zlib.decompress(base64.b64decode(stored)))
+    shown = MlflowClient(uri).search_runs([experiment.experiment_id], state["searchFilter"])
+    assert sorted(run.info.run_name for run in shown) == ["baseline", "svd_rank_8"]
+    names = {name for run in shown for name in run.data.metrics}
+    for chart in state["compareRunCharts"]:
+        axes = [chart[axis]["key"] for axis in ("xaxis", "yaxis") if axis in chart]
+        assert names >= {*axes, *chart.get("selectedMetrics", [])}
+    assert "cdcdcdcdcdcd" in experiment.tags["mlflow.note.content"], "the description leads to the latest"

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from tests.tracking.conftest import make_result, recovered
+from tracking.comparison import Comparison
 from tracking.summary import results_table, run_metrics, summarize, to_json
 
 BASELINE = make_result("baseline", None, 0.8, 1000)
@@ -15,7 +16,7 @@ ARSVD = make_result("arsvd", 0.9, 0.75, 500)
 
 
 def test_variants_are_listed_by_method_in_order() -> None:
-    summary = summarize([*SVD, ARSVD, BASELINE], {"config": {"seed": 1}})
+    summary = summarize(Comparison([*SVD, ARSVD, BASELINE]), {"config": {"seed": 1}})
     assert [entry["rank"] for entry in summary["svd_variants"]] == [8, 16]
     assert [entry["tau"] for entry in summary["arsvd_variants"]] == [0.9]
     assert summary["budget_variants"] == []
@@ -24,13 +25,13 @@ def test_variants_are_listed_by_method_in_order() -> None:
 
 
 def test_reductions_are_against_the_baseline() -> None:
-    entry = summarize([BASELINE, ARSVD], {})["arsvd_variants"][0]
+    entry = summarize(Comparison([BASELINE, ARSVD]), {})["arsvd_variants"][0]
     assert entry["compression_vs_baseline_%"]["params"] == pytest.approx(50)
     assert entry["info"]["params"] == 500
 
 
 def test_theoretical_size_counts_replaced_layers_in_float32() -> None:
-    entry = summarize([BASELINE, ARSVD], {})["arsvd_variants"][0]
+    entry = summarize(Comparison([BASELINE, ARSVD]), {})["arsvd_variants"][0]
     factors = sum(layer.params_after for layer in ARSVD.layers if layer.rank is not None)
     assert entry["theoretical_factors_MB"] == pytest.approx(4 * factors / 1e6)
     assert entry["per_layer_ranks"]["inc.double_conv.0"] is None
@@ -42,7 +43,7 @@ def test_json_is_strict() -> None:
 
 
 def test_the_table_has_one_row_a_variant() -> None:
-    rows = list(csv.DictReader(io.StringIO(results_table([*SVD, BASELINE, ARSVD]))))
+    rows = list(csv.DictReader(io.StringIO(results_table(Comparison([*SVD, BASELINE, ARSVD])))))
     assert [row["variant"] for row in rows] == ["baseline", "svd_rank_8", "svd_rank_16", "arsvd_tau_0.9"]
     assert rows[1]["rank"] == "8"
     assert rows[0]["rank"] == ""
@@ -51,17 +52,17 @@ def test_the_table_has_one_row_a_variant() -> None:
 
 def test_a_baseline_without_any_overlap_gives_no_infinite_number() -> None:
     empty = make_result("baseline", None, 0.0, 1000)
-    assert "dice_retained" not in run_metrics(ARSVD, empty)
+    assert "dice_retained" not in run_metrics(ARSVD, Comparison([empty, ARSVD]))
 
 
 def test_a_recovered_variant_has_its_curves_and_what_it_was_before() -> None:
     tuned = recovered(ARSVD, 0.25, [0.5, 0.7])
-    summary = summarize([BASELINE, *SVD, tuned], {})
+    summary = summarize(Comparison([BASELINE, *SVD, tuned]), {})
     entry = summary["arsvd_variants"][0]
     assert entry["finetune_history"]["best_epoch"] == 2
     assert entry["metrics"]["dice_before_recovery"] == 0.25
     assert not any("finetune_history" in other for other in (summary["baseline"], *summary["svd_variants"]))
-    rows = list(csv.DictReader(io.StringIO(results_table([BASELINE, tuned]))))
+    rows = list(csv.DictReader(io.StringIO(results_table(Comparison([BASELINE, tuned])))))
     assert [row["dice_before_recovery"] for row in rows] == ["", "0.25"]
-    assert "before" not in results_table([BASELINE, ARSVD])
-    assert run_metrics(tuned, BASELINE)["iou_before_recovery"] == pytest.approx(0.25 / 1.75)
+    assert "before" not in results_table(Comparison([BASELINE, ARSVD]))
+    assert run_metrics(tuned, Comparison([BASELINE, tuned]))["iou_before_recovery"] == pytest.approx(0.25 / 1.75)

@@ -3,7 +3,10 @@ import math
 
 import pytest
 
-from tracking.tradeoffs import answer, in_order, pareto_front, variant_rows
+from tracking.answer import answer
+from tracking.comparison import Comparison
+from tracking.rows import variant_rows
+from tracking.tradeoffs import front_names, in_order, pareto_front, recommended
 
 
 @pytest.mark.parametrize(
@@ -32,13 +35,13 @@ def test_variants_are_ordered_by_method_and_setting(results):
         "arsvd_tau_0.85",
         "arsvd_tau_0.9",
         "arsvd_tau_0.95",
-        "budget_0.25",
         "budget_0.5",
+        "budget_0.25",
     ]
 
 
 def test_rows_hold_reductions_and_none_where_nothing_is_known(results):
-    rows = {row.name: row for row in variant_rows(results)}
+    rows = {row.name: row for row in variant_rows(Comparison(results))}
     assert rows["svd_rank_32"].reduction_pct == pytest.approx(57.52, abs=0.01)
     assert rows["svd_rank_16"].latency_ms is None
     assert {name for name, row in rows.items() if row.on_front} == {
@@ -51,27 +54,43 @@ def test_rows_hold_reductions_and_none_where_nothing_is_known(results):
 
 def test_a_metric_that_is_missing_or_not_finite_is_none(baseline):
     for metrics in ({}, {"dice": math.nan}, {"dice": None}):
-        (row,) = variant_rows([dataclasses.replace(baseline, metrics=metrics)])
-        assert row.dice is None
+        (row,) = variant_rows(Comparison([dataclasses.replace(baseline, metrics=metrics)]))
+        assert row.metrics["dice"] is None
         assert not row.on_front
 
 
 def test_reduction_is_unknown_without_baseline(result):
-    assert variant_rows([result("svd", 16, 0.7, 100)])[0].reduction_pct is None
+    assert variant_rows(Comparison([result("svd", 16, 0.7, 100)]))[0].reduction_pct is None
 
 
 def test_answer_names_the_smallest_network_close_to_the_baseline(results):
-    assert answer(results) == "budget_0.25 keeps 99.5 % of the Dice with 24.9 % of the parameters."
+    assert recommended(results).name == "budget_0.25"
+    text = answer(Comparison(results))
+    assert text.startswith("budget_0.25 keeps 99.5 % of the Dice with 24.9 % of the parameters. ")
+    assert text.endswith("-0.004 (95 % interval -0.004 to -0.004), is more than chance.")
+
+
+def test_a_network_without_use_is_no_tradeoff(baseline, result):
+    nothing, little = result("svd", 4, 0.0, 10), result("svd", 8, 0.3, 20)
+    enough = result("svd", 16, 0.5, 30)
+    assert front_names([baseline, nothing, little, enough]) == {"baseline", "svd_rank_16"}
+    assert front_names([nothing, little]) == {"svd_rank_4", "svd_rank_8"}, "without a baseline nothing is left out"
+
+
+def test_another_cost_has_another_front(baseline, result):
+    slow, quick = result("svd", 16, 0.7, 100, 9.0), result("svd", 32, 0.71, 200, 2.0)
+    assert front_names([slow, quick]) == {"svd_rank_16", "svd_rank_32"}
+    assert front_names([slow, quick], lambda r: r.cost.latency_ms) == {"svd_rank_32"}
 
 
 def test_answer_says_so_if_no_smaller_network_is_close(baseline, result):
-    text = answer([baseline, result("svd", 16, 0.5, 1000), result("arsvd", 0.9, 0.7, 10_000)])
+    text = answer(Comparison([baseline, result("svd", 16, 0.5, 1000), result("arsvd", 0.9, 0.7, 10_000)]))
     assert text.startswith("No smaller network stays within 0.01 of the baseline's Dice (0.777)")
     assert "arsvd_tau_0.9 keeps 90.1 %" in text
 
 
 def test_answer_never_recommends_a_network_that_is_not_smaller(baseline, result):
-    assert answer([baseline, result("arsvd", 1.0, 0.7768, 838_497)]).startswith("No smaller network")
+    assert answer(Comparison([baseline, result("arsvd", 1.0, 0.7768, 838_497)])).startswith("No smaller network")
 
 
 @pytest.mark.parametrize(
@@ -80,4 +99,4 @@ def test_answer_never_recommends_a_network_that_is_not_smaller(baseline, result)
 )
 def test_answer_without_a_comparison_says_why(result, dice, others, expected):
     results = [result("baseline", None, dice, 1000), *[result("svd", 8, 0.1, 500)] * others]
-    assert expected in answer(results)
+    assert expected in answer(Comparison(results))

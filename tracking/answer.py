@@ -1,0 +1,63 @@
+"""The answer in a few sentences: which variant to take, what it costs, whether the difference can be trusted."""
+
+from __future__ import annotations
+
+from models.results import EvaluationResult
+from tracking.comparison import Comparison
+from tracking.equal_size import verdict
+from tracking.tradeoffs import METHODS, TOLERATED_DICE_LOSS, metric
+
+_SIZE_HINT = "To compare methods at equal size, add --budgets 0.5,0.25,0.125."
+
+
+def answer(comparison: Comparison) -> str:
+    """Says which variant to take: the smallest whose Dice is at most `TOLERATED_DICE_LOSS` below the baseline's.
+
+    Where there is none, the sentence says so and names the one with the highest Dice.
+    """
+    baseline = comparison.baseline
+    others = [r for r in comparison.of_methods(*METHODS[1:]) if metric(r, "dice") >= 0]
+    if baseline is None or not metric(baseline, "dice") >= 0:
+        return "The baseline was not evaluated, so there is nothing to compare the variants with."
+    full = metric(baseline, "dice")
+    if not others:
+        return f"Only the baseline was evaluated: Dice {full:.3f} with {baseline.cost.params:,} parameters."
+    if full == 0:
+        return "The baseline has Dice 0: train it longer before comparing what compression keeps of it."
+    chosen = comparison.recommended
+    if chosen is not None:
+        return f"{_keeps(chosen, baseline)}.{_trust(comparison, chosen)}"
+    best = max(others, key=lambda r: (metric(r, "dice"), -r.cost.params))
+    return (
+        f"No smaller network stays within {TOLERATED_DICE_LOSS:g} of the baseline's Dice ({full:.3f}); "
+        f"the best, {_keeps(best, baseline)}."
+    )
+
+
+def methods_answer(comparison: Comparison) -> str:
+    """Says whether ARSVD is better than SVD at equal size, and what the allocation over the network gains on it."""
+    verdicts = [verdict(comparison.equal_sizes, *pair) for pair in (("arsvd", "svd"), ("budget", "svd"))]
+    return " ".join(filter(None, verdicts)) or (_SIZE_HINT if comparison.of_methods(*METHODS[1:]) else "")
+
+
+def describe(comparison: Comparison, result: EvaluationResult) -> str:
+    """Says of one variant what it keeps, and whether the difference can be trusted."""
+    baseline = comparison.baseline
+    if baseline is None or result is baseline or not metric(baseline, "dice") > 0:
+        return f"Dice {metric(result, 'dice'):.4f} with {result.cost.params:,} parameters."
+    return f"{_keeps(result, baseline)}.{_trust(comparison, result)}"
+
+
+def _trust(comparison: Comparison, chosen: EvaluationResult) -> str:
+    change = comparison.qualities[chosen.name].change.get("dice")
+    if change is None:
+        return ""
+    meaning = "is more than chance" if change.excludes_zero else "may be chance"
+    interval = f"95 % interval {change.low:+.3f} to {change.high:+.3f}"
+    return f" The difference in Dice, {change.mean:+.3f} ({interval}), {meaning}."
+
+
+def _keeps(result: EvaluationResult, baseline: EvaluationResult) -> str:
+    dice_pct = 100 * metric(result, "dice") / metric(baseline, "dice")
+    params_pct = 100 * result.cost.params / baseline.cost.params
+    return f"{result.name} keeps {dice_pct:.1f} % of the Dice with {params_pct:.3g} % of the parameters"
