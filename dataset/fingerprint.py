@@ -2,9 +2,13 @@
 
 import hashlib
 import os
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
 
 from dataset.errors import DatasetError
 from dataset.folders import SPLITS, check_layout, usable_cores
@@ -30,7 +34,16 @@ def fingerprint(root: Path, num_workers: int = 0) -> str:
     files = sorted((os.fsencode(path.relative_to(root).as_posix()), path) for path in _visible_files(root))
     total = hashlib.sha256()
     with ThreadPoolExecutor(num_workers or usable_cores()) as pool:
-        for (name, _), digest in zip(files, pool.map(_digest, [path for _, path in files]), strict=True):
+        digests = pool.map(_digest, [path for _, path in files])
+        shown = track(
+            digests,
+            "fingerprint",
+            len(files),
+            console=Console(stderr=True),
+            transient=True,
+            disable=not sys.stderr.isatty(),
+        )
+        for (name, _), digest in zip(files, shown, strict=True):
             total.update(len(name).to_bytes(8, "big") + name + digest)
     return total.hexdigest()
 

@@ -15,6 +15,7 @@ from models.costs import Costs, mac_costs, parameter_costs
 from models.eligibility import why_not
 from models.lowrank import FOLDINGS, LowRank, count_parameters, folding_of, replace_layers
 from models.moments import Statistics
+from models.progress import tracked
 from models.ranks import BudgetError, FixedRank
 from models.refinement import refine
 from models.results import LayerReport
@@ -77,8 +78,8 @@ def compress(
 
     replacements: dict[nn.Module, nn.Module] = {}
     reports = {name: _report_dense(network, name, 0, reason) for name, reason in spectra.skipped.items()}
-    for name, candidate in candidates.items():
-        choice, layer = choices[name], network.get_submodule(name)
+    for name in tracked(list(candidates), "compress"):
+        candidate, choice, layer = candidates[name], choices[name], network.get_submodule(name)
         if choice.scheme is None:
             full_rank = max(option.full_rank for option in candidate.options)
             reports[name] = _report_dense(network, name, full_rank, choice.reason or "left dense")

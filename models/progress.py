@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+Step = TypeVar("Step")
 
 
-def tracked(steps: Sequence[int], description: str) -> Iterator[int]:
-    """Yields the steps, with a progress bar where standard error is a terminal."""
+def tracked(steps: Sequence[Step], description: str) -> Iterator[Step]:
+    """Yields the steps, with a bar and the time that remains where standard error is a terminal."""
     if not sys.stderr.isatty():
         yield from steps
         return

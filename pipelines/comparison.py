@@ -19,6 +19,4 @@ def comparison(config: RunConfig) -> None:
         dataset, config.model, config.training, config.input, seed=config.seed, device=config.device
     )
     swept = sweep(baseline, dataset, config)
-    compare(
-        dataset, history, baseline, swept.networks, swept.tunings, swept.results, swept.spectra, swept.examples, config
-    )
+    compare(dataset, history, baseline, swept.networks, swept.tunings, swept.results, swept.spectra, config)

@@ -21,9 +21,7 @@ def recompress(config: RunConfig, dataset_id: str, network_id: str, history_id: 
         Client().get_artifact_version(UUID(id_)) for id_ in (dataset_id, network_id, history_id)
     )
     swept = sweep(baseline, dataset, config)
-    compare(
-        dataset, history, baseline, swept.networks, swept.tunings, swept.results, swept.spectra, swept.examples, config
-    )
+    compare(dataset, history, baseline, swept.networks, swept.tunings, swept.results, swept.spectra, config)
 
 
 @pipeline(name="recompress", model=Model(name=MODEL))
@@ -32,6 +30,4 @@ def recompress_checkpoint(config: RunConfig) -> None:
     dataset = ingest_coco(fingerprint_dataset(), config.data)
     baseline, history = import_checkpoint(fingerprint_checkpoint(), config.input)
     swept = sweep(baseline, dataset, config)
-    compare(
-        dataset, history, baseline, swept.networks, swept.tunings, swept.results, swept.spectra, swept.examples, config
-    )
+    compare(dataset, history, baseline, swept.networks, swept.tunings, swept.results, swept.spectra, config)

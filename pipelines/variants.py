@@ -15,7 +15,6 @@ from steps.decompose import decompose
 from steps.decompose_weighted import decompose_weighted
 from steps.evaluate import evaluate
 from steps.finetune import finetune
-from steps.predict_examples import predict_examples
 from steps.recalibrate import recalibrate
 
 MODEL = "compressed_unet"  # ZenML's model: a version of it links data, network and variants of a run
@@ -30,14 +29,12 @@ class Sweep:
         networks: The compressed networks, in the order of their results.
         tunings: The histories of their fine-tuning, in the same order; empty where there is none.
         spectra: The plain spectra, and those weighted by the data, where they are needed.
-        examples: What some of them predict on a few images.
     """
 
     results: list[Any]
     networks: list[Any] = dataclasses.field(default_factory=list)
     tunings: list[Any] = dataclasses.field(default_factory=list)
     spectra: list[Any] = dataclasses.field(default_factory=list)
-    examples: Any = None
 
 
 def sweep(baseline: Any, dataset: Any, config: RunConfig) -> Sweep:
@@ -60,7 +57,6 @@ def sweep(baseline: Any, dataset: Any, config: RunConfig) -> Sweep:
         before = truncated if config.recovers else None
         swept.networks.append(network)
         swept.results.append(_evaluated(name, network, before, dataset, config))
-    swept.examples = predict_examples(swept.results, swept.networks, dataset, baseline, config.device)
     return swept
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 _LIBRARIES = ("torch", "lightning", "monai", "numpy", "opencv-python-headless", "pycocotools")
-_PACKAGES = ("steps", "models", "dataset", "materializers", "tracking")
+_PACKAGES = ("steps", "models", "dataset", "materializers")
 
 # A trained network does not depend on how compressed layers are built.
 _NO_COMPRESSION = ("models.lowrank",)
@@ -87,11 +87,6 @@ def evaluate_sources() -> str:
     return source_digest("steps.evaluate")
 
 
-def examples_sources() -> str:
-    """Digest of what `predict_examples` depends on."""
-    return source_digest("steps.predict_examples")
-
-
 def fix_sources() -> None:
     """Computes all digests now: a file that is edited while a run goes on is not the code that the run executes."""
     for sources in (
@@ -108,7 +103,6 @@ def fix_sources() -> None:
         recalibrate_sources,
         finetune_sources,
         evaluate_sources,
-        examples_sources,
     ):
         sources()
 

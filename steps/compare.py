@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ from zenml import step
 from configs.schema import RunConfig
 from dataset.store import Dataset
 from materializers.findings import FindingsMaterializer
+from models.evaluation import predict
 from models.findings import Examples, Findings, SingularValues
 from models.results import EvaluationResult
 from models.spectra import Spectra
@@ -17,6 +19,7 @@ from models.variant import Variant
 from steps import runtime
 from steps.caching import ROOT
 from tracking.comparison import Comparison
+from tracking.examples import telling_images, telling_variants
 from tracking.outputs import Outputs, remove_stale_networks
 from tracking.provenance import provenance
 from tracking.runs import Data, TrainingRecord, record
@@ -35,7 +38,6 @@ def compare(  # noqa: PLR0913, PLR0917 - everything meets here
     tunings: list[dict[str, Any]],
     results: list[EvaluationResult],
     spectra: list[Spectra],
-    examples: Examples,
     config: RunConfig,
 ) -> Annotated[Findings, "comparison"]:
     """Writes the results and brings MLflow up to date; runs always, so that both are complete after cached runs too."""
@@ -44,14 +46,15 @@ def compare(  # noqa: PLR0913, PLR0917 - everything meets here
     for variant in (baseline, *compressed):
         variant.save(folder / "networks" / variant.name)
     remove_stale_networks(folder / "networks", [result.name for result in results])
+    comparison = Comparison(_with_tunings(results, compressed, tunings))
     outputs = Outputs(
-        comparison=Comparison(_with_tunings(results, compressed, tunings)),
+        comparison=comparison,
         history=history,
         manifest=dataclasses.asdict(dataset.manifest),
         config=config.model_dump(mode="json", exclude=_NOT_SHOWN | _not_applied(config)),
         provenance={"seed": str(config.seed), "command": now.command, **provenance(ROOT)},
         spectra=_singular_values(spectra),
-        examples=examples,
+        examples=_examples(comparison, (baseline, *compressed), dataset, config.device),
     )
     files = outputs.write(folder)
     training = dataclasses.replace(
@@ -88,6 +91,24 @@ def _training(dataset: Dataset, baseline: Variant, config: RunConfig, outputs: O
         data=Data(f"{sum(images.values()):,} images {size}", data_digest[:_DIGITS], {"images": images}),
         files=[],
         networks=Path(),
+    )
+
+
+def _examples(comparison: Comparison, variants: Sequence[Variant], dataset: Dataset, device: str) -> Examples:
+    """Returns what some variants predict on a few telling images of the test split."""
+    chosen, test = telling_images(comparison), dataset["test"]
+    names, rows = telling_variants(comparison), list(chosen)
+    images, by_name = test.images[rows], {variant.name: variant for variant in variants}
+    shown = [by_name[result.name] for result in comparison.results if result.name in names]
+    return Examples(
+        kinds=list(chosen.values()),
+        file_names=[test.file_names[row] for row in rows],
+        images=images,
+        truth=test.masks[rows],
+        predictions={
+            each.name: predict(each.network, images, each.preprocessing, classes=each.classes, device=device)
+            for each in shown
+        },
     )
 
 
@@ -132,5 +153,10 @@ def _training_params(config: RunConfig) -> dict[str, Any]:
     """Returns the configuration of data, network and training, flat."""
     known = {"data", "input", "model", "training"} - _not_applied(config)
     sections = config.model_dump(mode="json", include=known)
-    flat = {f"{section}.{key}": value for section, fields in sections.items() for key, value in fields.items()}
+    flat = {f"{section}.{key}": _text(value) for section, fields in sections.items() for key, value in fields.items()}
     return {**flat, "seed": config.seed}
+
+
+def _text(value: Any) -> Any:
+    """Returns a list as people write it, other values as they are."""
+    return ", ".join(map(str, value)) if isinstance(value, list) else value

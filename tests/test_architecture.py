@@ -57,6 +57,7 @@ def test_a_step_imports_no_other_step(file: Path) -> None:
 def test_tracking_knows_results_and_not_networks(file: Path) -> None:
     assert {name.rpartition(".")[0] for name in imported(file) if name.startswith("models.")} <= {
         "models.findings",
+        "models.progress",
         "models.results",
     }
 

@@ -10,7 +10,7 @@ from models.results import EvaluationResult
 from tracking.comparison import Comparison
 from tracking.tradeoffs import METHODS, metric
 
-MOST_VARIANTS = 7  # side by side
+MOST_VARIANTS = 8  # side by side
 WORST_CHANGES = 2  # images that lose most by compression
 LISTED_FAILURES = 10
 
@@ -55,19 +55,19 @@ def telling_images(comparison: Comparison) -> dict[int, str]:
     return chosen
 
 
-def telling_variants(comparison: Comparison) -> list[EvaluationResult]:
-    """Chooses the compressed networks whose predictions are shown, in reading order.
+def telling_variants(comparison: Comparison) -> list[str]:
+    """Chooses the networks whose predictions are shown.
 
-    First the recommended one, then the smallest of each method, then those on the Pareto front, then any.
+    First the baseline and the recommended one, then the smallest of each method, then those on the Pareto front, then
+    any.
     """
-    compressed = comparison.of_methods(*METHODS[1:])
     smallest = [
-        min(group, key=lambda r: r.cost.params) for method in METHODS[1:] if (group := comparison.of_methods(method))
+        min(group, key=lambda r: r.cost.params) for method in METHODS if (group := comparison.of_methods(method))
     ]
-    front = [result for result in compressed if result.name in comparison.front]
-    recommended = [comparison.recommended] if comparison.recommended is not None else []
-    names = list(dict.fromkeys(result.name for result in [*recommended, *smallest, *front, *compressed]))
-    return [result for result in compressed if result.name in names[:MOST_VARIANTS]]
+    front = [result for result in comparison.results if result.name in comparison.front]
+    chosen = [result for result in (comparison.baseline, comparison.recommended) if result is not None]
+    names = dict.fromkeys(result.name for result in [*chosen, *smallest, *front, *comparison.results])
+    return list(names)[:MOST_VARIANTS]
 
 
 def in_question(comparison: Comparison) -> EvaluationResult | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from models.findings import Examples, SingularValues
+from models.progress import tracked
 from tracking.atomic import write_whole
 from tracking.comparison import Comparison
 from tracking.plot_masks import draw_masks
@@ -69,7 +70,7 @@ def write_plots(
         (folder / f"{name}.png").unlink(missing_ok=True)
     drawings = _drawings(comparison, history, spectra or {}, examples)
     written = []
-    for name in CAPTIONS:
+    for name in tracked(list(CAPTIONS), "pictures"):
         file = folder / f"{name}.png"
         figure = drawings[name]()
         if figure is None:

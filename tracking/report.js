@@ -12,4 +12,3 @@ for (const table of document.querySelectorAll("table.sortable")) {
     table.tBodies[0].append(...rows);
   }));
 }
-addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((box) => { box.open = true; }));

@@ -166,7 +166,7 @@ class _Recorder:
         self, experiment: Experiment, parent: str, training: TrainingRecord, comparison: Comparison
     ) -> dict[str, str]:
         existing, recorded = self._children(experiment, parent), {}
-        for result in comparison.results:
+        for result in reversed(comparison.results):  # MLflow's table has the newest first
             metrics, tuning = run_metrics(result, comparison), result.finetune_history
             params = {**training.params, "method": result.method, **result.setting}
             key = _digest([training.key, result.name, params, metrics, tuning])

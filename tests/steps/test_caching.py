@@ -20,7 +20,6 @@ REACHES = {
     "steps.recalibrate": {"models.recalibration", "models.lowrank"},
     "steps.finetune": {"models.training", "models.distillation", "models.lowrank"},
     "steps.evaluate": {"models.metrics", "models.hausdorff", "models.evaluation", "models.profile", "models.lowrank"},
-    "steps.predict_examples": {"models.evaluation", "tracking.comparison", "tracking.examples", "tracking.tradeoffs"},
 }
 REACHES_NOT = {
     "steps.ingest_coco": {"models.unet", "models.augmentation", "dataset.phantom"},
@@ -32,7 +31,6 @@ REACHES_NOT = {
     "steps.recalibrate": {"models.ranks", "models.training", "models.metrics"},
     "steps.finetune": {"models.ranks", "models.recalibration", "models.evaluation"},
     "steps.evaluate": {"models.ranks", "models.training", "models.recalibration", "models.findings"},
-    "steps.predict_examples": {"models.ranks", "models.training", "tracking.plots", "tracking.report", "tracking.runs"},
 }
 
 

@@ -1,0 +1,125 @@
+"""What people see in MLflow's own pages after a run, a second one, and a lost database."""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.pipelines.conftest import TINY_VARIANTS, Workshop
+
+pytestmark = pytest.mark.pipeline
+
+SECONDS_TO_START = 120
+SHOWN_MS = 60_000  # a busy machine takes its time
+RUN_LINK = "a[href*='/runs/']"
+
+
+@contextlib.contextmanager
+def mlflow_ui(workshop: Workshop) -> Iterator[str]:
+    """The address of `mlflow ui` over the project's database."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "mlflow", "ui", "--port", str(port), "--workers", "1"]
+    environment = {
+        **workshop.environment,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
+    with (workshop.root.parent / "mlflow_ui.log").open("wb") as log:
+        server = subprocess.Popen(
+            command, cwd=workshop.root, env=environment, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        wait_for(f"{address}/health")
+        yield address
+    finally:
+        os.killpg(server.pid, 15)
+        server.wait()
+
+
+def wait_for(url: str) -> None:
+    for _ in range(2 * SECONDS_TO_START):
+        with contextlib.suppress(URLError, ConnectionError):
+            urllib.request.urlopen(url, timeout=5)
+            return
+        time.sleep(0.5)
+    pytest.fail(f"{url} does not answer")
+
+
+def shown_runs(page: Page) -> list[tuple[str, str]]:
+    """Names and ids of the rows of the runs table, from the top."""
+    rows = page.eval_on_selector_all(RUN_LINK, "links => links.map((a) => [a.textContent, a.getAttribute('href')])")
+    return [(name, link.rpartition("/")[2]) for name, link in rows]
+
+
+def quoted(value: Any) -> str:
+    return urllib.parse.quote(json.dumps(value))
+
+
+def look(chromium: Browser, workshop: Workshop, variants: set[str], pictures: Path) -> None:
+    """Opens the runs table, the compare page and the view of the comparison, and checks what they show."""
+    ((experiment,),) = workshop.query("SELECT experiment_id FROM experiments WHERE name = 'arsvd_comparison'")
+    page = chromium.new_page(viewport={"width": 1600, "height": 1200})
+    page.set_default_timeout(SHOWN_MS)
+    with mlflow_ui(workshop) as address:
+        page.goto(f"{address}/#/experiments/{experiment}/runs")
+        page.wait_for_selector(RUN_LINK)
+        ((parent, _),) = shown_runs(page)
+        assert parent.startswith("training "), "variants are folded below the one training"
+        page.locator("[role=row]").filter(has_text=parent).get_by_role("button").click()
+        page.wait_for_function(
+            "n => document.querySelectorAll(\"a[href*='/runs/']\").length >= n", arg=len(variants) + 1
+        )
+        page.screenshot(path=pictures / "runs.png")
+        _, *children = shown_runs(page)
+        assert sorted(name for name, _ in children) == sorted(variants)
+
+        compare = f"compare-runs?runs={quoted([run for _, run in children])}&experiments={quoted([str(experiment)])}"
+        page.goto(f"{address}/#/{compare}")
+        page.get_by_text("Show diff only").first.wait_for()
+        page.screenshot(path=pictures / "compare.png", full_page=True)
+        text = page.inner_text("body")
+        assert f"Comparing {len(variants)} Runs" in text
+        for name, entry in workshop.variants().items():
+            assert name in text
+            assert f"{entry['info']['params']}" in text.replace(",", "")
+
+        page.goto(f"{address}/#/experiments/{experiment}/runs")
+        with page.context.expect_page() as opened:
+            page.get_by_role("link", name="The latest comparison").click()
+        view = opened.value
+        view.set_default_timeout(SHOWN_MS)
+        view.get_by_text("Trade-offs (4)").wait_for()
+        view.screenshot(path=pictures / "view.png")
+        assert sorted(name for name, _ in shown_runs(view)) == sorted(variants)
+    page.context.close()
+
+
+@pytest.mark.parametrize("case", ["a fresh run", "a cached run with one tau more", "the database was deleted"])
+def test_every_variant_is_shown_once_below_its_training(
+    chromium: Browser, workshop: Workshop, case: str, tmp_path: Path
+) -> None:
+    variants, taus = set(TINY_VARIANTS), "0.5,0.8"
+    if case != "a fresh run":
+        taus = f"{taus},0.9"
+        variants.add("arsvd_tau_0.9")
+        if case == "the database was deleted":
+            (workshop.root / "mlflow.db").unlink()
+        workshop.run("--arsvd_taus", taus)
+    pictures = Path(os.environ.get("SCREENSHOTS", tmp_path)) / case.replace(" ", "_")
+    pictures.mkdir(parents=True, exist_ok=True)
+    look(chromium, workshop, variants, pictures)
