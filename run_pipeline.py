@@ -53,8 +53,13 @@ def _main(arguments: list[str]) -> int:
 def _fail(message: str, status: int, config: RunConfig | None = None) -> int:
     if config is not None and config.verbose:
         logging.getLogger(__name__).exception("the run failed")
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {_printable(message)}", file=sys.stderr)
     return status
+
+
+def _printable(text: str) -> str:
+    """Returns a text in which what a terminal would obey, from a file's name for example, is written out."""
+    return "".join(sign if sign.isprintable() or sign == "\n" else repr(sign)[1:-1] for sign in text)
 
 
 def _say_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

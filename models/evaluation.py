@@ -63,8 +63,8 @@ def predict(
     preprocessing: Preprocessing,
     *,
     classes: int,
+    batch_size: int,
     device: str | torch.device,
-    batch_size: int = 16,
 ) -> np.ndarray:
     """Predicts masks: uint8 labels (N, H, W) for uint8 images (N, H, W, C).
 

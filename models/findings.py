@@ -28,6 +28,7 @@ class Examples:
     """Predictions of some variants on a few images.
 
     Attributes:
+        rows: Which image of the split each is.
         kinds: Why each image was chosen, for example `best`.
         file_names: File name of each image.
         images: uint8 (n, H, W, C).
@@ -35,6 +36,7 @@ class Examples:
         predictions: Variant to its predicted labels uint8 (n, H, W).
     """
 
+    rows: list[int]
     kinds: list[str]
     file_names: list[str]
     images: NDArray[np.uint8]

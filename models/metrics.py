@@ -50,9 +50,10 @@ class Metrics:
     """Metrics of a network on a split.
 
     Attributes:
-        metrics: `dice` and `iou` (means over images), `dice_global`, `iou_global`, `precision`, `recall` (from the
-            counts of all images together) and `pixel_accuracy`.
-        per_image: `dice`, `iou` and `lesion_px` (pixels of the true mask) of every image, in the order of the split.
+        metrics: At least `dice` and `iou` (means over images), `dice_global`, `iou_global`, `precision`, `recall` (from
+            the counts of all images together) and `pixel_accuracy`.
+        per_image: At least `dice`, `iou` and `lesion_px` (pixels of the true mask) of every image, in the order of the
+            split.
     """
 
     metrics: dict[str, float]

@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-_LIBRARIES = ("torch", "lightning", "monai", "numpy", "opencv-python-headless", "pycocotools")
+_LIBRARIES = ("torch", "lightning", "monai", "numpy", "opencv-python-headless", "pycocotools", "scipy")
 _PACKAGES = ("steps", "models", "dataset", "materializers")
 
 # A trained network does not depend on how compressed layers are built.

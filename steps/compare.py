@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from zenml import step
+from zenml import get_step_context, link_artifact_to_model, step
 
 from configs.schema import RunConfig
 from dataset.store import Dataset
@@ -22,7 +22,8 @@ from tracking.comparison import Comparison
 from tracking.examples import telling_images, telling_variants
 from tracking.outputs import Outputs, remove_stale_networks
 from tracking.provenance import provenance
-from tracking.runs import Data, TrainingRecord, record
+from tracking.records import Data, TrainingRecord
+from tracking.runs import record
 from tracking.stack import tracking_uri
 
 _DIGITS = 16  # of digests that people see
@@ -41,6 +42,7 @@ def compare(  # noqa: PLR0913, PLR0917 - everything meets here
     config: RunConfig,
 ) -> Annotated[Findings, "comparison"]:
     """Writes the results and brings MLflow up to date; runs always, so that both are complete after cached runs too."""
+    _link_to_model("dataset", "history", "baseline")
     now = runtime.current()
     folder = Path(now.out_dir)
     for variant in (baseline, *compressed):
@@ -54,7 +56,7 @@ def compare(  # noqa: PLR0913, PLR0917 - everything meets here
         config=config.model_dump(mode="json", exclude=_NOT_SHOWN | _not_applied(config)),
         provenance={"seed": str(config.seed), "command": now.command, **provenance(ROOT)},
         spectra=_singular_values(spectra),
-        examples=_examples(comparison, (baseline, *compressed), dataset, config.device),
+        examples=_examples(comparison, (baseline, *compressed), dataset, config),
     )
     files = outputs.write(folder)
     training = dataclasses.replace(
@@ -70,6 +72,14 @@ def compare(  # noqa: PLR0913, PLR0917 - everything meets here
     )
 
 
+def _link_to_model(*inputs: str) -> None:
+    """Links inputs to the run's ZenML model, which by itself holds only what the run made, and not what it reuses."""
+    given = get_step_context().inputs
+    for name in inputs:
+        for artifact in given[name]:
+            link_artifact_to_model(artifact)
+
+
 def _training(dataset: Dataset, baseline: Variant, config: RunConfig, outputs: Outputs) -> TrainingRecord:
     """Returns what MLflow says of the training, still without files."""
     data_digest, manifest = dataset.content_digest(), dataset.manifest
@@ -82,11 +92,7 @@ def _training(dataset: Dataset, baseline: Variant, config: RunConfig, outputs: O
         name=f"{origin} {config.model.base_filters} filters {size} {key[:6]}",
         description=outputs.description(),
         params=_training_params(config),
-        tags={
-            "data_digest": data_digest[:_DIGITS],
-            "git_commit": outputs.provenance["git_commit"],
-            "recovery": _recovery(config),
-        },
+        tags={"data_digest": data_digest[:_DIGITS], "git_commit": outputs.provenance["git_commit"]},
         history=outputs.history,
         data=Data(f"{sum(images.values()):,} images {size}", data_digest[:_DIGITS], {"images": images}),
         files=[],
@@ -94,28 +100,30 @@ def _training(dataset: Dataset, baseline: Variant, config: RunConfig, outputs: O
     )
 
 
-def _examples(comparison: Comparison, variants: Sequence[Variant], dataset: Dataset, device: str) -> Examples:
+def _examples(comparison: Comparison, variants: Sequence[Variant], dataset: Dataset, config: RunConfig) -> Examples:
     """Returns what some variants predict on a few telling images of the test split."""
     chosen, test = telling_images(comparison), dataset["test"]
     names, rows = telling_variants(comparison), list(chosen)
     images, by_name = test.images[rows], {variant.name: variant for variant in variants}
     shown = [by_name[result.name] for result in comparison.results if result.name in names]
     return Examples(
+        rows=rows,
         kinds=list(chosen.values()),
         file_names=[test.file_names[row] for row in rows],
         images=images,
         truth=test.masks[rows],
         predictions={
-            each.name: predict(each.network, images, each.preprocessing, classes=each.classes, device=device)
+            each.name: predict(
+                each.network,
+                images,
+                each.preprocessing,
+                classes=each.classes,
+                device=config.device,
+                batch_size=config.training.batch_size,
+            )
             for each in shown
         },
     )
-
-
-def _recovery(config: RunConfig) -> str:
-    """Says what was done to compressed networks, for people to filter runs by."""
-    done = {"recalibrated": config.recalibration.enabled, "fine-tuned": config.finetune.enabled}
-    return ", ".join(name for name, enabled in done.items() if enabled) or "none"
 
 
 def _singular_values(spectra: list[Spectra]) -> dict[str, dict[str, SingularValues]]:

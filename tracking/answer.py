@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from models.results import EvaluationResult
+from tracking.bootstrap import FEWEST_IMAGES
 from tracking.comparison import Comparison
 from tracking.equal_size import verdict
-from tracking.tradeoffs import METHODS, TOLERATED_DICE_LOSS, metric
+from tracking.tradeoffs import METHODS, TOLERATED_DICE_LOSS, USEFUL_SHARE, metric
 
 _SIZE_HINT = "To compare methods at equal size, add --budgets 0.5,0.25,0.125."
 
@@ -27,16 +28,18 @@ def answer(comparison: Comparison) -> str:
     chosen = comparison.recommended
     if chosen is not None:
         return f"{_keeps(chosen, baseline)}.{_trust(comparison, chosen)}"
-    best = max(others, key=lambda r: (metric(r, "dice"), -r.cost.params))
-    return (
-        f"No smaller network stays within {TOLERATED_DICE_LOSS:g} of the baseline's Dice ({full:.3f}); "
-        f"the best, {_keeps(best, baseline)}."
-    )
+    none = f"No smaller network stays within {TOLERATED_DICE_LOSS:g} of the baseline's Dice ({full:.3f})"
+    smaller = [result for result in others if result.cost.params < baseline.cost.params]
+    if not smaller:
+        return f"{none}: none of the variants is smaller than the baseline."
+    best = max(smaller, key=lambda r: (metric(r, "dice"), -r.cost.params))
+    return f"{none}. The best of them is {_keeps(best, baseline, ', which keeps')}.{_trust(comparison, best)}"
 
 
 def methods_answer(comparison: Comparison) -> str:
     """Says whether ARSVD is better than SVD at equal size, and what the allocation over the network gains on it."""
-    verdicts = [verdict(comparison.equal_sizes, *pair) for pair in (("arsvd", "svd"), ("budget", "svd"))]
+    least = USEFUL_SHARE * metric(comparison.baseline, "dice") if comparison.baseline is not None else 0.0
+    verdicts = [verdict(comparison.equal_sizes, *pair, least) for pair in (("arsvd", "svd"), ("budget", "svd"))]
     return " ".join(filter(None, verdicts)) or (_SIZE_HINT if comparison.of_methods(*METHODS[1:]) else "")
 
 
@@ -52,12 +55,16 @@ def _trust(comparison: Comparison, chosen: EvaluationResult) -> str:
     change = comparison.qualities[chosen.name].change.get("dice")
     if change is None:
         return ""
-    meaning = "is more than chance" if change.excludes_zero else "may be chance"
+    if change.images < FEWEST_IMAGES:
+        return f" The difference in Dice is {change.mean:+.3f}; {change.images} images are too few to trust it."
     interval = f"95 % interval {change.low:+.3f} to {change.high:+.3f}"
-    return f" The difference in Dice, {change.mean:+.3f} ({interval}), {meaning}."
+    meaning = "is more than chance" if change.excludes_zero else "may be chance"
+    possible = change.mean >= -TOLERATED_DICE_LOSS and change.low < -TOLERATED_DICE_LOSS
+    risk = f", but a loss of more than {TOLERATED_DICE_LOSS:g} cannot be excluded" if possible else ""
+    return f" The difference in Dice, {change.mean:+.3f} ({interval}), {meaning}{risk}."
 
 
-def _keeps(result: EvaluationResult, baseline: EvaluationResult) -> str:
+def _keeps(result: EvaluationResult, baseline: EvaluationResult, verb: str = " keeps") -> str:
     dice_pct = 100 * metric(result, "dice") / metric(baseline, "dice")
     params_pct = 100 * result.cost.params / baseline.cost.params
-    return f"{result.name} keeps {dice_pct:.1f} % of the Dice with {params_pct:.3g} % of the parameters"
+    return f"{result.name}{verb} {dice_pct:.1f} % of the Dice with {params_pct:.3g} % of the parameters"

@@ -10,6 +10,7 @@ from scipy import stats
 
 _RESAMPLES = 9_999
 _CONFIDENCE = 0.95
+FEWEST_IMAGES = 10  # from which on an interval says anything of other images
 _VALUES_AT_ONCE = 2**21  # of resampled values in memory
 
 
@@ -21,16 +22,18 @@ class Interval:
         mean: The mean over images.
         low: Lower end.
         high: Upper end.
+        images: How many images it is from.
     """
 
     mean: float
     low: float
     high: float
+    images: int
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether zero lies outside."""
-        return self.low > 0 or self.high < 0
+        """Whether zero lies outside; of fewer than `FEWEST_IMAGES` images nothing is concluded."""
+        return self.images >= FEWEST_IMAGES and (self.low > 0 or self.high < 0)
 
 
 def mean_interval(values: Sequence[float], seed: int = 0) -> Interval:
@@ -44,7 +47,7 @@ def mean_interval(values: Sequence[float], seed: int = 0) -> Interval:
         raise ValueError("give one finite value for each image, of at least one image")
     mean = float(exact.mean())
     if len(exact) == 1 or np.ptp(exact) == 0:
-        return Interval(mean, mean, mean)
+        return Interval(mean, mean, mean, len(exact))
     found = stats.bootstrap(
         (exact,),
         np.mean,
@@ -54,7 +57,7 @@ def mean_interval(values: Sequence[float], seed: int = 0) -> Interval:
         batch=max(1, _VALUES_AT_ONCE // len(exact)),
         rng=np.random.default_rng(seed),
     )
-    return Interval(mean, float(found.confidence_interval.low), float(found.confidence_interval.high))
+    return Interval(mean, float(found.confidence_interval.low), float(found.confidence_interval.high), len(exact))
 
 
 def paired_interval(values: Sequence[float], others: Sequence[float], seed: int = 0) -> Interval:

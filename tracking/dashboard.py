@@ -127,7 +127,10 @@ def _show(server: subprocess.Popen[bytes], url: str) -> None:
             except requests.RequestException:
                 time.sleep(0.5)
             else:
-                _decline_survey(session, f"{url}/api/v1/current-user")
+                try:
+                    _decline_survey(session, f"{url}/api/v1/current-user")
+                except (requests.RequestException, KeyError) as error:
+                    print(f"ZenML will ask for an account first, any name will do ({error})", file=sys.stderr)
                 print(f"ZenML dashboard: {url}/projects/default/runs\nCtrl-C ends it", flush=True)
                 server.wait()
 

@@ -22,11 +22,13 @@ class EqualSize:
         budget: Share of the baseline's parameters.
         dice: Method to mean Dice over images, of the methods that were evaluated.
         gains: Pair of methods to the difference of Dice over the same images, the first minus the second.
+        iou_gains: The same of IoU.
     """
 
     budget: float
     dice: Mapping[str, float]
     gains: Mapping[tuple[str, str], Interval]
+    iou_gains: Mapping[tuple[str, str], Interval]
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the line as JSON-like data."""
@@ -47,7 +49,7 @@ def equal_sizes(results: Sequence[EvaluationResult]) -> list[EqualSize]:
     for budget, group in sorted(groups.items(), reverse=True):
         if len(group) > 1:
             dice = {method: metric(group[method], "dice") for method in PARAMETER if method in group}
-            lines.append(EqualSize(budget, dice, _gains(group)))
+            lines.append(EqualSize(budget, dice, _gains(group, "dice"), _gains(group, "iou")))
     return lines
 
 
@@ -59,32 +61,41 @@ def gain_text(interval: Interval | None) -> str:
     return f"{interval.mean:+.3f} ({interval.low:+.3f} to {interval.high:+.3f}){star}"
 
 
-def verdict(lines: Sequence[EqualSize], method: str, other: str) -> str:
-    """Says at which budgets a method is better or worse than another beyond chance; empty where they do not meet."""
-    gains = {line.budget: line.gains[method, other] for line in lines if (method, other) in line.gains}
-    if not gains:
-        return ""
+def verdict(lines: Sequence[EqualSize], method: str, other: str, least: float) -> str:
+    """Says at which budgets a method is better or worse than another beyond chance; empty where they do not meet.
+
+    Args:
+        lines: The methods at each budget.
+        method: The one.
+        other: What it is compared with.
+        least: Dice below which a network is of no use; where both are below, neither is called better.
+    """
+    met = [line for line in lines if (method, other) in line.gains]
+    useless = [line.budget for line in met if max(line.dice[method], line.dice[other]) < least]
+    gains = {line.budget: line.gains[method, other] for line in met if line.budget not in useless}
     parts = [
         f"{word} at {_percents(budgets)} of the parameters"
         for word, budgets in (
-            ("better", [budget for budget, gain in gains.items() if gain.low > 0]),
-            ("worse", [budget for budget, gain in gains.items() if gain.high < 0]),
+            ("better", [budget for budget, gain in gains.items() if gain.excludes_zero and gain.mean > 0]),
+            ("worse", [budget for budget, gain in gains.items() if gain.excludes_zero and gain.mean < 0]),
             ("not to be told apart", [budget for budget, gain in gains.items() if not gain.excludes_zero]),
+            ("as useless", useless),
         )
         if budgets
     ]
-    return f"At equal size {TITLES[method]} against {TITLES[other]} is {', '.join(parts)}."
+    return f"At equal size, {TITLES[method]} against {TITLES[other]} is {', '.join(parts)}." if parts else ""
 
 
 def _percents(budgets: Sequence[float]) -> str:
-    return " and ".join(f"{100 * budget:.4g} %" for budget in budgets)
+    *first, last = (f"{100 * budget:.4g} %" for budget in budgets)
+    return f"{', '.join(first)} and {last}" if first else last
 
 
-def _gains(group: Mapping[str, EvaluationResult]) -> dict[tuple[str, str], Interval]:
+def _gains(group: Mapping[str, EvaluationResult], name: str) -> dict[tuple[str, str], Interval]:
     found = {}
     for method, other in PAIRS:
         if method in group and other in group:
-            values, others = (group[name].per_image.get("dice", []) for name in (method, other))
+            values, others = (group[each].per_image.get(name, []) for each in (method, other))
             if values and len(values) == len(others):
                 found[method, other] = paired_interval(values, others)
     return found

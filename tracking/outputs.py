@@ -13,7 +13,7 @@ from tracking.answer import answer, methods_answer
 from tracking.atomic import write_whole
 from tracking.comparison import Comparison
 from tracking.equal_size import gain_text
-from tracking.plots import write_plots
+from tracking.plots import Shown, write_plots
 from tracking.report import About, write_report
 from tracking.rows import variant_rows
 from tracking.summary import results_table, summarize, to_json
@@ -57,9 +57,7 @@ class Outputs:
             "train_history.json": to_json(self.history),
             "dataset_manifest.json": to_json(self.manifest),
         }
-        plots = write_plots(
-            self.comparison, self.history, folder / "plots", spectra=self.spectra, examples=self.examples
-        )
+        plots = write_plots(Shown(self.comparison, self.history, self.spectra, self.examples), folder / "plots")
         report = folder / "report.html"
         about = About(self.history, self.manifest, self.config, self.provenance)
         write_report(self.comparison, about, plots, report)
@@ -75,7 +73,8 @@ class Outputs:
             saved = "" if row.reduction_pct is None else f"{row.reduction_pct:.1f} %"
             cells = (row.name, f"{row.metrics['dice']:.4f}", gain_text(row.dice_change), f"{row.params:,}", saved)
             lines.append(f"| {' | '.join(cells)} |")
-        return "\n".join([*lines, "", f"`{self.provenance['command']}`"])
+        lines += ["", "Change: Dice minus the baseline's over the same images, 95 % interval; * it excludes zero.", ""]
+        return "\n".join([*lines, f"    {self.provenance['command']}"])
 
 
 def remove_stale_networks(folder: Path, names: Sequence[str]) -> None:

@@ -36,6 +36,7 @@ def draw_masks(examples: Examples, comparison: Comparison) -> Figure | None:
         return None
     predictions = dict(list(examples.predictions.items())[:_MOST_COLUMNS])
     titles = {result.name: long_label(result) for result in comparison.results}
+    dice = {result.name: result.per_image.get("dice", []) for result in comparison.results}
     cell = float(np.clip(_WIDTH / (2 + len(predictions)), *_CELLS))
     height = cell * float(np.clip(examples.images.shape[1] / examples.images.shape[2], 0.4, 2.5))
     figure = new_figure((cell + 0.06) * (2 + len(predictions)) + 0.6, (height + 0.26) * rows + 0.7)
@@ -46,19 +47,14 @@ def draw_masks(examples: Examples, comparison: Comparison) -> Figure | None:
     for row in range(rows):
         of_row = {name: labels[row] for name, labels in predictions.items()}
         _draw_row(panels[row], examples.images[row], examples.truth[row], of_row)
+        for axes, name in zip(panels[row][2:], predictions, strict=True):
+            values = dice.get(name, [])
+            if examples.rows[row] < len(values):
+                axes.set_xlabel(f"Dice {values[examples.rows[row]]:.2f}", fontsize=8, labelpad=2)
         place = f"{shortened(examples.kinds[row], _NAME_LENGTH)}\n{shortened(examples.file_names[row], _NAME_LENGTH)}"
         panels[row][0].set_ylabel(place, fontsize=8, parse_math=False)
     _add_legend(figure, int(max([examples.truth.max(), *(labels.max() for labels in predictions.values())])))
     return figure
-
-
-def mask_dice(prediction: NDArray[np.uint8], truth: NDArray[np.uint8]) -> float:
-    """Returns the Dice of one image, the mean over the foreground labels present in either; 1 where none is."""
-    labels = np.union1d(prediction[prediction > 0], truth[truth > 0])
-    if not labels.size:
-        return 1.0
-    pairs = [(prediction == label, truth == label) for label in labels]
-    return float(np.mean([2 * (ours & true).sum() / (ours.sum() + true.sum()) for ours, true in pairs]))
 
 
 def _draw_row(
@@ -78,7 +74,6 @@ def _draw_row(
     for axes, labels in zip(panels[2:], predictions.values(), strict=True):
         _draw_cell(axes, colors, labels[::step, ::step])
         _draw_outline(axes, outline)
-        axes.set_xlabel(f"Dice {mask_dice(labels, truth):.2f}", fontsize=8, labelpad=2)
 
 
 def _draw_cell(axes: Axes, image: NDArray[np.uint8], labels: NDArray[np.uint8] | None) -> None:

@@ -7,7 +7,17 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
-_PACKAGES = ("torch", "zenml", "mlflow", "lightning", "monai", "numpy", "opencv-python-headless", "pycocotools")
+_PACKAGES = (
+    "torch",
+    "zenml",
+    "mlflow",
+    "lightning",
+    "monai",
+    "numpy",
+    "scipy",
+    "opencv-python-headless",
+    "pycocotools",
+)
 
 
 def provenance(root: Path) -> dict[str, str]:

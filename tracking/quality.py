@@ -59,7 +59,10 @@ class LesionGroup:
 
 
 def lesion_groups(baseline: EvaluationResult) -> list[LesionGroup]:
-    """Splits the images that have a lesion at the terciles of its area; none where areas are not known."""
+    """Splits the images that have a lesion at the terciles of its area; equal areas stay together.
+
+    There are no groups where areas are not known, or do not differ enough for three.
+    """
     areas = np.asarray(baseline.per_image.get("lesion_px", []))
     if not (areas > 0).any():
         return []
@@ -70,7 +73,7 @@ def lesion_groups(baseline: EvaluationResult) -> list[LesionGroup]:
         rows = np.flatnonzero(place == number)
         if rows.size:
             groups.append(LesionGroup(size, float(areas[rows].min()), float(areas[rows].max()), rows))
-    return groups
+    return groups if len(groups) == len(LESION_SIZES) else []
 
 
 def quality(result: EvaluationResult, baseline: EvaluationResult | None) -> Quality:

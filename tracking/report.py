@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
+from models.results import EvaluationResult
 from tracking.answer import answer, methods_answer
 from tracking.atomic import write_whole
 from tracking.comparison import Comparison
 from tracking.equal_size import PAIRS, gain_text
 from tracking.examples import LISTED_FAILURES, failures, in_question
-from tracking.plots import CAPTIONS
+from tracking.plots import PICTURES
 from tracking.rows import variant_rows
 from tracking.tradeoffs import METHODS, PARAMETER, TITLES
 
 TEMPLATE = "report.html.jinja"
-_WIDE = ("masks", "layer_ranks", "spectra", "weighted_spectra")  # pictures of many small parts
 LISTED = 200  # entries of a list that are shown: more make the page slow and nobody reads them
 
 
@@ -83,7 +85,7 @@ def write_report(comparison: Comparison, about: About, plots: Sequence[Path], fi
             pairs=[pair for pair in PAIRS if any(pair in line.gains for line in comparison.equal_sizes)],
             lesion_groups=comparison.lesion_groups,
             failures=_failure_tables(comparison, _test_files(manifest)),
-            images=[(CAPTIONS.get(plot.stem, plot.stem), _embedded(plot), plot.stem in _WIDE) for plot in plots],
+            images=[(PICTURES[plot.stem], _embedded(plot)) for plot in plots],
             compressed=[result for result in comparison.results if result.layers],
             training=_readable({key: value for key, value in history.items() if key != "epochs"}),
             epochs=len(history.get("epochs") or []),
@@ -92,9 +94,12 @@ def write_report(comparison: Comparison, about: About, plots: Sequence[Path], fi
             manifest=_readable(_summary(manifest)),
             config=about.config,
             provenance=about.provenance,
+            style=_own("report.css"),
+            script=_own("report.js"),
+            script_digest=base64.b64encode(hashlib.sha256(_own("report.js").encode()).digest()).decode(),
         )
     )
-    write_whole(file, page.encode())
+    write_whole(file, page.encode(errors="backslashreplace"))  # a name may hold what UTF-8 has not
 
 
 def _failure_tables(comparison: Comparison, file_names: Sequence[str]) -> list[FailureTable]:
@@ -103,10 +108,14 @@ def _failure_tables(comparison: Comparison, file_names: Sequence[str]) -> list[F
     for result in comparison.of_methods(*METHODS[1:]):
         images, worse = len(result.per_image.get("dice", [])), failures(comparison, result)
         missed = sum(failure.dice == 0 for failure in worse)
+        both = sum(max(pair) == 0 for pair in _paired_dice(comparison, result))
         tables.append(
             FailureTable(
                 name=result.name,
-                summary=f"worse than the baseline on {len(worse)} of {images} images, Dice 0 on {missed} of these",
+                summary=(
+                    f"worse than the baseline on {len(worse)} of {images} images, Dice 0 on {missed} of these; "
+                    f"Dice 0 by both on {both}"
+                ),
                 lines=[
                     (_file_name(file_names, each.row), each.lesion_px, each.baseline_dice, each.dice)
                     for each in worse[:LISTED_FAILURES]
@@ -115,6 +124,11 @@ def _failure_tables(comparison: Comparison, file_names: Sequence[str]) -> list[F
             )
         )
     return [table for table in tables if table.lines]
+
+
+def _paired_dice(comparison: Comparison, result: EvaluationResult) -> list[tuple[float, float]]:
+    baseline = comparison.baseline.per_image.get("dice", []) if comparison.baseline is not None else []
+    return list(zip(baseline, result.per_image.get("dice", []), strict=False))
 
 
 def _test_files(manifest: Mapping) -> list[str]:
@@ -154,6 +168,11 @@ def _summary(manifest: Mapping) -> dict:
             for name, split in splits.items()
         }
     return summary
+
+
+def _own(name: str) -> Markup:
+    """Returns a file of this project to be printed as it is: nothing of it comes from the data."""
+    return Markup((Path(__file__).parent / name).read_text(encoding="utf-8"))  # noqa: S704 - see above
 
 
 def _embedded(plot: Path) -> str:
@@ -207,8 +226,8 @@ def _count(value: int | None) -> str:
     if value is None:
         return "\N{EN DASH}"
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= size:
-            return f"{value / size:.3g} {letter}"
+        if value >= 0.9995 * size:
+            return f"{value / size:.3g} {letter}" if value < 999.5 * size else f"{value / size:,.0f} {letter}"
     return str(value)
 
 

@@ -21,7 +21,9 @@ class VariantRow:
         method: `baseline`, `svd`, `arsvd` or `budget`.
         metrics: Each of `METRICS` to its value.
         dice_interval: 95 % interval of the mean Dice.
+        iou_interval: The same of IoU.
         dice_change: Dice minus the baseline's over the same images; None for the baseline.
+        iou_change: The same of IoU.
         dice_before: Mean Dice straight after truncation, before the network was recalibrated or fine-tuned.
         iou_before: Mean IoU, likewise.
         by_lesion: Size of lesions to Dice on the images that have such; empty where it is not known.
@@ -38,7 +40,9 @@ class VariantRow:
     method: str
     metrics: dict[str, float | None]
     dice_interval: Interval | None
+    iou_interval: Interval | None
     dice_change: Interval | None
+    iou_change: Interval | None
     dice_before: float | None
     iou_before: float | None
     by_lesion: dict[str, Interval]
@@ -63,7 +67,9 @@ def variant_rows(comparison: Comparison) -> list[VariantRow]:
                 method=result.method,
                 metrics={name: _known(metric(result, name)) for name in METRICS},
                 dice_interval=quality.mean.get("dice"),
+                iou_interval=quality.mean.get("iou"),
                 dice_change=quality.change.get("dice"),
+                iou_change=quality.change.get("iou"),
                 dice_before=_known(metric(result, "dice_before_recovery")),
                 iou_before=_known(metric(result, "iou_before_recovery")),
                 by_lesion=dict(quality.by_lesion),

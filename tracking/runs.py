@@ -16,19 +16,21 @@ from typing import Any
 
 from filelock import FileLock
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, Experiment, InputTag, Metric, Param, Run, RunStatus
+from mlflow.entities import DatasetInput, Experiment, Metric, Param, Run, RunStatus
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.utils.mlflow_tags import (
-    MLFLOW_DATASET_CONTEXT,
     MLFLOW_PARENT_RUN_ID,
     MLFLOW_RUN_NAME,
     MLFLOW_RUN_NOTE,
     MLFLOW_SOURCE_NAME,
 )
 
+from models.results import EvaluationResult
 from tracking.answer import describe
 from tracking.comparison import Comparison
 from tracking.mlflow_view import view_link, view_state, view_tag
+from tracking.records import Recorded, TrainingRecord
 from tracking.summary import run_metrics
 
 EXPERIMENT = "arsvd_comparison"
@@ -41,71 +43,12 @@ _NOTE = (
     "`tags.pareto_front = 'yes'` are the best trade-offs."
 )
 _KEY = "content_key"  # tag: digest of all that a run records
-_FRONT, _RECOMMENDED = "pareto_front", "recommended"  # tags
+_FRONT, _RECOMMENDED = "pareto_front", "recommended"  # tags: yes or no, of the variants of the latest comparison
+_LATEST = "latest"  # tag of these
 _TRAINING = "training"  # tag of all runs of one training
 _DIGITS = 12  # of a digest that people see
 _BATCH = 900  # MLflow takes at most 1,000 metrics a call
 _SECONDS_TO_WAIT = 600
-
-
-@dataclasses.dataclass(frozen=True)
-class Data:
-    """The data set, as MLflow shows it.
-
-    Attributes:
-        name: What it is, in a few words.
-        digest: Of its content; at most 36 characters.
-        profile: How many images a split, and the like.
-    """
-
-    name: str
-    digest: str
-    profile: dict[str, Any]
-
-    def used_for(self, context: str) -> DatasetInput:
-        """Returns it as an input of a run: of `training`, or of `evaluation`."""
-        dataset = Dataset(self.name, self.digest, "code", json.dumps({"tags": {}}), profile=json.dumps(self.profile))
-        return DatasetInput(dataset, [InputTag(MLFLOW_DATASET_CONTEXT, context)])
-
-
-@dataclasses.dataclass(frozen=True)
-class TrainingRecord:
-    """What the parent run says, and all runs below it.
-
-    Attributes:
-        key: Digest of the trained network and its data; runs of the same training share it.
-        name: Of the parent run.
-        description: Of the parent run, Markdown.
-        params: The training's configuration, flat.
-        tags: What to filter by.
-        history: The training's curves, as `History.to_dict`.
-        data: What it was trained on.
-        files: Files to keep with the run, and the folder to put each into (None is the top).
-        networks: Folder that holds the network of each variant, in a folder of its name.
-    """
-
-    key: str
-    name: str
-    description: str
-    params: dict[str, Any]
-    tags: dict[str, str]
-    history: dict[str, Any]
-    data: Data
-    files: list[tuple[Path, str | None]]
-    networks: Path
-
-
-@dataclasses.dataclass(frozen=True)
-class Recorded:
-    """Where the records are.
-
-    Attributes:
-        runs: Variant to the id of its run.
-        view: The place in MLflow's UI that shows this comparison, to be put behind the UI's address.
-    """
-
-    runs: dict[str, str]
-    view: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,15 +91,14 @@ class _Recorder:
         parent = self._parent(experiment, training)
         recorded = self._record_variants(experiment, parent, training, comparison)
         self._mark(self._children(experiment, parent), comparison)
-        for file, folder in training.files:
-            self._client.log_artifact(parent, str(file), folder)
+        self._keep_files(parent, training.files)
         self._client.set_tag(parent, MLFLOW_RUN_NOTE, training.description)
         return Recorded(recorded, self._show(experiment, training.key[:_DIGITS]))
 
     def _show(self, experiment: Experiment, training: str) -> str:
-        """Makes a view of this training's variants, names it in the experiment's description, returns its place."""
+        """Makes a view of this comparison's variants, names it in the experiment's description, returns its place."""
         link = view_link(experiment.experiment_id, training)
-        state = view_state(f"tags.{_TRAINING} = '{training}' and metrics.dice >= 0")
+        state = view_state(f"tags.{_TRAINING} = '{training}' and tags.{_LATEST} = 'yes'")
         for tag, value in ((view_tag(training), state), (MLFLOW_RUN_NOTE, _NOTE.format(link=link))):
             if experiment.tags.get(tag) != value:
                 self._client.set_experiment_tag(experiment.experiment_id, tag, value)
@@ -176,6 +118,7 @@ class _Recorder:
                 if run.info.run_id not in right[:1]:
                     self._client.delete_run(run.info.run_id)
             tags = {**training.tags, _KEY: key, MLFLOW_PARENT_RUN_ID: parent, "method": result.method}
+            tags["recovery"] = _recovery(result)
             made = _RunRecord(
                 name=result.name,
                 params=params,
@@ -189,19 +132,33 @@ class _Recorder:
         return recorded
 
     def _mark(self, children: Sequence[Run], comparison: Comparison) -> None:
-        """Tags the best trade-offs; what an earlier comparison found of variants that are not in this one goes."""
+        """Tags the variants of this comparison and its best trade-offs; what an earlier one found of others goes."""
         chosen = comparison.recommended.name if comparison.recommended else None
         compared = {result.name for result in comparison.results}
         for run in children:
-            name, tags = run.info.run_name, {}
+            name, marks = run.info.run_name, {}
             if name in compared:
-                tags[_FRONT] = "yes" if name in comparison.front else "no"
-                tags[_RECOMMENDED] = "yes" if name == chosen else "no"
-            for tag in (_FRONT, _RECOMMENDED):
-                if tag in tags and run.data.tags.get(tag) != tags[tag]:
-                    self._client.set_tag(run.info.run_id, tag, tags[tag])
-                elif tag not in tags and tag in run.data.tags:
+                marks = {
+                    _LATEST: "yes",
+                    _FRONT: "yes" if name in comparison.front else "no",
+                    _RECOMMENDED: "yes" if name == chosen else "no",
+                }
+            for tag in (_LATEST, _FRONT, _RECOMMENDED):
+                if tag in marks and run.data.tags.get(tag) != marks[tag]:
+                    self._client.set_tag(run.info.run_id, tag, marks[tag])
+                elif tag not in marks and tag in run.data.tags:
                     self._client.delete_tag(run.info.run_id, tag)
+
+    def _keep_files(self, parent: str, files: Sequence[tuple[Path, str | None]]) -> None:
+        """Puts the files with a run; pictures that an earlier comparison had and this one has not are removed."""
+        for file, folder in files:
+            self._client.log_artifact(parent, str(file), folder)
+        kept = {f"{folder}/{file.name}" for file, folder in files}
+        stored = get_artifact_repository(self._client.get_run(parent).info.artifact_uri)
+        for folder in {folder for _, folder in files if folder is not None}:
+            for found in stored.list_artifacts(folder):
+                if found.path not in kept:
+                    stored.delete_artifacts(found.path)
 
     def _parent(self, experiment: Experiment, training: TrainingRecord) -> str:
         runs = self._find(experiment, f"tags.training_key = '{training.key}'")
@@ -262,6 +219,12 @@ class _Recorder:
         elif experiment.lifecycle_stage == "deleted":
             self._client.restore_experiment(experiment.experiment_id)
         return experiment
+
+
+def _recovery(result: EvaluationResult) -> str:
+    """Says what was done to a network after its truncation, for people to filter runs by."""
+    done = {"recalibrated": "recalibrated" in result.setting, "fine-tuned": "finetune_epochs" in result.setting}
+    return ", ".join(name for name, applied in done.items() if applied) or "none"
 
 
 def _finished(run: Run) -> bool:

@@ -61,7 +61,8 @@ def run_metrics(result: EvaluationResult, comparison: Comparison) -> dict[str, f
     """Returns the numbers of a variant that runs are compared by, absolute and against the baseline.
 
     Names with a slash belong to a section, which MLflow shows as one: the ends of the intervals (`ci95/dice_low`),
-    differences to the baseline (`change/dice`), Dice by the size of lesions (`lesions/dice_small`).
+    differences to the baseline (`change/dice`) and to other methods of the same budget (`equal_size/dice_over_svd`),
+    Dice by the size of lesions (`lesions/dice_small`).
     """
     baseline = baseline_in(comparison)
     full = baseline.metrics["dice"]
@@ -101,7 +102,8 @@ def finite(value: Any) -> Any:
 
 def to_json(value: Any) -> bytes:
     """Returns strict JSON, indented."""
-    return (json.dumps(finite(value), indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode()
+    text = json.dumps(finite(value), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    return text.encode(errors="backslashreplace")  # a name may hold half of a surrogate pair, which UTF-8 has not
 
 
 def _entry(result: EvaluationResult, comparison: Comparison) -> dict[str, Any]:
@@ -146,6 +148,9 @@ def _row(result: EvaluationResult, comparison: Comparison) -> dict[str, Any]:
 
 def _intervals(result: EvaluationResult, comparison: Comparison, separator: str) -> dict[str, float]:
     sections = comparison.qualities[result.name].numbers()
+    for line in comparison.equal_sizes:
+        if result.setting.get("budget") == line.budget:
+            sections["equal_size"] = line.numbers_of(result.method)
     return {
         f"{section}{separator}{name}": value for section, numbers in sections.items() for name, value in numbers.items()
     }

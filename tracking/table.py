@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -16,10 +14,10 @@ from tracking.rows import VariantRow, variant_rows
 from tracking.tradeoffs import PARAMETER
 
 WIDE = 112  # columns of a screen from which on everything is shown
-FOOTNOTE = "* Pareto front: no other variant has as few parameters and as high a Dice"
-CHANGE_FOOTNOTE = "change: Dice minus the baseline's, same images, 95 % interval; ! excludes zero"
+FOOTNOTE = "> Pareto front of those with at least half of the baseline's Dice"
+CHANGE_FOOTNOTE = "change: Dice minus the baseline's, same images, 95 % interval; * excludes zero"
 BEFORE_FOOTNOTE = "before: Dice straight after truncation, not yet recalibrated or fine-tuned"
-GAIN_FOOTNOTE = "difference in Dice over the same images, 95 % interval; ! excludes zero"
+GAIN_FOOTNOTE = "difference in Dice over the same images, 95 % interval; * excludes zero"
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
@@ -60,7 +58,7 @@ def print_table(comparison: Comparison, console: Console) -> None:
             table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
         cells = _cells(row)
-        mark = "*" if row.on_front else " "
+        mark = ">" if row.on_front else " "
         shown_cells = [cells[column] for column, shown in columns.items() if shown]
         style = "bold green" if row.on_front else None
         table.add_row(*(Text(cell) for cell in (f"{mark} {row.name}", *shown_cells)), style=style)
@@ -112,11 +110,11 @@ def _cells(row: VariantRow) -> dict[str, str]:
 
 
 def _interval(interval: Interval | None) -> str:
-    """Returns for example `-.013 [-.021 -.005]!`, short, as three of them have to stand in one line."""
+    """Returns for example `-.013 [-.021 -.005]*`, short, as three of them have to stand in one line."""
     if interval is None:
         return "-"
-    mean, low, high = (f"{value:+.3f}".replace("0.", ".", 1) for value in dataclasses.astuple(interval))
-    return f"{mean} [{low} {high}]{'!' if interval.excludes_zero else ' '}"
+    mean, low, high = (f"{end:+.3f}".replace("0.", ".", 1) for end in (interval.mean, interval.low, interval.high))
+    return f"{mean} [{low} {high}]{'*' if interval.excludes_zero else ' '}"
 
 
 def _number(value: float | None, spec: str) -> str:

@@ -85,14 +85,14 @@ def test_metrics_do_not_depend_on_the_batch_size(images, classes):
 def test_memory_mapped_images_are_read(images, tmp_path):
     np.save(tmp_path / "images.npy", images)
     mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
-    assert (predict(Threshold(), mapped, PLAIN, classes=1, device="cpu") == (images[..., 0] > 127)).all()
+    assert (predict(Threshold(), mapped, PLAIN, classes=1, batch_size=3, device="cpu") == (images[..., 0] > 127)).all()
 
 
 def test_every_module_keeps_its_mode_and_its_statistics(images):
     network = UNet(1, 1, 2).train()
     network.down1.eval()
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    predict(network, images, PLAIN, classes=1, device="cpu")
+    predict(network, images, PLAIN, classes=1, batch_size=3, device="cpu")
     assert network.training
     assert network.up1.training
     assert not network.down1.training

@@ -59,7 +59,7 @@ def test_budgets_are_kept_and_fine_tuned_networks_are_compared_alike(workshop: W
     for method in ("svd", "arsvd"):
         assert variants[f"{method}_budget_0.3"]["info"]["params"] <= 0.3 * full
         assert variants[f"{method}_budget_0.3"]["method"] == method
-    assert "over arsvd" in done.stdout
+    assert "budget - arsvd" in done.stdout
     assert all(entry.get("finetune_epochs") == 1 for name, entry in variants.items() if name != "baseline")
 
 

@@ -160,3 +160,59 @@ def test_the_users_own_stack_stays_active_elsewhere(workshop: Workshop, tmp_path
     active = workshop.call("zenml", "stack", "get", cwd=tmp_path)
     assert "default" in active.stdout + active.stderr
     assert "arsvd" not in active.stdout + active.stderr
+
+
+ARTIFACTS = """
+import json
+from zenml.client import Client
+run = Client().list_pipeline_runs(sort_by="desc:created", size=1).items[0]
+comparison = run.steps["compare"].outputs["comparison"][0]
+version = run.model_version
+result = run.steps["evaluate_svd_rank_1"].outputs["svd_rank_1_result"][0]
+network = run.steps["compress_svd_rank_1"].outputs["svd_rank_1_network"][0]
+print(json.dumps({
+    "shown": [visualization.uri.rpartition("pages/")[2] for visualization in comparison.visualizations],
+    "dice": comparison.run_metadata["dice"],
+    "result": result.run_metadata["dice"],
+    "ranks": network.run_metadata["ranks"],
+    "linked": sorted([*version.data_artifacts, *version.model_artifacts]),
+    "variants": [entry.name for entry in comparison.load().results],
+}))
+"""
+
+
+def test_zenml_shows_the_report_and_links_all_artifacts_of_a_cached_run(workshop: Workshop) -> None:
+    workshop.run()
+    found = json.loads(workshop.call("python", "-c", ARTIFACTS).stdout.splitlines()[-1])
+    assert found["shown"][:2] == ["report.html", "plots/dice_vs_params.png"]
+    assert "plots/masks.png" in found["shown"]
+    dice = {name: entry["metrics"]["dice"] for name, entry in workshop.variants().items()}
+    assert found["dice"] == pytest.approx(dice)
+    assert found["result"] == pytest.approx(dice["svd_rank_1"])
+    assert found["ranks"] == {"smallest": 1, "median": 1, "largest": 1}
+    assert set(found["variants"]) == TINY_VARIANTS
+    networks = {f"{name}_network" for name in TINY_VARIANTS}
+    assert set(found["linked"]) >= networks | {"dataset", "train_history", "spectra", "comparison"}
+
+
+def test_a_network_is_registered_by_name_and_loads_from_there(workshop: Workshop) -> None:
+    done = workshop.run("--register", "tumor", "--register_variant", "svd_rank_2")
+    assert "registered svd_rank_2 as models:/tumor@champion, version 1" in done.stdout
+    assert "version 1" in workshop.run("--register", "tumor", "--register_variant", "svd_rank_2").stdout
+    code = (
+        "import mlflow; from models.storage import load_network;"
+        "mlflow.set_tracking_uri('sqlite:///mlflow.db');"
+        "network = load_network(mlflow.artifacts.download_artifacts('models:/tumor@champion'));"
+        "print(sum(weight.numel() for weight in network.parameters()))"
+    )
+    params = workshop.call("python", "-c", code).stdout.split()[-1]
+    assert int(params) == workshop.variants()["svd_rank_2"]["info"]["params"]
+
+
+def test_a_variant_that_is_not_in_the_sweep_is_told_before_any_work(workshop: Workshop) -> None:
+    failed = workshop.run("--register", "tumor", "--register_variant", "svd_rank_77", check=False)
+    assert failed.status == 2
+    assert failed.stderr.startswith(
+        "error: --register_variant svd_rank_77: there is no such variant; there are baseline"
+    )
+    assert failed.ran == set()

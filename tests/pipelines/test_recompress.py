@@ -30,6 +30,17 @@ def test_the_latest_training_is_reused_whatever_has_changed_since(workshop: Work
     assert workshop.summary()["config"]["training"]["epochs"] == 1, "the training's own configuration is reported"
 
 
+def test_what_is_reused_is_linked_to_the_model_of_the_run(workshop: Workshop) -> None:
+    workshop.run("--reuse_training")
+    code = (
+        "from zenml.client import Client;"
+        "version = Client().list_pipeline_runs(sort_by='desc:created', size=1).items[0].model_version;"
+        "print(*version.data_artifacts, *version.model_artifacts)"
+    )
+    linked = workshop.call("python", "-c", code).stdout.splitlines()[-1].split()
+    assert {"dataset", "train_history", "baseline_network", "svd_rank_1_network", "comparison"} <= set(linked)
+
+
 def test_a_training_is_reused_by_artifact_version(workshop: Workshop) -> None:
     again = workshop.run("--reuse_training", "baseline_network:1", "--arsvd_taus", "", "--svd_ranks", "1")
     assert "train_unet" not in again.steps

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tracking.bootstrap import mean_interval, paired_interval
+from tracking.bootstrap import FEWEST_IMAGES, mean_interval, paired_interval
 
 
 def slow_interval(values: np.ndarray, resamples: int) -> tuple[float, float]:
@@ -46,7 +46,15 @@ def test_pairing_sees_a_small_difference_between_images_that_differ_much() -> No
 
 
 def test_equal_values_have_no_spread() -> None:
-    assert mean_interval([0.5, 0.5]) == mean_interval([0.5])
+    for values in ([0.5], [0.5, 0.5]):
+        interval = mean_interval(values)
+        assert (interval.mean, interval.low, interval.high, interval.images) == (0.5, 0.5, 0.5, len(values))
+
+
+def test_of_few_images_nothing_is_concluded() -> None:
+    worse = [-0.1] * (FEWEST_IMAGES - 1)
+    assert not mean_interval(worse).excludes_zero
+    assert mean_interval([*worse, -0.1]).excludes_zero
 
 
 @pytest.mark.parametrize("values", [[], [0.1, float("nan")]])

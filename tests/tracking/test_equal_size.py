@@ -21,7 +21,7 @@ def at_budget(method: str, budget: float, dice: list[float]) -> EvaluationResult
 
 @pytest.fixture
 def results() -> list[EvaluationResult]:
-    better, worse = [0.9, 0.8, 0.7, 0.9, 0.8], [0.5, 0.4, 0.4, 0.5, 0.3]
+    better, worse = [0.9, 0.8, 0.7, 0.9, 0.8] * 2, [0.5, 0.4, 0.4, 0.5, 0.3] * 2
     return [
         make_result("baseline", None, 0.9, 4000),
         make_result("svd", 16, 0.8, 2000),
@@ -62,18 +62,21 @@ def test_nothing_is_printed_without_budgets() -> None:
 
 
 def test_it_says_whether_arsvd_is_better_than_svd(results: list[EvaluationResult]) -> None:
-    lines = equal_sizes(
-        [*results, at_budget("svd", 0.5, [0.9, 0.8, 0.7, 0.9, 0.8]), at_budget("arsvd", 0.5, [0.1] * 5)]
+    at_half = [at_budget("svd", 0.5, [0.9, 0.8, 0.7, 0.9, 0.8] * 2), at_budget("arsvd", 0.5, [0.1] * 10)]
+    lines = equal_sizes([*results, *at_half])
+    assert verdict(lines, "arsvd", "svd", 0.4) == (
+        "At equal size, ARSVD against SVD is better at 25 % of the parameters, worse at 50 % of the parameters."
     )
-    assert verdict(lines, "arsvd", "svd") == (
-        "At equal size ARSVD against SVD is better at 25 % of the parameters, worse at 50 % of the parameters."
+    assert verdict(lines, "budget", "arsvd", 0.4).startswith("At equal size, budget against ARSVD is better at 50 %")
+    assert verdict(lines, "budget", "arsvd", 0.4).endswith("not to be told apart at 25 % of the parameters.")
+    assert verdict(lines, "arsvd", "svd", 0.9) == (
+        "At equal size, ARSVD against SVD is as useless at 50 % and 25 % of the parameters."
     )
-    assert verdict(lines, "budget", "arsvd").endswith("not to be told apart at 25 % of the parameters.")
     assert "ARSVD against SVD is better at 25 %" in methods_answer(Comparison(results))
 
 
 def test_without_budgets_it_says_how_to_get_them() -> None:
-    assert verdict([], "arsvd", "svd") == ""
+    assert verdict([], "arsvd", "svd", 0.4) == ""
     plain = [make_result("baseline", None, 0.8, 4000), make_result("svd", 16, 0.8, 2000)]
     assert "--budgets" in methods_answer(Comparison(plain))
     assert methods_answer(Comparison(plain[:1])) == ""

@@ -118,7 +118,7 @@ def test_useless_variants_stand_at_the_foot_and_squeeze_nothing(baseline, result
     good = [result("svd", rank, dice, 10_000 * rank) for rank, dice in ((16, 0.74), (32, 0.76))]
     (axes,) = draw_tradeoff(Comparison([baseline, *good, result("svd", 2, 0.0, 20_000)])).axes
     low, high = axes.get_ylim()
-    assert high - low < 0.1
+    assert high - low < 0.2, "the range of the intervals of those that are useful"
     (below,) = [line for line in axes.lines if line.get_label() == "_below"]
     assert low < below.get_ydata()[0] < 0.74
     assert "r 2: Dice 0.00" in labels(axes)

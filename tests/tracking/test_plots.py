@@ -11,7 +11,7 @@ from tests.tracking.conftest import recovered
 from tracking.comparison import Comparison
 from tracking.plot_sweeps import draw_sweep
 from tracking.plot_training import draw_finetuning, draw_training
-from tracking.plots import CAPTIONS, write_plots
+from tracking.plots import PICTURES, Shown, write_plots
 
 ALWAYS = ["dice_vs_params", "dice_vs_macs", "dice_vs_latency", "svd_rank", "arsvd_tau", "budget", "layer_ranks"]
 
@@ -36,52 +36,49 @@ def at_budget(result, method, budget, dice=0.6, params=1000):
 def test_every_picture_is_written_and_not_blank(recovered_results, history, tmp_path):
     spectra = {"inc.double_conv.3": SingularValues("channel", [2.0, 1.0])}
     mask = np.ones((1, 8, 8), np.uint8)
-    examples = Examples(["best"], ["a.png"], mask[..., None], mask, {"baseline": mask})
-    files = write_plots(
-        Comparison(recovered_results),
-        history,
-        tmp_path / "plots",
-        spectra={"plain": spectra, "weighted": spectra},
-        examples=examples,
-    )
-    assert [file.stem for file in files] == list(CAPTIONS), "all that there are, the most telling first"
+    examples = Examples([0], ["best"], ["a.png"], mask[..., None], mask, {"baseline": mask})
+    shown = Shown(Comparison(recovered_results), history, {"plain": spectra, "weighted": spectra}, examples)
+    files = write_plots(shown, tmp_path / "plots")
+    assert [file.stem for file in files] == list(PICTURES), "all that there are, the most telling first"
     for file in files:
         with Image.open(file) as image:
             pixels = np.asarray(image.convert("L"), dtype=float)
         assert 250 < pixels.shape[0] < 2000
         assert 500 < pixels.shape[1] < 2000
         assert pixels.std() > 10
-    assert sorted(file.stem for file in (tmp_path / "plots").iterdir()) == sorted(CAPTIONS)
+    assert sorted(file.stem for file in (tmp_path / "plots").iterdir()) == sorted(PICTURES)
 
 
 def test_captions_are_one_sentence_each_that_says_what_is_seen():
-    assert all(len(text) > 40 and ". " not in text and not text.endswith(".") for text in CAPTIONS.values())
+    assert all(len(each.caption) > 40 and not each.caption.endswith(".") for each in PICTURES.values())
 
 
 def test_the_same_results_give_the_same_bytes(few, tmp_path):
-    first, second = (write_plots(few, {}, tmp_path / name)[0].read_bytes() for name in "ab")
+    first, second = (write_plots(Shown(few, {}), tmp_path / name)[0].read_bytes() for name in "ab")
     assert first == second
 
 
 def test_pictures_without_data_are_omitted_and_old_ones_removed(baseline, tmp_path):
-    for name in ("svd_rank", "masks", "layer_ranks_svd", "layer_ranks_arsvd", "layer_ranks_budget", "mine"):
+    for name in ("svd_rank", "masks", "mine"):
         (tmp_path / f"{name}.png").write_bytes(b"of an earlier run")
-    written = write_plots(Comparison([baseline]), {"epochs": []}, tmp_path)
+    written = write_plots(Shown(Comparison([baseline]), {"epochs": []}), tmp_path)
     assert [file.stem for file in written] == ["dice_vs_params", "dice_vs_macs", "dice_vs_latency"]
     assert {file.name for file in tmp_path.iterdir()} == {file.name for file in written} | {"mine.png"}
 
 
 def test_only_spectra_of_one_kind_are_drawn_where_there_are_no_others(baseline, tmp_path):
     spectra = {"plain": {"inc": SingularValues("channel", [1.0, 0.5])}}
-    assert "spectra" in [file.stem for file in write_plots(Comparison([baseline]), {}, tmp_path, spectra=spectra)]
+    assert "spectra" in [file.stem for file in write_plots(Shown(Comparison([baseline]), {}, spectra), tmp_path)]
     assert not (tmp_path / "weighted_spectra.png").exists()
 
 
 def test_missing_values_do_not_stop_the_pictures(baseline, result, tmp_path):
     unknown = dataclasses.replace(result("svd", 8, 0.5, 1000, latency_ms=0.0), metrics={}, per_image={})
     history = {"epochs": [{"epoch": 1, "train_loss": 0.5, "valid_dice": None}], "best_epoch": None}
-    assert "training.png" in [file.name for file in write_plots(Comparison([baseline, unknown]), history, tmp_path)]
-    assert write_plots(Comparison([]), {}, tmp_path) == []
+    assert "training.png" in [
+        file.name for file in write_plots(Shown(Comparison([baseline, unknown]), history), tmp_path)
+    ]
+    assert write_plots(Shown(Comparison([]), {}), tmp_path) == []
 
 
 def test_drawing_touches_no_pyplot_state(few):

@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Page
 
 from models.results import EvaluationResult
 from tracking.comparison import Comparison
-from tracking.plots import write_plots
+from tracking.plots import Shown, write_plots
 from tracking.report import About, write_report
 
 EVIL = "<img src=x onerror=alert(1)>.jpg"
@@ -32,7 +32,7 @@ def report(results: list[EvaluationResult], history: dict, tmp_path: Path) -> Pa
     splits = {name: {"images": 4, "samples": samples} for name in ("train", "valid", "test")}
     manifest = {"splits": splits, "warnings": [EVIL], "refused": [{"file_name": EVIL, "reason": "x" * 300}]}
     comparison = Comparison(worse)
-    plots = write_plots(comparison, history, tmp_path / "plots")
+    plots = write_plots(Shown(comparison, history), tmp_path / "plots")
     file = tmp_path / "report.html"
     write_report(comparison, About(history, manifest, {"seed": 1}, {"command": "python run_pipeline.py"}), plots, file)
     return file

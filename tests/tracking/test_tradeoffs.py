@@ -1,5 +1,6 @@
 import dataclasses
 import math
+import re
 
 import pytest
 
@@ -67,7 +68,22 @@ def test_answer_names_the_smallest_network_close_to_the_baseline(results):
     assert recommended(results).name == "budget_0.25"
     text = answer(Comparison(results))
     assert text.startswith("budget_0.25 keeps 99.5 % of the Dice with 24.9 % of the parameters. ")
-    assert text.endswith("-0.004 (95 % interval -0.004 to -0.004), is more than chance.")
+    assert re.search(r"-0.004 \(95 % interval -0.00\d to -0.00\d\), is more than chance\.$", text)
+
+
+def test_answer_says_what_cannot_be_excluded(baseline, result):
+    shifts = [0.1, -0.1] * 6
+    full = baseline.per_image["dice"]
+    other = dataclasses.replace(
+        result("svd", 16, 0.7768, 1000), per_image={"dice": [a + b for a, b in zip(full, shifts, strict=True)]}
+    )
+    text = answer(Comparison([baseline, other]))
+    assert text.endswith("may be chance, but a loss of more than 0.01 cannot be excluded.")
+
+
+def test_answer_trusts_no_few_images(baseline, result):
+    few = [dataclasses.replace(each, per_image={"dice": [0.7, 0.8]}) for each in (baseline, result("svd", 16, 0.77, 9))]
+    assert answer(Comparison(few)).endswith("2 images are too few to trust it.")
 
 
 def test_a_network_without_use_is_no_tradeoff(baseline, result):
@@ -86,11 +102,14 @@ def test_another_cost_has_another_front(baseline, result):
 def test_answer_says_so_if_no_smaller_network_is_close(baseline, result):
     text = answer(Comparison([baseline, result("svd", 16, 0.5, 1000), result("arsvd", 0.9, 0.7, 10_000)]))
     assert text.startswith("No smaller network stays within 0.01 of the baseline's Dice (0.777)")
-    assert "arsvd_tau_0.9 keeps 90.1 %" in text
+    assert "The best of them is arsvd_tau_0.9, which keeps 90.1 %" in text
 
 
 def test_answer_never_recommends_a_network_that_is_not_smaller(baseline, result):
-    assert answer(Comparison([baseline, result("arsvd", 1.0, 0.7768, 838_497)])).startswith("No smaller network")
+    larger = result("arsvd", 1.0, 0.7768, 900_000)
+    assert answer(Comparison([baseline, larger])).endswith("none of the variants is smaller than the baseline.")
+    text = answer(Comparison([baseline, larger, result("svd", 16, 0.7, 1000)]))
+    assert "The best of them is svd_rank_16" in text
 
 
 @pytest.mark.parametrize(
