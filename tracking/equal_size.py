@@ -33,10 +33,24 @@ class EqualSize:
     def to_dict(self) -> dict[str, Any]:
         """Returns the line as JSON-like data."""
         gains = [
-            {"method": method, "over": other, **dataclasses.asdict(gain)}
-            for (method, other), gain in self.gains.items()
+            {"metric": name, "method": method, "over": other, **dataclasses.asdict(gain)}
+            for name, found in self._by_metric()
+            for (method, other), gain in found.items()
         ]
         return {"budget": self.budget, "dice": dict(self.dice), "gains": gains}
+
+    def numbers_of(self, method: str) -> dict[str, float]:
+        """Returns the differences of one method to others, and the ends of their intervals, by name."""
+        numbers = {}
+        for name, found in self._by_metric():
+            for (ours, other), gain in found.items():
+                if ours == method:
+                    key = f"{name}_over_{other}"
+                    numbers |= {key: gain.mean, f"{key}_low": gain.low, f"{key}_high": gain.high}
+        return numbers
+
+    def _by_metric(self) -> tuple[tuple[str, Mapping[tuple[str, str], Interval]], ...]:
+        return ("dice", self.gains), ("iou", self.iou_gains)
 
 
 def equal_sizes(results: Sequence[EvaluationResult]) -> list[EqualSize]:

@@ -11,12 +11,13 @@ from tests.tracking.conftest import make_result
 from tracking.answer import methods_answer
 from tracking.comparison import Comparison
 from tracking.equal_size import equal_sizes, gain_text, verdict
+from tracking.summary import results_table, run_metrics
 from tracking.table import print_equal_sizes
 
 
 def at_budget(method: str, budget: float, dice: list[float]) -> EvaluationResult:
     made = make_result(method, budget, sum(dice) / len(dice), 1000)
-    return dataclasses.replace(made, setting={"budget": budget}, per_image={"dice": dice})
+    return dataclasses.replace(made, setting={"budget": budget}, per_image={"dice": dice, "iou": dice})
 
 
 @pytest.fixture
@@ -84,9 +85,19 @@ def test_without_budgets_it_says_how_to_get_them() -> None:
 
 def test_the_summary_names_both_methods_of_a_difference(results: list[EvaluationResult]) -> None:
     (line,) = (line.to_dict() for line in equal_sizes(results))
-    assert [(gain["method"], gain["over"]) for gain in line["gains"]] == [
-        ("arsvd", "svd"),
-        ("budget", "svd"),
-        ("budget", "arsvd"),
+    pairs = [("arsvd", "svd"), ("budget", "svd"), ("budget", "arsvd")]
+    assert [(gain["metric"], gain["method"], gain["over"]) for gain in line["gains"]] == [
+        *(("dice", *pair) for pair in pairs),
+        *(("iou", *pair) for pair in pairs),
     ]
     assert line["gains"][0]["low"] <= line["gains"][0]["mean"] <= line["gains"][0]["high"]
+
+
+def test_a_variant_carries_its_differences_to_other_methods(results: list[EvaluationResult]) -> None:
+    comparison = Comparison(results)
+    ours = next(result for result in results if result.name == "budget_0.25")
+    numbers = run_metrics(ours, comparison)
+    assert numbers["equal_size/dice_over_svd"] == pytest.approx(0.4)
+    assert numbers["equal_size/iou_over_svd_low"] <= 0.4 <= numbers["equal_size/iou_over_svd_high"]
+    assert not any("equal_size" in name for name in run_metrics(results[1], comparison)), "a rank has no budget"
+    assert "equal_size_dice_over_arsvd" in results_table(comparison).splitlines()[0]
