@@ -162,8 +162,15 @@ class RegistrationConfig(Section):
         variant: Which network; None is the smallest that keeps the baseline's Dice.
     """
 
-    name: Annotated[str, Field(min_length=1, max_length=250, pattern=r"^[^/:'\"]+$")] | None = None
+    name: str | None = None
     variant: str | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _allowed(cls, name: str | None) -> str | None:
+        if name is not None and (not name or set(name) & set("/:'\"")):
+            raise ValueError("give a name without slash, colon and quotes")
+        return name
 
     @model_validator(mode="after")
     def _named(self) -> RegistrationConfig:

@@ -87,17 +87,27 @@ def verdict(lines: Sequence[EqualSize], method: str, other: str, least: float) -
     met = [line for line in lines if (method, other) in line.gains]
     useless = [line.budget for line in met if max(line.dice[method], line.dice[other]) < least]
     gains = {line.budget: line.gains[method, other] for line in met if line.budget not in useless}
+    ours, theirs = TITLES[method], TITLES[other]
     parts = [
-        f"{word} at {_percents(budgets)} of the parameters"
-        for word, budgets in (
-            ("better", [budget for budget, gain in gains.items() if gain.excludes_zero and gain.mean > 0]),
-            ("worse", [budget for budget, gain in gains.items() if gain.excludes_zero and gain.mean < 0]),
-            ("not to be told apart", [budget for budget, gain in gains.items() if not gain.excludes_zero]),
-            ("as useless", useless),
+        f"{words} at {_percents(budgets)} of the parameters"
+        for words, budgets in (
+            (
+                f"{ours} is better than {theirs}",
+                [b for b, gain in gains.items() if gain.excludes_zero and gain.mean > 0],
+            ),
+            (
+                f"{ours} is worse than {theirs}",
+                [b for b, gain in gains.items() if gain.excludes_zero and gain.mean < 0],
+            ),
+            (
+                f"no difference of {ours} and {theirs} is found",
+                [b for b, gain in gains.items() if not gain.excludes_zero],
+            ),
+            (f"{ours} and {theirs} are both useless", useless),
         )
         if budgets
     ]
-    return f"At equal size, {TITLES[method]} against {TITLES[other]} is {', '.join(parts)}." if parts else ""
+    return f"At equal size, {'; '.join(parts)}." if parts else ""
 
 
 def _percents(budgets: Sequence[float]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import platform
 import subprocess
 from importlib.metadata import version
@@ -21,9 +22,10 @@ _PACKAGES = (
 
 
 def provenance(root: Path) -> dict[str, str]:
-    """Returns the git commit of the repository, and the versions of Python and of the libraries that decide results."""
+    """Returns the time, the commit of the repository, and the versions of Python and of libraries that decide results."""
     versions = {package: version(package) for package in _PACKAGES}
     return {
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "git_commit": _git_commit(root),
         "python": platform.python_version(),
         "system": platform.system(),

@@ -17,12 +17,13 @@ from tracking.answer import answer, methods_answer
 from tracking.atomic import write_whole
 from tracking.comparison import Comparison
 from tracking.equal_size import PAIRS, gain_text
-from tracking.examples import LISTED_FAILURES, failures, in_question
+from tracking.examples import LISTED_FAILURES, Failure, failures, in_question
 from tracking.plots import PICTURES
 from tracking.rows import variant_rows
 from tracking.tradeoffs import METHODS, PARAMETER, TITLES
 
 TEMPLATE = "report.html.jinja"
+NOTABLE = 0.01  # change of an image's Dice that is counted
 LISTED = 200  # entries of a list that are shown: more make the page slow and nobody reads them
 
 
@@ -50,13 +51,16 @@ class FailureTable:
     Attributes:
         name: The variant's name.
         summary: How many images, in a sentence.
-        lines: The largest losses: file name, pixels of the lesion, Dice of the baseline, Dice of the variant.
+        lines: The largest losses: file name, pixels of the lesion, Dice of the baseline, Dice of the variant, the
+            kind of fault.
+        both: File names of the images on which baseline and variant have Dice 0.
         open: Whether it is shown at once.
     """
 
     name: str
     summary: str
-    lines: list[tuple[str, float, float, float]]
+    lines: list[tuple[str, float, float, float, str]]
+    both: list[str]
     open: bool
 
 
@@ -77,6 +81,7 @@ def write_report(comparison: Comparison, about: About, plots: Sequence[Path], fi
         _environment()
         .get_template(TEMPLATE)
         .render(
+            facts=_facts(about),
             answer=answer(comparison),
             methods_answer=methods_answer(comparison),
             rows=variant_rows(comparison),
@@ -107,28 +112,51 @@ def _failure_tables(comparison: Comparison, file_names: Sequence[str]) -> list[F
     shown, tables = in_question(comparison), []
     for result in comparison.of_methods(*METHODS[1:]):
         images, worse = len(result.per_image.get("dice", [])), failures(comparison, result)
-        missed = sum(failure.dice == 0 for failure in worse)
-        both = sum(max(pair) == 0 for pair in _paired_dice(comparison, result))
+        pairs = _paired_dice(comparison, result)
+        changes = [after - before for before, after in pairs]
+        both = [_file_name(file_names, row) for row, pair in enumerate(pairs) if max(pair) == 0]
         tables.append(
             FailureTable(
                 name=result.name,
                 summary=(
-                    f"worse than the baseline on {len(worse)} of {images} images, Dice 0 on {missed} of these; "
-                    f"Dice 0 by both on {both}"
+                    f"of {images} images {sum(change < -NOTABLE for change in changes)} lose and "
+                    f"{sum(change > NOTABLE for change in changes)} gain more than {NOTABLE:g} in Dice"
                 ),
                 lines=[
-                    (_file_name(file_names, each.row), each.lesion_px, each.baseline_dice, each.dice)
+                    (_file_name(file_names, each.row), each.lesion_px, each.baseline_dice, each.dice, _fault(each))
                     for each in worse[:LISTED_FAILURES]
                 ],
+                both=both,
                 open=result is shown,
             )
         )
-    return [table for table in tables if table.lines]
+    return sorted((table for table in tables if table.lines or table.both), key=lambda table: not table.open)
+
+
+def _fault(failure: Failure) -> str:
+    """Says what is wrong where nothing is right."""
+    if failure.dice > 0:
+        return ""
+    return "missed" if failure.lesion_px > 0 else "false alarm" if failure.lesion_px == 0 else ""
 
 
 def _paired_dice(comparison: Comparison, result: EvaluationResult) -> list[tuple[float, float]]:
     baseline = comparison.baseline.per_image.get("dice", []) if comparison.baseline is not None else []
     return list(zip(baseline, result.per_image.get("dice", []), strict=False))
+
+
+def _facts(about: About) -> str:
+    """Says in a line what was measured, as far as it is known."""
+    split = (about.manifest.get("splits") or {}).get("test") or {}
+    parts = []
+    if isinstance(split, Mapping) and "images" in split:
+        parts.append(f"{split['images']} test images")
+    if size := about.manifest.get("image_size"):
+        parts.append(" x ".join(str(side) for side in size))
+    if filters := (about.config.get("model") or {}).get("base_filters"):
+        parts.append(f"U-Net with {filters} filters")
+    parts += [str(about.provenance[key]) for key in ("date",) if key in about.provenance]
+    return ", ".join(parts)
 
 
 def _test_files(manifest: Mapping) -> list[str]:

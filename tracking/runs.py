@@ -27,7 +27,7 @@ from mlflow.utils.mlflow_tags import (
 )
 
 from models.results import EvaluationResult
-from tracking.answer import describe
+from tracking.answer import answer, describe
 from tracking.comparison import Comparison
 from tracking.mlflow_view import view_link, view_state, view_tag
 from tracking.records import Recorded, TrainingRecord
@@ -37,7 +37,7 @@ EXPERIMENT = "arsvd_comparison"
 NETWORK_FOLDER = "network"
 _EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the UI's view for trained models
 _NOTE = (
-    "**[The latest comparison]({link})**: its variants alone, with charts of what they cost.\n\n"
+    "**[The latest comparison]({link})**: {answer}\n\n"
     "Here is one run for each training, and below it one for each variant of its network. Variants of one training can "
     "be compared; those of other data cannot: filter by `tags.training` or `tags.data_digest`. "
     "`tags.pareto_front = 'yes'` are the best trade-offs."
@@ -93,13 +93,13 @@ class _Recorder:
         self._mark(self._children(experiment, parent), comparison)
         self._keep_files(parent, training.files)
         self._client.set_tag(parent, MLFLOW_RUN_NOTE, training.description)
-        return Recorded(recorded, self._show(experiment, training.key[:_DIGITS]))
+        return Recorded(recorded, self._show(experiment, training.key[:_DIGITS], answer(comparison)))
 
-    def _show(self, experiment: Experiment, training: str) -> str:
+    def _show(self, experiment: Experiment, training: str, found: str) -> str:
         """Makes a view of this comparison's variants, names it in the experiment's description, returns its place."""
         link = view_link(experiment.experiment_id, training)
         state = view_state(f"tags.{_TRAINING} = '{training}' and tags.{_LATEST} = 'yes'")
-        for tag, value in ((view_tag(training), state), (MLFLOW_RUN_NOTE, _NOTE.format(link=link))):
+        for tag, value in ((view_tag(training), state), (MLFLOW_RUN_NOTE, _NOTE.format(link=link, answer=found))):
             if experiment.tags.get(tag) != value:
                 self._client.set_experiment_tag(experiment.experiment_id, tag, value)
         return link

@@ -66,14 +66,17 @@ def test_it_says_whether_arsvd_is_better_than_svd(results: list[EvaluationResult
     at_half = [at_budget("svd", 0.5, [0.9, 0.8, 0.7, 0.9, 0.8] * 2), at_budget("arsvd", 0.5, [0.1] * 10)]
     lines = equal_sizes([*results, *at_half])
     assert verdict(lines, "arsvd", "svd", 0.4) == (
-        "At equal size, ARSVD against SVD is better at 25 % of the parameters, worse at 50 % of the parameters."
+        "At equal size, ARSVD is better than SVD at 25 % of the parameters; "
+        "ARSVD is worse than SVD at 50 % of the parameters."
     )
-    assert verdict(lines, "budget", "arsvd", 0.4).startswith("At equal size, budget against ARSVD is better at 50 %")
-    assert verdict(lines, "budget", "arsvd", 0.4).endswith("not to be told apart at 25 % of the parameters.")
+    assert verdict(lines, "budget", "arsvd", 0.4).startswith("At equal size, budget is better than ARSVD at 50 %")
+    assert verdict(lines, "budget", "arsvd", 0.4).endswith(
+        "no difference of budget and ARSVD is found at 25 % of the parameters."
+    )
     assert verdict(lines, "arsvd", "svd", 0.9) == (
-        "At equal size, ARSVD against SVD is as useless at 50 % and 25 % of the parameters."
+        "At equal size, ARSVD and SVD are both useless at 50 % and 25 % of the parameters."
     )
-    assert "ARSVD against SVD is better at 25 %" in methods_answer(Comparison(results))
+    assert "ARSVD is better than SVD at 25 %" in methods_answer(Comparison(results))
 
 
 def test_without_budgets_it_says_how_to_get_them() -> None:

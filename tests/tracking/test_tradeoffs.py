@@ -68,7 +68,10 @@ def test_answer_names_the_smallest_network_close_to_the_baseline(results):
     assert recommended(results).name == "budget_0.25"
     text = answer(Comparison(results))
     assert text.startswith("budget_0.25 keeps 99.5 % of the Dice with 24.9 % of the parameters. ")
-    assert re.search(r"-0.004 \(95 % interval -0.00\d to -0.00\d\), is more than chance\.$", text)
+    assert re.search(
+        r"-0.004 \(95 % interval -0.00\d to -0.00\d\), is more than chance; a loss of more than 0.01 is excluded\.$",
+        text,
+    )
 
 
 def test_answer_says_what_cannot_be_excluded(baseline, result):
@@ -78,12 +81,18 @@ def test_answer_says_what_cannot_be_excluded(baseline, result):
         result("svd", 16, 0.7768, 1000), per_image={"dice": [a + b for a, b in zip(full, shifts, strict=True)]}
     )
     text = answer(Comparison([baseline, other]))
-    assert text.endswith("may be chance, but a loss of more than 0.01 cannot be excluded.")
+    assert text.endswith("may be chance, but a loss of more than 0.01 is not excluded.")
+    safe = answer(Comparison([baseline, other, result("svd", 32, 0.7768, 100_000)]))
+    assert safe.endswith("Such a loss is excluded for svd_rank_32, with 11.9 % of the parameters.")
 
 
 def test_answer_trusts_no_few_images(baseline, result):
     few = [dataclasses.replace(each, per_image={"dice": [0.7, 0.8]}) for each in (baseline, result("svd", 16, 0.77, 9))]
     assert answer(Comparison(few)).endswith("2 images are too few to trust it.")
+
+
+def test_answer_praises_no_useless_network(baseline, result):
+    assert "none keeps even half of it" in answer(Comparison([baseline, result("svd", 2, 0.2, 1000)]))
 
 
 def test_a_network_without_use_is_no_tradeoff(baseline, result):
