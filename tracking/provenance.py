@@ -22,7 +22,7 @@ _PACKAGES = (
 
 
 def provenance(root: Path) -> dict[str, str]:
-    """Returns the time, the commit of the repository, and the versions of Python and of libraries that decide results."""
+    """Returns the time, the commit of the repository, and the versions of Python and the libraries that matter."""
     versions = {package: version(package) for package in _PACKAGES}
     return {
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
