@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 
 from models.allocation import allocate_globally, cheapest, fill
 from models.candidates import Candidate, Choice, LayerRule, RankRule, total_cost
 
-_ROUNDING = 1e-12  # a fraction such as 0.1 is no exact float64
 _SMALLEST_SHARE = 1e-12
 _BISECTIONS = 60  # halves (0, 1] to below the resolution of float64
 _ENOUGH = 1e-3  # of the budget: what may be left over under a rule before single layers get more than others
@@ -43,7 +43,8 @@ class _Budget(RankRule):
         Raises:
             BudgetError: If even the smallest ranks exceed the budget.
         """
-        budget = math.floor(self.fraction * total * (1 + _ROUNDING)) - rest
+        # As it was written: 0.1 is no exact float64, and 0.1 of 30 is 3.
+        budget = math.floor(Fraction(str(self.fraction)) * total) - rest
         if self.rule is None:
             smallest = total_cost(candidates, cheapest(candidates))
         else:
