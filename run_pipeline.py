@@ -12,6 +12,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from configs.loading import ConfigError, load_config
+from pipelines.interrupts import Interrupts
+from tracking.services import ServiceError, check_zenml, first_line
 
 if TYPE_CHECKING:
     from configs.schema import RunConfig
@@ -23,26 +25,39 @@ def main(arguments: list[str]) -> int:
     """Runs the pipeline.
 
     Returns:
-        The exit status: 0 done, 1 the run failed, 2 the command line or the data is wrong, 130 interrupted.
+        The exit status: 0 done, 1 the run failed, 2 the command line or the data is wrong, 130 or 143 interrupted.
     """
+    interrupts = Interrupts()
+    interrupts.listen()
     try:
-        return _main(arguments)
-    except KeyboardInterrupt:
-        return _fail("interrupted; finished steps are kept and will be reused", 130)
+        status = _main(arguments, interrupts)
+    except BaseException:
+        if interrupts.signal is None:
+            raise
+    return status if interrupts.signal is None else interrupts.end()
 
 
-def _main(arguments: list[str]) -> int:
+def _main(arguments: list[str], interrupts: Interrupts) -> int:
     try:
         config = load_config(arguments)
     except ConfigError as error:
         return _fail(str(error), 2)
     _set_environment(config.verbose)
-    from pipelines.run import InputError, RunFailedError, run  # noqa: PLC0415 - seconds of imports, after the flags are right
-
-    if not config.verbose:
-        sys.excepthook = _say_uncaught
     try:
-        run(config, ROOT, command=shlex.join(["python", "run_pipeline.py", *arguments]))
+        check_zenml()
+    except ServiceError as error:
+        return _fail(str(error), 1, config)
+    try:  # seconds of imports, after all that can be wrong with the flags
+        from tracking.stack import prepare_stack  # noqa: PLC0415
+
+        prepare_stack(ROOT)
+        from pipelines.run import InputError, RunFailedError, close, run  # noqa: PLC0415
+    finally:
+        if not config.verbose:
+            sys.excepthook = _say_uncaught  # ZenML has set its own
+    interrupts.tidy = close
+    try:
+        run(config, ROOT, command=shlex.join(["python", "run_pipeline.py", *map(_portable, arguments)]))
     except InputError as error:
         return _fail(str(error), 2, config)
     except RunFailedError as error:
@@ -57,6 +72,12 @@ def _fail(message: str, status: int, config: RunConfig | None = None) -> int:
     return status
 
 
+def _portable(argument: str) -> str:
+    """Returns an argument for the report: without the folders of this machine, which say whose it is."""
+    name, equals, value = argument.rpartition("=")
+    return f"{name}{equals}.../{Path(value).name}" if Path(value).is_absolute() else argument
+
+
 def _printable(text: str) -> str:
     """Returns a text in which what a terminal would obey, from a file's name for example, is written out."""
     return "".join(sign if sign.isprintable() or sign == "\n" else repr(sign)[1:-1] for sign in text)
@@ -64,7 +85,7 @@ def _printable(text: str) -> str:
 
 def _say_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Says in a sentence what no part of the program expected; Python then exits with status 1."""
-    print(f"error: {kind.__name__}: {error}; --verbose shows where", file=sys.stderr)
+    print(f"error: {kind.__name__}: {_printable(first_line(error))}; --verbose shows where", file=sys.stderr)
 
 
 def _set_environment(verbose: bool) -> None:
@@ -74,6 +95,9 @@ def _set_environment(verbose: bool) -> None:
     os.environ.setdefault("ZENML_ANALYTICS_OPT_IN", "false")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+    # A few kilobytes can claim to be an image that fills the memory.
+    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(8192 * 8192))
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     if not sys.stdout.isatty():
         os.environ.setdefault("ZENML_LOGGING_COLORS_DISABLED", "true")

@@ -1,20 +1,22 @@
-"""Reads the COCO annotation file of a split and checks every entry.
+"""Checks every entry of a split's COCO annotation file.
 
 What concerns the whole file raises; what concerns one image is collected, so that one run reports all of it.
 """
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TypeVar
 
-from dataset.errors import DatasetError, Refusal
-from dataset.folders import ANNOTATION_FILE
+from dataset.annotation_file import Entry, load_annotations
+from dataset.errors import Refusal
+from dataset.images import MAX_PIXELS
 from dataset.segmentation import Segmentation, check_segmentation
+from dataset.values import cleaned, is_clean, quoted, whole
 
 _Key = TypeVar("_Key", int, str)
+_LISTED_CATEGORIES = 10
 
 
 @dataclass(frozen=True)
@@ -73,57 +75,17 @@ def read_annotations(root: Path, split: str) -> SplitAnnotations:
     Raises:
         DatasetError: The file cannot be read, is no COCO JSON, or lists no images.
     """
-    path = root / split / ANNOTATION_FILE
-    content = _load(path)
-    images = _entries(content, "images", path)
-    annotations = _entries(content, "annotations", path)
-    categories = _read_categories(_entries(content, "categories", path), path)
-    if not images:
-        raise DatasetError(f"{path} lists no images: every split needs at least one")
-    reader = _SplitReader(split, categories)
-    headers = reader.read_images(images)
-    by_image = reader.read_annotations(annotations, headers)
+    content = load_annotations(root, split)
+    reader = _SplitReader(split, content.categories)
+    headers = reader.read_images(content.images)
+    by_image = reader.read_annotations(content.annotations, headers)
     bad = reader.bad_images
     samples = [
         Sample(split, header.file_name, image_id, header.height, header.width, tuple(by_image.get(image_id, ())))
         for image_id, header in headers.items()
         if image_id not in bad
     ]
-    return SplitAnnotations(split, categories, samples, reader.refused)
-
-
-def _load(path: Path) -> dict[str, object]:
-    try:
-        content = json.loads(path.read_bytes())
-    except OSError as error:
-        raise DatasetError(f"{path} cannot be read ({error.strerror}): check its permissions") from error
-    except (ValueError, RecursionError) as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
-        raise DatasetError(f"{path} is not JSON ({error}): export the annotations again") from error
-    if not isinstance(content, dict):
-        raise DatasetError(f"{path} holds a JSON {type(content).__name__}, not a COCO object: export it again")
-    return content
-
-
-def _entries(content: dict[str, object], key: str, path: Path) -> list[dict[str, object]]:
-    entries = content.get(key)
-    if not isinstance(entries, list):
-        raise DatasetError(f"{path} has no list '{key}': export the annotations in COCO format")
-    for i, entry in enumerate(entries):
-        if not isinstance(entry, dict):
-            raise DatasetError(f"{path}: {key}[{i}] is {entry!r:.60}, not an object: export it in COCO format")
-    return entries
-
-
-def _read_categories(entries: list[dict[str, object]], path: Path) -> dict[int, str]:
-    categories: dict[int, str] = {}
-    for i, entry in enumerate(entries):
-        category_id, name = _whole(entry.get("id")), entry.get("name")
-        if category_id is None or not isinstance(name, str):
-            raise DatasetError(f"{path}: categories[{i}] needs a whole number 'id' and a text 'name': correct it")
-        if category_id in categories:
-            raise DatasetError(f"{path}: category id {category_id} occurs twice: give each category its own id")
-        categories[category_id] = name
-    return categories
+    return SplitAnnotations(split, content.categories, samples, reader.refused)
 
 
 @dataclass(frozen=True)
@@ -145,25 +107,24 @@ class _SplitReader:
         self.bad_images: set[int] = set()
         self.listed: set[int] = set()  # every image id in the file, of bad images too
 
-    def read_images(self, entries: list[dict[str, object]]) -> dict[int, _Header]:
+    def read_images(self, entries: list[Entry]) -> dict[int, _Header]:
         """Gives the sound images by id; ids and files that occur twice are ambiguous and refused."""
-        ids = _repeated(_whole(entry.get("id")) for entry in entries)
+        ids = _repeated(whole(entry.get("id")) for entry in entries)
         names = _repeated(_plain_name(entry.get("file_name")) for entry in entries)
         headers: dict[int, _Header] = {}
         for entry in entries:
-            image_id, raw_name = _whole(entry.get("id")), entry.get("file_name")
+            image_id, raw_name = whole(entry.get("id")), entry.get("file_name")
             name = raw_name if isinstance(raw_name, str) else None
-            height, width = _whole(entry.get("height")), _whole(entry.get("width"))
+            height, width = whole(entry.get("height")), whole(entry.get("width"))
             reason = name_fault(raw_name)
             if image_id is None:
-                reason = f"the image's id is {entry.get('id')!r:.40}, no whole number: number the images"
+                reason = f"the image's id is {quoted(entry.get('id'))}, no whole number: number the images"
             elif image_id in ids:
                 reason = f"image id {image_id} occurs {ids[image_id]} times: give every image its own id"
             elif _plain_name(raw_name) in names:
                 reason = f"the file is listed {names[_plain_name(raw_name)]} times: join its entries into one"
-            elif reason is None and not (height and width and min(height, width) > 0):
-                sizes = f"{entry.get('width')!r:.20} x {entry.get('height')!r:.20}"
-                reason = f"the entry's width x height is {sizes}: write the image's size in pixels"
+            elif reason is None:
+                reason = _size_fault(entry)
             if image_id is not None:
                 self.listed.add(image_id)
             if reason is not None:
@@ -172,16 +133,14 @@ class _SplitReader:
                 headers[image_id] = _Header(name, height, width)
         return headers
 
-    def read_annotations(
-        self, entries: list[dict[str, object]], headers: dict[int, _Header]
-    ) -> dict[int, list[Annotation]]:
+    def read_annotations(self, entries: list[Entry], headers: dict[int, _Header]) -> dict[int, list[Annotation]]:
         """Gives the annotations of every image, and notes the images that have a bad one."""
-        repeated = _repeated(_whole(entry.get("id")) for entry in entries)
+        repeated = _repeated(whole(entry.get("id")) for entry in entries)
         by_image: dict[int, list[Annotation]] = defaultdict(list)
         for entry in entries:
-            annotation_id, image_id = _whole(entry.get("id")), _whole(entry.get("image_id"))
+            annotation_id, image_id = whole(entry.get("id")), whole(entry.get("image_id"))
             if image_id is None or image_id not in self.listed:
-                reason = f"the annotation belongs to image {entry.get('image_id')!r:.40}, which is not listed"
+                reason = f"the annotation belongs to image {quoted(entry.get('image_id'))}, which is not listed"
                 self._refuse(None, image_id, annotation_id, f"{reason}: add the image, or remove the annotation")
                 continue
             header = headers.get(image_id)
@@ -195,23 +154,27 @@ class _SplitReader:
                 self._refuse(header.file_name, image_id, annotation_id, str(error))
         return by_image
 
-    def _read_annotation(self, entry: dict[str, object], annotation_id: int | None, header: _Header) -> Annotation:
+    def _read_annotation(self, entry: Entry, annotation_id: int | None, header: _Header) -> Annotation:
         if annotation_id is None:
-            raise ValueError(f"an annotation's id is {entry.get('id')!r:.40}, no whole number: number the annotations")
-        category_id = _whole(entry.get("category_id"))
-        if category_id is None or category_id not in self.categories:
-            known = ", ".join(str(known_id) for known_id in self.categories) or "none"
             raise ValueError(
-                f"category {entry.get('category_id')!r:.40} is not among the categories ({known}): correct the id"
+                f"an annotation's id is {quoted(entry.get('id'))}, no whole number: number the annotations"
+            )
+        category_id = whole(entry.get("category_id"))
+        if category_id is None or category_id not in self.categories:
+            known = ", ".join(str(known_id) for known_id in list(self.categories)[:_LISTED_CATEGORIES]) or "none"
+            known += ", ..." if len(self.categories) > _LISTED_CATEGORIES else ""
+            raise ValueError(
+                f"category {quoted(entry.get('category_id'))} is not among the categories ({known}): correct the id"
             )
         crowd = entry.get("iscrowd", 0)
         if crowd not in (0, 1):
-            raise ValueError(f"iscrowd is {crowd!r:.40}: write 0 or 1")
+            raise ValueError(f"iscrowd is {quoted(crowd)}: write 0 or 1")
         segmentation = check_segmentation(entry.get("segmentation"), header.height, header.width)
         return Annotation(annotation_id, category_id, segmentation, bool(crowd))
 
     def _refuse(self, name: str | None, image_id: int | None, annotation_id: int | None, reason: str) -> None:
-        self.refused.append(Refusal(self.split, name, image_id, annotation_id, reason))
+        clean_name = cleaned(name) if name is not None else None  # a record that any file and page can hold
+        self.refused.append(Refusal(self.split, clean_name, image_id, annotation_id, reason))
         if image_id is not None:
             self.bad_images.add(image_id)
 
@@ -228,8 +191,10 @@ def name_fault(raw: object) -> str | None:
     Returns:
         The fault and its repair, or None.
     """
-    if not isinstance(raw, str) or not raw or "\0" in raw:
-        return f"the entry's file_name is {raw!r:.40}: write the image's name"
+    if not isinstance(raw, str) or not raw.strip():
+        return f"the entry's file_name is {quoted(raw)}: write the image's name"
+    if not is_clean(raw):
+        return "the entry's file_name holds control characters or half characters: rename the file"
     if PurePosixPath(raw).is_absolute() or PureWindowsPath(raw).is_absolute():
         return "file_name is an absolute path: write it relative to the split's folder"
     parts = (*PurePosixPath(raw).parts, *PureWindowsPath(raw).parts)
@@ -240,13 +205,20 @@ def name_fault(raw: object) -> str | None:
     return None
 
 
+def _size_fault(entry: Entry) -> str | None:
+    """Says what is wrong with the size of an image, or None; a mask of this size will be allocated."""
+    height, width = whole(entry.get("height")), whole(entry.get("width"))
+    sizes = f"the entry's width x height is {quoted(entry.get('width'), 20)} x {quoted(entry.get('height'), 20)}"
+    if not (height and width and min(height, width) > 0):
+        return f"{sizes}: write the image's size in pixels"
+    if height * width > MAX_PIXELS:
+        return f"{sizes}, more than {MAX_PIXELS // 10**6} million pixels: correct it, or cut the image into tiles"
+    return None
+
+
 def _plain_name(raw: object) -> str | None:
     """Gives one spelling of a name: './a.jpg' and 'a.jpg' are one file."""
     return str(PurePosixPath(raw)) if isinstance(raw, str) and raw else None
-
-
-def _whole(raw: object) -> int | None:
-    return raw if isinstance(raw, int) and not isinstance(raw, bool) else None
 
 
 def _repeated(values: Iterable[_Key | None]) -> dict[_Key | None, int]:

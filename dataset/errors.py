@@ -3,11 +3,23 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dataset.values import cleaned, shortened
+
 LISTED_PROBLEMS = 20  # more fill the screen without helping: they mostly repeat the first ones
 
 
 class DatasetError(ValueError):
-    """The data cannot be used as it is; the message says what is wrong, where, and what to do."""
+    """The data cannot be used as it is; the message says what is wrong, where, and what to do.
+
+    Attributes:
+        problems: The message in parts, where it reports several problems; else the message alone.
+    """
+
+    def __init__(self, message: str, problems: Sequence[str] = ()) -> None:
+        # Names may hold half surrogate pairs, with which printing or writing the message would fail.
+        message = message.encode("utf-8", "backslashreplace").decode("utf-8")
+        super().__init__(message)
+        self.problems = tuple(problems) or (message,)
 
 
 @dataclass(frozen=True)
@@ -30,7 +42,7 @@ class Refusal:
 
     def __str__(self) -> str:
         """One line: place first, then the reason."""
-        where = f"{self.split}/{self.file_name}" if self.file_name is not None else self.split
+        where = self.split if self.file_name is None else f"{self.split}/{shortened(cleaned(self.file_name))}"
         ids = [
             f"{name} {value}"
             for name, value in (("image", self.image_id), ("annotation", self.annotation_id))
@@ -39,18 +51,25 @@ class Refusal:
         return f"{where} ({', '.join(ids)}): {self.reason}" if ids else f"{where}: {self.reason}"
 
 
-def refusals_error(refused: Sequence[Refusal]) -> DatasetError:
-    """Builds the one error that reports every refused sample of all splits.
+def report(structural: Sequence[str], refused: Sequence[Refusal] = ()) -> DatasetError:
+    """Builds the one error that reports every problem of all splits.
 
     Args:
-        refused: At least one refusal.
+        structural: What no skipping of samples can help against; listed first.
+        refused: Samples at fault; one problem at least, of either kind.
 
     Returns:
-        An error whose message lists the first `LISTED_PROBLEMS` refusals and counts the others.
+        An error whose message lists the first `LISTED_PROBLEMS` problems and counts the others.
     """
-    lines = [f"  {refusal}" for refusal in refused[:LISTED_PROBLEMS]]
-    if len(refused) > LISTED_PROBLEMS:
-        lines.append(f"  ... and {len(refused) - LISTED_PROBLEMS} more")
-    noun = "problem" if len(refused) == 1 else "problems"
-    head = f"the data set has {len(refused)} {noun}; correct the files, or set skip_bad_samples to leave them out:"
-    return DatasetError("\n".join([head, *lines]))
+    problems = [*structural, *map(str, refused)]
+    if len(structural) == 1 and not refused:
+        return DatasetError(structural[0])
+    lines = [f"  {problem}" for problem in problems[:LISTED_PROBLEMS]]
+    if len(problems) > LISTED_PROBLEMS:
+        lines.append(f"  ... and {len(problems) - LISTED_PROBLEMS} more")
+    noun = "problem" if len(problems) == 1 else "problems"
+    repair = "correct the files"
+    if refused:
+        which = "leave them out" if not structural else f"leave bad samples out (the last {len(refused)})"
+        repair += f", or set skip_bad_samples to {which}"
+    return DatasetError("\n".join([f"the data set has {len(problems)} {noun}; {repair}:", *lines]), problems)

@@ -1,17 +1,17 @@
 """Reads one image file: every kind that medical exports contain, and none that is damaged."""
 
-import re
-import zlib
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-_PNG_START = b"\x89PNG\r\n\x1a\n"
-_JPEG_START = b"\xff\xd8\xff"
-# In compressed data 0xFF is followed by 0x00 (stuffing), by a restart marker, or by fill bytes; else a segment begins.
-_JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+from dataset.containers import has_several_frames, is_whole
+from dataset.folders import read_file
+
+MAX_PIXELS = 2**26  # 8192 x 8192: more are whole slides, to be cut into tiles; OPENCV_IO_MAX_IMAGE_PIXELS says the same
+_MAX_BYTES = 2**29  # 2**26 pixels of three 16-bit channels, uncompressed, are 2**28.6
+_TOO_LARGE = f"the image has more pixels than {MAX_PIXELS // 10**6} million: cut it into tiles"
 _AS_STORED = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
 
 
@@ -36,14 +36,9 @@ def read_image(path: Path, height: int, width: int, channels: int) -> tuple[NDAr
         The image, uint8 (height, width, channels), and whether its intensities had to be rescaled.
 
     Raises:
-        ImageError: The file is missing, no image, damaged, or of another size.
+        ImageError: The file is missing, no image, damaged, too large, of another size, or holds several images.
     """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError as error:
-        raise ImageError("the image file is missing: add it, or remove its entry") from error
-    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-        raise ImageError(f"the image file cannot be read ({error}): check its name and permissions") from error
+    data = _read(path)
     if not is_whole(data):
         raise ImageError("the image file is cut off or damaged: copy or export it again")
     image = _decode(data, _AS_STORED)
@@ -54,6 +49,8 @@ def read_image(path: Path, height: int, width: int, channels: int) -> tuple[NDAr
                 f"the image is {oriented.shape[1]} x {oriented.shape[0]} pixels, its annotation file says "
                 f"{width} x {height}: scale the annotations, or restore the image they were drawn on"
             )
+    if has_several_frames(data):
+        raise ImageError("the image file holds several frames: export each as an image of its own")
     return _to_channels(_to_8_bit(image), channels), image.dtype != np.uint8
 
 
@@ -74,54 +71,28 @@ def resize_image(image: NDArray[np.uint8], height: int, width: int) -> NDArray[n
     return np.asarray(resized, np.uint8).reshape(height, width, image.shape[2])
 
 
-def is_whole(data: bytes) -> bool:
-    """Tells whether a JPEG or PNG is complete; decoders of many versions fill a missing rest with gray instead.
-
-    Args:
-        data: The file's bytes.
-
-    Returns:
-        False for a JPEG without its end marker, or a PNG without its last chunk or with a wrong checksum; True for
-        every other kind of file, which the decoder judges.
-    """
-    if data.startswith(_JPEG_START):
-        return _jpeg_has_end(data)
-    if data.startswith(_PNG_START):
-        return _png_has_end(data)
-    return True
-
-
-def _jpeg_has_end(data: bytes) -> bool:
-    """Walks the segments: a search for the end marker alone would find that of an embedded thumbnail."""
-    position = 2
-    while found := _JPEG_MARKER.search(data, position):
-        marker, position = data[found.start() + 1], found.end()
-        if marker == 0xD9:
-            return True
-        if marker not in (0x01, 0xD8):  # these two have no length
-            position += int.from_bytes(data[position : position + 2], "big")
-    return False
-
-
-def _png_has_end(data: bytes) -> bool:
-    position = len(_PNG_START)
-    while position + 12 <= len(data):
-        end = position + 12 + int.from_bytes(data[position : position + 4], "big")
-        if zlib.crc32(memoryview(data)[position + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
-            return False
-        if data[position + 4 : position + 8] == b"IEND":
-            return True
-        position = end
-    return False
+def _read(path: Path) -> bytes:
+    try:
+        return read_file(path, _MAX_BYTES)
+    except FileNotFoundError as error:
+        raise ImageError("the image file is missing: add it, or remove its entry") from error
+    except OSError as error:
+        raise ImageError(f"the image file cannot be read ({error.strerror}): check what it is") from error
+    except ValueError as error:  # a name that no file can have
+        raise ImageError(f"the image file cannot be read ({error}): rename it") from error
 
 
 def _decode(data: bytes, flags: int) -> NDArray[np.generic]:
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
+        if "CV_IO_MAX_IMAGE_" in str(error):  # ..._PIXELS, _WIDTH or _HEIGHT: OpenCV looked at the header alone
+            raise ImageError(_TOO_LARGE) from error
         raise ImageError("the image file cannot be decoded: export it again as PNG or JPEG") from error
     if image is None:
         raise ImageError("the image file is empty, damaged or of an unknown kind: export it again as PNG or JPEG")
+    if image.shape[0] * image.shape[1] > MAX_PIXELS:
+        raise ImageError(_TOO_LARGE)
     return image
 
 
@@ -129,9 +100,9 @@ def _to_8_bit(image: NDArray[np.generic]) -> NDArray[np.uint8]:
     """Scales an image of another depth by its own minimum and maximum; leaves 8 bit alone."""
     if image.dtype == np.uint8:
         return image.astype(np.uint8, copy=False)
-    values = image.astype(np.float32)
+    values: NDArray[np.floating] = image.astype(np.float32 if image.dtype.itemsize <= 2 else np.float64)
     low, high = float(values.min()), float(values.max())
-    if not np.isfinite(low + high):
+    if not np.isfinite(high - low):
         raise ImageError("the image holds numbers that are not finite: export it again")
     scale = 255.0 / (high - low) if high > low else 0.0
     return np.rint((values - low) * scale).astype(np.uint8)

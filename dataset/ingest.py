@@ -13,13 +13,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dataset.coco import Sample, SplitAnnotations, read_annotations
-from dataset.errors import DatasetError, Refusal, refusals_error
-from dataset.folders import SPLITS, check_layout, usable_cores, whole_folder
+from dataset.errors import DatasetError, Refusal, report
+from dataset.folders import SPLITS, check_root, homes, lies_in, missing_splits, usable_cores, whole_folder
 from dataset.images import ImageError, read_image, resize_image
 from dataset.manifest import MANIFEST_VERSION, ClassEntry, Manifest
 from dataset.masks import Shape, draw_mask, resize_mask
 from dataset.statistics import Row, SplitStatistics, category_entries, duplicates_across_splits, warnings_for
 from dataset.store import Dataset, RowWriter, images_file, masks_file
+
+_MOST_CLASSES = 255  # what the masks' bytes hold, beside the background
 
 
 @dataclass(frozen=True)
@@ -63,17 +65,21 @@ def ingest(root: Path, folder: Path, options: IngestOptions) -> Dataset:
         The stored data set, opened.
 
     Raises:
-        DatasetError: The structure is wrong; or samples are, all of them in one message, unless
-            `options.skip_bad_samples`.
+        DatasetError: The structure is wrong, or samples are, unless `options.skip_bad_samples`; all in one message.
     """
     root, folder = Path(root), Path(folder)
-    check_layout(root)
-    parts = [read_annotations(root, split) for split in SPLITS]
-    classes = _class_entries(parts, options.multi_class)
-    labels = {entry.category_id: entry.index for entry in classes}
+    check_root(root)
+    parts, problems = _read_splits(root)
+    classes = _class_entries(parts, options.multi_class, problems)
+    # Where there are problems already, samples are read only to find more.
+    labels = {each.category_id: each.index for each in classes} if options.multi_class and not problems else None
+    places = {split: homes(root, split) for split in SPLITS}
 
     def prepare(sample: Sample) -> Row | Refusal:
-        return _prepare(root, sample, labels if options.multi_class else None, options)
+        path = root / sample.split / sample.file_name
+        if not lies_in(path, places[sample.split]):
+            return sample.refuse("the file is a link that leads out of the data set's folder: copy the image into it")
+        return _prepare(path, sample, labels, options)
 
     with whole_folder(folder) as partial, _quiet_opencv():
         statistics: dict[str, SplitStatistics] = {}
@@ -84,38 +90,71 @@ def ingest(root: Path, folder: Path, options: IngestOptions) -> Dataset:
                 rows = _in_order(pool, prepare, part.samples)
                 tracked = progress.track(rows, total=len(part.samples), description=part.split)
                 statistics[part.split] = _store_split(partial, part.split, tracked, refused, options)
-        if refused and not options.skip_bad_samples:
-            raise refusals_error(refused)
-        for split in SPLITS:
-            if not statistics[split].samples:
-                raise DatasetError(f"{root / split}: every sample was refused; the first: {_first(refused, split)}")
+        blocking = [] if options.skip_bad_samples else refused
+        problems += _shortages(root, statistics, refused, {refusal.split for refusal in blocking})
+        if problems or blocking:
+            raise report(problems, blocking)
         _describe(parts, statistics, classes, refused, options).save(partial)
     return Dataset.open(folder)
 
 
-def _class_entries(parts: Sequence[SplitAnnotations], multi_class: bool) -> list[ClassEntry]:
-    """Numbers the categories in use without gaps, so that a network has no output that nothing trains."""
+def _read_splits(root: Path) -> tuple[list[SplitAnnotations], list[str]]:
+    """Reads the annotation files that can be read, and says what is wrong with the others."""
+    missing, sentence = missing_splits(root)
+    parts: list[SplitAnnotations] = []
+    problems = [sentence] if missing else []
+    for split in SPLITS:
+        if split not in missing:
+            try:
+                parts.append(read_annotations(root, split))
+            except DatasetError as error:
+                problems += error.problems
+    return parts, problems
+
+
+def _class_entries(parts: Sequence[SplitAnnotations], multi_class: bool, problems: list[str]) -> list[ClassEntry]:
+    """Numbers the categories in use without gaps, so that a network has no output that nothing trains.
+
+    What makes that impossible is appended to `problems`; the entries are then of no use.
+    """
     background = ClassEntry(0, None, "background")
     if not multi_class:
         return [background, ClassEntry(1, None, "object")]
     names: dict[int, str] = {}
     for part in parts:
         used = {annotation.category_id for sample in part.samples for annotation in sample.annotations}
-        for category_id in used:
+        for category_id in sorted(used):
             name = part.categories[category_id]
             if names.setdefault(category_id, name) != name:
-                raise DatasetError(
+                problems.append(
                     f"category {category_id} is {names[category_id]!r} in one split and {name!r} in {part.split}: "
                     "give the categories the same ids in all annotation files"
                 )
-    if not 1 <= len(names) <= 255:
-        raise DatasetError(f"multi_class needs 1 to 255 categories in use, found {len(names)}: correct the annotations")
+    if not 1 <= len(names) <= _MOST_CLASSES and len(parts) == len(SPLITS):
+        problems.append(f"multi_class needs 1 to 255 categories in use, found {len(names)}: correct the annotations")
     return [background, *(ClassEntry(i, key, names[key]) for i, key in enumerate(sorted(names), start=1))]
 
 
-def _prepare(root: Path, sample: Sample, labels: dict[int | None, int] | None, options: IngestOptions) -> Row | Refusal:
+def _shortages(
+    root: Path, statistics: dict[str, SplitStatistics], refused: Sequence[Refusal], at_fault: set[str]
+) -> list[str]:
+    """Says which splits hold too little for training and testing; those whose faults are reported anyway apart."""
+    found = [
+        f"{root / split}: every sample was refused; the first: {_first(refused, split)}"
+        for split in statistics
+        if split not in at_fault and not statistics[split].samples
+    ]
+    train = statistics.get("train")
+    if train is not None and train.samples and not train.areas and "train" not in at_fault:
+        found.append(
+            f"{root / 'train'}: no training image has an object, so there is nothing to learn: "
+            "annotate objects, or use larger images if they are too small to be seen"
+        )
+    return found
+
+
+def _prepare(path: Path, sample: Sample, labels: dict[int | None, int] | None, options: IngestOptions) -> Row | Refusal:
     """Reads, draws and resizes one sample; runs in a worker thread."""
-    path = root / sample.split / sample.file_name
     try:
         image, rescaled = read_image(path, sample.height, sample.width, options.channels)
     except ImageError as error:

@@ -11,6 +11,8 @@ from dataset.errors import DatasetError, Refusal
 
 MANIFEST_FILE = "manifest.json"
 MANIFEST_VERSION = 1
+# What reading raises where the text is no JSON, or no manifest: int(Infinity) overflows, and JSON may nest too deep.
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -128,13 +130,13 @@ class Manifest:
                 return _parse(raw)
         except FileNotFoundError as error:
             raise DatasetError(f"{folder} has no {MANIFEST_FILE}: it is no stored data set, ingest again") from error
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except _DAMAGE as error:
             raise DatasetError(f"{path} is damaged ({error!r:.200}): ingest the data set again") from error
         raise DatasetError(f"{path} has version {version}, this code reads {MANIFEST_VERSION}: ingest again")
 
 
 def _parse(raw: dict) -> Manifest:
-    """Builds the manifest from parsed JSON; a wrong shape raises KeyError, TypeError, ValueError or AttributeError."""
+    """Builds the manifest from parsed JSON; a wrong shape raises one of `_DAMAGE`."""
     height, width = raw["image_size"]
     parts = {
         "image_size": (int(height), int(width)),

@@ -12,7 +12,7 @@ from skimage import measure
 
 from dataset.brain_slices import Slice, draw_slice
 from dataset.errors import DatasetError
-from dataset.folders import ANNOTATION_FILE, SPLITS, whole_folder
+from dataset.folders import ANNOTATION_FILE, SPLITS, read_file, whole_folder
 
 PHANTOM_VERSION = 1  # raise whenever other pictures come out of the same seed
 _LESION = 1
@@ -71,8 +71,8 @@ def _marker(seed: int, counts: Mapping[str, int], size: int) -> dict[str, object
 def _read_marker(folder: Path) -> object:
     """Gives the `info` of a split's annotation file, or None where there is none to read."""
     try:
-        content = json.loads((folder / ANNOTATION_FILE).read_bytes())
-    except (OSError, ValueError):
+        content = json.loads(read_file(folder / ANNOTATION_FILE))
+    except (OSError, ValueError, RecursionError):
         return None
     return content.get("info") if isinstance(content, dict) else None
 

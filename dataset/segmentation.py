@@ -4,10 +4,14 @@ pycocotools trusts its input: a list of four numbers becomes a box, and run leng
 past their end (a mask of random pixels, or a crash). What passes here is safe to hand over.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TypeAlias, TypedDict
+
+from dataset.values import is_finite, is_number, quoted, whole
+
+MAX_OUTLINE = 2**21  # pycocotools holds 120 bytes for every pixel of an outline: 250 MB
+_MAX_SHIFT = 25  # six groups of 5 bits, more than any run of 2**26 pixels needs; pycocotools overflows beyond
 
 
 class Rle(TypedDict):
@@ -37,18 +41,21 @@ def check_segmentation(raw: object, height: int, width: int) -> Segmentation:
     if isinstance(raw, Mapping):
         return _check_rle(raw, height, width)
     if isinstance(raw, list) and raw:
-        return [_check_polygon(polygon, height, width) for polygon in raw]
+        polygons = [_check_polygon(polygon, height, width) for polygon in raw]
+        if (length := sum(_outline(polygon) for polygon in polygons)) > MAX_OUTLINE:
+            raise ValueError(f"the outline is {length:.0f} pixels long, the limit is {MAX_OUTLINE}: simplify it")
+        return polygons
     raise ValueError("no segmentation: draw a polygon or a mask (a bounding box is not enough), or remove it")
 
 
 def _check_polygon(raw: object, height: int, width: int) -> list[float]:
-    if not isinstance(raw, list) or not all(_is_number(value) for value in raw):
+    if not isinstance(raw, list) or not all(is_number(value) for value in raw):
         raise ValueError("a polygon must be a list of numbers x1, y1, x2, y2, ...: correct it")
     if len(raw) % 2:
         raise ValueError(f"a polygon has {len(raw)} numbers, an odd count: give x and y of every point")
     if len(raw) < 6:
         raise ValueError(f"a polygon has {len(raw) // 2} points, at least 3 are needed: redraw or remove it")
-    if not all(math.isfinite(value) for value in raw):
+    if not all(is_finite(value) for value in raw):
         raise ValueError("a polygon has numbers that are not finite: redraw it")
     # Tools draw a little beyond the border, which is clipped; a whole image away means another image's coordinates.
     for values, side, name in ((raw[0::2], width, "x"), (raw[1::2], height, "y")):
@@ -60,16 +67,23 @@ def _check_polygon(raw: object, height: int, width: int) -> list[float]:
     return [float(value) for value in raw]
 
 
+def _outline(polygon: Sequence[float]) -> float:
+    """Gives the number of pixels on a polygon's outline, about."""
+    points = list(zip(polygon[0::2], polygon[1::2], strict=True))
+    return sum(max(abs(a[0] - b[0]), abs(a[1] - b[1])) for a, b in pairwise([*points, points[0]]))
+
+
 def _check_rle(raw: Mapping[str, object], height: int, width: int) -> Rle:
     if raw.get("size") != [height, width]:
         raise ValueError(
-            f"the RLE has size {raw.get('size')}, the image is [{height}, {width}]: encode the mask at the image's size"
+            f"the RLE has size {_shown_size(raw.get('size'))}, the image is [{height}, {width}]: "
+            "encode the mask at the image's size"
         )
     counts = raw.get("counts")
     if isinstance(counts, str):
         runs = decompress_counts(counts)
-    elif isinstance(counts, list) and all(isinstance(run, int) and not isinstance(run, bool) for run in counts):
-        runs = counts
+    elif isinstance(counts, list):
+        counts = runs = [_check_run(run) for run in counts]
     else:
         raise ValueError("the RLE's counts must be a list of whole numbers or a compressed string: encode it again")
     if any(run < 0 for run in runs) or sum(runs) != height * width:
@@ -77,6 +91,19 @@ def _check_rle(raw: Mapping[str, object], height: int, width: int) -> Rle:
             f"the RLE's runs do not add up to {height} x {width} pixels (sum {sum(runs)}): encode the mask again"
         )
     return Rle(size=[height, width], counts=counts)
+
+
+def _check_run(raw: object) -> int:
+    run = whole(raw)
+    if run is None:
+        raise ValueError(f"the RLE's counts must be a list of whole numbers, not {quoted(raw)}: encode it again")
+    return run
+
+
+def _shown_size(raw: object) -> str:
+    if isinstance(raw, list) and len(raw) == 2:
+        return f"[{', '.join(quoted(side) for side in raw)}]"
+    return quoted(raw)
 
 
 def decompress_counts(text: str) -> list[int]:
@@ -92,7 +119,7 @@ def decompress_counts(text: str) -> list[int]:
         The run lengths.
 
     Raises:
-        ValueError: A character outside the code, or an unfinished number.
+        ValueError: A character outside the code, an unfinished number, or one that is too large.
     """
     runs: list[int] = []
     value = shift = 0
@@ -100,6 +127,8 @@ def decompress_counts(text: str) -> list[int]:
         group = ord(character) - 48
         if not 0 <= group < 64:
             raise ValueError(f"the RLE's counts hold the character {character!r}, no compressed run: encode it again")
+        if shift > _MAX_SHIFT:
+            raise ValueError("the RLE's counts hold a number of more than 30 bit: encode it again")
         value |= (group & 31) << shift
         shift += 5
         if group & 32:
@@ -140,7 +169,3 @@ def is_rectangle(segmentation: Segmentation) -> bool:
 
 def _same(a: Sequence[float], b: Sequence[float]) -> bool:
     return abs(a[0] - b[0]) < 1e-6 and abs(a[1] - b[1]) < 1e-6
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

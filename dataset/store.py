@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,9 @@ from numpy.typing import NDArray
 from dataset.errors import DatasetError
 from dataset.folders import SPLITS
 from dataset.manifest import MANIFEST_FILE, Manifest
+
+# What NumPy raises at a damaged header, which it reads as Python.
+_DAMAGE = (OSError, ValueError, EOFError, OverflowError, SyntaxError, TokenError)
 
 
 class Split:
@@ -157,7 +161,7 @@ class RowWriter:
 def _map_array(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except _DAMAGE as error:
         raise DatasetError(f"{path} is missing or damaged ({error}): ingest the data set again") from error
     if array.shape != shape or array.dtype != np.uint8:
         raise DatasetError(

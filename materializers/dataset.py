@@ -6,30 +6,31 @@ from pathlib import Path
 from typing import ClassVar
 
 from zenml.enums import ArtifactType
-from zenml.materializers.base_materializer import BaseMaterializer
 from zenml.metadata.metadata_types import MetadataType
 
 from dataset.store import Dataset
-from materializers.folders import downloaded, upload
+from materializers.folders import FolderMaterializer
 
 ARRAYS = "arrays"
 
 
-class DatasetMaterializer(BaseMaterializer):
+class DatasetMaterializer(FolderMaterializer):
     """Stores a `Dataset` as its files; on a local store arrays are mapped where they lie, not loaded."""
 
     ASSOCIATED_TYPES: ClassVar = (Dataset,)
     ASSOCIATED_ARTIFACT_TYPE: ClassVar = ArtifactType.DATA
+    FOLDER: ClassVar = ARRAYS
+    LAZY: ClassVar = True
 
     def save(self, data: Dataset) -> None:
         """Copies the files, unless they were written into the artifact to begin with."""
-        if data.folder != Path(self.uri) / ARRAYS:
-            upload(self, data.folder, ARRAYS)
+        if data.folder != Path(self.place(self.FOLDER)):
+            self.upload(data.folder)
+        self.seal(data.folder)
 
-    def load(self, data_type: type[Dataset]) -> Dataset:
+    def read(self, folder: Path) -> Dataset:
         """Opens the arrays for reading."""
-        with downloaded(self, ARRAYS, keep=True) as folder:
-            return Dataset.open(folder)
+        return Dataset.open(folder)
 
     def compute_content_hash(self, data: Dataset) -> str:
         """Digest of arrays and manifest: the same data leaves what follows cached."""

@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import ClassVar
 
 from zenml.enums import ArtifactType
-from zenml.materializers.base_materializer import BaseMaterializer
 from zenml.metadata.metadata_types import MetadataType
 
-from materializers.folders import downloaded, upload
+from materializers.folders import FolderMaterializer
 from models.spectra import Spectra
 
-_FOLDER, _FILE = "spectra", "spectra.safetensors"
+_FILE = "spectra.safetensors"
 
 
-class SpectraMaterializer(BaseMaterializer):
+class SpectraMaterializer(FolderMaterializer):
     """Stores `Spectra` as one safetensors file."""
 
     ASSOCIATED_TYPES: ClassVar = (Spectra,)
     ASSOCIATED_ARTIFACT_TYPE: ClassVar = ArtifactType.DATA
 
-    def save(self, data: Spectra) -> None:
+    def write(self, data: Spectra, folder: Path) -> None:
         """Writes the file."""
-        with tempfile.TemporaryDirectory() as temporary:
-            data.save(Path(temporary) / _FILE)
-            upload(self, Path(temporary), _FOLDER)
+        data.save(folder / _FILE)
 
-    def load(self, data_type: type[Spectra]) -> Spectra:
-        """Reads the file; a damaged one is an error."""
-        with downloaded(self, _FOLDER) as folder:
-            return Spectra.load(folder / _FILE)
+    def read(self, folder: Path) -> Spectra:
+        """Reads the file."""
+        return Spectra.load(folder / _FILE)
 
     def compute_content_hash(self, data: Spectra) -> str:
         """Digest of all factors."""

@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import ClassVar
 
 from zenml.enums import ArtifactType
-from zenml.materializers.base_materializer import BaseMaterializer
 from zenml.metadata.metadata_types import MetadataType
 
-from materializers.folders import downloaded, upload
+from materializers.folders import FolderMaterializer
 from models.moments import Statistics
 
-_FOLDER, _FILE = "statistics", "statistics.safetensors"
+_FILE = "statistics.safetensors"
 
 
-class StatisticsMaterializer(BaseMaterializer):
+class StatisticsMaterializer(FolderMaterializer):
     """Stores `Statistics` as one safetensors file."""
 
     ASSOCIATED_TYPES: ClassVar = (Statistics,)
     ASSOCIATED_ARTIFACT_TYPE: ClassVar = ArtifactType.DATA
+    LAZY: ClassVar = True
 
-    def save(self, data: Statistics) -> None:
+    def write(self, data: Statistics, folder: Path) -> None:
         """Writes the file."""
-        with tempfile.TemporaryDirectory() as temporary:
-            data.save(Path(temporary) / _FILE)
-            upload(self, Path(temporary), _FOLDER)
+        data.save(folder / _FILE)
 
-    def load(self, data_type: type[Statistics]) -> Statistics:
-        """Opens the file; a damaged one is an error."""
-        with downloaded(self, _FOLDER, keep=True) as folder:
-            return Statistics.load(folder / _FILE)
+    def read(self, folder: Path) -> Statistics:
+        """Opens the file."""
+        return Statistics.load(folder / _FILE)
 
     def compute_content_hash(self, data: Statistics) -> str:
         """Digest of all moments."""

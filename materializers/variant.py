@@ -3,37 +3,30 @@
 from __future__ import annotations
 
 import statistics
-import tempfile
 from pathlib import Path
 from typing import ClassVar
 
 from zenml.enums import ArtifactType
-from zenml.materializers.base_materializer import BaseMaterializer
 from zenml.metadata.metadata_types import MetadataType
 
-from materializers.folders import downloaded, upload
+from materializers.folders import FolderMaterializer
 from models.variant import Variant
 
-_FOLDER = "network"
 
-
-class VariantMaterializer(BaseMaterializer):
+class VariantMaterializer(FolderMaterializer):
     """Stores a `Variant` as `network.json` and `weights.safetensors`."""
 
     ASSOCIATED_TYPES: ClassVar = (Variant,)
     ASSOCIATED_ARTIFACT_TYPE: ClassVar = ArtifactType.MODEL
+    FOLDER: ClassVar = "network"
 
-    def save(self, data: Variant) -> None:
+    def write(self, data: Variant, folder: Path) -> None:
         """Writes both files."""
-        with tempfile.TemporaryDirectory() as temporary:
-            folder = Path(temporary) / _FOLDER
-            data.save(folder)
-            upload(self, folder, _FOLDER)
+        data.save(folder)
 
-    def load(self, data_type: type[Variant]) -> Variant:
-        """Rebuilds the network; a damaged file is an error."""
-        with downloaded(self, _FOLDER) as folder:
-            return Variant.load(folder)
+    def read(self, folder: Path) -> Variant:
+        """Rebuilds the network."""
+        return Variant.load(folder)
 
     def compute_content_hash(self, data: Variant) -> str:
         """Digest of structure, weights and origin."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import logging
 import os
 import pickle
@@ -15,6 +16,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from safetensors.torch import save_file
 from torch import Tensor
 
 from models.lightning_module import SegmentationModule, TrainingError
@@ -22,6 +24,7 @@ from models.lightning_module import SegmentationModule, TrainingError
 _log = logging.getLogger(__name__)
 
 LAST_CHECKPOINT = "last.ckpt"
+BEST_WEIGHTS = "best.safetensors"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,6 +151,14 @@ class Recorder(pl.Callback):
                 )
         self.load_state_dict(state)
 
+    def keep_best(self) -> str:
+        """Writes the best weights beside the checkpoint, for a training that cannot go on, and says where they are."""
+        if not self.history.epochs:
+            return "no epoch was finished before"
+        file = self.path.with_name(BEST_WEIGHTS)
+        save_file(self.best_weights, file)
+        return f"the best network until then, of epoch {self.history.best_epoch}, is {file}"
+
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Starts the clock."""
         self._start = time.perf_counter()
@@ -194,8 +205,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         target.parent.mkdir(parents=True, exist_ok=True)
         unfinished = target.with_name(f"{target.name}.unfinished")  # always the same: a killed run leaves one at most
         try:
+            content = io.BytesIO()  # torch hides why a file cannot be written
+            torch.save(checkpoint, content)
             with unfinished.open("wb") as file:
-                torch.save(checkpoint, file)
+                file.write(content.getbuffer())
                 file.flush()
                 os.fsync(file.fileno())
             unfinished.replace(target)

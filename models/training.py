@@ -74,7 +74,8 @@ def fit(  # noqa: PLR0913 - data, how to train, and where, each in one argument
 
     Raises:
         ValueError: The images cannot be trained on as they are, or teacher and distillation do not go together.
-        TrainingError: The loss is not finite, or the checkpoint belongs to another training.
+        TrainingError: The loss is not finite, or the checkpoint belongs to another training. Of the former, the best
+            network until then is kept in `checkpoint_dir`.
     """
     check_teacher(network, teacher, options.distillation)
     batches = _loader("train", train, classes, options), _loader("valid", valid, classes, options)
@@ -86,8 +87,11 @@ def fit(  # noqa: PLR0913 - data, how to train, and where, each in one argument
         recorder.read_checkpoint()
     if not recorder.history.is_over(options.epochs, options.patience):
         module = SegmentationModule(network, preprocessing, options, classes, len(batches[0]), teacher)
-        with _quiet(), _randomness(device), _training(network), teaching(teacher, device):
-            _run(_trainer(options, recorder, device), module, batches, recorder.path)
+        try:
+            with _quiet(), _randomness(device), _training(network), teaching(teacher, device):
+                _run(_trainer(options, recorder, device), module, batches, recorder.path)
+        except TrainingError as error:
+            raise TrainingError(f"{error}; {recorder.keep_best()}") from error
     network.load_state_dict(recorder.best_weights)
     return recorder.history
 

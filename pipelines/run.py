@@ -14,51 +14,32 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 
 from configs.schema import RunConfig
-from dataset.errors import DatasetError
 from dataset.phantom import PHANTOM_VERSION, write_phantoms
-from models.checkpoint import CheckpointError, load_checkpoint
+from materializers.folders import DamagedArtifactError
+from models.checkpoint import load_checkpoint
 from models.costs import smallest_share
 from models.findings import Findings
 from models.ranks import BudgetError
 from models.unet import UNet
-from models.variant import VariantError
 from pipelines.comparison import comparison
-from pipelines.earlier import TrainingNotFoundError, find_training
+from pipelines.damaged import forget_damaged
+from pipelines.earlier import find_training
+from pipelines.failures import INPUT_ERRORS, InputError, OutputFolderError, RunFailedError, explained
 from pipelines.messages import StepMessages
 from pipelines.recompress import recompress, recompress_checkpoint
 from pipelines.registration import check_registration, register_chosen
+from pipelines.unfinished import mark_abandoned, this_process
 from steps.caching import fix_sources
 from steps.runtime import Runtime
 from tracking.comparison import Comparison
 from tracking.registry import RegistrationError
-from tracking.stack import prepare_stack, tracking_uri
+from tracking.runs import lock_of
+from tracking.services import ServiceError, check_mlflow, without_password
+from tracking.stack import tracking_uri
 from tracking.table import print_comparison
 
 _MLFLOW_UI = "http://127.0.0.1:5000"
 PHANTOM_COUNTS = {"train": 600, "valid": 60, "test": 100}
-
-
-class InputError(ValueError):
-    """What was given is wrong: data, checkpoint or the run to reuse."""
-
-
-class RunFailedError(RuntimeError):
-    """A step failed."""
-
-
-class OutputFolderError(ValueError):
-    """Results cannot be written where they are wanted."""
-
-
-_INPUT_ERRORS = (
-    OutputFolderError,
-    DatasetError,
-    CheckpointError,
-    TrainingNotFoundError,
-    VariantError,
-    BudgetError,
-    RegistrationError,
-)
 
 
 def run(config: RunConfig, root: Path, command: str) -> None:
@@ -78,11 +59,13 @@ def run(config: RunConfig, root: Path, command: str) -> None:
     messages.attach()
     try:
         with _reserved(config.out_dir):
-            findings = _prepare_and_run(config, root, command)
-    except _INPUT_ERRORS as error:
+            findings = _prepare_and_run(config, root, command, messages)
+    except INPUT_ERRORS as error:
         raise InputError(str(error)) from error
+    except ServiceError as error:
+        raise RunFailedError(str(error)) from error
     except RuntimeError as error:
-        raise _explained(messages, error) from error
+        raise explained(messages.failures, error) from error
     console, comparison = Console(), Comparison(findings.results)
     print_comparison(comparison, console)
     _print_warnings(config.out_dir, console)
@@ -93,15 +76,36 @@ def run(config: RunConfig, root: Path, command: str) -> None:
         raise RunFailedError(str(error)) from error
 
 
-def _prepare_and_run(config: RunConfig, root: Path, command: str) -> Findings:
+def close() -> None:
+    """Marks what an interrupt has left unfinished."""
+    mark_abandoned("interrupted", own=True)
+
+
+def _prepare_and_run(config: RunConfig, root: Path, command: str, messages: StepMessages) -> Findings:
     check_registration(config)
     config = config.model_copy(update={"device": _device(config.device), "data_root": _data_root(config)})
     if config.checkpoint is not None:
         config = _fitted_to(load_checkpoint(config.checkpoint), config)
     if config.reuse_training is None:
         _check_budgets(config)
-    prepare_stack(root)
-    return _run(config, command)
+    check_mlflow(tracking_uri(root), lock_of(tracking_uri(root), root))
+    mark_abandoned("its process ended before it did")
+    while True:
+        try:
+            return _run(config, command)
+        except RuntimeError:
+            if not _repaired(messages):
+                raise
+
+
+def _repaired(messages: StepMessages) -> bool:
+    """Tells whether what failed was the reading of stored results that are damaged, and will be made again."""
+    damaged = [cause for _, cause in messages.failures if isinstance(cause, DamagedArtifactError)]
+    if not damaged or not (forgotten := forget_damaged(damaged[0])):
+        return False
+    print(f"damaged in the store, and made again: {', '.join(forgotten)}", file=sys.stderr)
+    messages.failures.clear()
+    return True
 
 
 def _check_budgets(config: RunConfig) -> None:
@@ -123,16 +127,6 @@ def _check_budgets(config: RunConfig) -> None:
             )
 
 
-def _explained(messages: StepMessages, error: RuntimeError) -> Exception:
-    """Returns what went wrong in the first step that failed; ZenML's own error names only the step."""
-    if not messages.failures:
-        return RunFailedError(str(error))
-    step, cause = messages.failures[0]
-    if isinstance(cause, _INPUT_ERRORS):
-        return InputError(str(cause))
-    return RunFailedError(f"step {step} failed: {type(cause).__name__}: {cause}")
-
-
 def _run(config: RunConfig, command: str) -> Findings:
     runtime = Runtime(
         data_root=str(config.data_root),
@@ -140,6 +134,7 @@ def _run(config: RunConfig, command: str) -> Findings:
         num_workers=config.num_workers,
         resume=not config.no_cache,
         command=command,
+        process=this_process(),
         checkpoint=str(config.checkpoint.absolute()) if config.checkpoint else None,
     )
     options = {"extra": runtime.to_extra(), "enable_cache": not config.no_cache}
@@ -213,7 +208,7 @@ def _print_warnings(folder: Path, console: Console) -> None:
 
 
 def _print_places(config: RunConfig, root: Path, view: str, console: Console) -> None:
-    folder, uri = config.out_dir.absolute(), tracking_uri(root)
+    folder, uri = config.out_dir.absolute(), without_password(tracking_uri(root))
     places: dict[str, object] = {
         "report": folder / "report.html",
         "results": folder / "experiment_summary.json",

@@ -12,11 +12,21 @@ import functools
 import hashlib
 from collections.abc import Iterator
 from importlib.metadata import version
+from importlib.util import resolve_name
+from itertools import accumulate
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 _LIBRARIES = ("torch", "lightning", "monai", "numpy", "opencv-python-headless", "pycocotools", "scipy")
 _PACKAGES = ("steps", "models", "dataset", "materializers")
+
+# What a step is given is read by the materializer of its type, which only the step that made it imports.
+_READ_BY = {
+    "dataset.store": "materializers.dataset",
+    "models.moments": "materializers.statistics",
+    "models.spectra": "materializers.spectra",
+    "models.variant": "materializers.variant",
+}
 
 # A trained network does not depend on how compressed layers are built.
 _NO_COMPRESSION = ("models.lowrank",)
@@ -123,14 +133,14 @@ def source_digest(module: str, without: tuple[str, ...] = ()) -> str:
 
 
 def reached_modules(module: str) -> frozenset[str]:
-    """Returns the names of the project's modules that a module reaches through imports, itself included."""
+    """Returns the names of the project's modules that a step's module depends on, itself included."""
     return _reached(module, frozenset())
 
 
 @functools.cache
 def _reached(module: str, without: frozenset[str]) -> frozenset[str]:
-    found = {module}
-    waiting = [module]
+    waiting = [module, *(_READ_BY[name] for name in _imports(module) if name in _READ_BY)]
+    found = set(waiting)
     while waiting:
         for name in _imports(waiting.pop()):
             if name not in found and name not in without:
@@ -140,15 +150,19 @@ def _reached(module: str, without: frozenset[str]) -> frozenset[str]:
 
 
 def _imports(module: str) -> Iterator[str]:
-    """Yields the project modules that one module imports, also inside functions."""
+    """Yields the project modules that one module imports, also inside functions, and all packages on the way to it."""
+    package = module if _file(module).stem == "__init__" else module.rpartition(".")[0]
+    names = [module]
     for node in ast.walk(ast.parse(_file(module).read_bytes())):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        else:
-            continue
-        yield from (name for name in names if name.split(".")[0] in _PACKAGES and name != __name__ and _exists(name))
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            source = resolve_name("." * node.level + (node.module or ""), package)
+            names += [source, *(f"{source}.{alias.name}" for alias in node.names)]
+    for name in names:
+        for each in accumulate(name.split("."), "{}.{}".format):  # `models` runs before `models.unet`
+            if each.split(".")[0] in _PACKAGES and each != __name__ and _exists(each):
+                yield each
 
 
 def _file(module: str) -> Path:

@@ -23,7 +23,7 @@ from tracking.examples import telling_images, telling_variants
 from tracking.outputs import Outputs, remove_stale_networks
 from tracking.provenance import provenance
 from tracking.records import Data, TrainingRecord
-from tracking.runs import record
+from tracking.runs import lock_of, record
 from tracking.stack import tracking_uri
 
 _DIGITS = 16  # of digests that people see
@@ -62,7 +62,8 @@ def compare(  # noqa: PLR0913, PLR0917 - everything meets here
     training = dataclasses.replace(
         _training(dataset, baseline, config, outputs), files=files, networks=folder / "networks"
     )
-    recorded = record(tracking_uri(ROOT), training, outputs.comparison, ROOT / ".mlflow.lock")
+    uri = tracking_uri(ROOT)
+    recorded = record(uri, training, outputs.comparison, lock_of(uri, ROOT))
     pages = [(file, place) for file, place in files if file.suffix in (".html", ".png")]
     return Findings(
         results=outputs.comparison.results,

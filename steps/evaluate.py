@@ -7,6 +7,7 @@ from zenml import ArtifactConfig, log_metadata, step
 from zenml.config.cache_policy import CachePolicy
 
 from dataset.store import Dataset
+from materializers.records import ResultMaterializer
 from models import evaluation
 from models.metrics import Metrics
 from models.profile import measure_cost
@@ -14,7 +15,10 @@ from models.results import EvaluationResult
 from models.variant import Variant
 
 
-@step(cache_policy=CachePolicy(cache_func="steps.caching.evaluate_sources"))
+@step(
+    cache_policy=CachePolicy(cache_func="steps.caching.evaluate_sources"),
+    output_materializers=ResultMaterializer,
+)
 def evaluate(
     network: Variant, truncated: Variant | None, dataset: Dataset, batch_size: int, device: str
 ) -> Annotated[EvaluationResult, ArtifactConfig(name="{variant}_result")]:

@@ -7,6 +7,7 @@ from zenml.config.cache_policy import CachePolicy
 
 from configs.schema import FinetuneConfig, TrainingConfig
 from dataset.store import Dataset
+from materializers.records import HistoryMaterializer
 from materializers.variant import VariantMaterializer
 from models.training import TrainingOptions, fit
 from models.variant import Variant
@@ -16,7 +17,7 @@ from steps.caching import finetune_sources
 
 @step(
     cache_policy=CachePolicy(cache_func="steps.caching.finetune_sources"),
-    output_materializers={"{network}": VariantMaterializer},
+    output_materializers={"{network}": VariantMaterializer, "{variant}_finetune_history": HistoryMaterializer},
 )
 def finetune(
     compressed: Variant,

@@ -6,6 +6,7 @@ from zenml import step
 from zenml.config.cache_policy import CachePolicy
 
 from configs.schema import InputConfig
+from materializers.records import HistoryMaterializer
 from materializers.variant import VariantMaterializer
 from models.checkpoint import CheckpointError, checkpoint_digest, load_checkpoint
 from models.history import History
@@ -16,7 +17,7 @@ from steps import runtime
 
 @step(
     cache_policy=CachePolicy(cache_func="steps.caching.import_sources"),
-    output_materializers={"baseline_network": VariantMaterializer},
+    output_materializers={"baseline_network": VariantMaterializer, "train_history": HistoryMaterializer},
 )
 def import_checkpoint(
     fingerprint: str, inputs: InputConfig

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ class Runtime:
         num_workers: Threads that decode images (0: one a core), and processes that load batches (0: none).
         resume: Whether training may go on from checkpoints that a crashed run left.
         command: The command line, for the report.
+        process: The process that runs the pipeline.
         checkpoint: File of a network that was trained elsewhere.
     """
 
@@ -34,6 +36,7 @@ class Runtime:
     num_workers: int
     resume: bool
     command: str
+    process: str
     checkpoint: str | None = None
 
     def to_extra(self) -> dict[str, Any]:
@@ -44,6 +47,11 @@ class Runtime:
         """Returns the folder of a training's checkpoints, another for all that makes another training (JSON-like)."""
         digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
         return Path(self.out_dir) / "checkpoints" / digest[:16]
+
+
+def process_of(extra: Mapping[str, Any]) -> str | None:
+    """Returns which process runs, or ran, a pipeline with this `extra`; None where it is none of this project."""
+    return extra.get(_KEY, {}).get("process")
 
 
 def current() -> Runtime:

@@ -3,11 +3,12 @@
 from typing import Annotated, Any
 
 import torch
-from zenml import log_metadata, step
+from zenml import step
 from zenml.config.cache_policy import CachePolicy
 
 from configs.schema import InputConfig, ModelConfig, TrainingConfig
 from dataset.store import Dataset
+from materializers.records import HistoryMaterializer
 from materializers.variant import VariantMaterializer
 from models.preprocessing import Preprocessing
 from models.training import TrainingOptions, fit
@@ -19,7 +20,7 @@ from steps.caching import train_sources
 
 @step(
     cache_policy=CachePolicy(cache_func="steps.caching.train_sources"),
-    output_materializers={"baseline_network": VariantMaterializer},
+    output_materializers={"baseline_network": VariantMaterializer, "train_history": HistoryMaterializer},
 )
 def train_unet(
     dataset: Dataset, model: ModelConfig, training: TrainingConfig, inputs: InputConfig, seed: int, device: str
@@ -45,7 +46,4 @@ def train_unet(
         device=device,
         resume=now.resume,
     )
-    curves = history.to_dict()
-    summary = {key: curves[key] for key in ("best_epoch", "best_valid_dice")}
-    log_metadata(summary, infer_artifact=True, artifact_name="train_history")
-    return Variant("baseline", "baseline", {}, network, preprocessing, dataset.classes), curves
+    return Variant("baseline", "baseline", {}, network, preprocessing, dataset.classes), history.to_dict()

@@ -25,12 +25,14 @@ from mlflow.utils.mlflow_tags import (
     MLFLOW_RUN_NOTE,
     MLFLOW_SOURCE_NAME,
 )
+from sqlalchemy.exc import SQLAlchemyError
 
 from models.results import EvaluationResult
 from tracking.answer import answer, describe
 from tracking.comparison import Comparison
 from tracking.mlflow_view import view_link, view_state, view_tag
 from tracking.records import Recorded, TrainingRecord
+from tracking.services import ServiceError, database_file, first_line, without_password
 from tracking.summary import run_metrics
 
 EXPERIMENT = "arsvd_comparison"
@@ -72,9 +74,24 @@ def record(tracking_uri: str, training: TrainingRecord, comparison: Comparison, 
         training: The parent run.
         comparison: All variants, the baseline among them.
         lock: File that other processes of this machine which record here wait for.
+
+    Raises:
+        ServiceError: MLflow does not take them.
     """
-    with FileLock(lock, timeout=_SECONDS_TO_WAIT):  # before the client, which makes a database where there is none
-        return _Recorder(tracking_uri).record(training, comparison)
+    try:
+        with FileLock(lock, timeout=_SECONDS_TO_WAIT):  # before the client, which makes a database where there is none
+            return _Recorder(tracking_uri).record(training, comparison)
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        raise ServiceError(
+            f"the results are in {training.networks.parent}, but MLflow at {without_password(tracking_uri)} did not "
+            f"take them ({first_line(error)}); run the same command again when it does"
+        ) from error
+
+
+def lock_of(tracking_uri: str, root: Path) -> Path:
+    """Returns the lock of a database: beside it, where it is a file; in the repository for a server."""
+    database = database_file(tracking_uri)
+    return (database.parent if database else root) / ".mlflow.lock"
 
 
 class _Recorder:
@@ -87,6 +104,7 @@ class _Recorder:
     def record(self, training: TrainingRecord, comparison: Comparison) -> Recorded:
         """Writes what is missing."""
         experiment = self._experiment()
+        self._mark_abandoned(experiment)
         training = dataclasses.replace(training, tags={**training.tags, _TRAINING: training.key[:_DIGITS]})
         parent = self._parent(experiment, training)
         recorded = self._record_variants(experiment, parent, training, comparison)
@@ -94,6 +112,16 @@ class _Recorder:
         self._keep_files(parent, training.files)
         self._client.set_tag(parent, MLFLOW_RUN_NOTE, training.description)
         return Recorded(recorded, self._show(experiment, training.key[:_DIGITS], answer(comparison)))
+
+    def _mark_abandoned(self, experiment: Experiment) -> None:
+        """Marks runs as failed whose process ended while it wrote them; nobody else writes while the lock is ours.
+
+        That of a server holds for this machine alone; there, runs count that are older than any wait for it.
+        """
+        newest = _now_ms() - (0 if database_file(self._uri) else 1000 * _SECONDS_TO_WAIT)
+        for run in self._find(experiment, "attributes.status = 'RUNNING'"):
+            if run.info.start_time <= newest:
+                self._client.set_terminated(run.info.run_id, RunStatus.to_string(RunStatus.FAILED))
 
     def _show(self, experiment: Experiment, training: str, found: str) -> str:
         """Makes a view of this comparison's variants, names it in the experiment's description, returns its place."""
@@ -244,8 +272,8 @@ def _curves(history: Mapping[str, Any], prefix: str = "") -> list[Metric]:
 
 def _artifacts_beside(uri: str) -> str | None:
     """Returns `mlruns` next to an SQLite database, as MLflow has it by default; a server decides for itself."""
-    scheme, _, database = uri.partition(":///")
-    return (Path(database).absolute().parent / "mlruns" / EXPERIMENT).as_uri() if scheme == "sqlite" else None
+    database = database_file(uri)
+    return (database.parent / "mlruns" / EXPERIMENT).as_uri() if database else None
 
 
 def _digest(value: Any) -> str:

@@ -16,6 +16,8 @@ from zenml.enums import StackComponentType
 from zenml.utils import source_utils
 from zenml.utils.io_utils import create_dir_recursive_if_not_exists, get_global_config_directory
 
+from tracking.databases import zenml_database
+
 _TRACKER = StackComponentType.EXPERIMENT_TRACKER
 _PREFIX = "arsvd_"
 _SECONDS_TO_WAIT = 120
@@ -24,13 +26,15 @@ _SECONDS_TO_WAIT = 120
 def prepare_stack(root: Path) -> None:
     """Makes sure that runs started from this repository have a stack with an MLflow tracker.
 
+    Comes before any step is imported: ZenML makes its database then, and two processes at once would break it.
+
     Args:
         root: The repository, which is also the root that ZenML finds the steps' sources from.
     """
     source_utils.set_custom_source_root(str(root))
-    config = get_global_config_directory()
-    create_dir_recursive_if_not_exists(config)
-    with FileLock(Path(config) / "arsvd-setup.lock", timeout=_SECONDS_TO_WAIT):  # a first use makes ZenML's database
+    config = Path(get_global_config_directory())
+    create_dir_recursive_if_not_exists(str(config))
+    with FileLock(config / "arsvd-setup.lock", timeout=_SECONDS_TO_WAIT), zenml_database(config):
         if _has_own_tracker():
             return
         if not Client.is_repository_directory(root):

@@ -79,7 +79,7 @@ def test_wrong_structure_stops_and_names_the_file(coco, text, message):
         ({"file_name": ".cache/a.png"}, "is hidden"),
         ({"file_name": None}, "file_name is None"),
         ({"file_name": ""}, "file_name is ''"),
-        ({"file_name": "a\0.png"}, "file_name is"),
+        ({"file_name": "a\0.png"}, "holds control characters"),
         ({"width": None}, "width x height is None x 16"),
         ({"height": -3}, "width x height is 16 x -3"),
         ({"height": 16.5}, "width x height is 16 x 16.5"),

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from dataset.images import ImageError, is_whole, read_image, resize_image
+from dataset.containers import is_whole
+from dataset.images import ImageError, read_image, resize_image
 from tests.dataset.coco_folder import noise, png
 
 H, W = 20, 30

@@ -101,7 +101,11 @@ def test_ordinary_data_gives_no_warning(coco, out):
     assert describe(coco, out).warnings == []
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": 1}', '{"version": 1, "image_size": [4]}', "null"])
+DAMAGED = ["", "[]", "{}", "null", "[" * 100_000, '{"version": 1}', '{"version": 1, "image_size": [4]}']
+DAMAGED += ['{"version": 1, "image_size": [Infinity, 4]}']
+
+
+@pytest.mark.parametrize("text", DAMAGED, ids=lambda text: text[:30])
 def test_damaged_manifest_is_named(tmp_path, text):
     (tmp_path / MANIFEST_FILE).write_text(text)
     with pytest.raises(DatasetError, match=r"manifest\.json is damaged"):

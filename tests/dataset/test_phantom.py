@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 
@@ -54,6 +56,16 @@ def test_other_content_is_not_overwritten(tmp_path):
     with pytest.raises(DatasetError, match="does not hold the phantoms"):
         write_phantoms(tmp_path, 0, COUNTS)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b"", None])
+def test_folder_whose_annotation_file_is_damaged_is_not_taken_for_phantoms(tmp_path, content):
+    for split in COUNTS:
+        (tmp_path / split).mkdir()
+        path = tmp_path / split / "_annotations.coco.json"
+        os.mkfifo(path) if content is None else path.write_bytes(content)
+    with pytest.raises(DatasetError, match="does not hold the phantoms"):
+        write_phantoms(tmp_path, 0, COUNTS)
 
 
 def test_phantoms_are_read_without_refusal_or_warning(phantoms, tmp_path):

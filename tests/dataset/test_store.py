@@ -90,6 +90,16 @@ def test_truncated_array_is_named(stored, kept):
         Dataset.open(stored.folder)
 
 
+@pytest.mark.parametrize(
+    ("old", "new"), [(b"{", b"("), (b"(2,", b"(02"), (b"}", b" "), (b"|u1", b"|O8"), (b"u1", b"\xff\0")]
+)
+def test_array_with_a_damaged_header_is_named(stored, old, new):
+    path = stored.folder / "train_images.npy"
+    path.write_bytes(path.read_bytes().replace(old, new, 1))
+    with pytest.raises(DatasetError, match=r"train_images\.npy is missing or damaged"):
+        Dataset.open(stored.folder)
+
+
 def test_array_of_another_shape_is_refused(stored):
     np.save(stored.folder / "train_masks.npy", np.zeros((2, 16, 15), np.uint8))
     with pytest.raises(DatasetError, match=r"its manifest says uint8 \(2, 16, 16\)"):

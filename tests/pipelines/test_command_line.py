@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-import run_pipeline
 from tests.pipelines.conftest import TINY_VARIANTS, Workshop
 
 pytestmark = pytest.mark.pipeline
@@ -131,17 +130,6 @@ def test_a_killed_training_goes_on_from_its_last_epoch(fresh: Workshop) -> None:
     assert int(epochs[0].split("/")[0]) > 3, "it started from the beginning"
     assert len(json.loads((fresh.out / "train_history.json").read_text())["epochs"]) == 60
     fresh.assert_complete(TINY_VARIANTS)
-
-
-def test_an_interrupt_ends_with_130_and_a_sentence(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(run_pipeline, "_main", interrupt)
-    assert run_pipeline.main([]) == 130
-    assert "interrupted" in capsys.readouterr().err
 
 
 def test_bad_samples_stop_the_run_unless_they_may_be_skipped(fresh: Workshop) -> None:

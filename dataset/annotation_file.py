@@ -1,0 +1,113 @@
+"""Reads a split's annotation file as far as it concerns all samples: JSON, the three lists, the categories."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from dataset.errors import DatasetError, report
+from dataset.folders import ANNOTATION_FILE, cannot_read, homes, lies_in, read_file
+from dataset.values import is_clean, quoted, whole
+
+Entry: TypeAlias = dict[str, object]
+
+
+@dataclass(frozen=True)
+class AnnotationFile:
+    """What a COCO file holds; the entries are objects, and no more is known of them.
+
+    Attributes:
+        images: One entry an image, at least one.
+        annotations: One entry an object.
+        categories: Name of each category id.
+    """
+
+    images: list[Entry]
+    annotations: list[Entry]
+    categories: dict[int, str]
+
+
+def load_annotations(root: Path, split: str) -> AnnotationFile:
+    """Reads one split's annotation file.
+
+    Args:
+        root: The data set's folder.
+        split: Name of the split.
+
+    Returns:
+        Its content.
+
+    Raises:
+        DatasetError: The file is missing, cannot be read, is no COCO JSON, or lists no images; all that is wrong.
+    """
+    path = root / split / ANNOTATION_FILE
+    if path.is_symlink() and not lies_in(path, homes(root, split)):
+        raise DatasetError(f"{path} is a link that leads out of the data set's folder: copy the file into it")
+    content = _load(path)
+    problems: list[str] = []
+    images = _entries(content, "images", path, problems)
+    annotations = _entries(content, "annotations", path, problems)
+    categories = _read_categories(_entries(content, "categories", path, problems), path, problems)
+    if not images and not problems:
+        problems.append(f"{path} lists no images: every split needs at least one")
+    if problems:
+        raise report(problems)
+    return AnnotationFile(images, annotations, categories)
+
+
+def _load(path: Path) -> Entry:
+    try:
+        data = read_file(path)
+    except FileNotFoundError as error:
+        folder, name = path.parent, path.name
+        raise DatasetError(f"{folder} has no {name}: export the annotations in COCO format there") from error
+    except OSError as error:
+        raise cannot_read(path, error) from error
+    if not data.strip():
+        raise DatasetError(f"{path} is empty, so it is not JSON: export the annotations again")
+    try:
+        content = json.loads(data, object_pairs_hook=_object)
+    except RecursionError as error:
+        raise DatasetError(f"{path} is not JSON of use (nested too deep): export the annotations again") from error
+    except ValueError as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
+        reason = "a number has thousands of digits" if "set_int_max_str_digits" in str(error) else error
+        raise DatasetError(f"{path} is not JSON of use ({reason}): export the annotations again") from error
+    if not isinstance(content, dict):
+        raise DatasetError(f"{path} holds a JSON {type(content).__name__}, not a COCO object: export it again")
+    return content
+
+
+def _object(pairs: list[tuple[str, object]]) -> Entry:
+    """Builds an object; of a key that occurs twice, readers take the first or the last value, so nobody can say."""
+    entry = dict(pairs)
+    if len(entry) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise ValueError(f"the key {quoted(twice)} occurs twice in one object")
+    return entry
+
+
+def _entries(content: Entry, key: str, path: Path, problems: list[str]) -> list[Entry]:
+    """Gives the entries of a list that are objects; appends what is wrong."""
+    entries = content.get(key)
+    if not isinstance(entries, list):
+        problems.append(f"{path} has no list '{key}': export the annotations in COCO format")
+        return []
+    wrong = [i for i, entry in enumerate(entries) if not isinstance(entry, dict)]
+    problems += [f"{path}: {key}[{i}] is {quoted(entries[i])}, not an object: export it in COCO format" for i in wrong]
+    return [entry for entry in entries if isinstance(entry, dict)]
+
+
+def _read_categories(entries: list[Entry], path: Path, problems: list[str]) -> dict[int, str]:
+    categories: dict[int, str] = {}
+    for i, entry in enumerate(entries):
+        category_id, name = whole(entry.get("id")), entry.get("name")
+        if category_id is None or not isinstance(name, str):
+            problems.append(f"{path}: categories[{i}] needs a whole number 'id' and a text 'name': correct it")
+        elif not is_clean(name):
+            problems.append(f"{path}: categories[{i}]: the name {quoted(name)} holds control characters: rename it")
+        elif category_id in categories:
+            problems.append(f"{path}: category id {category_id} occurs twice: give each category its own id")
+        else:
+            categories[category_id] = name
+    return categories

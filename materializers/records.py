@@ -1,0 +1,63 @@
+"""Results and training histories as artifacts: JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, ClassVar
+
+from zenml.enums import ArtifactType
+from zenml.metadata.metadata_types import MetadataType
+
+from materializers.folders import FolderMaterializer
+from models.results import EvaluationResult
+
+_FILE = "record.json"
+
+
+class HistoryMaterializer(FolderMaterializer):
+    """Stores a training's history, as `History.to_dict` gives it; only where a step names this materializer."""
+
+    SKIP_REGISTRATION: ClassVar = True
+    ASSOCIATED_TYPES: ClassVar = (dict,)
+    ASSOCIATED_ARTIFACT_TYPE: ClassVar = ArtifactType.DATA
+
+    def write(self, data: dict[str, Any], folder: Path) -> None:
+        """Writes the file."""
+        (folder / _FILE).write_text(json.dumps(data), encoding="utf-8")
+
+    def read(self, folder: Path) -> dict[str, Any]:
+        """Reads the file."""
+        return json.loads((folder / _FILE).read_bytes())
+
+    def compute_content_hash(self, data: dict[str, Any]) -> str:
+        """Digest of all values."""
+        return _digest(data)
+
+    def extract_metadata(self, data: dict[str, Any]) -> dict[str, MetadataType]:
+        """Its best epoch, for the dashboard."""
+        return {key: data[key] for key in ("best_epoch", "best_valid_dice") if key in data}
+
+
+class ResultMaterializer(FolderMaterializer):
+    """Stores an `EvaluationResult`."""
+
+    ASSOCIATED_TYPES: ClassVar = (EvaluationResult,)
+    ASSOCIATED_ARTIFACT_TYPE: ClassVar = ArtifactType.DATA
+
+    def write(self, data: EvaluationResult, folder: Path) -> None:
+        """Writes the file."""
+        (folder / _FILE).write_text(json.dumps(data.to_dict()), encoding="utf-8")
+
+    def read(self, folder: Path) -> EvaluationResult:
+        """Reads the file."""
+        return EvaluationResult.from_dict(json.loads((folder / _FILE).read_bytes()))
+
+    def compute_content_hash(self, data: EvaluationResult) -> str:
+        """Digest of all values."""
+        return _digest(data.to_dict())
+
+
+def _digest(data: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,290 @@
+"""Which cached results are forgotten when a source file is edited: a table of all files, made by thinking.
+
+A step group is a function of `steps/caching.py`, named without its `_sources`. A file belongs where a step's result can
+depend on it. What is wider than that says so: imports decide, and they know modules, not the functions within.
+"""
+
+import ast
+import functools
+import inspect
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from materializers.folders import FolderMaterializer
+from steps import caching
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PACKAGES = ("models", "dataset", "materializers", "steps")
+STEP_OF = {  # the groups, and each one's step
+    "ingest": "ingest_coco",
+    "train": "train_unet",
+    "import": "import_checkpoint",
+    "decompose": "decompose",
+    "statistics": "collect_statistics",
+    "decompose_weighted": "decompose_weighted",
+    "svd": "compress_svd",
+    "arsvd": "compress_arsvd",
+    "solved": "compress_solved",
+    "budget": "compress_budget",
+    "recalibrate": "recalibrate",
+    "finetune": "finetune",
+    "evaluate": "evaluate",
+}
+
+ALL = frozenset(STEP_OF)
+INGEST = frozenset({"ingest"})
+READERS = frozenset({"train", "statistics", "recalibrate", "finetune", "evaluate"})  # of the data set
+NETWORKS = ALL - INGEST
+COMPRESSION = frozenset({"svd", "arsvd", "solved", "budget"})
+SPECTRA = COMPRESSION | {"decompose", "decompose_weighted"}  # they make or read them
+LOW_RANK = NETWORKS - {"train", "import"}  # they see compressed layers, or what layers can become
+# A network that was trained elsewhere has an empty history, and this class stands beside the training. Importing again
+# takes a second, and as the network comes out the same, nothing follows.
+TRAINING = frozenset({"train", "finetune", "import"})
+NOTHING = frozenset()
+
+TABLE: list[tuple[frozenset[str], str]] = [
+    (ALL, "steps/__init__ materializers/__init__ materializers/folders"),
+    # From the data folder to arrays, and what reads the arrays.
+    (INGEST, "dataset/annotation_file dataset/coco dataset/containers dataset/images dataset/ingest dataset/masks"),
+    (INGEST, "dataset/segmentation dataset/statistics"),
+    (INGEST, "dataset/fingerprint"),  # wider: only to see that nothing changed meanwhile
+    (INGEST | READERS, "dataset/__init__ dataset/store dataset/manifest materializers/dataset"),
+    (INGEST | READERS, "dataset/folders"),  # the names of the splits
+    (INGEST | READERS, "dataset/errors dataset/values"),  # wider: the store raises errors, whose texts train nothing
+    # Networks.
+    (NETWORKS, "models/__init__ models/unet models/storage models/variant models/results models/preprocessing"),
+    (NETWORKS, "materializers/variant"),
+    (LOW_RANK, "models/lowrank models/foldings"),
+    (TRAINING, "models/augmentation models/lightning_module models/history"),
+    (TRAINING, "models/distillation"),  # wider: the baseline has no teacher, but the training step can have one
+    (TRAINING - {"import"}, "models/training"),
+    (TRAINING | {"evaluate"}, "models/metrics materializers/records"),
+    # Wider: compression switches modes only for MACs, which no step budgets, training only for a teacher.
+    (TRAINING | COMPRESSION | {"statistics", "recalibrate", "evaluate"}, "models/modes"),
+    (COMPRESSION | {"statistics", "recalibrate", "evaluate"}, "models/progress"),  # wider: it only shows
+    (frozenset({"import"}), "models/checkpoint"),
+    (frozenset({"recalibrate"}), "models/recalibration"),
+    (frozenset({"evaluate"}), "models/evaluation models/hausdorff models/profile"),
+    # What the loss feels, spectra, compression. Wider: `models.spectra` makes plain and weighted ones in one file, and
+    # `models.compression` knows all rules and the refinement, which compress_budget alone uses. All of it is fast.
+    (frozenset({"statistics"}), "models/statistics models/patches"),
+    (SPECTRA | {"statistics"}, "models/eligibility models/moments"),
+    (frozenset({"statistics", "decompose_weighted", "budget"}), "materializers/statistics"),
+    (SPECTRA, "models/spectra models/spectrum models/svd models/weighting materializers/spectra"),
+    (COMPRESSION, "models/compression models/ranks models/candidates models/budgets models/allocation models/costs"),
+    (COMPRESSION, "models/refinement"),
+    # Steps. `steps/runtime` is wider: where and how fast changes no result.
+    *((frozenset({group}), f"steps/{step}") for group, step in STEP_OF.items()),
+    (TRAINING | INGEST, "steps/runtime"),
+    # Steps that run always, and what only they and the start of a run use.
+    (NOTHING, "steps/fingerprint_dataset steps/fingerprint_checkpoint steps/compare"),
+    (NOTHING, "models/findings materializers/findings"),
+    (NOTHING, "dataset/phantom dataset/brain_slices"),  # they write a data folder, whose bytes the fingerprint sees
+    (NOTHING, "steps/caching"),  # it makes the keys: a change matters by the digests that come out
+]
+EXPECTED = {f"{name}.py": groups for groups, names in TABLE for name in names.split()}
+FILES = sorted(
+    file.relative_to(ROOT).as_posix()
+    for package in PACKAGES
+    for file in (ROOT / package).rglob("*")
+    if file.is_file() and file.suffix != ".pyc"
+)
+
+# Imported by code that cached steps reach, and not in their keys. A step's own parameters come through configs/schema.
+NO_RESULT = {
+    "rich": "shows progress",
+    "zenml": "runs the steps, and brings its own keys",
+    "safetensors": "what it reads is what was written, bit by bit",
+}
+
+
+def forget() -> None:
+    caching._reached.cache_clear()
+    caching.source_digest.cache_clear()
+
+
+def digests() -> dict[str, str]:
+    found = {name: function for name, function in vars(caching).items() if name.endswith("_sources")}
+    del found["fix_sources"]
+    return {name.removesuffix("_sources"): function() for name, function in found.items()}
+
+
+def reached(group: str) -> frozenset[str]:
+    without = frozenset(caching._NO_COMPRESSION if group in ("train", "import") else ())
+    return caching._reached(f"steps.{STEP_OF[group]}", without)
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The project's packages in another place, where they can be edited."""
+    folder = tmp_path_factory.mktemp("sources")
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(caching, "ROOT", folder)
+        patched.setattr(caching, "version", functools.cache(caching.version))  # a look into the environment takes long
+        forget()
+        yield folder
+    forget()
+
+
+@pytest.fixture(scope="module")
+def before(copy: Path) -> dict[str, str]:
+    return digests()
+
+
+def test_the_table_names_every_file_and_no_other() -> None:
+    assert set(FILES) - set(EXPECTED) == set(), "say in TABLE which steps depend on these"
+    assert set(EXPECTED) - set(FILES) == set(), "these are gone, or are no Python files"
+    assert len(EXPECTED) == sum(len(names.split()) for _, names in TABLE), "a file is named twice"
+
+
+def test_the_table_names_every_digest(before: dict[str, str]) -> None:
+    assert set(before) == ALL
+    assert len(set(before.values())) == len(ALL), "two steps have one digest"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_an_edit_forgets_the_results_that_depend_on_it_and_no_others(
+    name: str, copy: Path, before: dict[str, str]
+) -> None:
+    content = (copy / name).read_bytes()
+    try:
+        (copy / name).write_bytes(content + b"\n_EDITED = True\n")
+        caching.source_digest.cache_clear()  # what modules reach stays: the edit imports nothing
+        after = digests()
+    finally:
+        (copy / name).write_bytes(content)
+    assert {group for group in ALL if after[group] != before[group]} == EXPECTED[name]
+
+
+def test_an_edit_undone_gives_the_digests_that_there_were(copy: Path, before: dict[str, str]) -> None:
+    forget()
+    assert digests() == before
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import models.added",
+        "from models.added import X",
+        "from models import added",
+        "from . import added",
+        "from .added import X",
+        "def later():\n    from models.added import X",
+        "if __debug__:\n    import models.added as other",
+    ],
+)
+def test_a_new_module_is_part_of_the_digest_however_it_is_imported(copy: Path, line: str) -> None:
+    file = copy / "models" / "profile.py"
+    content = file.read_text()
+    (copy / "models" / "added.py").write_text("X = 1")
+    try:
+        file.write_text(f"{content}\n{line}\n")
+        forget()
+        assert {group for group in ALL if "models.added" in reached(group)} == {"evaluate"}
+    finally:
+        file.write_text(content)
+        (copy / "models" / "added.py").unlink()
+        forget()
+
+
+def sources(group: str) -> list[Path]:
+    return [caching._file(name) for name in sorted(reached(group))]
+
+
+def imported(file: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("group", STEP_OF)
+def test_nothing_is_imported_in_a_way_that_cannot_be_followed(group: str) -> None:
+    for file in sources(group):
+        called = {
+            ast.unparse(node.func) for node in ast.walk(ast.parse(file.read_bytes())) if isinstance(node, ast.Call)
+        }
+        assert not called & {"__import__", "exec", "eval", "compile", "import_module", "importlib.import_module"}, file
+        assert not {name for name in imported(file) if name.split(".")[0] in ("importlib", "runpy")}, file
+
+
+@pytest.mark.parametrize("group", STEP_OF)
+def test_of_the_project_only_the_schema_is_outside_of_what_is_digested(group: str) -> None:
+    ours = {file.stem for file in ROOT.iterdir() if file.suffix == ".py" or (file.is_dir() and any(file.glob("*.py")))}
+    assert ours >= {*PACKAGES, "configs", "tracking", "run_pipeline"}
+    outside = {name for file in sources(group) for name in imported(file) if name.split(".")[0] in ours - set(PACKAGES)}
+    assert {name.rpartition(".")[0] for name in outside} <= {"configs.schema"}
+
+
+def inputs(group: str) -> set[type]:
+    """The types of what a step is given; of `Thing | None`, both."""
+    name = STEP_OF[group]
+    entrypoint = getattr(import_module(f"steps.{name}"), name).entrypoint
+    annotations = inspect.get_annotations(entrypoint, eval_str=True)
+    given = [kind for parameter, kind in annotations.items() if parameter != "return"]
+    return {part for kind in given for part in getattr(kind, "__args__", (kind,)) if isinstance(part, type)}
+
+
+@pytest.mark.parametrize("group", STEP_OF)
+def test_a_section_of_the_configuration_brings_values_and_no_code(group: str) -> None:
+    """Its values are in the cache key, defaults included; a method that a step calls would not be."""
+    for section in (kind for kind in inputs(group) if issubclass(kind, BaseModel)):
+        checks = section.__pydantic_decorators__
+        allowed = {*checks.field_validators, *checks.model_validators}
+        code = {
+            name for name, value in vars(section).items() if inspect.isroutine(value) or isinstance(value, property)
+        }
+        assert {name for name in code if not name.startswith("__")} <= allowed
+
+
+@pytest.mark.parametrize("group", STEP_OF)
+def test_a_step_depends_on_what_reads_its_inputs(group: str) -> None:
+    modules = [import_module(f"materializers.{file.stem}") for file in (ROOT / "materializers").glob("*.py")]
+    kinds = {kind for module in modules for kind in vars(module).values() if inspect.isclass(kind)}
+    readers = {kind for kind in kinds if issubclass(kind, FolderMaterializer) and kind is not FolderMaterializer}
+    assert len(readers) >= 6
+    needed = {kind.__module__ for kind in readers if inputs(group) & set(kind.ASSOCIATED_TYPES)}
+    assert needed <= reached(group)
+
+
+@functools.cache
+def installed() -> Mapping[str, list[str]]:
+    """The distributions that bring a module."""
+    return packages_distributions()
+
+
+def libraries(file: Path) -> set[str]:
+    """The distributions that a file imports."""
+    modules = {name.split(".")[0] for name in imported(file)} - sys.stdlib_module_names - {*PACKAGES, "configs"}
+    return {distribution for module in modules for distribution in installed()[module]}
+
+
+def test_the_digests_know_the_version_of_every_library_that_decides_results() -> None:
+    found = {library for file in {file for group in ALL for file in sources(group)} for library in libraries(file)}
+    assert found == {*caching._LIBRARIES, *NO_RESULT}
+    assert not {*caching._LIBRARIES} & {*NO_RESULT}
+
+
+@pytest.mark.parametrize("library", caching._LIBRARIES)
+def test_another_version_of_a_library_forgets_all_results(
+    library: str, copy: Path, before: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = caching.version
+    monkeypatch.setattr(caching, "version", lambda name: "0.0.0" if name == library else version(name))
+    caching.source_digest.cache_clear()
+    after = digests()
+    caching.source_digest.cache_clear()
+    assert {group for group in ALL if after[group] != before[group]} == ALL
