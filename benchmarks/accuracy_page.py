@@ -9,6 +9,7 @@ from typing import Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from benchmarks.pages import write_section
 from tracking.bootstrap import Interval, mean_interval, paired_interval
 
 TITLES = {
@@ -35,19 +36,13 @@ STAGES = {
 
 def write_page(root: Path, name: str, record: dict[str, Any]) -> None:
     """Puts the tables between the page's markers and draws the picture."""
-    page = root / "docs" / "results.md"
-    start, end = f"<!-- accuracy {name} -->", f"<!-- end accuracy {name} -->"
-    before, found, rest = page.read_text(encoding="utf-8").partition(start)
-    _, closed, after = rest.partition(end)
-    if not (found and closed):
-        raise ValueError(f"{page} lacks the lines {start} and {end}, between which the tables go")
     picture = root / "docs" / "images" / f"accuracy_{name}.png"
     draw(record).savefig(picture, dpi=110)
     lines = [*summary(record), "", f"![Dice against size](images/{picture.name})", ""]
     for stage in STAGES:
         lines += table(record, stage)
     lines += differences(record)
-    page.write_text("\n".join([before + start, "", *lines, end]) + after, encoding="utf-8")
+    write_section("results.md", f"accuracy {name}", ["", *lines])
 
 
 def summary(record: dict[str, Any]) -> list[str]:

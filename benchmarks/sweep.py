@@ -33,6 +33,7 @@ from torch import nn
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.pages import write_result, write_section  # noqa: E402
 from models import svd  # noqa: E402
 from models.compression import compress  # noqa: E402
 from models.ranks import Entropy, FixedRank, LayerRule  # noqa: E402
@@ -40,7 +41,6 @@ from models.spectra import decompose  # noqa: E402
 from models.unet import UNet  # noqa: E402
 
 RULES: list[LayerRule] = [*map(FixedRank, (16, 32, 64)), *map(Entropy, (0.85, 0.9, 0.95))]
-RESULTS, PAGE = ROOT / "benchmarks" / "results", ROOT / "docs" / "engine.md"
 DRIVERS = (None, "gesvd", "gesvdj", "gesvda")
 
 
@@ -55,8 +55,7 @@ def main() -> None:
     result = measure(arguments.device, arguments.base_filters, arguments.repeats)
     print(json.dumps(result, indent=2))
     if not arguments.dry_run:
-        RESULTS.mkdir(exist_ok=True)
-        (RESULTS / f"sweep_{arguments.device}.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        write_result(f"sweep_{arguments.device}", result)
         write_table(arguments.device, result)
 
 
@@ -167,7 +166,6 @@ def count(network: nn.Module) -> int:
 
 def write_table(device: str, result: dict[str, Any]) -> None:
     """Replaces the device's table in the documentation."""
-    start, end = f"<!-- sweep {device} -->", f"<!-- end sweep {device} -->"
     lines = [
         f"{result['network']} on {result['device']}, threads: {result['threads']}, torch {result['torch']}, "
         f"numpy {result['numpy']}; seconds for six variants.",
@@ -182,12 +180,7 @@ def write_table(device: str, result: dict[str, Any]) -> None:
     if "one_decomposition_s" in result:
         lines += ["", "| one decomposition on | seconds |", "|---|---|"]
         lines += [f"| {name} | {seconds:.3f} |" for name, seconds in result["one_decomposition_s"].items()]
-    text = PAGE.read_text(encoding="utf-8")
-    before, _, after = text.partition(start)
-    _, found, after = after.partition(end)
-    if not found:
-        raise ValueError(f"{PAGE} lacks the lines {start} and {end}, between which the table goes")
-    PAGE.write_text("\n".join([before + start, *lines, end]) + after, encoding="utf-8")
+    write_section("engine.md", f"sweep {device}", lines)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,47 @@
+"""What all benchmarks share: how results become files and sections of the documentation."""
+
+from __future__ import annotations
+
+import json
+import platform
+from pathlib import Path
+from typing import Any
+
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+DOCS = ROOT / "docs"
+
+
+def machine() -> dict[str, Any]:
+    """Returns what figures depend on: processor or GPU, threads, versions."""
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else _processor()
+    return {"device": device, "threads": torch.get_num_threads(), "torch": torch.__version__}
+
+
+def write_result(name: str, result: dict[str, Any]) -> None:
+    """Writes a benchmark's figures to `results/<name>.json`."""
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+def write_section(page: str, name: str, lines: list[str]) -> None:
+    """Replaces what stands between `<!-- name -->` and `<!-- end name -->` in a page of the documentation.
+
+    Raises:
+        ValueError: If the page lacks these marks.
+    """
+    file, start, end = DOCS / page, f"<!-- {name} -->", f"<!-- end {name} -->"
+    text = file.read_text(encoding="utf-8")
+    if start not in text or end not in text:
+        raise ValueError(f"{file} lacks the marks {start} and {end}: put them where the section shall stand")
+    before, rest = text.split(start)
+    file.write_text("\n".join([f"{before}{start}", *lines, f"{end}{rest.split(end)[1]}"]), encoding="utf-8")
+
+
+def _processor() -> str:
+    """Returns the processor's name, as Linux knows it."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
