@@ -4,13 +4,19 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 DASHBOARD := .venv-dashboard
 
-.PHONY: demo test check ui dashboard requirements clean
+.PHONY: demo test torture fuzz check ui dashboard requirements clean
 
 demo: $(INSTALLED)  ## the whole pipeline on the built-in phantoms
 	$(BIN)/python run_pipeline.py --config configs/demo.yaml --out_dir artifacts/demo
 
 test: $(INSTALLED)  ## all tests
 	$(BIN)/python -m pytest
+
+torture: $(INSTALLED)  ## an hour or two of attempts to break it: kills, signals, crowds, full disks, servers that go
+	$(BIN)/python -m pytest tests/torture -m torture
+
+fuzz: $(INSTALLED)  ## ten minutes of damaged annotation files, then 10,000 damaged folders
+	$(BIN)/python -m tests.fuzz --minutes 10 --folders 10000
 
 check: $(INSTALLED)  ## lint, format, types
 	$(BIN)/ruff check

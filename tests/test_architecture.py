@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "materializers": {"models", "dataset"},
     "tracking": {"models"},
     "steps": {"configs", "models", "dataset", "materializers", "tracking"},
-    "pipelines": {"configs", "steps", "models", "dataset", "tracking"},
+    "pipelines": {"configs", "steps", "models", "dataset", "materializers", "tracking"},
 }
 FORBIDDEN_LIBRARIES = {"models": {"zenml", "mlflow", "pydantic"}, "dataset": {"zenml", "mlflow", "pydantic", "torch"}}
 STEP_HELPERS = {"steps.runtime", "steps.caching"}

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("classes", [1, 3])
 def test_a_network_learns_what_can_be_learned(tmp_path, classes):
     split, valid = make_split(48, 0, max(2, classes)), make_split(8, 1, max(2, classes))
-    options = dataclasses.replace(OPTIONS, epochs=14, lr=2e-2, augment="none")
+    options = dataclasses.replace(OPTIONS, epochs=30, lr=1e-2, augment="none")
     network, result = train(tmp_path, options, classes, split, valid)
     assert result.epochs[-1].train_loss < result.epochs[0].train_loss
     assert result.best_valid_dice > 0.8

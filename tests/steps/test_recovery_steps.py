@@ -47,7 +47,7 @@ def teacher() -> Variant:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where steps that run here write."""
-    now = Runtime(data_root="", out_dir=str(tmp_path), num_workers=0, resume=True, command="")
+    now = Runtime(data_root="", out_dir=str(tmp_path), num_workers=0, resume=True, command="", process="")
     monkeypatch.setattr("steps.runtime.current", lambda: now)
     monkeypatch.setattr("steps.evaluate.log_metadata", lambda *_, **__: None)
     return tmp_path

@@ -21,7 +21,7 @@ from pydantic import BaseModel
 from configs.schema import RunConfig
 from tests.pipelines.conftest import Finished, Workshop
 
-pytestmark = pytest.mark.torture
+pytestmark = [pytest.mark.pipeline, pytest.mark.torture]
 
 BASE = {
     "data": {"image_size": [32, 32], "channels": 1},
