@@ -16,7 +16,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from models.lightning_module import SegmentationModule, TrainingError
@@ -156,7 +156,7 @@ class Recorder(pl.Callback):
         if not self.history.epochs:
             return "no epoch was finished before"
         file = self.path.with_name(BEST_WEIGHTS)
-        save_file(self.best_weights, file)
+        _write_whole(file, save({key: weight.contiguous() for key, weight in self.best_weights.items()}))
         return f"the best network until then, of epoch {self.history.best_epoch}, is {file}"
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -201,19 +201,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
         """Writes next to the file, then replaces it."""
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = target.with_name(f"{target.name}.unfinished")  # always the same: a killed run leaves one at most
-        try:
-            content = io.BytesIO()  # torch hides why a file cannot be written
-            torch.save(checkpoint, content)
-            with unfinished.open("wb") as file:
-                file.write(content.getbuffer())
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(target)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        content = io.BytesIO()  # torch hides why a file cannot be written
+        torch.save(checkpoint, content)
+        _write_whole(Path(path), content.getbuffer())
 
     def load_checkpoint(
         self,
@@ -223,3 +213,16 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     ) -> dict[str, Any]:
         """Loads tensors and plain data only."""
         return torch.load(path, map_location=map_location, weights_only=True)
+
+
+def _write_whole(target: Path, content: bytes | memoryview) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = target.with_name(f"{target.name}.unfinished")  # always the same: a killed run leaves one at most
+    try:
+        with unfinished.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -124,11 +124,11 @@ def _decompose_batch(
     place = _place(weights[0], device)
     exact = [weight.to(place, torch.float64) for weight in weights]
     matrices = torch.cat(exact) if len(exact) > 1 else exact[0]
-    dtype = torch.promote_types(weights[0].dtype, torch.float32)
+    dtype = _factor_dtype(weights[0])
     parts = [part.split(len(weights[0])) for part in factorize(matrices, dtype)]
     spectra = {}
     for (name, scheme), weight, left, values, right in zip(batch, weights, *parts, strict=True):
-        home = {"device": weight.device, "dtype": weight.dtype, "memory_format": torch.contiguous_format}
+        home = {"device": weight.device, "dtype": dtype, "memory_format": torch.contiguous_format}
         norm = float(frobenius_norm(values))
         combined = _without_noise(frobenius_norm(values, dim=0).cpu(), weight)
         spectra[name, scheme] = Spectrum(scheme, combined, _own(left.to(**home)), _own(right.to(**home)), norm)
@@ -150,8 +150,13 @@ def _decompose_weighted(
     left, values, right = factorize_weighted(weight.to(place, torch.float64), rows, columns)
     combined = frobenius_norm(values, dim=0).cpu() * _RISE**0.5
     norm = float(frobenius_norm(weight))
-    left, right = (factor.to(weight.device, weight.dtype).contiguous() for factor in (left, right))
+    left, right = (factor.to(weight.device, _factor_dtype(weight)).contiguous() for factor in (left, right))
     return Spectrum(scheme, combined, left, right, norm, absolute=weighting == "curvature")
+
+
+def _factor_dtype(weight: Tensor) -> torch.dtype:
+    """Returns the weight's own type or float32: singular values of half precision's weights can be beyond its range."""
+    return torch.promote_types(weight.dtype, torch.float32)
 
 
 def _own(tensor: Tensor) -> Tensor:

@@ -27,7 +27,8 @@ class Spectrum:
         singular_values: (k,), float64, descending, on the CPU. With groups, the root of the sum of squares over the
             groups, so that the discarded tail is still the error. Values within the rounding of the weight's own
             dtype are 0, see `_without_noise`.
-        left: (groups, m, k), dtype and device of the weight; without weighting the columns are orthonormal.
+        left: (groups, m, k), device and dtype of the weight, float32 for narrower ones; without weighting the columns
+            are orthonormal.
         right: (groups, k, n), left @ right = W.
         norm: ||W||_F when it was decomposed; by it a weight that was changed since is told.
         absolute: Squared singular values of different layers may be compared and added as they are, since they are

@@ -1,13 +1,16 @@
-"""Runs of the pipeline as processes that can be watched and ended."""
+"""Runs of the pipeline, and servers beside them, as processes that can be watched and ended."""
 
 import contextlib
 import dataclasses
+import os
 import queue
 import signal
+import socket
 import sqlite3
 import subprocess
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -98,3 +101,55 @@ def zenml_states(workshop: Workshop) -> set[str]:
 def files_of(folder: Path) -> set[str]:
     """All files below a folder, by relative name."""
     return {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
+
+
+@dataclasses.dataclass(frozen=True)
+class Server:
+    """MLflow's server over a project's database, in a process group of its own."""
+
+    url: str
+    group: int
+
+    def send(self, number: signal.Signals) -> None:
+        """Sends a signal to all of its processes."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.group, number)
+
+
+@contextlib.contextmanager
+def mlflow_server(workshop: Workshop, port: int | None = None) -> Iterator[Server]:
+    """Starts `mlflow server`, as `mlflow ui` does, and waits until it answers."""
+    port = port or free_port()
+    command = ["mlflow", "server", "--backend-store-uri", f"sqlite:///{workshop.root}/mlflow.db", "--port", str(port)]
+    command += ["--artifacts-destination", str(workshop.root / "mlruns"), "--workers", "1"]
+    with subprocess.Popen(
+        command,
+        cwd=workshop.root,
+        env=workshop.environment | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:
+        server = Server(f"http://127.0.0.1:{port}", process.pid)
+        try:
+            wait_for(server.url)
+            yield server
+        finally:
+            server.send(signal.SIGKILL)
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return server.getsockname()[1]
+
+
+def wait_for(url: str) -> None:
+    """Waits until a server answers."""
+    end = time.monotonic() + 120
+    while time.monotonic() < end:
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/health", timeout=5):
+            return
+        time.sleep(0.3)
+    raise TimeoutError(f"{url} does not answer")

@@ -1,17 +1,14 @@
 """Runs beside each other: all end well, all results are complete, nothing is recorded twice."""
 
-import contextlib
-import socket
-import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.pipelines.conftest import TINY_VARIANTS, Finished, Workshop
+from tests.torture.processes import mlflow_server
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.torture]
 
@@ -25,6 +22,11 @@ def run_at_once(workshop: Workshop, *sweeps: tuple[str, ...]) -> list[Finished]:
 
     with ThreadPoolExecutor(len(sweeps)) as pool:
         return list(pool.map(one, range(len(sweeps))))
+
+
+def variants_of(ranks: str) -> set[str]:
+    """The tiny sweep's variants, with other ranks."""
+    return {"baseline", "arsvd_tau_0.5", "arsvd_tau_0.8", *(f"svd_rank_{rank}" for rank in ranks.split(","))}
 
 
 def look_at(workshop: Workshop, number: int, names: set[str]) -> None:
@@ -59,43 +61,14 @@ def test_four_runs_at_once_with_overlapping_variants(tmp_path: Path) -> None:
     assert set(children) == set.union(*names)
 
 
-@contextlib.contextmanager
-def mlflow_ui(workshop: Workshop) -> Iterator[str]:
-    """MLflow's UI over the workshop's database."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = ["mlflow", "ui", "--backend-store-uri", f"sqlite:///{workshop.root}/mlflow.db", "--port", str(port)]
-    environment = workshop.environment | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with subprocess.Popen(
-        [*command, "--workers", "1"],
-        cwd=workshop.root,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    ) as server:
-        try:
-            url = f"http://127.0.0.1:{port}"
-            for _ in range(120):
-                with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/health", timeout=5):
-                    break
-                time.sleep(0.5)
-            else:
-                pytest.fail("mlflow ui did not start")
-            yield url
-        finally:
-            subprocess.run(["pkill", "-s", str(server.pid)], check=False)
-
-
 def test_a_run_while_mlflow_ui_reads(tmp_path: Path) -> None:
     workshop = Workshop(tmp_path)
     workshop.run()
     asked = 0
-    with mlflow_ui(workshop) as url, ThreadPoolExecutor(1) as pool:
+    with mlflow_server(workshop) as server, ThreadPoolExecutor(1) as pool:
         run = pool.submit(workshop.run, "--svd_ranks", "1,2,3,4", check=False)
         question = urllib.request.Request(
-            f"{url}/api/2.0/mlflow/runs/search",
+            f"{server.url}/api/2.0/mlflow/runs/search",
             b'{"experiment_ids": ["1"], "max_results": 100}',
             {"Content-Type": "application/json"},
         )

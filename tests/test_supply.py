@@ -1,0 +1,67 @@
+"""What is installed and what is fetched: versions are pinned, and nothing calls home unless somebody allows it."""
+
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from models.storage import save_network
+from models.unet import UNet
+
+ROOT = Path(__file__).resolve().parent.parent
+PINNED = re.compile(r"[a-z0-9][a-z0-9._-]*==[0-9][a-z0-9.!]*( ; .+)?", re.IGNORECASE)
+
+
+@pytest.mark.parametrize("file", sorted(ROOT.glob("requirements*.txt")), ids=lambda file: file.name)
+def test_every_requirement_is_pinned_and_torch_without_its_build(file: Path) -> None:
+    lines = [line for line in file.read_text().splitlines() if line and not line.startswith("#")]
+    assert lines
+    assert [line for line in lines if not PINNED.fullmatch(line)] == []
+
+
+def test_every_direct_requirement_is_among_the_pinned() -> None:
+    direct = re.findall(r"^[a-z0-9-]+", (ROOT / "requirements.in").read_text(), re.MULTILINE)
+    pinned = re.findall(r"^[a-z0-9-]+", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+    assert len(direct) > 15
+    assert set(direct) <= set(pinned)
+
+
+@pytest.mark.parametrize(("name", "value"), [("ZENML_ANALYTICS_OPT_IN", "false"), ("MLFLOW_DISABLE_TELEMETRY", "true")])
+def test_telemetry_is_off_unless_its_own_variable_allows_it(name: str, value: str) -> None:
+    def seen(environment: dict[str, str]) -> str:
+        code = f"import os, run_pipeline; run_pipeline._set_environment(False); print(os.environ['{name}'])"
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    environment = {key: text for key, text in os.environ.items() if key != name}
+    assert seen(environment) == value
+    assert seen(environment | {name: "chosen"}) == "chosen"
+
+
+def test_unfinished_networks_are_for_this_user_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until a network is whole it lies in a folder beside its place, which nobody else may enter."""
+    modes = []
+    remove = shutil.rmtree
+
+    def watched(folder: Path, **options: bool) -> None:
+        modes.append(stat.S_IMODE(folder.stat().st_mode))
+        remove(folder, **options)
+
+    monkeypatch.setattr("models.storage.shutil.rmtree", watched)
+    save_network(UNet(1, 1, 2), tmp_path / "network")
+    assert modes == [0o700]
+
+
+def test_temporary_files_are_made_by_pythons_tempfile_which_keeps_them_private() -> None:
+    packages = ("dataset", "models", "materializers", "steps", "pipelines", "tracking")
+    sources = {file: file.read_text() for package in packages for file in (ROOT / package).glob("*.py")}
+    assert len(sources) > 80
+    public = re.compile(r"mktemp\(|gettempdir\(|[\"']/tmp|/var/tmp|/dev/shm")
+    assert [file.name for file, text in sources.items() if public.search(text)] == []
