@@ -1,6 +1,7 @@
 """Annotation files that are damaged as a whole."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -54,6 +55,12 @@ def complaint(coco, data: bytes) -> str:
 )
 def test_file_of_no_use_is_refused(coco, data, message):
     assert message in complaint(coco, data)
+
+
+def test_missing_file_is_named_with_its_split(coco):
+    (coco.write() / "valid" / ANNOTATION_FILE).unlink()
+    with pytest.raises(DatasetError, match=rf"valid has no {re.escape(ANNOTATION_FILE)}: export the annotations"):
+        read_annotations(coco.root, "valid")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])

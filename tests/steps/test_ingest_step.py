@@ -1,0 +1,42 @@
+"""The ingest step through its entry point."""
+
+from pathlib import Path
+
+import pytest
+
+from configs.schema import DataConfig
+from dataset.errors import DatasetError
+from dataset.fingerprint import fingerprint
+from dataset.phantom import write_phantoms
+from steps import ingest_coco as module
+from steps.runtime import Runtime
+
+DATA = DataConfig(image_size=(32, 32), channels=1)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data set, and a place to store it, as in a run."""
+    root = write_phantoms(tmp_path / "data", 1, {"train": 4, "valid": 2, "test": 2}, 64)
+    now = Runtime(data_root=str(root), out_dir=str(tmp_path), num_workers=1, resume=True, command="", process="")
+    monkeypatch.setattr("steps.runtime.current", lambda: now)
+    monkeypatch.setattr(module, "_output_folder", lambda: tmp_path / "stored")
+    return root
+
+
+def test_data_are_stored_as_configured(folder: Path) -> None:
+    dataset = module.ingest_coco.entrypoint(fingerprint(folder), DATA)
+    assert dataset["train"].images.shape == (4, 32, 32, 1)
+
+
+def test_data_that_change_while_they_are_read_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = module.ingest
+
+    def reading_while_somebody_writes(*arguments: object) -> object:
+        dataset = read(*arguments)
+        (folder / "train" / "added.png").write_bytes(b"another image")
+        return dataset
+
+    monkeypatch.setattr(module, "ingest", reading_while_somebody_writes)
+    with pytest.raises(DatasetError, match="was changed while it was read; run again"):
+        module.ingest_coco.entrypoint(fingerprint(folder), DATA)
