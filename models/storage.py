@@ -56,7 +56,7 @@ def save_network(network: nn.Module, folder: str | Path, about: dict[str, Any] |
     folder.parent.mkdir(parents=True, exist_ok=True)
     content = weights(network)
     description = {**describe(network), "about": about or {}, "weights_sha256": hashlib.sha256(content).hexdigest()}
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    temporary = Path(tempfile.mkdtemp(".partial", f".{folder.name}.", folder.parent))
     try:
         new, old = temporary / "new", temporary / "old"
         new.mkdir()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -176,9 +177,19 @@ def _reserved(folder: Path) -> Iterator[None]:
         reason = f"results cannot be written to {folder} ({error.strerror})"
         raise OutputFolderError(f"{reason}; choose another --out_dir") from error
     try:
+        _remove_leftovers(folder)
         yield
     finally:
         lock.release()
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Removes what a killed process was writing, which is not whole; nobody writes here while the folder is ours."""
+    for partial in [*folder.glob("**/.*.partial")]:
+        if partial.is_dir():
+            shutil.rmtree(partial)
+        else:
+            partial.unlink()
 
 
 def _device(wanted: str) -> str:

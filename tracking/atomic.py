@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 
@@ -10,14 +9,15 @@ def write_whole(file: Path, content: bytes) -> None:
     """Writes a file beside its place and moves it there, so that no reader ever sees half of it.
 
     Args:
-        file: Where the content goes; the folder is made where it is missing, an older file is replaced.
+        file: Where the content goes; the folder is made where it is missing, an older file is replaced. One process at
+            a time may write it.
         content: The whole content.
 
     Raises:
         OSError: If the folder cannot be written; the older file is untouched then.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
+    partial = file.with_name(f".{file.name}.partial")
     try:
         partial.write_bytes(content)
         partial.replace(file)
