@@ -47,7 +47,7 @@ def test_a_server_that_hangs_before_work_begins_is_named_in_seconds(tmp_path) ->
         server.send(signal.SIGSTOP)
         begin = time.monotonic()
         failed = workshop.run(check=False)
-        assert time.monotonic() - begin < SECONDS / 2
+        assert time.monotonic() - begin < SECONDS
     assert failed.status == 1
     assert "MLflow's server at" in failed.stderr
     assert not failed.ran
