@@ -63,7 +63,9 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     for _ in range(arguments.repeats):
         for way, found in runs.items():
             found.append(run_apart(way, few, arguments.channels))
-    medians = {way: {key: statistics.median(run[key] for run in found) for key in found[0]} for way, found in runs.items()}
+    medians = {
+        way: {key: statistics.median(run[key] for run in found) for key in found[0]} for way, found in runs.items()
+    }
     return {
         "images": arguments.images,
         "channels": arguments.channels,

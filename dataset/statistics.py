@@ -16,6 +16,7 @@ from dataset.segmentation import is_rectangle
 PERCENTILES = (5, 25, 50, 75, 95)
 MANY_RECTANGLES = 0.5  # from here on the rectangles, not the objects, are what a network learns
 LARGEST_SIZES = 10
+_DIGEST_BYTES = 16
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Row:
         mask: uint8 (H, W).
         rescaled: Whether its intensities were scaled to 8 bit.
         empty_annotations: Objects that cover no pixel.
+        digest: Of the image, equal for equal pixels.
+        mask_pixels: How many of the mask's pixels belong to objects.
     """
 
     sample: Sample
@@ -35,6 +38,16 @@ class Row:
     mask: NDArray[np.uint8]
     rescaled: bool
     empty_annotations: int
+    digest: bytes
+    mask_pixels: int
+
+    @classmethod
+    def of(
+        cls, sample: Sample, image: NDArray[np.uint8], rescaled: bool, mask: NDArray[np.uint8], empty_annotations: int
+    ) -> "Row":
+        """Builds the row and measures its pixels."""
+        digest = hashlib.sha256(np.ascontiguousarray(image).data).digest()[:_DIGEST_BYTES]
+        return cls(sample, image, mask, rescaled, empty_annotations, digest, int(np.count_nonzero(mask)))
 
 
 @dataclass
@@ -42,7 +55,7 @@ class SplitStatistics:
     """Adds up the rows of a split as they are stored; keeps a few numbers a row, no pixels."""
 
     samples: list[SampleEntry] = field(default_factory=list)
-    digests: list[str] = field(default_factory=list)
+    digests: list[bytes] = field(default_factory=list)
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     categories: Counter[int] = field(default_factory=Counter)
     counts: Counter[str] = field(default_factory=Counter)
@@ -52,7 +65,7 @@ class SplitStatistics:
         """Counts one stored row."""
         sample = row.sample
         self.samples.append(SampleEntry(sample.file_name, sample.image_id))
-        self.digests.append(hashlib.blake2b(np.ascontiguousarray(row.image).data, digest_size=16).hexdigest())
+        self.digests.append(row.digest)
         self.sizes[sample.height, sample.width] += 1
         self.categories.update(annotation.category_id for annotation in sample.annotations)
         self.counts["unannotated"] += not sample.annotations
@@ -61,8 +74,8 @@ class SplitStatistics:
         self.counts["rectangles"] += sum(is_rectangle(annotation.segmentation) for annotation in sample.annotations)
         self.counts["empty"] += row.empty_annotations
         self.counts["rescaled"] += row.rescaled
-        if area := np.count_nonzero(row.mask):
-            self.areas.append(100.0 * area / row.mask.size)
+        if row.mask_pixels:
+            self.areas.append(100.0 * row.mask_pixels / row.mask.size)
 
     def summary(self) -> SplitSummary:
         """Gives the split's part of the manifest."""
@@ -101,12 +114,12 @@ def category_entries(
 
 def duplicates_across_splits(statistics: Mapping[str, SplitStatistics]) -> list[Duplicate]:
     """Finds images whose stored pixels are equal and that lie in more than one split."""
-    files: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    files: dict[bytes, list[tuple[str, str]]] = defaultdict(list)
     for split, part in statistics.items():
         for digest, sample in zip(part.digests, part.samples, strict=True):
             files[digest].append((split, sample.file_name))
     return [
-        Duplicate(digest, [f"{split}/{name}" for split, name in places])
+        Duplicate(digest.hex(), [f"{split}/{name}" for split, name in places])
         for digest, places in files.items()
         if len({split for split, _ in places}) > 1
     ]
