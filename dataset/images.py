@@ -65,7 +65,7 @@ def decode_image(data: bytes, wanted: Wanted) -> tuple[NDArray[np.uint8], bool]:
     if not is_whole(data):
         raise ImageError("the image file is cut off or damaged: copy or export it again")
     divisor = _divisor(data, wanted)
-    size = _divided(wanted.height, divisor), _divided(wanted.width, divisor)
+    size = wanted.height // divisor, wanted.width // divisor
     flags = _flags(divisor, wanted.channels)
     image = _decode(data, flags)
     if image.shape[:2] != size:
@@ -85,15 +85,14 @@ def decode_image(data: bytes, wanted: Wanted) -> tuple[NDArray[np.uint8], bool]:
 def _divisor(data: bytes, wanted: Wanted) -> int:
     """Gives by how much less of a JPEG's height and width is enough: 8, 4, 2, or 1.
 
-    It is 1 where sizes have to be told apart that would no longer differ: the annotated size and the file's (which is
-    an error), or height and width (which orientation may have swapped).
+    Both are multiples of it: else the last pixels would stand for less than the others, and image and mask no longer
+    lie on each other.
     """
     if wanted.enough is None or sorted(jpeg_size(data) or ()) != sorted((wanted.height, wanted.width)):
-        return 1
+        return 1  # no JPEG, or one of another size, which is for the decoded image to say
     for divisor in _REDUCED:
-        height, width = _divided(wanted.height, divisor), _divided(wanted.width, divisor)
-        told_apart = (height == width) == (wanted.height == wanted.width)
-        if told_apart and height >= wanted.enough[0] and width >= wanted.enough[1]:
+        enough = wanted.height >= divisor * wanted.enough[0] and wanted.width >= divisor * wanted.enough[1]
+        if enough and wanted.height % divisor == wanted.width % divisor == 0:
             return divisor
     return 1
 
@@ -103,11 +102,6 @@ def _flags(divisor: int, channels: int) -> int:
     if divisor == 1:
         return _AS_STORED
     return _REDUCED[divisor] | (_AS_STORED if channels == 3 else cv2.IMREAD_ANYDEPTH)
-
-
-def _divided(side: int, divisor: int) -> int:
-    """Gives a reduced side as libjpeg does: what is left over counts as a pixel."""
-    return -(-side // divisor)
 
 
 def read_image_file(path: Path) -> bytes:

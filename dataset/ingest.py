@@ -84,7 +84,8 @@ def ingest(root: Path, folder: Path, options: IngestOptions) -> Dataset:
     def stays(path: Path, split: str) -> bool:
         """Tells whether a file lies in the data set; of the many that are no links, only the folders are resolved."""
         folder = os.path.dirname(path)  # noqa: PTH120 - a Path for every image takes longer
-        return lies_in(path, places[split]) if os.path.islink(path) else folder_stays(folder, split)
+        is_link = os.path.islink(path)  # noqa: PTH114 - which raises where nothing can have this name
+        return lies_in(path, places[split]) if is_link else folder_stays(folder, split)
 
     def prepare(sample: Sample) -> Row | Refusal:
         path = root / sample.split / sample.file_name

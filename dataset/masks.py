@@ -48,7 +48,7 @@ def draw_mask(shapes: Sequence[Shape], size: Size, stored: Size) -> tuple[NDArra
     mask = np.zeros(stored[::-1], np.uint8)  # columns first, as in RLE
     for i in sorted(range(len(encoded)), key=lambda i: -areas[i]):
         rle, label = encoded[i]
-        np.copyto(mask, label, where=grid.draw(_run_lengths(rle["counts"])))
+        np.copyto(mask, label, where=grid.draw(_run_lengths(rle)))
     return np.asarray(cv2.transpose(mask), np.uint8), areas.count(0)
 
 
@@ -99,9 +99,9 @@ def _grid(size: Size, stored: Size) -> _Grid:
     )
 
 
-def _run_lengths(counts: bytes) -> NDArray[np.int64]:
+def _run_lengths(rle: dict[str, list[int] | bytes]) -> NDArray[np.int64]:
     """Decodes compressed run lengths that pycocotools wrote, or that are checked, as `segmentation` describes them."""
-    groups = np.frombuffer(counts, np.uint8).astype(np.int64) - 48
+    groups = np.frombuffer(bytes(rle["counts"]), np.uint8).astype(np.int64) - 48
     ends = np.flatnonzero(groups < 32)
     starts = np.concatenate(([0], ends[:-1] + 1))
     lengths = ends - starts + 1
@@ -113,7 +113,7 @@ def _run_lengths(counts: bytes) -> NDArray[np.int64]:
     return runs
 
 
-def _encode(segmentation: Segmentation, height: int, width: int) -> dict[str, bytes]:
+def _encode(segmentation: Segmentation, height: int, width: int) -> dict[str, list[int] | bytes]:
     """Turns a segmentation into the compressed RLE that pycocotools works on; polygons are united."""
     if isinstance(segmentation, list):
         encoded = coco_mask.frPyObjects(segmentation, height, width)

@@ -123,9 +123,9 @@ def test_stored_mask_has_the_pixels_of_the_drawn_one(data):
     full = (rng.random((height, width)) < data.draw(st.sampled_from([0, 0.3, 1]))).astype(np.uint8)
     shapes = [*polygons, {"size": [height, width], "counts": runs_of(full)}]
     drawn = draw(*shapes, labels=[1, 2, 3], size=(height, width))
-    picture = Image.fromarray(drawn).resize((columns, rows), Image.Resampling.NEAREST)
+    nearest = np.ix_(*((2 * np.arange(n) + 1) * side // (2 * n) for side, n in ((height, rows), (width, columns))))
     stored = draw(*shapes, labels=[1, 2, 3], size=(height, width), stored=(rows, columns))
-    np.testing.assert_array_equal(stored, np.asarray(picture))
+    np.testing.assert_array_equal(stored, drawn[nearest])
 
 
 GOOD_RLE = {"size": [H, W], "counts": [H * W]}
