@@ -69,7 +69,12 @@ def ingest(root: Path, folder: Path, options: IngestOptions) -> Dataset:
     Raises:
         DatasetError: The structure is wrong, or samples are, unless `options.skip_bad_samples`; all in one message.
     """
-    root, folder = Path(root), Path(folder)
+    _write(Path(root), Path(folder), options)
+    return Dataset.open(Path(folder))  # what writing held in memory is free by now
+
+
+def _write(root: Path, folder: Path, options: IngestOptions) -> None:
+    """Stores the data set."""
     check_root(root)
     parts, problems = _read_splits(root)
     classes = _class_entries(parts, options.multi_class, problems)
@@ -107,7 +112,6 @@ def ingest(root: Path, folder: Path, options: IngestOptions) -> Dataset:
         if problems or blocking:
             raise report(problems, blocking)
         _describe(parts, statistics, classes, refused, options).save(partial)
-    return Dataset.open(folder)
 
 
 def _read_splits(root: Path) -> tuple[list[SplitAnnotations], list[str]]:

@@ -1,6 +1,7 @@
 """What a split's samples add up to, and what of it a user should know before training."""
 
 import hashlib
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +12,6 @@ from numpy.typing import NDArray
 from dataset.coco import Sample, SplitAnnotations
 from dataset.errors import Refusal
 from dataset.manifest import CategoryEntry, Duplicate, SampleEntry, SizeCount, SplitSummary
-from dataset.segmentation import is_rectangle
 
 PERCENTILES = (5, 25, 50, 75, 95)
 MANY_RECTANGLES = 0.5  # from here on the rectangles, not the objects, are what a network learns
@@ -54,24 +54,24 @@ class Row:
 class SplitStatistics:
     """Adds up the rows of a split as they are stored; keeps a few numbers a row, no pixels."""
 
-    samples: list[SampleEntry] = field(default_factory=list)
-    digests: list[bytes] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
+    digests: bytearray = field(default_factory=bytearray)
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     categories: Counter[int] = field(default_factory=Counter)
     counts: Counter[str] = field(default_factory=Counter)
-    areas: list[float] = field(default_factory=list)
+    areas: "array[float]" = field(default_factory=lambda: array("d"))
 
     def add(self, row: Row) -> None:
         """Counts one stored row."""
         sample = row.sample
-        self.samples.append(SampleEntry(sample.file_name, sample.image_id))
-        self.digests.append(row.digest)
+        self.samples.append(sample)
+        self.digests += row.digest
         self.sizes[sample.height, sample.width] += 1
         self.categories.update(annotation.category_id for annotation in sample.annotations)
         self.counts["unannotated"] += not sample.annotations
         self.counts["annotations"] += len(sample.annotations)
         self.counts["crowds"] += sum(annotation.crowd for annotation in sample.annotations)
-        self.counts["rectangles"] += sum(is_rectangle(annotation.segmentation) for annotation in sample.annotations)
+        self.counts["rectangles"] += sum(annotation.rectangle for annotation in sample.annotations)
         self.counts["empty"] += row.empty_annotations
         self.counts["rescaled"] += row.rescaled
         if row.mask_pixels:
@@ -94,7 +94,7 @@ class SplitStatistics:
                 str(rank): round(value, 4) for rank, value in zip(PERCENTILES, percentiles, strict=False)
             },
             original_sizes=[SizeCount(height, width, images) for (height, width), images in sizes],
-            samples=self.samples,
+            samples=[SampleEntry(sample.file_name, sample.image_id) for sample in self.samples],
         )
 
 
@@ -116,7 +116,8 @@ def duplicates_across_splits(statistics: Mapping[str, SplitStatistics]) -> list[
     """Finds images whose stored pixels are equal and that lie in more than one split."""
     files: dict[bytes, list[tuple[str, str]]] = defaultdict(list)
     for split, part in statistics.items():
-        for digest, sample in zip(part.digests, part.samples, strict=True):
+        for i, sample in enumerate(part.samples):
+            digest = bytes(part.digests[_DIGEST_BYTES * i : _DIGEST_BYTES * (i + 1)])
             files[digest].append((split, sample.file_name))
     return [
         Duplicate(digest.hex(), [f"{split}/{name}" for split, name in places])
