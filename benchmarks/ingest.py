@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import statistics
 import subprocess
@@ -72,6 +73,8 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
         "images_per_second": {way: arguments.images / found["seconds"] for way, found in medians.items()},
         "ratio": medians["plain"]["seconds"] / medians["ours"]["seconds"],
         "ratios": [plain["seconds"] / ours["seconds"] for plain, ours in zip(runs["plain"], runs["ours"], strict=True)],
+        "cpu_ms_per_image": {way: 1000 * found["cpu_seconds"] / arguments.images for way, found in medians.items()},
+        "load": os.getloadavg()[0],
         "peak_mib": {way: found["peak_mib"] for way, found in medians.items()},
         "more": {"images": MORE * arguments.images, **run_apart("ours", many, arguments.channels)},
     }
@@ -95,12 +98,13 @@ def run_apart(way: str, root: Path, channels: int) -> dict[str, float]:
 
 
 def run_here(way: str, root: Path, channels: int) -> dict[str, float]:
-    """Runs one way in this process: seconds without the imports, and the process's peak memory."""
+    """Runs one way in this process: seconds, and those of all threads together, without the imports, and the process's peak memory."""
     with tempfile.TemporaryDirectory(dir=root.parent) as temporary:
         work = WAYS[way](root, Path(temporary) / "stored", channels)
-        start = time.perf_counter()
+        start, start_cpu = time.perf_counter(), time.process_time()
         work()
-        return {"seconds": time.perf_counter() - start, "peak_mib": peak_mib()}
+        seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - start_cpu
+        return {"seconds": seconds, "cpu_seconds": cpu_seconds, "peak_mib": peak_mib()}
 
 
 def ours(root: Path, stored: Path, channels: int) -> Callable[[], object]:
@@ -154,15 +158,18 @@ def table(result: dict[str, Any]) -> list[str]:
     longer = more["seconds"] * speed["ours"] / result["images"]
     lowest, highest = min(result["ratios"]), max(result["ratios"])
     spread = f"{lowest:.1f} to {highest:.1f} in {len(result['ratios'])} pairs of runs"
+    cpu = result["cpu_ms_per_image"]
     return [
-        f"| {result['images']:,} JPEGs of 640x640 to {STORED}x{STORED} | images a second | peak memory, MiB |",
-        "|---|---:|---:|",
-        f"| plain loop (Pillow, pycocotools) | {speed['plain']:.0f} | {peak['plain']:.0f} |",
-        f"| ours | {speed['ours']:.0f} | {peak['ours']:.0f} |",
-        f"| ours, {more['images']:,} images | {more['images'] / more['seconds']:.0f} | {more['peak_mib']:.0f} |",
+        f"| {result['images']:,} JPEGs of 640x640 to {STORED}x{STORED} | images a second | CPU ms an image | peak MiB |",
+        "|---|---:|---:|---:|",
+        f"| plain loop (Pillow, pycocotools) | {speed['plain']:.0f} | {cpu['plain']:.1f} | {peak['plain']:.0f} |",
+        f"| ours | {speed['ours']:.0f} | {cpu['ours']:.1f} | {peak['ours']:.0f} |",
+        f"| ours, {more['images']:,} images | {more['images'] / more['seconds']:.0f} "
+        f"| {1000 * more['cpu_seconds'] / more['images']:.1f} | {more['peak_mib']:.0f} |",
         "",
-        f"Ours is {result['ratio']:.1f} times as fast ({spread}); with {MORE} times the images it takes "
-        f"{more['peak_mib'] / peak['ours']:.2f} times the memory and {longer:.1f} times as long.",
+        f"Ours is {result['ratio']:.1f} times as fast ({spread}) and takes 1/{cpu['plain'] / cpu['ours']:.1f} of the CPU "
+        f"time; with {MORE} times the images it takes {more['peak_mib'] / peak['ours']:.2f} times the memory and "
+        f"{longer:.1f} times as long. The machine's load was {result['load']:.0f} on {os.cpu_count()} cores.",
     ]
 
 

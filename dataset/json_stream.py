@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator
 from typing import BinaryIO
 
 _CHUNK = 2**18
+_UNFINISHED = 2  # in 1.5e+7 the number 1.5 could end before "e+", as long as nothing follows
 _SPACE = " \t\n\r"
 
 
@@ -93,7 +94,7 @@ class _Text:
                 if self._ended:
                     raise
             else:
-                if end < len(self._text) or self._ended:
+                if end + _UNFINISHED < len(self._text) or self._ended:
                     self._position = end
                     return value
             self._read_on()
