@@ -1,15 +1,19 @@
 """Reads a split's annotation file as far as it concerns all samples: JSON, the three lists, the categories."""
 
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 from dataset.errors import DatasetError, report
 from dataset.folders import ANNOTATION_FILE, cannot_read, homes, lies_in, read_file
+from dataset.json_stream import stream_lists
 from dataset.values import is_clean, quoted, whole
 
 Entry: TypeAlias = dict[str, object]
+_READ_KEYS = ("id", "file_name", "height", "width", "name")  # of images and categories
+_LISTS = ("images", "annotations", "categories")
 
 
 @dataclass(frozen=True)
@@ -18,12 +22,12 @@ class AnnotationFile:
 
     Attributes:
         images: One entry an image, at least one.
-        annotations: One entry an object.
+        annotations: One entry an object; read from the file each time, because most of the file are these.
         categories: Name of each category id.
     """
 
     images: list[Entry]
-    annotations: list[Entry]
+    annotations: Iterable[Entry]
     categories: dict[int, str]
 
 
@@ -43,6 +47,49 @@ def load_annotations(root: Path, split: str) -> AnnotationFile:
     path = root / split / ANNOTATION_FILE
     if path.is_symlink() and not lies_in(path, homes(root, split)):
         raise DatasetError(f"{path} is a link that leads out of the data set's folder: copy the file into it")
+    return _streamed(path) or _loaded(path)
+
+
+def _streamed(path: Path) -> AnnotationFile | None:
+    """Reads a file without fault in little memory; gives None for any other, of which `_loaded` says what is wrong."""
+    images: list[Entry] = []
+    categories: list[Entry] = []
+    kept = {"images": images, "categories": categories}
+    try:
+        if not path.is_file():
+            return None
+        with path.open("rb") as file:
+            for name, entry in stream_lists(file, _LISTS, _object):
+                if not isinstance(entry, dict):
+                    return None
+                if name in kept:
+                    kept[name].append({key: entry[key] for key in _READ_KEYS if key in entry})
+    except (OSError, ValueError, RecursionError):
+        return None
+    problems: list[str] = []
+    names = _read_categories(categories, path, problems)
+    return None if problems or not images else AnnotationFile(images, _Annotations(path), names)
+
+
+@dataclass(frozen=True)
+class _Annotations:
+    """The annotations of a file that was found to be JSON of the right form, read anew each time."""
+
+    path: Path
+
+    def __iter__(self) -> Iterator[Entry]:
+        try:
+            with self.path.open("rb") as file:
+                for name, entry in stream_lists(file, _LISTS, _object):
+                    if name == "annotations" and isinstance(entry, dict):
+                        yield entry
+        except OSError as error:
+            raise cannot_read(self.path, error) from error
+        except (ValueError, RecursionError) as error:
+            raise DatasetError(f"{self.path} was changed while it was read; run again") from error
+
+
+def _loaded(path: Path) -> AnnotationFile:
     content = _load(path)
     problems: list[str] = []
     images = _entries(content, "images", path, problems)

@@ -12,24 +12,41 @@ from typing import TypeVar
 from dataset.annotation_file import Entry, load_annotations
 from dataset.errors import Refusal
 from dataset.images import MAX_PIXELS
-from dataset.segmentation import Segmentation, check_segmentation
+from dataset.segmentation import Segmentation, check_segmentation, is_rectangle
+from dataset.spool import Spool
 from dataset.values import cleaned, is_clean, quoted, whole
 
 _Key = TypeVar("_Key", int, str)
 _LISTED_CATEGORIES = 10
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Annotation:
-    """One object of an image, checked."""
+    """One object of an image, checked.
+
+    Attributes:
+        id: COCO annotation id.
+        category_id: COCO category id.
+        crowd: Whether it stands for a group.
+        rectangle: Whether it is a box drawn as a polygon.
+        spool: Where its outline is kept.
+        place: Where in there.
+    """
 
     id: int
     category_id: int
-    segmentation: Segmentation
     crowd: bool
+    rectangle: bool
+    spool: Spool
+    place: int
+
+    @property
+    def segmentation(self) -> Segmentation:
+        """Its polygons or RLE, read from the spool."""
+        return self.spool.read(self.place)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One image with its objects, as the annotation file describes it."""
 
@@ -78,6 +95,7 @@ def read_annotations(root: Path, split: str) -> SplitAnnotations:
     content = load_annotations(root, split)
     reader = _SplitReader(split, content.categories)
     headers = reader.read_images(content.images)
+    content.images.clear()  # so that they are not in memory beside what becomes of them
     by_image = reader.read_annotations(content.annotations, headers)
     bad = reader.bad_images
     samples = [
@@ -88,7 +106,7 @@ def read_annotations(root: Path, split: str) -> SplitAnnotations:
     return SplitAnnotations(split, content.categories, samples, reader.refused)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Header:
     """An image's entry."""
 
@@ -103,6 +121,7 @@ class _SplitReader:
     def __init__(self, split: str, categories: dict[int, str]) -> None:
         self.split = split
         self.categories = categories
+        self.spool = Spool()
         self.refused: list[Refusal] = []
         self.bad_images: set[int] = set()
         self.listed: set[int] = set()  # every image id in the file, of bad images too
@@ -133,7 +152,7 @@ class _SplitReader:
                 headers[image_id] = _Header(name, height, width)
         return headers
 
-    def read_annotations(self, entries: list[Entry], headers: dict[int, _Header]) -> dict[int, list[Annotation]]:
+    def read_annotations(self, entries: Iterable[Entry], headers: dict[int, _Header]) -> dict[int, list[Annotation]]:
         """Gives the annotations of every image, and notes the images that have a bad one."""
         repeated = _repeated(whole(entry.get("id")) for entry in entries)
         by_image: dict[int, list[Annotation]] = defaultdict(list)
@@ -170,7 +189,8 @@ class _SplitReader:
         if crowd not in (0, 1):
             raise ValueError(f"iscrowd is {quoted(crowd)}: write 0 or 1")
         segmentation = check_segmentation(entry.get("segmentation"), header.height, header.width)
-        return Annotation(annotation_id, category_id, segmentation, bool(crowd))
+        place = self.spool.add(segmentation)
+        return Annotation(annotation_id, category_id, bool(crowd), is_rectangle(segmentation), self.spool, place)
 
     def _refuse(self, name: str | None, image_id: int | None, annotation_id: int | None, reason: str) -> None:
         clean_name = cleaned(name) if name is not None else None  # a record that any file and page can hold

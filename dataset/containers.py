@@ -14,6 +14,8 @@ _PNG_START = b"\x89PNG\r\n\x1a\n"
 _JPEG_START = b"\xff\xd8\xff"
 # In compressed data 0xFF is followed by 0x00 (stuffing), by a restart marker, or by fill bytes; else a segment begins.
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+_JPEG_END = 0xD9
+_JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # segments that begin with the picture's depth and size
 # By a TIFF's first bytes: order of bytes, bytes of an offset, bytes of the number of entries, bytes of an entry.
 _TIFF_STARTS: dict[bytes, tuple[str, int, int, int]] = {
     b"II*\0": ("little", 4, 2, 12),
@@ -38,6 +40,25 @@ def is_whole(data: bytes) -> bool:
     if data.startswith(_PNG_START):
         return _png_has_end(data)
     return True
+
+
+def jpeg_size(data: bytes) -> tuple[int, int] | None:
+    """Reads the size of a JPEG's pixels as they are stored, before any EXIF orientation.
+
+    Args:
+        data: The file's bytes.
+
+    Returns:
+        Height and width; None for what is no JPEG or does not say.
+    """
+    if not data.startswith(_JPEG_START):
+        return None
+    for marker, start in _jpeg_segments(data):
+        if marker in _JPEG_FRAMES:
+            return int.from_bytes(data[start + 3 : start + 5], "big"), int.from_bytes(
+                data[start + 5 : start + 7], "big"
+            )
+    return None
 
 
 def has_several_frames(data: bytes) -> bool:
@@ -67,14 +88,19 @@ def has_several_frames(data: bytes) -> bool:
 
 def _jpeg_has_end(data: bytes) -> bool:
     """Walks the segments: a search for the end marker alone would find that of an embedded thumbnail."""
+    return any(marker == _JPEG_END for marker, _ in _jpeg_segments(data))
+
+
+def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
+    """Gives every segment's marker and where its content, two bytes of length first, starts; up to the end marker."""
     position = 2
     while found := _JPEG_MARKER.search(data, position):
         marker, position = data[found.start() + 1], found.end()
-        if marker == 0xD9:
-            return True
+        yield marker, position
+        if marker == _JPEG_END:
+            return
         if marker not in (0x01, 0xD8):  # these two have no length
             position += int.from_bytes(data[position : position + 2], "big")
-    return False
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:

@@ -1,77 +1,115 @@
-"""Reads one image file: every kind that medical exports contain, and none that is damaged."""
+"""Decodes one image file: every kind that medical exports contain, and none that is damaged."""
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset.containers import has_several_frames, is_whole
+from dataset.containers import has_several_frames, is_whole, jpeg_size
 from dataset.folders import read_file
 
 MAX_PIXELS = 2**26  # 8192 x 8192: more are whole slides, to be cut into tiles; OPENCV_IO_MAX_IMAGE_PIXELS says the same
 _MAX_BYTES = 2**29  # 2**26 pixels of three 16-bit channels, uncompressed, are 2**28.6
 _TOO_LARGE = f"the image has more pixels than {MAX_PIXELS // 10**6} million: cut it into tiles"
 _AS_STORED = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
+# OpenCV's flag for each part of a JPEG's size that libjpeg decodes to, the smallest first; in gray unless it is joined
+# with IMREAD_ANYCOLOR.
+_REDUCED = {
+    8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
+    4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
+    2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
+}
 
 
 class ImageError(ValueError):
     """An image file cannot be used; the message says why and what to do, its place is for the caller to add."""
 
 
-def read_image(path: Path, height: int, width: int, channels: int) -> tuple[NDArray[np.uint8], bool]:
-    """Reads an image in the size that its annotations were drawn on.
+@dataclass(frozen=True)
+class Wanted:
+    """What an image is read for.
 
-    Alpha is dropped. EXIF orientation is applied, unless only the stored pixels have the annotated size: then the
-    annotations were drawn on those. Other depths than 8 bit are scaled by the image's own minimum and maximum, because
-    MR intensities have no absolute unit.
-
-    Args:
-        path: The file; its name may be anything the file system allows.
+    Attributes:
         height: Height in pixels, by the annotation file.
         width: Width in pixels, by the annotation file.
         channels: 1 for gray, 3 for red, green, blue.
+        enough: Height and width that it will be resized to, so that no more need be decoded; None for all pixels.
+    """
+
+    height: int
+    width: int
+    channels: int
+    enough: tuple[int, int] | None = None
+
+
+def decode_image(data: bytes, wanted: Wanted) -> tuple[NDArray[np.uint8], bool]:
+    """Decodes an image in the size that its annotations were drawn on, or, where less is enough, in a part of it.
+
+    Alpha is dropped. EXIF orientation is applied, unless only the stored pixels have the annotated size: then the
+    annotations were drawn on those. Other depths than 8 bit are scaled by the image's own minimum and maximum, because
+    MR intensities have no absolute unit. A JPEG can be decoded to a half, a quarter or an eighth of its size, which
+    saves most of the work: the smallest that is enough is taken.
+
+    Args:
+        data: The file's bytes.
+        wanted: Its size, and what is needed of it.
 
     Returns:
-        The image, uint8 (height, width, channels), and whether its intensities had to be rescaled.
+        The image, uint8 (H, W, C), and whether its intensities had to be rescaled.
 
     Raises:
-        ImageError: The file is missing, no image, damaged, too large, of another size, or holds several images.
+        ImageError: It is no image, damaged, too large, of another size, or holds several images.
     """
-    data = _read(path)
     if not is_whole(data):
         raise ImageError("the image file is cut off or damaged: copy or export it again")
-    image = _decode(data, _AS_STORED)
-    if image.shape[:2] != (height, width):
-        oriented, image = image, _decode(data, _AS_STORED | cv2.IMREAD_IGNORE_ORIENTATION)
-        if image.shape[:2] != (height, width):
+    divisor = _divisor(data, wanted)
+    size = wanted.height // divisor, wanted.width // divisor
+    flags = _flags(divisor, wanted.channels)
+    image = _decode(data, flags)
+    if image.shape[:2] != size:
+        oriented, image = image, _decode(data, flags | cv2.IMREAD_IGNORE_ORIENTATION)
+        if image.shape[:2] != size:
+            if divisor > 1:
+                return decode_image(data, replace(wanted, enough=None))
             raise ImageError(
                 f"the image is {oriented.shape[1]} x {oriented.shape[0]} pixels, its annotation file says "
-                f"{width} x {height}: scale the annotations, or restore the image they were drawn on"
+                f"{wanted.width} x {wanted.height}: scale the annotations, or restore the image they were drawn on"
             )
     if has_several_frames(data):
         raise ImageError("the image file holds several frames: export each as an image of its own")
-    return _to_channels(_to_8_bit(image), channels), image.dtype != np.uint8
+    return _to_channels(_to_8_bit(image), wanted.channels), image.dtype != np.uint8
 
 
-def resize_image(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """Resizes an image: area averages along sides that shrink, linear interpolation along sides that grow.
+def _divisor(data: bytes, wanted: Wanted) -> int:
+    """Gives by how much less of a JPEG's height and width is enough: 8, 4, 2, or 1.
 
-    Args:
-        image: uint8 (H, W, C).
-        height: Height wanted.
-        width: Width wanted.
-
-    Returns:
-        uint8 (height, width, C).
+    Both are multiples of it: else the last pixels would stand for less than the others, and image and mask no longer
+    lie on each other.
     """
-    smaller = (min(width, image.shape[1]), min(height, image.shape[0]))
-    resized = cv2.resize(image, smaller, interpolation=cv2.INTER_AREA)
-    resized = cv2.resize(resized, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(resized, np.uint8).reshape(height, width, image.shape[2])
+    if wanted.enough is None or sorted(jpeg_size(data) or ()) != sorted((wanted.height, wanted.width)):
+        return 1  # no JPEG, or one of another size, which is for the decoded image to say
+    for divisor in _REDUCED:
+        enough = wanted.height >= divisor * wanted.enough[0] and wanted.width >= divisor * wanted.enough[1]
+        if enough and wanted.height % divisor == wanted.width % divisor == 0:
+            return divisor
+    return 1
 
 
-def _read(path: Path) -> bytes:
+def _flags(divisor: int, channels: int) -> int:
+    """Gives OpenCV's flags; what is reduced anyway is decoded to gray at once where gray is wanted."""
+    if divisor == 1:
+        return _AS_STORED
+    return _REDUCED[divisor] | (_AS_STORED if channels == 3 else cv2.IMREAD_ANYDEPTH)
+
+
+def read_image_file(path: Path) -> bytes:
+    """Reads an image's file.
+
+    Raises:
+        ImageError: The file is missing, cannot be read, or is larger than any image that is allowed.
+    """
     try:
         return read_file(path, _MAX_BYTES)
     except FileNotFoundError as error:
@@ -80,6 +118,30 @@ def _read(path: Path) -> bytes:
         raise ImageError(f"the image file cannot be read ({error.strerror}): check what it is") from error
     except ValueError as error:  # a name that no file can have
         raise ImageError(f"the image file cannot be read ({error}): rename it") from error
+
+
+def resize_image(image: NDArray[np.uint8], height: int, width: int, reduced: bool = False) -> NDArray[np.uint8]:
+    """Resizes an image: area averages along sides that shrink, linear interpolation along sides that grow.
+
+    The pixels of an image that was decoded in reduced size are averages already. Linear interpolation between them
+    leaves out none as long as sides shrink to no less than half; another average would blur more, and take longer.
+
+    Args:
+        image: uint8 (H, W, C).
+        height: Height wanted.
+        width: Width wanted.
+        reduced: Whether the image was decoded in reduced size.
+
+    Returns:
+        uint8 (height, width, C).
+    """
+    smaller = (min(width, image.shape[1]), min(height, image.shape[0]))
+    leaves_none_out = image.shape[1] <= 2 * smaller[0] and image.shape[0] <= 2 * smaller[1]
+    way = cv2.INTER_LINEAR if reduced and leaves_none_out else cv2.INTER_AREA
+    resized = cv2.resize(image, smaller, interpolation=way)
+    if smaller != (width, height):
+        resized = cv2.resize(resized, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(resized, np.uint8).reshape(height, width, image.shape[2])
 
 
 def _decode(data: bytes, flags: int) -> NDArray[np.generic]:

@@ -1,5 +1,7 @@
 """Turns a COCO folder into a stored data set: decode, check and resize in parallel, write in order."""
 
+import functools
+import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,9 +17,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from dataset.coco import Sample, SplitAnnotations, read_annotations
 from dataset.errors import DatasetError, Refusal, report
 from dataset.folders import SPLITS, check_root, homes, lies_in, missing_splits, usable_cores, whole_folder
-from dataset.images import ImageError, read_image, resize_image
+from dataset.images import ImageError, Wanted, decode_image, read_image_file, resize_image
 from dataset.manifest import MANIFEST_VERSION, ClassEntry, Manifest
-from dataset.masks import Shape, draw_mask, resize_mask
+from dataset.masks import Shape, draw_mask
 from dataset.statistics import Row, SplitStatistics, category_entries, duplicates_across_splits, warnings_for
 from dataset.store import Dataset, RowWriter, images_file, masks_file
 
@@ -67,7 +69,12 @@ def ingest(root: Path, folder: Path, options: IngestOptions) -> Dataset:
     Raises:
         DatasetError: The structure is wrong, or samples are, unless `options.skip_bad_samples`; all in one message.
     """
-    root, folder = Path(root), Path(folder)
+    _write(Path(root), Path(folder), options)
+    return Dataset.open(Path(folder))  # what writing held in memory is free by now
+
+
+def _write(root: Path, folder: Path, options: IngestOptions) -> None:
+    """Stores the data set."""
     check_root(root)
     parts, problems = _read_splits(root)
     classes = _class_entries(parts, options.multi_class, problems)
@@ -75,13 +82,23 @@ def ingest(root: Path, folder: Path, options: IngestOptions) -> Dataset:
     labels = {each.category_id: each.index for each in classes} if options.multi_class and not problems else None
     places = {split: homes(root, split) for split in SPLITS}
 
+    @functools.cache
+    def folder_stays(folder: str, split: str) -> bool:
+        return lies_in(folder, places[split])
+
+    def stays(path: Path, split: str) -> bool:
+        """Tells whether a file lies in the data set; of the many that are no links, only the folders are resolved."""
+        folder = os.path.dirname(path)  # noqa: PTH120 - a Path for every image takes longer
+        is_link = os.path.islink(path)  # noqa: PTH114 - which raises where nothing can have this name
+        return lies_in(path, places[split]) if is_link else folder_stays(folder, split)
+
     def prepare(sample: Sample) -> Row | Refusal:
         path = root / sample.split / sample.file_name
-        if not lies_in(path, places[sample.split]):
+        if not stays(path, sample.split):
             return sample.refuse("the file is a link that leads out of the data set's folder: copy the image into it")
         return _prepare(path, sample, labels, options)
 
-    with whole_folder(folder) as partial, _quiet_opencv():
+    with whole_folder(folder) as partial, _plain_opencv():
         statistics: dict[str, SplitStatistics] = {}
         refused: list[Refusal] = []
         with _progress_bar() as progress, ThreadPoolExecutor(options.num_workers or usable_cores()) as pool:
@@ -95,7 +112,6 @@ def ingest(root: Path, folder: Path, options: IngestOptions) -> Dataset:
         if problems or blocking:
             raise report(problems, blocking)
         _describe(parts, statistics, classes, refused, options).save(partial)
-    return Dataset.open(folder)
 
 
 def _read_splits(root: Path) -> tuple[list[SplitAnnotations], list[str]]:
@@ -155,18 +171,18 @@ def _shortages(
 
 def _prepare(path: Path, sample: Sample, labels: dict[int | None, int] | None, options: IngestOptions) -> Row | Refusal:
     """Reads, draws and resizes one sample; runs in a worker thread."""
+    wanted = Wanted(sample.height, sample.width, options.channels, enough=options.image_size)
     try:
-        image, rescaled = read_image(path, sample.height, sample.width, options.channels)
+        image, rescaled = decode_image(read_image_file(path), wanted)
     except ImageError as error:
         return sample.refuse(str(error))
     shapes = [
         Shape(annotation.segmentation, 1 if labels is None else labels[annotation.category_id])
         for annotation in sample.annotations
     ]
-    mask, empty = draw_mask(shapes, sample.height, sample.width)
-    return Row(
-        sample, resize_image(image, *options.image_size), resize_mask(mask, *options.image_size), rescaled, empty
-    )
+    mask, empty = draw_mask(shapes, (sample.height, sample.width), options.image_size)
+    reduced = image.shape[:2] != (sample.height, sample.width)
+    return Row.of(sample, resize_image(image, *options.image_size, reduced), rescaled, mask, empty)
 
 
 def _in_order(
@@ -242,11 +258,13 @@ def _progress_bar() -> Progress:
 
 
 @contextmanager
-def _quiet_opencv() -> Iterator[None]:
-    """Keeps OpenCV from printing about damaged files, which the report names anyway."""
-    level = cv2.utils.logging.getLogLevel()
+def _plain_opencv() -> Iterator[None]:
+    """Keeps OpenCV from printing about damaged files, which the report names, and from threads within our threads."""
+    level, threads = cv2.utils.logging.getLogLevel(), cv2.getNumThreads()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    cv2.setNumThreads(1)
     try:
         yield
     finally:
         cv2.utils.logging.setLogLevel(level)
+        cv2.setNumThreads(threads)

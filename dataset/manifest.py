@@ -4,7 +4,7 @@ It holds neither paths nor times: the same data gives the same manifest wherever
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 
 from dataset.errors import DatasetError, Refusal
@@ -34,7 +34,7 @@ class CategoryEntry:
     unused: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SampleEntry:
     """One row of the arrays."""
 
@@ -106,8 +106,10 @@ class Manifest:
 
     def save(self, folder: Path) -> None:
         """Writes the manifest into `folder`."""
-        text = json.dumps(asdict(self), indent=1, allow_nan=False)
-        (folder / MANIFEST_FILE).write_text(text + "\n", encoding="utf-8")
+        encoder = json.JSONEncoder(indent=1, allow_nan=False, default=_fields)
+        with (folder / MANIFEST_FILE).open("w", encoding="utf-8") as file:
+            file.writelines(encoder.iterencode(self))  # piece by piece: as one text it takes much memory
+            file.write("\n")
 
     @classmethod
     def load(cls, folder: Path) -> "Manifest":
@@ -133,6 +135,13 @@ class Manifest:
         except _DAMAGE as error:
             raise DatasetError(f"{path} is damaged ({error!r:.200}): ingest the data set again") from error
         raise DatasetError(f"{path} has version {version}, this code reads {MANIFEST_VERSION}: ingest again")
+
+
+def _fields(part: object) -> dict[str, object]:
+    """Gives a part of the manifest as JSON knows it."""
+    if not is_dataclass(part):
+        raise TypeError(f"a manifest holds no {type(part).__name__}")
+    return {field.name: getattr(part, field.name) for field in fields(part)}
 
 
 def _parse(raw: dict) -> Manifest:

@@ -1,6 +1,7 @@
 """What a split's samples add up to, and what of it a user should know before training."""
 
 import hashlib
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,11 +12,11 @@ from numpy.typing import NDArray
 from dataset.coco import Sample, SplitAnnotations
 from dataset.errors import Refusal
 from dataset.manifest import CategoryEntry, Duplicate, SampleEntry, SizeCount, SplitSummary
-from dataset.segmentation import is_rectangle
 
 PERCENTILES = (5, 25, 50, 75, 95)
 MANY_RECTANGLES = 0.5  # from here on the rectangles, not the objects, are what a network learns
 LARGEST_SIZES = 10
+_DIGEST_BYTES = 16
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Row:
         mask: uint8 (H, W).
         rescaled: Whether its intensities were scaled to 8 bit.
         empty_annotations: Objects that cover no pixel.
+        digest: Of the image, equal for equal pixels.
+        mask_pixels: How many of the mask's pixels belong to objects.
     """
 
     sample: Sample
@@ -35,34 +38,44 @@ class Row:
     mask: NDArray[np.uint8]
     rescaled: bool
     empty_annotations: int
+    digest: bytes
+    mask_pixels: int
+
+    @classmethod
+    def of(
+        cls, sample: Sample, image: NDArray[np.uint8], rescaled: bool, mask: NDArray[np.uint8], empty_annotations: int
+    ) -> "Row":
+        """Builds the row and measures its pixels."""
+        digest = hashlib.sha256(np.ascontiguousarray(image).data).digest()[:_DIGEST_BYTES]
+        return cls(sample, image, mask, rescaled, empty_annotations, digest, int(np.count_nonzero(mask)))
 
 
 @dataclass
 class SplitStatistics:
     """Adds up the rows of a split as they are stored; keeps a few numbers a row, no pixels."""
 
-    samples: list[SampleEntry] = field(default_factory=list)
-    digests: list[str] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
+    digests: bytearray = field(default_factory=bytearray)
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     categories: Counter[int] = field(default_factory=Counter)
     counts: Counter[str] = field(default_factory=Counter)
-    areas: list[float] = field(default_factory=list)
+    areas: "array[float]" = field(default_factory=lambda: array("d"))
 
     def add(self, row: Row) -> None:
         """Counts one stored row."""
         sample = row.sample
-        self.samples.append(SampleEntry(sample.file_name, sample.image_id))
-        self.digests.append(hashlib.blake2b(np.ascontiguousarray(row.image).data, digest_size=16).hexdigest())
+        self.samples.append(sample)
+        self.digests += row.digest
         self.sizes[sample.height, sample.width] += 1
         self.categories.update(annotation.category_id for annotation in sample.annotations)
         self.counts["unannotated"] += not sample.annotations
         self.counts["annotations"] += len(sample.annotations)
         self.counts["crowds"] += sum(annotation.crowd for annotation in sample.annotations)
-        self.counts["rectangles"] += sum(is_rectangle(annotation.segmentation) for annotation in sample.annotations)
+        self.counts["rectangles"] += sum(annotation.rectangle for annotation in sample.annotations)
         self.counts["empty"] += row.empty_annotations
         self.counts["rescaled"] += row.rescaled
-        if area := np.count_nonzero(row.mask):
-            self.areas.append(100.0 * area / row.mask.size)
+        if row.mask_pixels:
+            self.areas.append(100.0 * row.mask_pixels / row.mask.size)
 
     def summary(self) -> SplitSummary:
         """Gives the split's part of the manifest."""
@@ -81,7 +94,7 @@ class SplitStatistics:
                 str(rank): round(value, 4) for rank, value in zip(PERCENTILES, percentiles, strict=False)
             },
             original_sizes=[SizeCount(height, width, images) for (height, width), images in sizes],
-            samples=self.samples,
+            samples=[SampleEntry(sample.file_name, sample.image_id) for sample in self.samples],
         )
 
 
@@ -101,12 +114,13 @@ def category_entries(
 
 def duplicates_across_splits(statistics: Mapping[str, SplitStatistics]) -> list[Duplicate]:
     """Finds images whose stored pixels are equal and that lie in more than one split."""
-    files: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    files: dict[bytes, list[tuple[str, str]]] = defaultdict(list)
     for split, part in statistics.items():
-        for digest, sample in zip(part.digests, part.samples, strict=True):
+        for i, sample in enumerate(part.samples):
+            digest = bytes(part.digests[_DIGEST_BYTES * i : _DIGEST_BYTES * (i + 1)])
             files[digest].append((split, sample.file_name))
     return [
-        Duplicate(digest, [f"{split}/{name}" for split, name in places])
+        Duplicate(digest.hex(), [f"{split}/{name}" for split, name in places])
         for digest, places in files.items()
         if len({split for split, _ in places}) > 1
     ]

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from dataset.folders import ANNOTATION_FILE, SPLITS
+from dataset.images import Wanted, decode_image, read_image_file
 from dataset.ingest import IngestOptions
 
 SQUARE = [2.0, 2.0, 8.0, 2.0, 8.0, 8.0, 2.0, 8.0]  # covers rows and columns 2 to 7
@@ -25,6 +26,10 @@ def noise(height: int, width: int, seed: int, channels: int = 1) -> np.ndarray:
 
 def png(picture: np.ndarray) -> bytes:
     return cv2.imencode(".png", picture)[1].tobytes()
+
+
+def read_image(path: Path, height: int, width: int, channels: int, enough=None) -> tuple[np.ndarray, bool]:
+    return decode_image(read_image_file(path), Wanted(height, width, channels, enough))
 
 
 class CocoFolder:

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dataset.images import ImageError, read_image
-from tests.dataset.coco_folder import noise
+from dataset.images import ImageError
+from tests.dataset.coco_folder import noise, read_image
 
 H, W = 20, 30
 FRAMES = [Image.fromarray(noise(H, W, seed, channels=3)) for seed in range(3)]
@@ -21,7 +21,8 @@ READ = """
 import sys
 from pathlib import Path
 from tests.dataset.memory import peak_megabytes
-from dataset.images import ImageError, read_image
+from dataset.images import ImageError
+from tests.dataset.coco_folder import read_image
 before = peak_megabytes()
 try:
     read_image(Path(sys.argv[1]), 16, 16, 3)

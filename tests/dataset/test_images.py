@@ -6,8 +6,8 @@ import pytest
 from PIL import Image, ImageOps
 
 from dataset.containers import is_whole
-from dataset.images import ImageError, read_image, resize_image
-from tests.dataset.coco_folder import noise, png
+from dataset.images import ImageError, resize_image
+from tests.dataset.coco_folder import noise, png, read_image
 
 H, W = 20, 30
 

@@ -215,7 +215,7 @@ def test_missing_split_stops(coco, out):
 def test_few_images_wait_in_memory(coco, out, monkeypatch):
     """However many images there are, no more than a window of them is prepared ahead of the writing."""
     prepared, ahead, lock = [0], [0], threading.Lock()
-    read, append = ingest_module.read_image, ingest_module.RowWriter.append
+    read, append = ingest_module.read_image_file, ingest_module.RowWriter.append
 
     def counted_read(*arguments):
         with lock:
@@ -229,7 +229,7 @@ def test_few_images_wait_in_memory(coco, out, monkeypatch):
                 prepared[0] -= 1
         append(self, row)
 
-    monkeypatch.setattr(ingest_module, "read_image", counted_read)
+    monkeypatch.setattr(ingest_module, "read_image_file", counted_read)
     monkeypatch.setattr(ingest_module.RowWriter, "append", counted_append)
     monkeypatch.setattr(ingest_module, "usable_cores", lambda: 2)
     for i in range(60):

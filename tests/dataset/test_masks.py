@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from skimage.draw import polygon as fill_polygon
 
-from dataset.masks import Shape, draw_mask, resize_mask
+from dataset.masks import Shape, draw_mask
 from dataset.segmentation import check_segmentation, decompress_counts, is_rectangle
 
 SQUARE = [2.0, 2.0, 8.0, 2.0, 8.0, 8.0, 2.0, 8.0]
@@ -28,10 +30,10 @@ def runs_of(mask: np.ndarray) -> list[int]:
     return runs
 
 
-def draw(*segmentations, labels=None, size=(H, W)) -> np.ndarray:
+def draw(*segmentations, labels=None, size=(H, W), stored=None) -> np.ndarray:
     labels = labels or [1] * len(segmentations)
     shapes = [Shape(check_segmentation(s, *size), label) for s, label in zip(segmentations, labels, strict=True)]
-    return draw_mask(shapes, *size)[0]
+    return draw_mask(shapes, size, stored or size)[0]
 
 
 def test_square_covers_its_pixels_exactly():
@@ -94,7 +96,7 @@ def test_small_object_is_never_hidden_by_a_larger_one(order):
 
 def test_objects_without_a_pixel_are_counted():
     speck = check_segmentation([[3.1, 3.1, 3.2, 3.1, 3.2, 3.2]], H, W)
-    mask, empty = draw_mask([Shape(speck, 1), Shape([SQUARE], 1)], H, W)
+    mask, empty = draw_mask([Shape(speck, 1), Shape([SQUARE], 1)], (H, W), (H, W))
     assert empty == 1
     assert mask.sum() == 36
 
@@ -107,7 +109,23 @@ def test_no_object_gives_an_empty_mask():
 def test_mask_takes_the_nearest_pixel_as_pillow_does(size):
     labels = np.random.default_rng(2).integers(0, 5, (H, W)).astype(np.uint8)
     expected = np.asarray(Image.fromarray(labels).resize((size[1], size[0]), Image.Resampling.NEAREST))
-    np.testing.assert_array_equal(resize_mask(labels, *size), expected)
+    runs = [{"size": [H, W], "counts": runs_of(labels == label)} for label in range(1, 5)]
+    np.testing.assert_array_equal(draw(*runs, labels=range(1, 5), stored=size), expected)
+
+
+@given(data=st.data())
+def test_stored_mask_has_the_pixels_of_the_drawn_one(data):
+    """Whatever the sizes, and whether objects overlap, cross the border, or are of one run."""
+    side = st.integers(1, 30)
+    height, width, rows, columns = (data.draw(side) for _ in range(4))
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    polygons = [[(rng.uniform(-0.3, 1.3, (5, 2)) * [width, height]).ravel().tolist()] for _ in range(2)]
+    full = (rng.random((height, width)) < data.draw(st.sampled_from([0, 0.3, 1]))).astype(np.uint8)
+    shapes = [*polygons, {"size": [height, width], "counts": runs_of(full)}]
+    drawn = draw(*shapes, labels=[1, 2, 3], size=(height, width))
+    nearest = np.ix_(*((2 * np.arange(n) + 1) * side // (2 * n) for side, n in ((height, rows), (width, columns))))
+    stored = draw(*shapes, labels=[1, 2, 3], size=(height, width), stored=(rows, columns))
+    np.testing.assert_array_equal(stored, drawn[nearest])
 
 
 GOOD_RLE = {"size": [H, W], "counts": [H * W]}

@@ -12,7 +12,7 @@ H, W = 40, 50
 
 
 def draw(segmentation, height=H, width=W) -> tuple[np.ndarray, int]:
-    return draw_mask([Shape(check_segmentation(segmentation, height, width), 1)], height, width)
+    return draw_mask([Shape(check_segmentation(segmentation, height, width), 1)], (height, width), (height, width))
 
 
 def circle(points: int, radius: float) -> list[float]:

@@ -12,9 +12,8 @@ import pytest
 from dataset.errors import DatasetError
 from dataset.fingerprint import fingerprint
 from dataset.folders import ANNOTATION_FILE, read_file
-from dataset.images import read_image
 from dataset.ingest import ingest
-from tests.dataset.coco_folder import noise, options, png
+from tests.dataset.coco_folder import noise, options, png, read_image
 
 
 @pytest.fixture(autouse=True)

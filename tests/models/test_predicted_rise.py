@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from dataset.coco import read_annotations
-from dataset.images import read_image, resize_image
+from dataset.images import Wanted, decode_image, read_image_file, resize_image
 from models.compression import compress
 from models.costs import parameter_costs
 from models.lowrank import LowRank, replace_layers
@@ -29,10 +29,11 @@ def images(brain_tumor):
     """Training images, evenly over the file, as the data set stores them; reading all 1,931 would take longer."""
     samples = read_annotations(brain_tumor, "train").samples
     chosen = samples[:: len(samples) // IMAGES][:IMAGES]
-    arrays = [
-        resize_image(read_image(brain_tumor / "train" / each.file_name, each.height, each.width, 1)[0], SIZE, SIZE)
-        for each in chosen
+    files = [read_image_file(brain_tumor / "train" / each.file_name) for each in chosen]
+    images = [
+        decode_image(data, Wanted(each.height, each.width, 1))[0] for data, each in zip(files, chosen, strict=True)
     ]
+    arrays = [resize_image(image, SIZE, SIZE) for image in images]
     return Preprocessing(0.18, 0.18)(np.stack(arrays))
 
 
