@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from models.augmentation import Augmentation, augment
+from models.convolution import FastWeightGradients
 from models.distillation import Distillation
 from models.metrics import Counts, count_pixels, dice, iou, label_count, predicted_labels
 from models.preprocessing import Preprocessing
@@ -151,7 +152,8 @@ class SegmentationModule(pl.LightningModule):
         images, masks = self.preprocessing(batch[0]), batch[1].long()
         if self._augmentation is not None:
             images, masks = augment(images, masks, self._generator, self._augmentation)
-        logits = self.network(images).float()
+        with FastWeightGradients():
+            logits = self.network(images).float()
         loss = self._loss(logits, masks)
         if self._distillation is not None:
             loss = self._distillation(loss, logits, images)
