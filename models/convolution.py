@@ -106,19 +106,22 @@ def weight_gradient(images: Tensor, gradient: Tensor) -> Tensor:
         float32 (O, C, 3, 3). Sums are taken in another order than torch does, and with larger factors: about 1e-5 of
         the largest value lies between the two.
     """
-    rows, columns = -(-images.shape[2] // 4), -(-images.shape[3] // 4)
-    below, right = 4 * rows - images.shape[2], 4 * columns - images.shape[3]
-    # (N, H, W, C): the channels of neighbouring pixels lie side by side, and tiles are copied in long runs.
-    inputs = F.pad(images.permute(0, 2, 3, 1), (0, 0, 1, right + 1, 1, below + 1)).contiguous()
-    outputs = F.pad(gradient.permute(0, 2, 3, 1), (0, 0, 0, right, 0, below)).contiguous()
-    channels, filters = inputs.shape[3], outputs.shape[3]
+    height, width = images.shape[2:]
+    rows, columns = -(-height // 4), -(-width // 4)
+    channels, filters = images.shape[1], gradient.shape[1]
+    # (H, W, C): the channels of neighbouring pixels lie side by side, and tiles are copied in long runs. The border
+    # stays zero from image to image.
+    inputs = torch.zeros(4 * rows + 2, 4 * columns + 2, channels)
+    outputs = torch.zeros(4 * rows, 4 * columns, filters)
     total = torch.zeros(36, channels, filters)
     step = max(1, _CHUNK // (36 * columns * max(channels, filters)))
-    for image, of_output in zip(inputs, outputs, strict=True):
+    for image, of_output in zip(images.permute(0, 2, 3, 1), gradient.permute(0, 2, 3, 1), strict=True):
+        inputs[1 : height + 1, 1 : width + 1] = image
+        outputs[:height, :width] = of_output
         for row in range(0, rows, step):
             end = min(rows, row + step)
-            d = _tiles(image[4 * row : 4 * end + 2], 6)
-            y = _tiles(of_output[4 * row : 4 * end], 4)
+            d = _tiles(inputs[4 * row : 4 * end + 2], 6)
+            y = _tiles(outputs[4 * row : 4 * end], 4)
             transformed = torch.bmm(_INPUT_2D.expand(len(d), -1, -1), d)
             of_transformed = torch.bmm(_OUTPUT_2D.expand(len(y), -1, -1), y)
             total.baddbmm_(transformed.permute(1, 2, 0), of_transformed.transpose(0, 1))
