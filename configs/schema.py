@@ -78,6 +78,7 @@ class TrainingConfig(Section):
 
     The reference implementation's way is `optimizer: adam`, `schedule: plateau`, `loss: bce`, `augment: none`.
     `augment: flips` is flips and quarter turns, `full` adds small affine maps and changes of intensity.
+    `devices` share each batch: CUDA devices, or processes on the CPU.
     """
 
     epochs: Annotated[int, Field(ge=1)] = 10
@@ -90,6 +91,15 @@ class TrainingConfig(Section):
     augment: Literal["none", "flips", "full"] = "full"
     patience: Annotated[int, Field(ge=1)] | None = None
     precision: Annotated[Literal["auto", "32", "bf16"], BeforeValidator(str)] = "auto"
+    devices: Annotated[int, Field(ge=1)] = 1
+
+    @model_validator(mode="after")
+    def _shared(self) -> TrainingConfig:
+        if self.batch_size < self.devices:
+            raise ValueError(
+                f"batch_size is {self.batch_size} and devices {self.devices}; give each device an image at least"
+            )
+        return self
 
 
 class CompressionConfig(Section):

@@ -178,7 +178,7 @@ class Recorder(pl.Callback):
             weights = pl_module.network.state_dict()
             self.best_weights = {key: value.detach().cpu().clone() for key, value in weights.items()}
         trainer.save_checkpoint(self.path)
-        if not sys.stderr.isatty():
+        if trainer.is_global_zero and not sys.stderr.isatty():
             _log.info(
                 "epoch %d/%s: train loss %.4f, valid loss %.4f, valid Dice %.4f, lr %.2e, %.1f s",
                 record.epoch,

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from models.augmentation import Augmentation, augment
+from models.convolution import FastWeightGradients
 from models.distillation import Distillation
 from models.metrics import Counts, count_pixels, dice, iou, label_count, predicted_labels
 from models.preprocessing import Preprocessing
@@ -57,6 +58,7 @@ class TrainingOptions:
         num_workers: Processes that read data; it does not change the result.
         distillation: Weight of a teacher's predictions in the training loss, from 0 (no teacher) to 1 (masks do not
             count).
+        devices: CUDA devices, or processes on the CPU, that share each batch.
 
     Raises:
         ValueError: A value is not allowed.
@@ -75,12 +77,20 @@ class TrainingOptions:
     seed: int
     num_workers: int
     distillation: float = 0
+    devices: int = 1
 
     def __post_init__(self) -> None:
         for name, values in _ALLOWED.items():
             if getattr(self, name) not in values:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; give one of {', '.join(values)}")
-        for name, least in (("epochs", 1), ("batch_size", 1), ("patience", 1), ("seed", 0), ("num_workers", 0)):
+        for name, least in (
+            ("epochs", 1),
+            ("batch_size", 1),
+            ("patience", 1),
+            ("seed", 0),
+            ("num_workers", 0),
+            ("devices", 1),
+        ):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ValueError(f"{name} is {value}; give an integer of at least {least}")
@@ -90,12 +100,17 @@ class TrainingOptions:
             raise ValueError(f"weight_decay is {self.weight_decay}; give a number of at least 0")
         if not 0 <= self.distillation <= 1:
             raise ValueError(f"distillation is {self.distillation}; give a number from 0 to 1")
+        if self.batch_size < self.devices:
+            raise ValueError(f"batch_size is {self.batch_size} and devices {self.devices}; give each an image at least")
 
 
-def epoch_seed(seed: int, epoch: int, purpose: Literal["shuffle", "augment", "dropout"]) -> int:
-    """Derives an independent seed, so that an epoch is the same whether or not training was resumed before it."""
+def epoch_seed(seed: int, epoch: int, purpose: Literal["shuffle", "augment", "dropout"], rank: int = 0) -> int:
+    """Derives an independent seed, so that an epoch is the same whether or not training was resumed before it.
+
+    Of processes that train together, each has its own, by its rank.
+    """
     stream = ("shuffle", "augment", "dropout").index(purpose)
-    return int(np.random.SeedSequence([seed, epoch, stream]).generate_state(1)[0])
+    return int(np.random.SeedSequence([seed, epoch, stream, rank]).generate_state(1)[0])
 
 
 class SegmentationModule(pl.LightningModule):
@@ -137,9 +152,9 @@ class SegmentationModule(pl.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Seeds all that is random in this epoch."""
-        seed, epoch = self.options.seed, self.current_epoch
-        torch.manual_seed(epoch_seed(seed, epoch, "dropout"))
-        self._generator = torch.Generator(self.device).manual_seed(epoch_seed(seed, epoch, "augment"))
+        seed, epoch, rank = self.options.seed, self.current_epoch, self.global_rank
+        torch.manual_seed(epoch_seed(seed, epoch, "dropout", rank))
+        self._generator = torch.Generator(self.device).manual_seed(epoch_seed(seed, epoch, "augment", rank))
         self._train_sum, self._train_images = 0.0, 0
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
@@ -151,14 +166,15 @@ class SegmentationModule(pl.LightningModule):
         images, masks = self.preprocessing(batch[0]), batch[1].long()
         if self._augmentation is not None:
             images, masks = augment(images, masks, self._generator, self._augmentation)
-        logits = self.network(images).float()
+        with FastWeightGradients():
+            logits = self.network(images).float()
         loss = self._loss(logits, masks)
         if self._distillation is not None:
             loss = self._distillation(loss, logits, images)
         self.lr = self.trainer.optimizers[0].param_groups[0]["lr"]
         self._train_sum += self._checked(loss, "loss", batch_idx) * len(images)
         self._train_images += len(images)
-        return loss
+        return loss * self._weight(batch_idx)
 
     def on_validation_epoch_start(self) -> None:
         """Starts counting."""
@@ -186,11 +202,16 @@ class SegmentationModule(pl.LightningModule):
     def epoch_means(self) -> dict[str, float]:
         """The means of the epoch: `train_loss`, `valid_loss`, `valid_dice`, `valid_iou`."""
         counts = Counts.concatenate(self._counts)
+        sums = [self._train_sum, self._train_images, self._valid_sum, self._valid_images]
+        total = torch.tensor([*sums, float(dice(counts).sum()), float(iou(counts).sum())], dtype=torch.float64)
+        if self.options.devices > 1:  # each process has counted its share of the images
+            total = self.trainer.strategy.reduce(total.to(self.device), reduce_op="sum").cpu()
+        train_sum, train_images, valid_sum, valid_images, dice_sum, iou_sum = total.tolist()
         return {
-            "train_loss": self._train_sum / max(1, self._train_images),
-            "valid_loss": self._valid_sum / max(1, self._valid_images),
-            "valid_dice": float(dice(counts).mean()),
-            "valid_iou": float(iou(counts).mean()),
+            "train_loss": train_sum / max(1, train_images),
+            "valid_loss": valid_sum / valid_images,
+            "valid_dice": dice_sum / valid_images,
+            "valid_iou": iou_sum / valid_images,
         }
 
     def configure_optimizers(self) -> Any:
@@ -209,6 +230,13 @@ class SegmentationModule(pl.LightningModule):
         # and the ones by epoch after it, so that a resumed training would miss one.
         schedule = {"scheduler": plateau, "interval": "step", "frequency": self.steps_per_epoch}
         return {"optimizer": optimizer, "lr_scheduler": {**schedule, "monitor": "valid_loss"}}
+
+    def _weight(self, batch_idx: int) -> float:
+        """What the loss of this process's share counts, as gradients are averaged over processes and not images."""
+        if self.options.devices == 1:
+            return 1.0
+        loader: Any = self.trainer.train_dataloader
+        return loader.sampler.weight(batch_idx)
 
     def _checked(self, loss: Tensor, name: str, batch_idx: int) -> float:
         value = float(loss.detach())

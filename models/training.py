@@ -10,35 +10,24 @@ import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import lightning.pytorch as pl
-import numpy as np
 import torch
 from lightning.pytorch.callbacks import RichProgressBar
+from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities.warnings import PossibleUserWarning
-from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch import nn
+from torch.utils.data import DataLoader
 
+from models.batches import LabelledImages, check_split, load_batches
 from models.distillation import check_teacher, teaching
 from models.history import LAST_CHECKPOINT, AtomicCheckpointIO, EpochRecord, History, Recorder
-from models.lightning_module import SegmentationModule, TrainingError, TrainingOptions, epoch_seed
-from models.metrics import label_count
+from models.lightning_module import SegmentationModule, TrainingError, TrainingOptions
 from models.preprocessing import Preprocessing
+from models.processes import ProcessLostError, check_devices, run_together
 
 __all__ = ["EpochRecord", "History", "LabelledImages", "TrainingError", "TrainingOptions", "fit"]
-
-
-class LabelledImages(Protocol):
-    """A split: images uint8 (N, H, W, C) and masks uint8 (N, H, W), in memory or memory-mapped."""
-
-    @property
-    def images(self) -> np.ndarray:
-        """Images, uint8 (N, H, W, C)."""
-
-    @property
-    def masks(self) -> np.ndarray:
-        """Labels, uint8 (N, H, W)."""
 
 
 def fit(  # noqa: PLR0913 - data, how to train, and where, each in one argument
@@ -68,17 +57,19 @@ def fit(  # noqa: PLR0913 - data, how to train, and where, each in one argument
         classes: 1 for foreground against background, else the number of labels.
         checkpoint_dir: Folder for `last.ckpt`, written after every epoch; nothing else is written. Its name should
             depend on data and teacher, since a checkpoint knows of the images only their number and size.
-        device: `cpu`, `cuda` or `cuda:1`.
+        device: `cpu`, `cuda` or `cuda:1`; with several `options.devices`, `cpu` for as many processes, or `cuda`.
         resume: Go on from the checkpoint, if there is one. Otherwise the folder is removed first.
         teacher: Whose predictions are learned where `options.distillation` is above 0. Given back as it was.
 
     Raises:
         ValueError: The images cannot be trained on as they are, or teacher and distillation do not go together.
-        TrainingError: The loss is not finite, or the checkpoint belongs to another training. Of the former, the best
-            network until then is kept in `checkpoint_dir`.
+        TrainingError: The loss is not finite, the checkpoint belongs to another training, or one of several processes
+            was killed. Of the first, the best network until then is kept in `checkpoint_dir`.
     """
     check_teacher(network, teacher, options.distillation)
-    batches = _loader("train", train, classes, options), _loader("valid", valid, classes, options)
+    check_split("train", train, options.devices)
+    check_split("valid", valid, options.devices)
+    check_devices(device, options.devices)
     if not resume and checkpoint_dir.exists():
         shutil.rmtree(checkpoint_dir)
     identity = _identity(train, valid, preprocessing, options, classes)
@@ -86,14 +77,49 @@ def fit(  # noqa: PLR0913 - data, how to train, and where, each in one argument
     if recorder.path.exists():
         recorder.read_checkpoint()
     if not recorder.history.is_over(options.epochs, options.patience):
-        module = SegmentationModule(network, preprocessing, options, classes, len(batches[0]), teacher)
+        job = _Job(network, (train, valid), preprocessing, options, classes, recorder, device, teacher)
         try:
-            with _quiet(), _randomness(device), _training(network), teaching(teacher, device):
-                _run(_trainer(options, recorder, device), module, batches, recorder.path)
+            _train_together(job) if options.devices > 1 else _train(job)
+        except ProcessLostError:
+            raise
         except TrainingError as error:
             raise TrainingError(f"{error}; {recorder.keep_best()}") from error
     network.load_state_dict(recorder.best_weights)
     return recorder.history
+
+
+@dataclasses.dataclass(frozen=True)
+class _Job:
+    """A training, as one process hands it to others."""
+
+    network: nn.Module
+    splits: tuple[LabelledImages, LabelledImages]
+    preprocessing: Preprocessing
+    options: TrainingOptions
+    classes: int
+    recorder: Recorder
+    device: str
+    teacher: nn.Module | None
+
+
+def _train_together(job: _Job) -> None:
+    """Trains in several processes; what they leave is the checkpoint."""
+    try:
+        run_together(_train, job, job.options.devices)
+    finally:
+        if job.recorder.path.exists():
+            job.recorder.read_checkpoint()
+
+
+def _train(job: _Job, rank: int = 0) -> None:
+    """Trains in this process, which is one of `options.devices`."""
+    options, recorder = job.options, job.recorder
+    device = f"{job.device}:{rank}" if options.devices > 1 and job.device == "cuda" else job.device
+    train = load_batches("train", job.splits[0], job.classes, options, rank)
+    valid = load_batches("valid", job.splits[1], job.classes, options, rank)
+    module = SegmentationModule(job.network, job.preprocessing, options, job.classes, len(train), job.teacher)
+    with _quiet(), _randomness(device), _training(job.network), teaching(job.teacher, device):
+        _run(_trainer(options, recorder, device), module, (train, valid), recorder.path)
 
 
 def _run(
@@ -109,14 +135,16 @@ def _run(
 
 def _trainer(options: TrainingOptions, recorder: Recorder, device: str) -> pl.Trainer:
     where = torch.device(device)
-    cuda = where.type == "cuda"
+    cuda, together = where.type == "cuda", options.devices > 1
     callbacks: list[pl.Callback] = [recorder]
-    if sys.stderr.isatty():
+    if sys.stderr.isatty():  # of several processes, Lightning lets the first alone show it
         callbacks.append(RichProgressBar(leave=True, console_kwargs={"stderr": True}))
     bf16 = options.precision == "bf16" or (options.precision == "auto" and cuda and torch.cuda.is_bf16_supported())
     return pl.Trainer(
         accelerator="gpu" if cuda else where.type,
-        devices=[where.index or 0] if cuda else 1,
+        devices=options.devices if together else [where.index or 0] if cuda else 1,
+        strategy=DDPStrategy(process_group_backend="nccl" if cuda else "gloo") if together else "auto",
+        sync_batchnorm=together and cuda,  # torch has it for CUDA alone; on the CPU each process normalises its share
         precision="bf16-mixed" if bf16 else "32-true",
         max_epochs=options.epochs,
         callbacks=callbacks,
@@ -139,6 +167,7 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PossibleUserWarning)
         warnings.filterwarnings("ignore", module=r"lightning\.", category=FutureWarning)
+        warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
         for logger in loggers:
             logger.setLevel(logging.ERROR)
         try:
@@ -167,80 +196,6 @@ def _training(network: nn.Module) -> Iterator[None]:
         for module, mode in modes.items():
             module.training = mode
         network.to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-
-
-class _Batches(Sampler[list[int]]):
-    """The indices of each batch, shuffled anew each epoch; Lightning calls `set_epoch`."""
-
-    def __init__(self, images: int, batch_size: int, seed: int | None) -> None:
-        self.images = images
-        self.batch_size = batch_size
-        self.seed = seed
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return len(self._starts())
-
-    def __iter__(self) -> Iterator[list[int]]:
-        order = np.arange(self.images)
-        if self.seed is not None:
-            order = np.random.default_rng(epoch_seed(self.seed, self.epoch, "shuffle")).permutation(self.images)
-        starts = self._starts()
-        for start, end in zip(starts, [*starts[1:], self.images], strict=True):
-            yield np.sort(order[start:end]).tolist()  # in the order they lie on disk
-
-    def _starts(self) -> list[int]:
-        starts = list(range(0, self.images, self.batch_size))
-        # A last batch of one image, on which BatchNorm may be unable to train, joins the one before it.
-        if self.batch_size > 1 and len(starts) > 1 and self.images - starts[-1] == 1:
-            starts.pop()
-        return starts
-
-
-class _WholeBatches(Dataset[tuple[Tensor, Tensor]]):
-    """Reads a whole batch at once: one copy out of the mapped file, no collating."""
-
-    def __init__(self, split: LabelledImages, labels: int) -> None:
-        self.split = split
-        self.labels = labels
-
-    def __getitem__(self, indices: list[int]) -> tuple[Tensor, Tensor]:
-        images, masks = np.array(self.split.images[indices]), np.array(self.split.masks[indices])
-        if masks.max() >= self.labels:
-            worst = indices[int(masks.max(axis=(1, 2)).argmax())]
-            raise ValueError(
-                f"the mask of image {worst} holds label {masks.max()}; with {self.labels} labels give 0 to "
-                f"{self.labels - 1}"
-            )
-        return torch.from_numpy(images), torch.from_numpy(masks)
-
-
-def _loader(
-    name: Literal["train", "valid"], split: LabelledImages, classes: int, options: TrainingOptions
-) -> DataLoader:
-    _check_split(name, split)
-    sampler = _Batches(len(split.images), options.batch_size, options.seed if name == "train" else None)
-    return DataLoader(
-        _WholeBatches(split, label_count(classes)),
-        sampler=sampler,
-        batch_size=None,
-        num_workers=options.num_workers,
-        persistent_workers=options.num_workers > 0,
-        generator=torch.Generator(),  # its own, or every iterator would draw from the one dropout uses
-    )
-
-
-def _check_split(name: str, split: LabelledImages) -> None:
-    images, masks = split.images, split.masks
-    if images.ndim != 4 or images.shape[:3] != masks.shape or len(images) == 0:
-        raise ValueError(
-            f"{name}: images have shape {images.shape} and masks {masks.shape}; give (N, H, W, C) and (N, H, W), N > 0"
-        )
-    if images.dtype != np.uint8 or masks.dtype != np.uint8:
-        raise ValueError(f"{name}: images are {images.dtype} and masks {masks.dtype}; give uint8 for both")
 
 
 def _identity(

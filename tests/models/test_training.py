@@ -11,9 +11,10 @@ import pytest
 import torch
 from torch import nn
 
+from models.batches import Batches
 from models.evaluation import evaluate
 from models.lightning_module import SegmentationModule
-from models.training import TrainingError, _Batches, fit
+from models.training import TrainingError, fit
 from models.unet import UNet
 from tests.models.small_training import (
     OPTIONS,
@@ -102,20 +103,20 @@ def test_the_network_comes_back_in_its_mode_and_layout_and_randomness_is_untouch
 
 def test_batches_hold_every_image_once_and_none_is_alone():
     for images, size, expected in ((9, 4, [4, 5]), (10, 4, [4, 4, 2]), (1, 4, [1]), (3, 1, [1, 1, 1]), (4, 4, [4])):
-        batches = _Batches(images, size, seed=0)
+        batches = Batches(images, size, seed=0)
         assert [len(batch) for batch in batches] == expected
         assert len(batches) == len(expected)
         assert sorted(index for batch in batches for index in batch) == list(range(images))
 
 
 def test_batches_are_shuffled_anew_each_epoch():
-    batches = _Batches(50, 10, seed=0)
+    batches = Batches(50, 10, seed=0)
     first = list(batches)
     batches.set_epoch(1)
     assert list(batches) != first
     batches.set_epoch(0)
     assert list(batches) == first
-    assert [index for batch in _Batches(50, 10, seed=None) for index in batch] == list(range(50))
+    assert [index for batch in Batches(50, 10, seed=None) for index in batch] == list(range(50))
 
 
 def test_a_log_line_an_epoch_and_no_chatter(tmp_path, caplog, capfd):

@@ -63,9 +63,9 @@ TABLE: list[tuple[frozenset[str], str]] = [
     (NETWORKS, "models/__init__ models/unet models/storage models/variant models/results models/preprocessing"),
     (NETWORKS, "materializers/variant"),
     (LOW_RANK, "models/lowrank models/foldings"),
-    (TRAINING, "models/augmentation models/lightning_module models/history"),
+    (TRAINING, "models/augmentation models/convolution models/lightning_module models/history"),
     (TRAINING, "models/distillation"),  # wider: the baseline has no teacher, but the training step can have one
-    (TRAINING - {"import"}, "models/training"),
+    (TRAINING - {"import"}, "models/training models/batches models/processes"),
     (TRAINING | {"evaluate"}, "models/metrics materializers/records"),
     # Wider: compression switches modes only for MACs, which no step budgets, training only for a teacher.
     (TRAINING | COMPRESSION | {"statistics", "recalibrate", "evaluate"}, "models/modes"),

@@ -84,6 +84,7 @@ FIELDS: dict[str, tuple[str, frozenset[str]]] = {
     "training.augment": ("training.augment=none", TRAIN),
     "training.patience": ("training.patience=1", TRAINS_THE_SAME),  # one epoch is never too many
     "training.precision": ("training.precision=bf16", TRAIN),
+    "training.devices": ("training.devices=2", TRAIN),
     "compression.svd_ranks": ("compression.svd_ranks=1,2", chain("svd_rank_2")),
     "compression.arsvd_taus": ("compression.arsvd_taus=0.5,0.8", chain("arsvd_tau_0.8")),
     "compression.budgets": ("compression.budgets=0.5,0.6", chain(*BUDGETS)),
