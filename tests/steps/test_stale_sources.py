@@ -107,7 +107,9 @@ NO_RESULT = {
 
 
 def forget() -> None:
+    caching._imports.cache_clear()
     caching._reached.cache_clear()
+    caching._versions.cache_clear()
     caching.source_digest.cache_clear()
 
 
@@ -284,7 +286,7 @@ def test_another_version_of_a_library_forgets_all_results(
 ) -> None:
     version = caching.version
     monkeypatch.setattr(caching, "version", lambda name: "0.0.0" if name == library else version(name))
-    caching.source_digest.cache_clear()
+    forget()
     after = digests()
-    caching.source_digest.cache_clear()
+    forget()
     assert {group for group in ALL if after[group] != before[group]} == ALL
