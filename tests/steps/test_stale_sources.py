@@ -72,7 +72,7 @@ TABLE: list[tuple[frozenset[str], str]] = [
     (COMPRESSION | {"statistics", "recalibrate", "evaluate"}, "models/progress"),  # wider: it only shows
     (frozenset({"import"}), "models/checkpoint"),
     (frozenset({"recalibrate"}), "models/recalibration"),
-    (frozenset({"evaluate"}), "models/evaluation models/hausdorff models/profile"),
+    (frozenset({"evaluate"}), "models/evaluation models/hausdorff models/profile models/deployment"),
     # What the loss feels, spectra, compression. Wider: `models.spectra` makes plain and weighted ones in one file, and
     # `models.compression` knows all rules and the refinement, which compress_budget alone uses. All of it is fast.
     (frozenset({"statistics"}), "models/statistics models/patches"),
