@@ -43,10 +43,11 @@ def _fold_batch_norms(parent: nn.Sequential, used: Counter[int]) -> None:
     for name, following in zip(list(parent._modules)[:-1], list(parent._modules)[1:], strict=True):
         layer, norm = parent.get_submodule(name), parent.get_submodule(following)
         last = layer.second if isinstance(layer, LowRank) else layer
-        foldable = type(last) is nn.Conv2d and type(norm) is nn.BatchNorm2d and norm.running_mean is not None
-        if not foldable or used[id(layer)] > 1 or used[id(norm)] > 1 or _is_watched(layer, last, norm):
+        if not isinstance(last, nn.Conv2d) or not isinstance(norm, nn.BatchNorm2d) or norm.running_mean is None:
             continue
-        fused = fuse_conv_bn_eval(last, norm)  # type: ignore[type-var]
+        if used[id(layer)] > 1 or used[id(norm)] > 1 or _is_watched(layer, last, norm):
+            continue
+        fused = fuse_conv_bn_eval(last, norm)
         if isinstance(layer, LowRank):
             layer.second = fused
         else:
