@@ -1,8 +1,8 @@
 """Times the pipeline around the work: a run in which every step is cached, and one tau more.
 
-Compared with a process that only imports torch, zenml and mlflow. Both run in turn, and medians count. Everything happens
-in a temporary copy of the project with ZenML and MLflow stores of its own, on tiny data and a tiny network, so that
-the steps themselves cost nothing: the reference's six variants, and twice as many to see what one costs.
+Compared with a process that only imports torch, zenml and mlflow. Both run in turn, and medians count. Everything
+happens in a temporary copy of the project with ZenML and MLflow stores of its own, on tiny data and a tiny network, so
+that the steps themselves cost nothing: the reference's six variants, and twice as many to see what one costs.
 
 Beside wall time there is the processor time of each process, which other work on the machine disturbs less.
 
@@ -122,9 +122,9 @@ def table(result: dict[str, Any]) -> list[str]:
     return [
         *lines,
         "",
-        f"A cached run takes {ratio['wall']:.1f} times the imports (processor time: {ratio['cpu']:.1f}); a cached variant "
-        f"adds {result['one_cached_variant_s']['wall']:.2f} s. One tau more takes its own compression and evaluation "
-        f"({more['its_own_steps']:.1f} s) and {more['beyond']:.1f} s.",
+        f"A cached run takes {ratio['wall']:.1f} times the imports (processor time: {ratio['cpu']:.1f}); a cached "
+        f"variant adds {result['one_cached_variant_s']['wall']:.2f} s. One tau more takes its own compression "
+        f"and evaluation ({more['its_own_steps']:.1f} s) and {more['beyond']:.1f} s.",
     ]
 
 

@@ -35,7 +35,7 @@ def for_inference(network: nn.Module) -> nn.Module:
             _fill_rank(layer)
     for parameter in copy.parameters():
         parameter.requires_grad_(False)
-    return copy.to(memory_format=torch.channels_last)
+    return copy.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _fold_batch_norms(parent: nn.Sequential, used: Counter[int]) -> None:
