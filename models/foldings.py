@@ -68,8 +68,8 @@ class Folding:
         biased = {**options, "bias": layer.bias is not None}
         if self.dims == 0:
             return (
-                nn.utils.skip_init(nn.Linear, layer.in_features, rank, **options),
-                nn.utils.skip_init(nn.Linear, rank, layer.out_features, **biased),
+                _without_weights(nn.Linear, layer.in_features, rank, **options),
+                _without_weights(nn.Linear, rank, layer.out_features, **biased),
             )
         inputs, inner, outputs = int(layer.in_channels), rank * _groups(layer), int(layer.out_channels)  # type: ignore[arg-type]
         return (
@@ -128,7 +128,7 @@ class Folding:
     def _thin(self, layer: nn.Module, channels: tuple[int, int], axes: range, options: dict[str, Any]) -> nn.Module:
         """Returns the layer with other channels that keeps the given kernel axes and leaves the others alone."""
         if not axes:
-            return nn.utils.skip_init(_PLAIN[self.dims], *channels, 1, groups=layer.groups, **options)
+            return _without_weights(_PLAIN[self.dims], *channels, 1, groups=layer.groups, **options)
 
         def kept(name: str, neutral: int) -> tuple[int, ...]:
             return tuple(value if axis in axes else neutral for axis, value in enumerate(getattr(layer, name)))
@@ -144,7 +144,7 @@ class Folding:
         if self.transposed:
             geometry["output_padding"] = kept("output_padding", 0)
         kind = (_TRANSPOSED if self.transposed else _PLAIN)[self.dims]
-        return nn.utils.skip_init(kind, *channels, kept("kernel_size", 1), **geometry, **options)
+        return _without_weights(kind, *channels, kept("kernel_size", 1), **geometry, **options)
 
 
 FOLDINGS: dict[tuple[type[nn.Module], str], Folding] = {
@@ -172,6 +172,15 @@ def schemes_of(layer: nn.Module, scheme: str) -> tuple[str, ...]:
     channel, spatial = (FOLDINGS[type(layer), name] for name in SCHEMES)
     moved = slice(min(channel.axes, spatial.axes), max(channel.axes, spatial.axes))
     return ("channel",) if math.prod(kernel[moved]) == 1 else SCHEMES  # type: ignore[index]
+
+
+def _without_weights(kind: type[nn.Module], *args: Any, **options: Any) -> nn.Module:
+    """Returns a layer whose weights are not set. `nn.utils.skip_init` does so, too, but loads SymPy for a second."""
+    device = options.pop("device")
+    layer = kind(*args, device="meta", **options)
+    for name, parameter in list(layer.named_parameters()):
+        setattr(layer, name, nn.Parameter(torch.empty(parameter.shape, dtype=parameter.dtype, device=device)))
+    return layer
 
 
 def _groups(layer: nn.Module) -> int:

@@ -6,8 +6,6 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_erosion
-from scipy.spatial import KDTree
 
 PERCENTILE = 95
 
@@ -37,6 +35,9 @@ def _of_image(prediction: NDArray, truth: NDArray, labels: int) -> float:
 def _of_masks(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
     if not first.any() or not second.any():
         return math.hypot(*first.shape)
+    from scipy.ndimage import binary_erosion  # noqa: PLC0415 - half a second, also for those who only predict
+    from scipy.spatial import KDTree  # noqa: PLC0415
+
     outlines = [np.argwhere(mask & ~binary_erosion(mask)) for mask in (first, second)]
     directed = [
         KDTree(other).query(outline)[0] for outline, other in ((outlines[0], outlines[1]), (outlines[1], outlines[0]))

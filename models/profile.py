@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.benchmark import Timer
 from torch.utils.flop_counter import FlopCounterMode
 
+from models.deployment import for_inference
 from models.lowrank import count_parameters
 from models.modes import evaluating
 from models.results import Cost
@@ -44,15 +45,18 @@ def weights_size_bytes(network: nn.Module) -> int:
 def latency_ms(network: nn.Module, input_shape: tuple[int, int, int], device: str | torch.device) -> float:
     """Median time in milliseconds of a forward pass of one image (C, H, W), warmed up, with torch's threads.
 
+    Of the network as `for_inference` makes it, in float32 and inference mode: BatchNorm folded, channels_last.
+
     Measured by `torch.utils.benchmark`, which waits for CUDA to finish.
 
     Raises:
         ValueError: `input_shape` is not (C, H, W).
     """
     image = _image(input_shape, torch.device(device)).contiguous(memory_format=torch.channels_last)
-    with evaluating(network, device):
+    deployed = for_inference(network)
+    with evaluating(deployed, device):
         timer = Timer(
-            "network(image)", globals={"network": network, "image": image}, num_threads=torch.get_num_threads()
+            "network(image)", globals={"network": deployed, "image": image}, num_threads=torch.get_num_threads()
         )
         end = time.perf_counter() + _WARM_UP_SECONDS
         while True:

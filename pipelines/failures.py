@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataset.errors import DatasetError
 from models.checkpoint import CheckpointError
 from models.ranks import BudgetError
-from models.training import TrainingError
 from models.variant import VariantError
 from pipelines.earlier import TrainingNotFoundError
 from tracking.registry import RegistrationError
@@ -48,6 +47,8 @@ def explained(failures: Sequence[tuple[str, BaseException]], error: RuntimeError
     """
     if not failures:
         return RunFailedError(first_line(error))
+    from models.training import TrainingError  # noqa: PLC0415 - Lightning: seconds, where nothing has failed
+
     step, cause = failures[0]
     if isinstance(cause, INPUT_ERRORS):
         return InputError(str(cause))

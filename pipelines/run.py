@@ -15,7 +15,6 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 
 from configs.schema import RunConfig
-from dataset.phantom import PHANTOM_VERSION, write_phantoms
 from materializers.folders import DamagedArtifactError
 from models.checkpoint import load_checkpoint
 from models.costs import smallest_share
@@ -204,6 +203,8 @@ def _data_root(config: RunConfig) -> Path | None:
     if config.reuse_training is not None:
         return None
     if config.data_root is None:
+        from dataset.phantom import PHANTOM_VERSION, write_phantoms  # noqa: PLC0415 - libraries that nothing else uses
+
         folder = config.out_dir.absolute() / "phantoms" / f"seed_{config.seed}_v{PHANTOM_VERSION}"
         return write_phantoms(folder, config.seed, PHANTOM_COUNTS)
     return config.data_root.absolute()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
-from collections.abc import Iterator
 from importlib.metadata import version
 from importlib.util import resolve_name
 from itertools import accumulate
@@ -125,11 +124,16 @@ def source_digest(module: str, without: tuple[str, ...] = ()) -> str:
         module: Name of the module, for example `steps.train_unet`.
         without: Modules that are left out, with what only they import.
     """
-    content = hashlib.sha256(" ".join(f"{package}=={version(package)}" for package in _LIBRARIES).encode())
+    content = hashlib.sha256(_versions().encode())
     for name in sorted(_reached(module, frozenset(without))):
         content.update(name.encode())
         content.update(_file(name).read_bytes())
     return content.hexdigest()
+
+
+@functools.cache
+def _versions() -> str:
+    return " ".join(f"{package}=={version(package)}" for package in _LIBRARIES)
 
 
 def reached_modules(module: str) -> frozenset[str]:
@@ -149,8 +153,9 @@ def _reached(module: str, without: frozenset[str]) -> frozenset[str]:
     return frozenset(found)
 
 
-def _imports(module: str) -> Iterator[str]:
-    """Yields the project modules that one module imports, also inside functions, and all packages on the way to it."""
+@functools.cache
+def _imports(module: str) -> tuple[str, ...]:
+    """Returns the project modules that one module imports, also inside functions, and all packages on the way to it."""
     package = module if _file(module).stem == "__init__" else module.rpartition(".")[0]
     names = [module]
     for node in ast.walk(ast.parse(_file(module).read_bytes())):
@@ -159,10 +164,9 @@ def _imports(module: str) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             source = resolve_name("." * node.level + (node.module or ""), package)
             names += [source, *(f"{source}.{alias.name}" for alias in node.names)]
-    for name in names:
-        for each in accumulate(name.split("."), "{}.{}".format):  # `models` runs before `models.unet`
-            if each.split(".")[0] in _PACKAGES and each != __name__ and _exists(each):
-                yield each
+    # `models` runs before `models.unet`
+    packages = {each: None for name in names for each in accumulate(name.split("."), "{}.{}".format)}
+    return tuple(each for each in packages if each.split(".")[0] in _PACKAGES and each != __name__ and _exists(each))
 
 
 def _file(module: str) -> Path:

@@ -9,7 +9,6 @@ from configs.schema import InputConfig
 from materializers.records import HistoryMaterializer
 from materializers.variant import VariantMaterializer
 from models.checkpoint import CheckpointError, checkpoint_digest, load_checkpoint
-from models.history import History
 from models.preprocessing import Preprocessing
 from models.variant import Variant
 from steps import runtime
@@ -28,6 +27,8 @@ def import_checkpoint(
         fingerprint: Digest of the file's content; the file's place is no part of the cache key.
         inputs: How the network's input is normalised.
     """
+    from models.history import History  # noqa: PLC0415 - Lightning: seconds, for an import alone
+
     file = runtime.current().checkpoint
     network = load_checkpoint(file)
     if checkpoint_digest(file) != fingerprint:

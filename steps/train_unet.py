@@ -11,7 +11,6 @@ from dataset.store import Dataset
 from materializers.records import HistoryMaterializer
 from materializers.variant import VariantMaterializer
 from models.preprocessing import Preprocessing
-from models.training import TrainingOptions, fit
 from models.unet import UNet
 from models.variant import Variant
 from steps import runtime
@@ -29,6 +28,8 @@ def train_unet(
 
     A training that was cut off goes on from its last epoch when the same command runs again.
     """
+    from models.training import TrainingOptions, fit  # noqa: PLC0415 - Lightning: seconds, for a training alone
+
     now = runtime.current()
     torch.manual_seed(seed)
     network = UNet(dataset.manifest.channels, dataset.classes, **model.model_dump())

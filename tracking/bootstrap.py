@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
 
 _RESAMPLES = 9_999
 _CONFIDENCE = 0.95
@@ -48,16 +47,12 @@ def mean_interval(values: Sequence[float], seed: int = 0) -> Interval:
     mean = float(exact.mean())
     if len(exact) == 1 or np.ptp(exact) == 0:
         return Interval(mean, mean, mean, len(exact))
-    found = stats.bootstrap(
-        (exact,),
-        np.mean,
-        n_resamples=_RESAMPLES,
-        confidence_level=_CONFIDENCE,
-        method="percentile",
-        batch=max(1, _VALUES_AT_ONCE // len(exact)),
-        rng=np.random.default_rng(seed),
-    )
-    return Interval(mean, float(found.confidence_interval.low), float(found.confidence_interval.high), len(exact))
+    rng, at_once, means = np.random.default_rng(seed), max(1, _VALUES_AT_ONCE // len(exact)), []
+    for first in range(0, _RESAMPLES, at_once):
+        drawn = rng.integers(len(exact), size=(min(at_once, _RESAMPLES - first), len(exact)))
+        means.append(exact[drawn].mean(axis=1))
+    low, high = np.quantile(np.concatenate(means), [(1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2])
+    return Interval(mean, float(low), float(high), len(exact))
 
 
 def paired_interval(values: Sequence[float], others: Sequence[float], seed: int = 0) -> Interval:

@@ -13,7 +13,7 @@ from tracking.answer import answer, methods_answer
 from tracking.atomic import write_whole
 from tracking.comparison import Comparison
 from tracking.equal_size import gain_text
-from tracking.plots import Shown, write_plots
+from tracking.pictures import Shown, drawn_pictures
 from tracking.report import About, write_report
 from tracking.rows import variant_rows
 from tracking.summary import results_table, summarize, to_json
@@ -57,7 +57,7 @@ class Outputs:
             "train_history.json": to_json(self.history),
             "dataset_manifest.json": to_json(self.manifest),
         }
-        plots = write_plots(Shown(self.comparison, self.history, self.spectra, self.examples), folder / "plots")
+        plots = drawn_pictures(Shown(self.comparison, self.history, self.spectra, self.examples), folder / "plots")
         report = folder / "report.html"
         about = About(self.history, self.manifest, self.config, self.provenance)
         write_report(self.comparison, about, plots, report)

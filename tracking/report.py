@@ -18,7 +18,7 @@ from tracking.atomic import write_whole
 from tracking.comparison import Comparison
 from tracking.equal_size import PAIRS, gain_text
 from tracking.examples import LISTED_FAILURES, Failure, failures, in_question
-from tracking.plots import PICTURES
+from tracking.pictures import PICTURES
 from tracking.rows import variant_rows
 from tracking.tradeoffs import METHODS, PARAMETER, TITLES
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from filelock import FileLock
 from zenml.client import Client
 from zenml.enums import StackComponentType
+from zenml.integrations.registry import integration_registry
 from zenml.utils import source_utils
 from zenml.utils.io_utils import create_dir_recursive_if_not_exists, get_global_config_directory
 
@@ -32,6 +33,7 @@ def prepare_stack(root: Path) -> None:
         root: The repository, which is also the root that ZenML finds the steps' sources from.
     """
     source_utils.set_custom_source_root(str(root))
+    _leave_out("sklearn")
     config = Path(get_global_config_directory())
     create_dir_recursive_if_not_exists(str(config))
     with FileLock(config / "arsvd-setup.lock", timeout=_SECONDS_TO_WAIT), zenml_database(config):
@@ -53,6 +55,18 @@ def tracking_uri(root: Path) -> str:
         return _database(root)
     tracker.configure_mlflow()
     return tracker.get_tracking_uri()
+
+
+def _leave_out(integration: str) -> None:
+    """Keeps ZenML from importing a library, at the start of every run, for artifacts of kinds that no step here has."""
+    known = integration_registry.integrations  # filled by this look: what is registered before it would be overwritten
+
+    class LeftOut(known[integration]):  # type: ignore[misc, valid-type]
+        """Registers itself in the place of the one that it is made from, by the same name."""
+
+        @classmethod
+        def activate(cls) -> None:
+            """Imports nothing."""
 
 
 def _has_own_tracker() -> bool:

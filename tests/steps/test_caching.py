@@ -51,6 +51,7 @@ def test_training_does_not_depend_on_how_compressed_layers_are_built() -> None:
 
 
 def forget() -> None:
+    caching._imports.cache_clear()
     caching._reached.cache_clear()
     caching.source_digest.cache_clear()
 

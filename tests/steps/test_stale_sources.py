@@ -72,7 +72,7 @@ TABLE: list[tuple[frozenset[str], str]] = [
     (COMPRESSION | {"statistics", "recalibrate", "evaluate"}, "models/progress"),  # wider: it only shows
     (frozenset({"import"}), "models/checkpoint"),
     (frozenset({"recalibrate"}), "models/recalibration"),
-    (frozenset({"evaluate"}), "models/evaluation models/hausdorff models/profile"),
+    (frozenset({"evaluate"}), "models/evaluation models/hausdorff models/profile models/deployment"),
     # What the loss feels, spectra, compression. Wider: `models.spectra` makes plain and weighted ones in one file, and
     # `models.compression` knows all rules and the refinement, which compress_budget alone uses. All of it is fast.
     (frozenset({"statistics"}), "models/statistics models/patches"),
@@ -107,7 +107,9 @@ NO_RESULT = {
 
 
 def forget() -> None:
+    caching._imports.cache_clear()
     caching._reached.cache_clear()
+    caching._versions.cache_clear()
     caching.source_digest.cache_clear()
 
 
@@ -284,7 +286,7 @@ def test_another_version_of_a_library_forgets_all_results(
 ) -> None:
     version = caching.version
     monkeypatch.setattr(caching, "version", lambda name: "0.0.0" if name == library else version(name))
-    caching.source_digest.cache_clear()
+    forget()
     after = digests()
-    caching.source_digest.cache_clear()
+    forget()
     assert {group for group in ALL if after[group] != before[group]} == ALL

@@ -9,9 +9,10 @@ from PIL import Image
 from models.findings import Examples, SingularValues
 from tests.tracking.conftest import recovered
 from tracking.comparison import Comparison
+from tracking.pictures import PICTURES, Shown
 from tracking.plot_sweeps import draw_sweep
 from tracking.plot_training import draw_finetuning, draw_training
-from tracking.plots import PICTURES, Shown, write_plots
+from tracking.plots import DRAWN, write_plots
 
 ALWAYS = ["dice_vs_params", "dice_vs_macs", "dice_vs_latency", "svd_rank", "arsvd_tau", "budget", "layer_ranks"]
 
@@ -51,6 +52,10 @@ def test_every_picture_is_written_and_not_blank(recovered_results, history, tmp_
 
 def test_captions_are_one_sentence_each_that_says_what_is_seen():
     assert all(len(each.caption) > 40 and not each.caption.endswith(".") for each in PICTURES.values())
+
+
+def test_every_picture_has_a_caption_and_is_drawn():
+    assert list(DRAWN) == list(PICTURES)
 
 
 def test_the_same_results_give_the_same_bytes(few, tmp_path):

@@ -5,7 +5,8 @@ from html.parser import HTMLParser
 import pytest
 
 from tracking.comparison import Comparison
-from tracking.plots import Shown, write_plots
+from tracking.pictures import Shown
+from tracking.plots import write_plots
 from tracking.report import LISTED, About, write_report
 
 EVIL = "<img src=x onerror=alert(1)>.jpg"

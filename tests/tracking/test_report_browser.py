@@ -8,7 +8,8 @@ from playwright.sync_api import Browser, Page
 
 from models.results import EvaluationResult
 from tracking.comparison import Comparison
-from tracking.plots import Shown, write_plots
+from tracking.pictures import Shown
+from tracking.plots import write_plots
 from tracking.report import About, write_report
 
 EVIL = "<img src=x onerror=alert(1)>.jpg"
