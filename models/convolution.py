@@ -38,8 +38,8 @@ _INPUT_2D = torch.kron(_INPUT, _INPUT).float()  # (36, 36)
 _KERNEL_2D = torch.kron(_KERNEL, _KERNEL).float()  # (36, 9)
 _OUTPUT_2D = torch.kron(_OUTPUT, _OUTPUT).T.float().contiguous()  # (36, 16)
 
-# Where the way pays, as measured on AVX2: below, moving the tiles costs more than the products save.
-_FEWEST_CHANNELS = 32
+# Where the way pays, on AVX2: below, moving the tiles costs more than the products save.
+CHANNELS_LEAST = 32
 _FEWEST_PIXELS = 512
 _CHUNK = 2**19  # values of a transformed chunk, 2 MB: it stays in the cache
 
@@ -65,7 +65,7 @@ def _profits(images: Tensor, weight: Tensor, *rest: Any) -> bool:
         return False
     if images.device.type != "cpu" or images.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
         return False
-    large = min(weight.shape[:2]) >= _FEWEST_CHANNELS and images.numel() >= _FEWEST_PIXELS * images.shape[1]
+    large = min(weight.shape[:2]) >= CHANNELS_LEAST and images.numel() >= _FEWEST_PIXELS * images.shape[1]
     return large and weight.requires_grad and torch.is_grad_enabled()
 
 

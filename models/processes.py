@@ -122,6 +122,7 @@ def _begin(content: bytes, place: dict[str, str], threads: int, errors: Queue, l
     if rank == 0:
         logger = logging.getLogger(_LOG)
         logger.setLevel(logging.INFO)
+        logger.propagate = False  # or a main module that sets logging up when it is imported would show them twice
         logger.addHandler(QueueHandler(lines))
     work, job = pickle.loads(content)  # noqa: S301 - made by the process that started this one
     try:
