@@ -98,7 +98,7 @@ def run_apart(way: str, root: Path, channels: int) -> dict[str, float]:
 
 
 def run_here(way: str, root: Path, channels: int) -> dict[str, float]:
-    """Runs one way in this process: seconds and CPU seconds without the imports, and the process's peak memory."""
+    """Runs one way in this process, its imports not counted; CPU seconds are those of all threads together."""
     with tempfile.TemporaryDirectory(dir=root.parent) as temporary:
         work = WAYS[way](root, Path(temporary) / "stored", channels)
         start, start_cpu = time.perf_counter(), time.process_time()
@@ -160,16 +160,15 @@ def table(result: dict[str, Any]) -> list[str]:
     spread = f"{lowest:.1f} to {highest:.1f} in {len(result['ratios'])} pairs of runs"
     cpu = result["cpu_ms_per_image"]
     return [
-        f"| {result['images']:,} JPEGs of 640x640 to {STORED}x{STORED} "
-        "| images a second | CPU ms an image | peak MiB |",
+        f"| {result['images']:,} JPEGs of 640x640 to {STORED}x{STORED} | images/s | CPU ms/image | peak MiB |",
         "|---|---:|---:|---:|",
         f"| plain loop (Pillow, pycocotools) | {speed['plain']:.0f} | {cpu['plain']:.1f} | {peak['plain']:.0f} |",
         f"| ours | {speed['ours']:.0f} | {cpu['ours']:.1f} | {peak['ours']:.0f} |",
         f"| ours, {more['images']:,} images | {more['images'] / more['seconds']:.0f} "
         f"| {1000 * more['cpu_seconds'] / more['images']:.1f} | {more['peak_mib']:.0f} |",
         "",
-        f"Ours is {result['ratio']:.1f} times as fast ({spread}) and takes 1/{cpu['plain'] / cpu['ours']:.1f} of the "
-        f"CPU time; with {MORE} times the images it takes {more['peak_mib'] / peak['ours']:.2f} times the memory and "
+        f"Ours is {result['ratio']:.1f} times as fast ({spread}), in 1/{cpu['plain'] / cpu['ours']:.1f} of the CPU "
+        f"time; with {MORE} times the images it takes {more['peak_mib'] / peak['ours']:.2f} times the memory and "
         f"{longer:.1f} times as long. The machine's load was {result['load']:.0f} on {os.cpu_count()} cores.",
     ]
 

@@ -25,9 +25,7 @@ def streamed(data: bytes) -> dict[str, list[object]]:
     return found
 
 
-@settings(
-    deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)  # drawing the values takes long on a busy machine
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # drawing takes long
 @given(
     lists=st.fixed_dictionaries({name: st.lists(values, max_size=5) for name in NAMES}),
     others=st.dictionaries(st.text(max_size=4), values, max_size=3),
