@@ -11,6 +11,7 @@ from models.ranks import BudgetError
 from models.training import TrainingError
 from models.variant import VariantError
 from pipelines.earlier import TrainingNotFoundError
+from pipelines.placement import SettingsError
 from tracking.registry import RegistrationError
 from tracking.services import ServiceError, first_line
 
@@ -29,6 +30,7 @@ class OutputFolderError(ValueError):
 
 INPUT_ERRORS = (
     OutputFolderError,
+    SettingsError,
     DatasetError,
     CheckpointError,
     TrainingNotFoundError,
