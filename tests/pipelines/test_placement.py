@@ -134,7 +134,7 @@ parts = Client().get_stack("kubernetes").components
 config = placed(load_config(sys.argv[1:]), remote=True)
 pipeline = comparison.with_options(**read_settings(config))
 pipeline.prepare(config)
-steps = pipeline._compile(**pipeline._run_args)[0].step_configurations
+steps = pipeline._compile(steps=pipeline._run_args["step_configurations"])[0].step_configurations
 Path("compiled.json").write_text(json.dumps({
     "stack": {kind.value: [part.flavor_name for part in found] for kind, found in parts.items()},
     "gpus": {name: step.config.resource_settings.gpu_count for name, step in steps.items()},

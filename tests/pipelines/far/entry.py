@@ -10,7 +10,7 @@ import runpy
 import sys
 from pathlib import Path
 
-SERVERS = ("mlflow.db", "mlruns")  # MLflow's, which is a server where machines are several
+SERVERS = ("mlflow.db", "mlruns", ".mlflow.lock")  # MLflow's, which is a server where machines are several
 
 
 def load_libraries() -> None:
