@@ -30,7 +30,7 @@ from benchmarks.pages import machine, write_result, write_section  # noqa: E402
 from benchmarks.scaling_stages import STAGES, Size, Stage  # noqa: E402
 
 VALUES: dict[str, tuple[int, ...]] = {
-    "images": (16, 32, 64, 128),
+    "images": (8, 16, 32, 64),
     "side": (32, 64, 128, 256),
     "filters": (4, 8, 16, 32),
     "variants": (4, 8, 16, 32),
@@ -41,13 +41,16 @@ TITLES = {"images": "images", "side": "height = width", "filters": "filters", "v
 def main() -> None:
     """Measures, prints and writes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--stages", nargs="*", default=list(STAGES), choices=list(STAGES))
     parser.add_argument("--dry_run", action="store_true", help="print, and write nothing")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        stages = {name: measure(STAGES[name], VALUES, arguments.rounds, Path(folder)) for name in arguments.stages}
+        stages = {}
+        for name in arguments.stages:
+            stages[name] = measure(STAGES[name], VALUES, arguments.rounds, Path(folder))
+            print(name, file=sys.stderr, flush=True)
     result = {**machine(), "fixed": dataclasses.asdict(Size()), "stages": stages}
     print(json.dumps(result, indent=2))
     if not arguments.dry_run:

@@ -49,7 +49,7 @@ def check_finished(run: PipelineRunResponse) -> None:
             f"run {run.name} was started, and its orchestrator does not wait for it: set `synchronous: true` in "
             "run_settings, or look at `zenml pipeline runs list`"
         )
-    if run.status != ExecutionStatus.COMPLETED:
+    if not run.status.is_successful:
         raise failure_of(run)
 
 

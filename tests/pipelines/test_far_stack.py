@@ -42,3 +42,10 @@ def test_results_come_home_from_the_machine_that_made_them(far: Workshop) -> Non
 
 def test_no_step_opens_a_file_of_another_machine(far: Workshop) -> None:
     assert Path(far.environment["FAR_OPENED"]).read_text() == ""
+
+
+def test_what_is_wrong_on_another_machine_is_told_here(far: Workshop, tmp_path: Path) -> None:
+    done = far.run("--data_root", str(tmp_path / "nowhere"), f"remote_dir={tmp_path / 'machine'}", check=False)
+    assert done.status == 2
+    assert "nowhere" in done.stderr
+    assert len(done.stderr.splitlines()) <= 3

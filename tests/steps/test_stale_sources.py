@@ -101,6 +101,7 @@ FILES = sorted(
 # Imported by code that cached steps reach, and not in their keys. A step's own parameters come through configs/schema.
 NO_RESULT = {
     "rich": "shows progress",
+    "scikit-image": "draws the phantoms, whose bytes the fingerprint sees",
     "zenml": "runs the steps, and brings its own keys",
     "safetensors": "what it reads is what was written, bit by bit",
 }
