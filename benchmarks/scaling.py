@@ -30,7 +30,7 @@ from benchmarks.pages import machine, write_result, write_section  # noqa: E402
 from benchmarks.scaling_stages import STAGES, Size, Stage  # noqa: E402
 
 VALUES: dict[str, tuple[int, ...]] = {
-    "images": (8, 16, 32, 64),
+    "images": (32, 64, 128, 256),
     "side": (32, 64, 128, 256),
     "filters": (4, 8, 16, 32),
     "variants": (4, 8, 16, 32),
@@ -70,6 +70,7 @@ def measure(stage: Stage, values: dict[str, tuple[int, ...]], rounds: int, folde
             "cpu_seconds": seconds,
             "bytes": stored,
             "time_exponent": exponent(values[quantity], seconds),
+            "last_time_exponent": exponent(values[quantity][-2:], seconds[-2:]),
             "bytes_exponent": exponent(values[quantity], stored) if all(stored) else None,
         }
     return found
@@ -96,7 +97,8 @@ def table(result: dict[str, Any]) -> list[str]:
     """Returns the exponents as Markdown: time, and bytes of the stored result where there is one."""
     fixed = ", ".join(f"{value} {TITLES[name]}" for name, value in result["fixed"].items())
     lines = [
-        f"Exponents p of growth with n^p, time / stored bytes; measured on {result['device']} from four sizes each "
+        f"Exponents p of growth with n^p: of time over all sizes, of time between the two largest (where fixed costs "
+        f"count least), of stored bytes where a stage stores much; measured on {result['device']} from four sizes each "
         f"({'; '.join(f'{TITLES[name]} {values[0]} to {values[-1]}' for name, values in VALUES.items())}), the other "
         f"quantities at {fixed}. Empty: it does not depend on it.",
         "",
@@ -110,8 +112,8 @@ def table(result: dict[str, Any]) -> list[str]:
 
 
 def _cell(found: dict[str, Any]) -> str:
-    time_, stored = found["time_exponent"], found["bytes_exponent"]
-    return f"{time_:.2f}" if stored is None else f"{time_:.2f} / {stored:.2f}"
+    times = f"{found['time_exponent']:.2f}, {found['last_time_exponent']:.2f}"
+    return times if found["bytes_exponent"] is None else f"{times}, {abs(found['bytes_exponent']):.2f}"
 
 
 if __name__ == "__main__":
