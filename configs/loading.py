@@ -48,6 +48,10 @@ FLAGS: dict[str, tuple[str, dict[str, Any]]] = {
         {"nargs": "?", "const": "latest", "metavar": "WHICH", "help": "latest, a run, or artifact:version"},
     ),
     "checkpoint": ("checkpoint", {"metavar": "FILE", "help": "U-Net state dict, .safetensors or .pth"}),
+    "run_settings": (
+        "run_settings",
+        {"metavar": "FILE", "help": "YAML: machines of the steps on a remote stack, see configs/kubernetes/"},
+    ),
     "register": (
         "registration.name",
         {"metavar": "NAME", "help": "register the chosen network in MLflow by this name"},

@@ -13,31 +13,35 @@ from materializers.folders import FolderMaterializer
 from models.findings import Findings
 from models.results import EvaluationResult
 
-_RESULTS, _PAGES = "results.json", "pages"
+_RESULTS, _PAGES, _TABLES = "results.json", "pages", "tables"
 _KINDS = {".html": VisualizationType.HTML, ".png": VisualizationType.IMAGE}
 
 
 class FindingsMaterializer(FolderMaterializer):
-    """Stores `Findings` as `results.json` and the files of `pages`."""
+    """Stores `Findings` as `results.json` and the files of `pages` and `tables`."""
 
     ASSOCIATED_TYPES: ClassVar = (Findings,)
     ASSOCIATED_ARTIFACT_TYPE: ClassVar = ArtifactType.DATA_ANALYSIS
 
     def write(self, data: Findings, folder: Path) -> None:
-        """Writes results and pages."""
+        """Writes results, pages and tables."""
         results = [result.to_dict() for result in data.results]
-        content = {"results": results, "pages": list(data.pages), "runs": data.runs, "view": data.view}
+        names = {_PAGES: list(data.pages), _TABLES: list(data.tables)}
+        content = {"results": results, **names, "runs": data.runs, "view": data.view}
         (folder / _RESULTS).write_text(json.dumps(content), encoding="utf-8")
-        for name, page in data.pages.items():
-            (folder / _PAGES / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / _PAGES / name).write_bytes(page)
+        for place, files in ((_PAGES, data.pages), (_TABLES, data.tables)):
+            for name, file in files.items():
+                (folder / place / name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / place / name).write_bytes(file)
 
     def read(self, folder: Path) -> Findings:
         """Reads all of it."""
         content = json.loads((folder / _RESULTS).read_bytes())
-        pages = {name: (folder / _PAGES / name).read_bytes() for name in content["pages"]}
+        pages, tables = (
+            {name: (folder / place / name).read_bytes() for name in content[place]} for place in (_PAGES, _TABLES)
+        )
         results = [EvaluationResult.from_dict(result) for result in content["results"]]
-        return Findings(results, pages, content["runs"], content["view"])
+        return Findings(results, pages, tables, content["runs"], content["view"])
 
     def save_visualizations(self, data: Findings) -> dict[str, VisualizationType]:
         """Names the pages that `save` has written."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,11 +52,18 @@ class Findings:
     Attributes:
         results: All variants, the baseline among them.
         pages: File name to content: the report, and the pictures.
+        tables: File name to content: the other files of the folder of results.
         runs: Variant to the id of its run in MLflow.
         view: The place in MLflow's UI that shows them, to be put behind the UI's address.
     """
 
     results: list[EvaluationResult]
     pages: dict[str, bytes]
+    tables: dict[str, bytes]
     runs: dict[str, str]
     view: str
+
+
+def is_page(name: str) -> bool:
+    """Whether a file is a page of the comparison, which people look at."""
+    return PurePosixPath(name).suffix in (".html", ".png")

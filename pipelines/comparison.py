@@ -16,7 +16,12 @@ def comparison(config: RunConfig) -> None:
     fingerprint = fingerprint_dataset()
     dataset = ingest_coco(fingerprint, config.data)
     baseline, history = train_unet(
-        dataset, config.model, config.training, config.input, seed=config.seed, device=config.device
+        dataset,
+        config.model,
+        config.training,
+        config.input,
+        seed=config.seed,
+        device=config.device_of("train_unet"),
     )
     swept = sweep(baseline, dataset, config)
     compare(dataset, history, baseline, swept.networks, swept.tunings, swept.results, swept.spectra, config)

@@ -10,6 +10,7 @@ from models.checkpoint import CheckpointError
 from models.ranks import BudgetError
 from models.variant import VariantError
 from pipelines.earlier import TrainingNotFoundError
+from pipelines.placement import SettingsError
 from tracking.registry import RegistrationError
 from tracking.services import ServiceError, first_line
 
@@ -28,6 +29,7 @@ class OutputFolderError(ValueError):
 
 INPUT_ERRORS = (
     OutputFolderError,
+    SettingsError,
     DatasetError,
     CheckpointError,
     TrainingNotFoundError,

@@ -9,10 +9,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-import torch
 from filelock import FileLock, Timeout
 from rich.console import Console
+from zenml.models import PipelineRunResponse
 
 from configs.schema import RunConfig
 from materializers.folders import DamagedArtifactError
@@ -25,12 +26,14 @@ from pipelines.comparison import comparison
 from pipelines.damaged import forget_damaged
 from pipelines.earlier import find_training
 from pipelines.failures import INPUT_ERRORS, InputError, OutputFolderError, RunFailedError, explained
+from pipelines.homecoming import bring_home, check_finished, told_by_its_machine
+from pipelines.launch import launch
 from pipelines.messages import StepMessages
+from pipelines.placement import is_remote, placed, read_settings
 from pipelines.recompress import recompress, recompress_checkpoint
 from pipelines.registration import check_registration, register_chosen
-from pipelines.unfinished import mark_abandoned, this_process
+from pipelines.unfinished import mark_abandoned
 from steps.caching import fix_sources
-from steps.runtime import Runtime
 from tracking.comparison import Comparison
 from tracking.registry import RegistrationError
 from tracking.runs import lock_of
@@ -39,7 +42,6 @@ from tracking.stack import tracking_uri
 from tracking.table import print_comparison
 
 _MLFLOW_UI = "http://127.0.0.1:5000"
-PHANTOM_COUNTS = {"train": 600, "valid": 60, "test": 100}
 
 
 def run(config: RunConfig, root: Path, command: str) -> None:
@@ -83,7 +85,8 @@ def close() -> None:
 
 def _prepare_and_run(config: RunConfig, root: Path, command: str, messages: StepMessages) -> Findings:
     check_registration(config)
-    config = config.model_copy(update={"device": _device(config.device), "data_root": _data_root(config)})
+    remote = is_remote()
+    config = placed(config, remote)
     if config.checkpoint is not None:
         config = _fitted_to(load_checkpoint(config.checkpoint), config)
     if config.reuse_training is None:
@@ -92,7 +95,7 @@ def _prepare_and_run(config: RunConfig, root: Path, command: str, messages: Step
     mark_abandoned("its process ended before it did")
     while True:
         try:
-            return _run(config, command)
+            return _run(config, root, command, remote)
         except RuntimeError:
             if not _repaired(messages):
                 raise
@@ -127,26 +130,32 @@ def _check_budgets(config: RunConfig) -> None:
             )
 
 
-def _run(config: RunConfig, command: str) -> Findings:
-    runtime = Runtime(
-        data_root=str(config.data_root),
-        out_dir=str(config.out_dir.absolute()),
-        num_workers=config.num_workers,
-        resume=not config.no_cache,
-        command=command,
-        process=this_process(),
-        checkpoint=str(config.checkpoint.absolute()) if config.checkpoint else None,
-    )
+def _run(config: RunConfig, root: Path, command: str, remote: bool) -> Findings:
+    runtime = launch(config, root, command, remote)
     options = {"extra": runtime.to_extra(), "enable_cache": not config.no_cache}
+    if not remote:
+        return _findings(_finished(config, options))
+    with told_by_its_machine(runtime.process):
+        run = _finished(config, options | read_settings(config))
+    check_finished(run)
+    findings = _findings(run)
+    bring_home(run, findings, config.out_dir)
+    return findings
+
+
+def _finished(config: RunConfig, options: dict[str, Any]) -> PipelineRunResponse:
+    """Runs the pipeline that the configuration asks for."""
     if config.reuse_training is not None:
         training = find_training(config.reuse_training)
         ids = (training.dataset_id, training.network_id, training.history_id)
-        finished = recompress.with_options(**options)(training.configure(config), *ids)
-    elif config.checkpoint is not None:
-        finished = recompress_checkpoint.with_options(**options)(config)
-    else:
-        finished = comparison.with_options(**options)(config)
-    return finished.steps["compare"].outputs["comparison"][0].load()
+        return recompress.with_options(**options)(training.configure(config), *ids)
+    if config.checkpoint is not None:
+        return recompress_checkpoint.with_options(**options)(config)
+    return comparison.with_options(**options)(config)
+
+
+def _findings(run: PipelineRunResponse) -> Findings:
+    return run.steps["compare"].outputs["comparison"][0].load()
 
 
 def _fitted_to(network: UNet, config: RunConfig) -> RunConfig:
@@ -189,25 +198,6 @@ def _remove_leftovers(folder: Path) -> None:
             shutil.rmtree(partial)
         else:
             partial.unlink()
-
-
-def _device(wanted: str) -> str:
-    available = torch.cuda.is_available()
-    if wanted == "cuda" and not available:
-        print("CUDA is not available; going on with the CPU", file=sys.stderr)
-    return "cuda" if available and wanted != "cpu" else "cpu"
-
-
-def _data_root(config: RunConfig) -> Path | None:
-    """Returns the data folder; the phantoms, made where they are missing, if none is given."""
-    if config.reuse_training is not None:
-        return None
-    if config.data_root is None:
-        from dataset.phantom import PHANTOM_VERSION, write_phantoms  # noqa: PLC0415 - libraries that nothing else uses
-
-        folder = config.out_dir.absolute() / "phantoms" / f"seed_{config.seed}_v{PHANTOM_VERSION}"
-        return write_phantoms(folder, config.seed, PHANTOM_COUNTS)
-    return config.data_root.absolute()
 
 
 def _print_warnings(folder: Path, console: Console) -> None:

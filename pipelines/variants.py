@@ -17,6 +17,17 @@ from steps.evaluate import evaluate
 from steps.finetune import finetune
 from steps.recalibrate import recalibrate
 
+_SHARED_STEPS = (
+    "fingerprint_dataset",
+    "fingerprint_checkpoint",
+    "ingest_coco",
+    "import_checkpoint",
+    "train_unet",
+    "decompose",
+    "collect_statistics",
+    "decompose_weighted",
+    "compare",
+)
 MODEL = "compressed_unet"  # ZenML's model: a version of it links data, network and variants of a run
 
 
@@ -68,6 +79,13 @@ def variant_names(settings: CompressionConfig) -> list[str]:
     return ranks + taus + budgets
 
 
+def step_names(settings: CompressionConfig) -> list[str]:
+    """Returns the names of all steps that a sweep can have, whatever else is switched on."""
+    stages = ("compress", "recalibrate", "finetune", "evaluate")
+    of_variants = [f"{stage}_{name}" for name in variant_names(settings) for stage in stages]
+    return [*_SHARED_STEPS, "evaluate_baseline", *of_variants]
+
+
 def _compressed(baseline: Any, dataset: Any, config: RunConfig) -> tuple[list[Any], list[tuple[str, Any]]]:
     # The spectra come first: ZenML's cache keys depend on the order of inputs, and in `recompress`, where the baseline
     # is no step's output, it counts as the last.
@@ -79,7 +97,7 @@ def _compressed(baseline: Any, dataset: Any, config: RunConfig) -> tuple[list[An
         compressed.append((name, _named(step, name, "truncated", config)(*inputs, id=f"compress_{name}")))
 
     if settings.svd_ranks or settings.arsvd_taus or settings.budgets:
-        spectra = decompose(baseline, scheme=settings.scheme, device=config.device)
+        spectra = decompose(baseline, scheme=settings.scheme, device=config.device_of("decompose"))
         decomposed.append(spectra)
     for rank in settings.svd_ranks:
         name = f"svd_rank_{rank}"
@@ -88,34 +106,38 @@ def _compressed(baseline: Any, dataset: Any, config: RunConfig) -> tuple[list[An
         name = f"arsvd_tau_{tau:.12g}"
         add(compress_arsvd, name, spectra, baseline, name, tau, settings.distribution)
     if settings.budgets:
-        statistics = collect_statistics(dataset, baseline, config.statistics, config.seed, config.device)
-        weighted = decompose_weighted(statistics, baseline, config.device)
+        device = config.device_of("collect_statistics")
+        statistics = collect_statistics(dataset, baseline, config.statistics, config.seed, device)
+        weighted = decompose_weighted(statistics, baseline, config.device_of("decompose_weighted"))
         decomposed.append(weighted)
     for budget in settings.budgets:
         ours = f"budget_{budget:.12g}"
         for method in ("svd", "arsvd"):
             name = f"{method}_{ours}"
             add(compress_solved, name, spectra, baseline, name, method, budget, settings.distribution)
-        add(compress_budget, ours, weighted, statistics, baseline, ours, budget, config.device)
+        device = config.device_of(f"compress_{ours}")
+        add(compress_budget, ours, weighted, statistics, baseline, ours, budget, device)
     return decomposed, compressed
 
 
 def _recalibrated(name: str, network: Any, dataset: Any, config: RunConfig) -> Any:
     step = _named(recalibrate, name, "recalibrated", config)
-    images, batch_size = config.recalibration.images, config.training.batch_size
-    return step(network, dataset, images, batch_size, config.seed, config.device, id=f"recalibrate_{name}")
+    images, batch_size, id_ = config.recalibration.images, config.training.batch_size, f"recalibrate_{name}"
+    return step(network, dataset, images, batch_size, config.seed, config.device_of(id_), id=id_)
 
 
 def _finetuned(name: str, network: Any, baseline: Any, dataset: Any, config: RunConfig) -> tuple[Any, Any]:
     step = _named(finetune, name, "finetuned", config)
     teacher = baseline if config.finetune.distillation > 0 else None
-    arguments = (network, dataset, teacher, config.training, config.finetune, config.seed, config.device)
-    return step(*arguments, id=f"finetune_{name}")
+    id_ = f"finetune_{name}"
+    arguments = (network, dataset, teacher, config.training, config.finetune, config.seed, config.device_of(id_))
+    return step(*arguments, id=id_)
 
 
 def _evaluated(name: str, network: Any, truncated: Any, dataset: Any, config: RunConfig) -> Any:
     step = evaluate.with_options(substitutions={"variant": name})
-    return step(network, truncated, dataset, config.training.batch_size, config.device, id=f"evaluate_{name}")
+    id_ = f"evaluate_{name}"
+    return step(network, truncated, dataset, config.training.batch_size, config.device_of(id_), id=id_)
 
 
 def _named(step: Any, variant: str, stage: str, config: RunConfig) -> Any:

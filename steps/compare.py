@@ -12,7 +12,7 @@ from configs.schema import RunConfig
 from dataset.store import Dataset
 from materializers.findings import FindingsMaterializer
 from models.evaluation import predict
-from models.findings import Examples, Findings, SingularValues
+from models.findings import Examples, Findings, SingularValues, is_page
 from models.results import EvaluationResult
 from models.spectra import Spectra
 from models.variant import Variant
@@ -27,7 +27,7 @@ from tracking.runs import lock_of, record
 from tracking.stack import tracking_uri
 
 _DIGITS = 16  # of digests that people see
-_NOT_SHOWN = {"data_root", "out_dir", "checkpoint", "verbose", "no_cache", "registration"}
+_NOT_SHOWN = {"data_root", "out_dir", "checkpoint", "verbose", "no_cache", "registration", "run_settings", "remote_dir"}
 
 
 @step(enable_cache=False, output_materializers=FindingsMaterializer)
@@ -54,7 +54,7 @@ def compare(  # noqa: PLR0913, PLR0917 - everything meets here
         history=history,
         manifest=dataclasses.asdict(dataset.manifest),
         config=config.model_dump(mode="json", exclude=_NOT_SHOWN | _not_applied(config)),
-        provenance={"seed": str(config.seed), "command": now.command, **provenance(ROOT)},
+        provenance={"seed": str(config.seed), "command": now.command, **provenance(ROOT, now.commit)},
         spectra=_singular_values(spectra),
         examples=_examples(comparison, (baseline, *compressed), dataset, config),
     )
@@ -64,10 +64,11 @@ def compare(  # noqa: PLR0913, PLR0917 - everything meets here
     )
     uri = tracking_uri(ROOT)
     recorded = record(uri, training, outputs.comparison, lock_of(uri, ROOT))
-    pages = [(file, place) for file, place in files if file.suffix in (".html", ".png")]
+    contents = {file.name if place is None else f"{place}/{file.name}": file.read_bytes() for file, place in files}
     return Findings(
         results=outputs.comparison.results,
-        pages={file.name if place is None else f"{place}/{file.name}": file.read_bytes() for file, place in pages},
+        pages={name: content for name, content in contents.items() if is_page(name)},
+        tables={name: content for name, content in contents.items() if not is_page(name)},
         runs=recorded.runs,
         view=recorded.view,
     )
@@ -119,7 +120,7 @@ def _examples(comparison: Comparison, variants: Sequence[Variant], dataset: Data
                 images,
                 each.preprocessing,
                 classes=each.classes,
-                device=config.device,
+                device=config.device_of("compare"),
                 batch_size=config.training.batch_size,
             )
             for each in shown
@@ -154,8 +155,9 @@ def _with_tunings(
 
 
 def _not_applied(config: RunConfig) -> set[str]:
-    """Returns the sections that say nothing of this network: how one from elsewhere was trained is not known."""
-    return {"training"} if config.checkpoint is not None and not config.finetune.enabled else set()
+    """Returns what says nothing of this run: how a network from elsewhere was trained is not known."""
+    training = {"training"} if config.checkpoint is not None and not config.finetune.enabled else set()
+    return training if config.gpu_steps else training | {"gpu_steps"}
 
 
 def _training_params(config: RunConfig) -> dict[str, Any]:

@@ -7,10 +7,12 @@ from zenml import step
 
 from dataset.fingerprint import fingerprint
 from steps import runtime
+from steps.phantoms import make_phantoms
 
 
 @step(enable_cache=False)
 def fingerprint_dataset() -> Annotated[str, "fingerprint"]:
     """Reads the data folder, always: what follows runs again only if its content changed, wherever it lies."""
     now = runtime.current()
+    make_phantoms(now)
     return fingerprint(Path(now.data_root), now.num_workers)

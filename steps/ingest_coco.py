@@ -17,6 +17,7 @@ from dataset.ingest import IngestOptions, ingest
 from dataset.store import Dataset
 from materializers.dataset import ARRAYS, DatasetMaterializer
 from steps import runtime
+from steps.phantoms import make_phantoms
 
 
 @step(
@@ -31,6 +32,7 @@ def ingest_coco(fingerprint: str, data: DataConfig) -> Annotated[Dataset, "datas
         data: What to read.
     """
     now = runtime.current()
+    make_phantoms(now)
     options = IngestOptions(**data.model_dump(), num_workers=now.num_workers)
     dataset = ingest(Path(now.data_root), _output_folder(), options)
     if digest_folder(Path(now.data_root), now.num_workers) != fingerprint:

@@ -27,7 +27,9 @@ class Runtime:
         num_workers: Threads that decode images (0: one a core), and processes that load batches (0: none).
         resume: Whether training may go on from checkpoints that a crashed run left.
         command: The command line, for the report.
-        process: The process that runs the pipeline.
+        process: The process that runs the pipeline; those that have others run it say so by a name of their own.
+        phantom_seed: The data are the phantoms of this seed, made where they are missing; None is other data.
+        commit: The commit, where steps see no repository.
         checkpoint: File of a network that was trained elsewhere.
     """
 
@@ -38,6 +40,8 @@ class Runtime:
     command: str
     process: str
     checkpoint: str | None = None
+    phantom_seed: int | None = None
+    commit: str | None = None
 
     def to_extra(self) -> dict[str, Any]:
         """Returns the pipeline's `extra` that `current` reads."""

@@ -21,19 +21,24 @@ _PACKAGES = (
 )
 
 
-def provenance(root: Path) -> dict[str, str]:
-    """Returns the time, the commit of the repository, and the versions of Python and the libraries that matter."""
+def provenance(root: Path, commit: str | None = None) -> dict[str, str]:
+    """Returns the time, the commit, and the versions of Python and the libraries that matter.
+
+    Args:
+        root: The repository.
+        commit: Its commit, where `root` is a copy that does not know it.
+    """
     versions = {package: version(package) for package in _PACKAGES}
     return {
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "git_commit": _git_commit(root),
+        "git_commit": commit or git_commit(root),
         "python": platform.python_version(),
         "system": platform.system(),
         **versions,
     }
 
 
-def _git_commit(root: Path) -> str:
+def git_commit(root: Path) -> str:
     """Returns the commit, with `-dirty` where files differ from it; `unknown` outside a git repository."""
     try:
         described = subprocess.run(

@@ -73,7 +73,13 @@ def data(tmp_path_factory):
         "statistics": collect(network, [torch.rand(2, 1, 16, 16)]),
         "result": RESULT,
         "history": {"epochs": [{"epoch": 1}], "best_epoch": 1},
-        "findings": Findings([RESULT], {"report.html": b"<p>", "plots/a.png": b"png"}, {"svd_rank_1": "id"}, "view"),
+        "findings": Findings(
+            [RESULT],
+            {"report.html": b"<p>", "plots/a.png": b"png"},
+            {"results.csv": b"1"},
+            {"svd_rank_1": "id"},
+            "view",
+        ),
         "dataset": ingest(CocoFolder(folder / "coco").write(), folder / "arrays", options()),
     }
 

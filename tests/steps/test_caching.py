@@ -22,7 +22,7 @@ REACHES = {
     "steps.evaluate": {"models.metrics", "models.hausdorff", "models.evaluation", "models.profile", "models.lowrank"},
 }
 REACHES_NOT = {
-    "steps.ingest_coco": {"models.unet", "models.augmentation", "dataset.phantom"},
+    "steps.ingest_coco": {"models.unet", "models.augmentation", "models.spectra"},
     "steps.train_unet": {"models.ranks", "models.compression", "models.spectra", "models.findings", "dataset.coco"},
     "steps.decompose": {"models.ranks", "models.training"},
     "steps.collect_statistics": {"models.ranks", "models.training", "models.spectra"},

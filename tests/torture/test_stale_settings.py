@@ -63,6 +63,10 @@ FIELDS: dict[str, tuple[str, frozenset[str]]] = {
     "reuse_training": ("reuse_training=baseline_network:1", NOTHING),
     # The file holds the base's network, which is therefore known as soon as it has been read.
     "checkpoint": ("checkpoint={checkpoint}", frozenset({"fingerprint_checkpoint", "import_checkpoint"})),
+    # Where steps run in this process, these say nothing to them.
+    "run_settings": ("run_settings=none.yaml", NOTHING),
+    "remote_dir": ("remote_dir=/nowhere", NOTHING),
+    "gpu_steps": ("gpu_steps=[train_unet]", NOTHING),
     "no_cache": ("no_cache=true", DATA),
     "verbose": ("verbose=true", NOTHING),
     "data.image_size": ("data.image_size=[32,48]", DATA),

@@ -1,0 +1,208 @@
+"""The reference experiment from images to table, by the library alone: for machines without ZenML and MLflow.
+
+Ingest, training for 10 epochs at batch 8 (the pipeline's defaults: colour, 256x256, 64 filters), one decomposition,
+SVD at ranks 16, 32, 64, ARSVD at taus 0.85, 0.9, 0.95, and the data-aware budgets of 50, 25 and 12.5 % of the
+parameters with BatchNorm recalibrated; all evaluated on the test split. Where MONAI is missing the loss is `bce`; the
+result says so.
+
+    python benchmarks/reference_experiment.py --data_root data --device cuda     # prints the table
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import importlib.util
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from dataset.ingest import IngestOptions, ingest  # noqa: E402
+from dataset.store import Dataset  # noqa: E402
+from models.compression import compress  # noqa: E402
+from models.evaluation import evaluate  # noqa: E402
+from models.preprocessing import Preprocessing  # noqa: E402
+from models.profile import measure_cost  # noqa: E402
+from models.ranks import Entropy, FixedRank, ParameterBudget  # noqa: E402
+from models.recalibration import recalibrate  # noqa: E402
+from models.spectra import decompose  # noqa: E402
+from models.statistics import ImageBatches, collect  # noqa: E402
+from models.training import TrainingOptions, fit  # noqa: E402
+from models.unet import UNet  # noqa: E402
+
+PREPROCESSING = Preprocessing(0.18, 0.18)
+SEED = 42
+_STATISTICS_IMAGES, _RECALIBRATION_IMAGES, _STATISTICS_BATCH = 64, 256, 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """What is run where.
+
+    Attributes:
+        data_root: COCO folder.
+        folder: For the arrays and checkpoints.
+        device: `cuda` or `cpu`.
+        base_filters: Of the U-Net.
+        image_size: Height and width.
+        epochs: Of training.
+        batch_size: Of training; evaluation takes four times as many.
+        ranks: Of SVD.
+        taus: Of ARSVD.
+        budgets: Shares of the parameters.
+    """
+
+    data_root: Path
+    folder: Path
+    device: str = "cuda"
+    base_filters: int = 64
+    image_size: int = 256
+    epochs: int = 10
+    batch_size: int = 8
+    ranks: tuple[int, ...] = (16, 32, 64)
+    taus: tuple[float, ...] = (0.85, 0.9, 0.95)
+    budgets: tuple[float, ...] = (0.5, 0.25, 0.125)
+
+    @property
+    def loss(self) -> Literal["dice_ce", "bce"]:
+        """The pipeline's loss, which is MONAI's, or the one that torch has."""
+        return "dice_ce" if importlib.util.find_spec("monai") else "bce"
+
+
+def run_experiment(experiment: Experiment) -> dict[str, Any]:
+    """Returns seconds by stage and a row for each variant."""
+    clock = _Clock(experiment.device)
+    size = (experiment.image_size, experiment.image_size)
+    with clock.timing("ingest"):
+        options = IngestOptions(image_size=size, channels=3, multi_class=False, skip_bad_samples=False, num_workers=0)
+        dataset = ingest(experiment.data_root, experiment.folder / "arrays", options)
+    with clock.timing("train"):
+        network = _trained(experiment, dataset)
+    rows = [_row("baseline", network, experiment, dataset, clock)]
+    for name, smaller in _compressed(network, experiment, dataset, clock):
+        rows.append(_row(name, smaller, experiment, dataset, clock))
+    total = sum(clock.seconds.values())
+    return {
+        "loss": experiment.loss,
+        "epochs": experiment.epochs,
+        "seconds": {**clock.seconds, "total": total},
+        "rows": rows,
+    }
+
+
+class _Clock:
+    """Seconds by stage, the device's queue empty at both ends."""
+
+    def __init__(self, device: str) -> None:
+        self.seconds: dict[str, float] = {}
+        self._device = device
+
+    @contextlib.contextmanager
+    def timing(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        if self._device == "cuda":
+            torch.cuda.synchronize()
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+
+def _trained(experiment: Experiment, dataset: Dataset) -> nn.Module:
+    torch.manual_seed(SEED)
+    network = UNet(3, 1, experiment.base_filters, dropout=0.5)
+    options = TrainingOptions(
+        epochs=experiment.epochs,
+        batch_size=experiment.batch_size,
+        lr=1e-4,
+        weight_decay=1e-4,
+        optimizer="adamw",
+        schedule="one_cycle",
+        loss=experiment.loss,
+        augment="full",
+        patience=None,
+        precision="auto",
+        seed=SEED,
+        num_workers=0,
+    )
+    fit(
+        network,
+        dataset["train"],
+        dataset["valid"],
+        PREPROCESSING,
+        options,
+        classes=1,
+        checkpoint_dir=experiment.folder / "checkpoints",
+        device=experiment.device,
+    )
+    return network.eval()
+
+
+def _compressed(
+    network: nn.Module, experiment: Experiment, dataset: Dataset, clock: _Clock
+) -> Iterator[tuple[str, nn.Module]]:
+    """Yields all variants; what is shared by several is computed once."""
+    with clock.timing("decompose"):
+        spectra = decompose(network, "channel", experiment.device)
+    plain = {f"svd_rank_{rank}": FixedRank(rank) for rank in experiment.ranks}
+    for name, rule in {**plain, **{f"arsvd_tau_{tau}": Entropy(tau) for tau in experiment.taus}}.items():
+        with clock.timing("compress"):
+            smaller = compress(network, spectra, rule).network
+        yield name, smaller
+    train = dataset["train"]
+    with clock.timing("statistics"):
+        batches = ImageBatches(train.images, train.sample(_STATISTICS_IMAGES, SEED), PREPROCESSING, _STATISTICS_BATCH)
+        statistics = collect(network, batches, seed=SEED, device=experiment.device)
+    with clock.timing("decompose, weighted"):
+        weighted = decompose(network, "auto", experiment.device, statistics=statistics)
+    for budget in experiment.budgets:
+        with clock.timing("compress by budget"):
+            smaller = compress(
+                network, weighted, ParameterBudget(budget), statistics=statistics, device=experiment.device
+            ).network
+        with clock.timing("recalibrate"):
+            chosen = train.sample(_RECALIBRATION_IMAGES, SEED)
+            recalibrate(smaller, train.images, PREPROCESSING, batch_size=8, device=experiment.device, chosen=chosen)
+        yield f"budget_{budget}", smaller
+
+
+def _row(name: str, network: nn.Module, experiment: Experiment, dataset: Dataset, clock: _Clock) -> dict[str, Any]:
+    test, size = dataset["test"], experiment.image_size
+    with clock.timing("evaluate"):
+        found = evaluate(
+            network,
+            test.images,
+            test.masks,
+            PREPROCESSING,
+            classes=1,
+            batch_size=4 * experiment.batch_size,
+            device=experiment.device,
+        )
+    with clock.timing("cost"):
+        cost = measure_cost(network, (3, size, size), experiment.device)
+    return {"variant": name, "dice": found.metrics["dice"], "iou": found.metrics["iou"], **dataclasses.asdict(cost)}
+
+
+def main() -> None:
+    """Runs the experiment and prints its result."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data_root", type=Path, required=True)
+    parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
+    parser.add_argument("--epochs", type=int, default=10)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        experiment = Experiment(arguments.data_root, Path(folder), arguments.device, epochs=arguments.epochs)
+        print(json.dumps(run_experiment(experiment), indent=2))
+
+
+if __name__ == "__main__":
+    main()

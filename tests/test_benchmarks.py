@@ -1,0 +1,72 @@
+"""The GPU's benchmark at sizes of a few seconds on the CPU, and the exponents of the scaling one."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks.gpu import name_of
+from benchmarks.gpu_decomposition import measure_decomposition
+from benchmarks.gpu_networks import MODES, Setup, measure_latency, measure_training
+from benchmarks.gpu_page import section
+from benchmarks.reference_experiment import Experiment, run_experiment
+from benchmarks.scaling import exponent, measure, table
+from benchmarks.scaling_stages import STAGES, Size
+from dataset.phantom import write_phantoms
+
+SETUP = Setup("cpu", base_filters=4, image_size=32, rounds=1)
+
+
+@pytest.fixture(autouse=True)
+def eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No compiler: it takes longer than everything else here."""
+    monkeypatch.setattr(torch, "compile", lambda network: network)
+
+
+def test_every_part_of_the_gpu_benchmark_runs_and_has_its_table(tmp_path: Path) -> None:
+    data = write_phantoms(tmp_path / "data", 0, {"train": 8, "valid": 2, "test": 2}, 64)
+    experiment = Experiment(
+        data, tmp_path, "cpu", 4, 32, epochs=1, batch_size=4, ranks=(2,), taus=(0.9,), budgets=(0.5,)
+    )
+    result = {
+        "network": "UNet(3, 1, 4)",
+        "side": 32,
+        "device": "a test",
+        "torch": torch.__version__,
+        "decomposition": measure_decomposition(SETUP),
+        "training": measure_training(SETUP),
+        "latency": measure_latency(SETUP),
+        "experiment": run_experiment(experiment),
+    }
+    assert set(result["training"]) == {mode.name for mode in MODES}
+    assert [row["variant"] for row in result["experiment"]["rows"]] == [
+        "baseline",
+        "svd_rank_2",
+        "arsvd_tau_0.9",
+        "budget_0.5",
+    ]
+    dense, *smaller = result["latency"]
+    assert all(row["params"] < dense["params"] for row in smaller if "parameters" in row["network"])
+    assert all(row["macs"] < dense["macs"] for row in smaller if "MACs" in row["network"])
+    page = "\n".join(section(result))
+    assert "images a second" in page
+    assert "12.5% of the MACs" in page
+    assert "budget_0.5" in page
+
+
+def test_a_result_is_named_by_its_device() -> None:
+    assert name_of("NVIDIA H100 80GB HBM3") == "nvidia_h100_80gb_hbm3"
+
+
+def test_the_exponent_is_that_of_the_power_law() -> None:
+    assert exponent((1, 2, 4), [3.0, 12.0, 48.0]) == pytest.approx(2)
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_every_stage_is_measured_in_all_that_it_grows_with(name: str, tmp_path: Path) -> None:
+    few = {"images": (2, 4), "side": (32, 64), "filters": (2, 4), "variants": (2, 3)}
+    found = measure(STAGES[name], few, 1, tmp_path)
+    assert set(found) == set(STAGES[name].grows_with)
+    assert all(min(growth["cpu_seconds"]) > 0 for growth in found.values())
+    page = table({"device": "a test", "fixed": {"images": Size().images}, "stages": {name: found}})
+    assert name in page[-1]
