@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
     interrupts.listen()
     try:
         status = _main(arguments, interrupts)
-    except BaseException:
+    except BaseException:  # whatever libraries made of an interrupt
         if interrupts.signal is None:
             raise
     return status if interrupts.signal is None else interrupts.end()

@@ -14,10 +14,10 @@ RESULTS = ROOT / "benchmarks" / "results"
 DOCS = ROOT / "docs"
 
 
-def machine() -> dict[str, Any]:
-    """Returns what figures depend on: processor or GPU, threads, versions."""
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else _processor()
-    return {"device": device, "threads": torch.get_num_threads(), "torch": torch.__version__}
+def machine(device: str = "cpu") -> dict[str, Any]:
+    """Returns what figures that were measured on a device depend on: its name, threads, versions."""
+    name = torch.cuda.get_device_name() if device == "cuda" else _processor()
+    return {"device": name, "threads": torch.get_num_threads(), "torch": torch.__version__}
 
 
 def write_result(name: str, result: dict[str, Any]) -> None:
@@ -30,12 +30,12 @@ def write_section(page: str, name: str, lines: list[str]) -> None:
     """Replaces what stands between `<!-- name -->` and `<!-- end name -->` in a page of the documentation.
 
     Raises:
-        ValueError: If the page lacks these marks.
+        ValueError: If the page has not each of these marks once.
     """
     file, start, end = DOCS / page, f"<!-- {name} -->", f"<!-- end {name} -->"
     text = file.read_text(encoding="utf-8")
-    if start not in text or end not in text:
-        raise ValueError(f"{file} lacks the marks {start} and {end}: put them where the section shall stand")
+    if text.count(start) != 1 or text.count(end) != 1:
+        raise ValueError(f"{file} needs the marks {start} and {end}, once each: put them where the section shall stand")
     before, rest = text.split(start)
     file.write_text("\n".join([f"{before}{start}", *lines, f"{end}{rest.split(end)[1]}"]), encoding="utf-8")
 

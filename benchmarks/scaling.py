@@ -113,7 +113,7 @@ def table(result: dict[str, Any]) -> list[str]:
 
 def _cell(found: dict[str, Any]) -> str:
     times = f"{found['time_exponent']:.2f}, {found['last_time_exponent']:.2f}"
-    return times if found["bytes_exponent"] is None else f"{times}, {abs(found['bytes_exponent']):.2f}"
+    return times if found["bytes_exponent"] is None else f"{times}, {round(found['bytes_exponent'], 2) + 0.0:.2f}"
 
 
 if __name__ == "__main__":

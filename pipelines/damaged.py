@@ -8,10 +8,7 @@ from zenml.models import ArtifactVersionResponse, StepRunUpdate
 from zenml.utils.time_utils import utc_now
 
 from materializers.folders import DamagedArtifactError, check_artifact
-from pipelines.unfinished import this_process
-from steps.runtime import process_of
-
-_LATEST = 50  # runs, among them this process's, whatever other processes started since
+from pipelines.unfinished import run_of, this_process
 
 
 def forget_damaged(error: DamagedArtifactError) -> list[str]:
@@ -23,17 +20,14 @@ def forget_damaged(error: DamagedArtifactError) -> list[str]:
     Returns:
         Names of the artifacts; empty where what was found is none that a step of this run would make again.
     """
-    client = Client()
-    runs = client.list_pipeline_runs(sort_by="desc:created", size=_LATEST, hydrate=True).items
-    run = next(run for run in runs if process_of(run.config.extra) == this_process())
-    found = []
-    for step in run.steps.values():
+    run, found = run_of(this_process()), []
+    for step in run.steps.values() if run is not None else ():
         if step.status == ExecutionStatus.CACHED:
             found += [artifact for outputs in step.outputs.values() for artifact in outputs if _is_damaged(artifact)]
     if error.uri not in {artifact.uri for artifact in found}:
         return []
     for artifact in found:
-        client.zen_store.update_run_step(artifact.producer_step_run_id, StepRunUpdate(cache_expires_at=utc_now()))
+        Client().zen_store.update_run_step(artifact.producer_step_run_id, StepRunUpdate(cache_expires_at=utc_now()))
     return [artifact.name for artifact in found]
 
 

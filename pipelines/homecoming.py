@@ -6,17 +6,15 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from zenml.client import Client
 from zenml.enums import ExecutionStatus
 from zenml.models import PipelineRunResponse, StepRunResponse
 
 from models.findings import Findings
 from pipelines.failures import INPUT_ERRORS, InputError, RunFailedError
-from steps.runtime import process_of
+from pipelines.unfinished import run_of
 from tracking.atomic import write_whole
 from tracking.outputs import remove_stale_networks
 
-_LATEST = 50  # runs, among them this one, whatever other processes started since
 _LAST_STEP = "compare"
 
 
@@ -59,16 +57,10 @@ def told_by_its_machine(process: str) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        run = _find_run(process)
+        run = run_of(process)
         if run is None:
             raise
         raise failure_of(run) from error
-
-
-def _find_run(process: str) -> PipelineRunResponse | None:
-    """Returns the latest run that was started as this process."""
-    runs = Client().list_pipeline_runs(sort_by="desc:created", size=_LATEST, hydrate=True).items
-    return next((run for run in runs if process_of(run.config.extra) == process), None)
 
 
 def failure_of(run: PipelineRunResponse) -> InputError | RunFailedError:

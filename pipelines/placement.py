@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import fnmatch
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from zenml.client import Client
 from zenml.config.pipeline_run_configuration import PipelineRunConfiguration
 from zenml.config.resource_settings import ResourceSettings
@@ -18,7 +18,6 @@ from zenml.config.resource_settings import ResourceSettings
 from configs.schema import RunConfig
 from pipelines.variants import step_names
 
-_KEYS = {"settings", "steps"}
 _RESOURCES = "resources"
 
 
@@ -65,9 +64,9 @@ def read_settings(config: RunConfig) -> dict[str, Any]:
     if config.run_settings is None:
         return {}
     content = _read(config.run_settings)
-    options = {"settings": content.get("settings") or {}}
-    if steps := content.get("steps"):
-        options["steps"] = _matched(steps, step_names(config.compression), config.run_settings)
+    options: dict[str, Any] = {"settings": content.settings}
+    if content.steps:
+        options["steps"] = _matched(content.steps, step_names(config.compression), config.run_settings)
     try:
         PipelineRunConfiguration.model_validate(options)
         for part in (options, *options.get("steps", {}).values()):
@@ -84,7 +83,7 @@ def _say_if_unused(config: RunConfig) -> None:
         print(f"the steps of stack {name} run in this process; run_settings says nothing to them", file=sys.stderr)
 
 
-def gpu_steps(options: Mapping[str, Any], names: Iterable[str]) -> tuple[str, ...]:
+def gpu_steps(options: Mapping[str, Any], names: Sequence[str]) -> tuple[str, ...]:
     """Returns those of the steps that ask for a GPU."""
     default = _gpus(options, 0)
     steps = options.get("steps", {})
@@ -96,27 +95,37 @@ def _gpus(options: Mapping[str, Any], default: int) -> int:
     return resources.get("gpu_count", default)
 
 
-def _read(file: Path) -> dict[str, Any]:
+class _StepSettings(BaseModel, extra="forbid"):
+    """What the file says of one step, or of those that a pattern matches."""
+
+    settings: dict[str, Any]
+
+
+class _SettingsFile(BaseModel, extra="forbid"):
+    """What a file of settings holds."""
+
+    settings: dict[str, Any] = Field(default_factory=dict)
+    steps: dict[str, _StepSettings] = Field(default_factory=dict)
+
+
+def _read(file: Path) -> _SettingsFile:
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        return _SettingsFile.model_validate({} if content is None else content)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SettingsError(f"run_settings {file} cannot be read: {error}") from error
-    unknown = set(content) - _KEYS if isinstance(content, dict) else {str(content)}
-    if unknown:
-        raise SettingsError(f"run_settings {file}: {', '.join(sorted(unknown))}: it holds settings and steps alone")
-    return content
+    except ValidationError as error:
+        raise SettingsError(f"run_settings {file} holds settings and steps alone: {_explain(error)}") from error
 
 
-def _matched(steps: Mapping[str, Any], names: Iterable[str], file: Path) -> dict[str, Any]:
+def _matched(steps: Mapping[str, _StepSettings], names: Sequence[str], file: Path) -> dict[str, Any]:
     """Returns settings by step; the later of two patterns that match one wins."""
-    matched = {}
+    matched: dict[str, Any] = {}
     for pattern, options in steps.items():
         found = fnmatch.filter(names, pattern)
         if not found:
             raise SettingsError(f"run_settings {file}: there is no step {pattern!r}; there are {', '.join(names)}")
-        if not isinstance(options, dict) or set(options) != {"settings"}:
-            raise SettingsError(f"run_settings {file}: step {pattern!r} has settings, and nothing else")
-        matched |= dict.fromkeys(found, options)
+        matched |= dict.fromkeys(found, options.model_dump())
     return matched
 
 

@@ -42,6 +42,7 @@ from tracking.stack import tracking_uri
 from tracking.table import print_comparison
 
 _MLFLOW_UI = "http://127.0.0.1:5000"
+_WRITTEN = ("networks", "plots", "phantoms")  # folders of the folder of results
 
 
 def run(config: RunConfig, root: Path, command: str) -> None:
@@ -93,19 +94,21 @@ def _prepare_and_run(config: RunConfig, root: Path, command: str, messages: Step
         _check_budgets(config)
     check_mlflow(tracking_uri(root), lock_of(tracking_uri(root), root))
     mark_abandoned("its process ended before it did")
+    repaired: set[str] = set()
     while True:
         try:
             return _run(config, root, command, remote)
         except RuntimeError:
-            if not _repaired(messages):
+            if not _repaired(messages, repaired):
                 raise
 
 
-def _repaired(messages: StepMessages) -> bool:
-    """Tells whether what failed was the reading of stored results that are damaged, and will be made again."""
+def _repaired(messages: StepMessages, repaired: set[str]) -> bool:
+    """Tells whether what failed was the reading of stored results that are damaged, and will be made again, once."""
     damaged = [cause for _, cause in messages.failures if isinstance(cause, DamagedArtifactError)]
-    if not damaged or not (forgotten := forget_damaged(damaged[0])):
+    if not damaged or damaged[0].uri in repaired or not (forgotten := forget_damaged(damaged[0])):
         return False
+    repaired.add(damaged[0].uri)
     print(f"damaged in the store, and made again: {', '.join(forgotten)}", file=sys.stderr)
     messages.failures.clear()
     return True
@@ -192,12 +195,13 @@ def _reserved(folder: Path) -> Iterator[None]:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Removes what a killed process was writing, which is not whole; nobody writes here while the folder is ours."""
-    for partial in [*folder.glob("**/.*.partial")]:
-        if partial.is_dir():
-            shutil.rmtree(partial)
-        else:
-            partial.unlink()
+    """Removes what a killed process was writing, where runs write; folders within may belong to other runs."""
+    for place in (folder, *(folder / name for name in _WRITTEN)):
+        for partial in place.glob(".*.partial"):
+            if partial.is_dir() and not partial.is_symlink():
+                shutil.rmtree(partial)
+            else:
+                partial.unlink()
 
 
 def _print_warnings(folder: Path, console: Console) -> None:

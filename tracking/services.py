@@ -13,6 +13,7 @@ import click
 import yaml
 
 _SECONDS = 5
+_SECONDS_TO_WAIT = 60  # for another process that makes the database, or records in it
 
 
 class ServiceError(RuntimeError):
@@ -50,7 +51,7 @@ def check_mlflow(uri: str, lock: Path) -> None:
     from tracking.databases import make_mlflow_database  # noqa: PLC0415
 
     try:
-        with FileLock(lock):
+        with FileLock(lock, timeout=_SECONDS_TO_WAIT):
             database = database_file(uri)
             if database is not None and not database.exists():
                 make_mlflow_database(database)

@@ -90,6 +90,7 @@ def test_sweeps_are_comma_separated(text: str, expected: tuple[int, ...]) -> Non
         (["--epoch", "3"], "--epoch"),
         (["trainig.lr=1"], "trainig: there is no such field"),
         (["loose"], "'loose'"),
+        (["gpu_steps=[train_unet]"], "gpu_steps follows from other settings"),
         (["--reuse_training", "--checkpoint", "x.pth"], "exclude each other"),
     ],
 )

@@ -50,7 +50,7 @@ def test_settings_say_nothing_to_steps_of_this_process(capsys: pytest.CaptureFix
     name = "pipelines.placement.Client"
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(name, lambda: type("", (), {"active_stack_model": type("", (), {"name": "mine"})}))
-        config = placed(configured("--device", "cpu", "gpu_steps=[train_unet]"), remote=False)
+        config = placed(configured("--device", "cpu"), remote=False)
     assert (config.device, config.gpu_steps) == ("cpu", ())
     assert "run_settings says nothing" in capsys.readouterr().err
 
@@ -85,10 +85,13 @@ def test_a_gpu_for_the_run_is_one_for_every_step_that_does_not_refuse_it() -> No
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ({"parameters": {}}, "parameters: it holds settings and steps alone"),
-        (["a"], "it holds settings and steps alone"),
+        ({"parameters": {}}, "holds settings and steps alone: parameters: "),
+        (["a"], "holds settings and steps alone"),
+        ({1: 2, "a": 3}, "holds settings and steps alone"),
+        ({"steps": ["train_unet"]}, "steps: "),
+        ({"steps": {1: {"settings": {}}}}, "steps.1"),
         ({"steps": {"train": {"settings": {}}}}, "there is no step 'train'"),
-        ({"steps": {"train_unet": {"enable_cache": False}}}, "has settings, and nothing else"),
+        ({"steps": {"train_unet": {"enable_cache": False}}}, "steps.train_unet.enable_cache"),
         ({"settings": {"resources": {"gpu_count": "many"}}}, "gpu_count"),
     ],
 )

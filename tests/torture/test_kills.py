@@ -6,6 +6,7 @@ run to run, killed or not, so that the last digits differ.
 
 import json
 import random
+import re
 import signal
 import time
 from pathlib import Path
@@ -64,8 +65,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, list
 
 def is_step(line: str) -> bool:
     """Whether a line says that a step is done: its name, and its time or `cached`."""
-    words = line.split()
-    return len(words) == 2 and "_" in words[0] + "_" and (words[1] == "cached" or words[1].endswith("s"))
+    return re.fullmatch(r"[a-z]\S*\s+(cached|(\d+m)?[\d.]+s)", line) is not None
 
 
 def kill_in_step(run: Run, number: int, delay: float) -> set[str]:
