@@ -162,7 +162,8 @@ def _to_8_bit(image: NDArray[np.generic]) -> NDArray[np.uint8]:
     """Scales an image of another depth by its own minimum and maximum; leaves 8 bit alone."""
     if image.dtype == np.uint8:
         return image.astype(np.uint8, copy=False)
-    values: NDArray[np.floating] = image.astype(np.float32 if image.dtype.itemsize <= 2 else np.float64)
+    with np.errstate(invalid="ignore"):  # not-a-numbers of some kinds are told when they are cast, and refused below
+        values: NDArray[np.floating] = image.astype(np.float32 if image.dtype.itemsize <= 2 else np.float64)
     low, high = float(values.min()), float(values.max())
     if not np.isfinite(high - low):
         raise ImageError("the image holds numbers that are not finite: export it again")
