@@ -11,6 +11,7 @@ from tracking.tradeoffs import METHODS, TOLERATED_DICE_LOSS, USEFUL_SHARE, metri
 _SCHEME_HINT = (
     "budget chooses each layer's scheme, which may be part of its gain; compression.scheme=spatial gives that to SVD."
 )
+_WEAK_DICE = 0.3  # below, a baseline has found so little that keeping it says nothing
 _SIZE_HINT = "To compare methods at equal size, add --budgets 0.5,0.25,0.125."
 
 
@@ -27,10 +28,13 @@ def answer(comparison: Comparison) -> str:
         return f"Only the baseline was evaluated: Dice {full:.3f} with {baseline.cost.params:,} parameters."
     if full == 0:
         return "The baseline has Dice 0: train it longer before comparing what compression keeps of it."
+    weak = (
+        f"The baseline has Dice {full:.3f} alone: train it longer before believing this. " if full < _WEAK_DICE else ""
+    )
     chosen = comparison.recommended
     if chosen is None:
-        return _none_is_close(comparison, baseline)
-    return f"{_keeps(chosen, baseline)}.{_trust(comparison, chosen)}{_safe(comparison, chosen)}"
+        return f"{weak}{_none_is_close(comparison, baseline)}"
+    return f"{weak}{_keeps(chosen, baseline)}.{_trust(comparison, chosen)}{_safe(comparison, chosen)}"
 
 
 def methods_answer(comparison: Comparison) -> str:

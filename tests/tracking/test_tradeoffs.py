@@ -128,3 +128,9 @@ def test_answer_never_recommends_a_network_that_is_not_smaller(baseline, result)
 def test_answer_without_a_comparison_says_why(result, dice, others, expected):
     results = [result("baseline", None, dice, 1000), *[result("svd", 8, 0.1, 500)] * others]
     assert expected in answer(Comparison(results))
+
+
+def test_a_baseline_that_has_learned_little_is_said_first(baseline, result):
+    little = [dataclasses.replace(each, metrics={"dice": 0.05}) for each in (baseline, result("svd", 16, 0.05, 1000))]
+    assert answer(Comparison(little)).startswith("The baseline has Dice 0.050 alone: train it longer")
+    assert "train it longer" not in answer(Comparison([baseline, result("svd", 16, 0.77, 1000)]))
