@@ -46,7 +46,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     (guard / "calls").touch()
     names = dict.fromkeys(("USER", "LOGNAME", "USERNAME"), USER)
     workshop.environment |= {"PYTHONPATH": str(guard), "CALLS": str(guard / "calls"), **names}
-    workshop.run("--budgets", "0.5", "--register", "tumor")
+    workshop.run("--budgets", "0.5", "--register", "tumor", "--register_variant", "svd_rank_1")
     return workshop
 
 
