@@ -78,12 +78,11 @@ SWALLOWS = """
     asked = interrupts.Interrupts()
     asked.listen()
     asked.tidy = lambda: print("tidied")
-    print("ready", flush=True)
-    while True:
-        try:
-            time.sleep(60)
-        except BaseException:
-            pass
+    try:
+        print("ready", flush=True)
+        time.sleep(60)
+    except BaseException:
+        time.sleep(60)
 """
 
 
