@@ -27,13 +27,9 @@ def main(arguments: list[str]) -> int:
     Returns:
         The exit status: 0 done, 1 the run failed, 2 the command line or the data is wrong, 130 or 143 interrupted.
     """
-    interrupts = Interrupts()
-    interrupts.listen()
-    try:
+    status = 1
+    with Interrupts() as interrupts:
         status = _main(arguments, interrupts)
-    except BaseException:  # whatever libraries made of an interrupt
-        if interrupts.signal is None:
-            raise
     return status if interrupts.signal is None else interrupts.end()
 
 

@@ -38,10 +38,15 @@ class Interrupts:
         """The exit status that shells expect: 130 after SIGINT, 143 after SIGTERM."""
         return 128 + (self.signal or signal.SIGINT)
 
-    def listen(self) -> None:
+    def __enter__(self) -> Interrupts:
         """Replaces the handlers; of the main thread only."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> bool:
+        """Ends the block quietly after a signal, whatever libraries made of it; every other exception goes on."""
+        return self.signal is not None
 
     def end(self) -> int:
         """Tidies up, for a limited time, says what happened, and returns the exit status."""

@@ -76,7 +76,7 @@ SWALLOWS = """
     from pipelines import interrupts
     interrupts._SECONDS = 0.5
     asked = interrupts.Interrupts()
-    asked.listen()
+    asked.__enter__()
     asked.tidy = lambda: print("tidied")
     try:
         print("ready", flush=True)
