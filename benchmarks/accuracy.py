@@ -33,6 +33,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.accuracy_page import write_page  # noqa: E402
+from benchmarks.recipe import RECIPE  # noqa: E402
 from dataset.ingest import IngestOptions, ingest  # noqa: E402
 from dataset.store import Dataset  # noqa: E402
 from models.checkpoint import load_checkpoint  # noqa: E402
@@ -45,7 +46,7 @@ from models.recalibration import recalibrate  # noqa: E402
 from models.spectra import decompose  # noqa: E402
 from models.statistics import ImageBatches, collect  # noqa: E402
 from models.storage import network_digest  # noqa: E402
-from models.training import TrainingOptions, fit  # noqa: E402
+from models.training import fit  # noqa: E402
 from models.variant import Variant  # noqa: E402
 from tracking.atomic import write_whole  # noqa: E402
 
@@ -54,21 +55,7 @@ BUDGETS = (0.5, 0.25, 0.125, 0.0625, 0.03125)
 FINETUNED = (0.25, 0.125, 0.0625, 0.03125)
 METHODS = ("ours", "svd", "arsvd", "svd_spatial", "arsvd_sigma")
 STATISTICS_IMAGES, RECALIBRATION_IMAGES, SEED, BATCH = 64, 256, 0, 16
-TUNING = TrainingOptions(
-    epochs=3,
-    batch_size=BATCH,
-    lr=1e-3,
-    weight_decay=1e-4,
-    optimizer="adamw",
-    schedule="one_cycle",
-    loss="dice_ce",
-    augment="flips",
-    patience=None,
-    precision="32",
-    seed=SEED,
-    num_workers=0,
-    distillation=0.5,
-)
+TUNING = dataclasses.replace(RECIPE, epochs=3, batch_size=BATCH, lr=1e-3, augment="flips", seed=SEED, distillation=0.5)
 
 
 def main() -> None:

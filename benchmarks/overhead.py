@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.pages import machine, write_result, write_section  # noqa: E402
-from tests.pipelines.conftest import Workshop  # noqa: E402
+from tests.pipelines.workshop import Workshop  # noqa: E402
 
 IMPORTS = (sys.executable, "-c", "import torch, zenml, mlflow")
 SIX = ("--svd_ranks", "1,2,3", "--arsvd_taus", "0.5,0.6,0.7")
@@ -77,7 +77,7 @@ def measure(workshop: Workshop, rounds: int) -> dict[str, Any]:
 
 def run_of(workshop: Workshop, variants: tuple[str, ...]) -> tuple[str, ...]:
     """Returns the command of a run."""
-    where = ("--config", "tiny.yaml", "--data_root", str(workshop.data), "--out_dir", str(workshop.out))
+    where = workshop.arguments
     return (sys.executable, "run_pipeline.py", *where, *variants)
 
 

@@ -28,6 +28,7 @@ from torch import nn
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.recipe import RECIPE  # noqa: E402
 from dataset.ingest import IngestOptions, ingest  # noqa: E402
 from dataset.store import Dataset  # noqa: E402
 from models.compression import compress  # noqa: E402
@@ -38,7 +39,7 @@ from models.ranks import Entropy, FixedRank, ParameterBudget  # noqa: E402
 from models.recalibration import recalibrate  # noqa: E402
 from models.spectra import decompose  # noqa: E402
 from models.statistics import ImageBatches, collect  # noqa: E402
-from models.training import TrainingOptions, fit  # noqa: E402
+from models.training import fit  # noqa: E402
 from models.unet import UNet  # noqa: E402
 
 PREPROCESSING = Preprocessing(0.18, 0.18)
@@ -120,19 +121,13 @@ class _Clock:
 def _trained(experiment: Experiment, dataset: Dataset) -> nn.Module:
     torch.manual_seed(SEED)
     network = UNet(3, 1, experiment.base_filters, dropout=0.5)
-    options = TrainingOptions(
+    options = dataclasses.replace(
+        RECIPE,
         epochs=experiment.epochs,
         batch_size=experiment.batch_size,
-        lr=1e-4,
-        weight_decay=1e-4,
-        optimizer="adamw",
-        schedule="one_cycle",
         loss=experiment.loss,
-        augment="full",
-        patience=None,
         precision="auto",
         seed=SEED,
-        num_workers=0,
     )
     fit(
         network,

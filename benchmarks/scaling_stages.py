@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.recipe import RECIPE
 from dataset.ingest import IngestOptions, ingest
 from dataset.phantom import write_phantoms
 from models.evaluation import evaluate
@@ -21,7 +22,7 @@ from models.results import Cost, EvaluationResult
 from models.spectra import decompose
 from models.statistics import ImageBatches, collect
 from models.storage import weights
-from models.training import TrainingOptions, fit
+from models.training import fit
 from models.unet import UNet
 from tracking.comparison import Comparison
 
@@ -109,20 +110,7 @@ def ingesting(size: Size, folder: Path) -> Callable[[], int]:
 def training(size: Size, folder: Path) -> Callable[[], int]:
     """One epoch."""
     train, valid = Images.random(size.images, size.side), Images.random(_SMALL_SPLIT, size.side)
-    options = TrainingOptions(
-        epochs=1,
-        batch_size=8,
-        lr=1e-4,
-        weight_decay=0,
-        optimizer="adamw",
-        schedule="constant",
-        loss="bce",
-        augment="full",
-        patience=None,
-        precision="32",
-        seed=0,
-        num_workers=0,
-    )
+    options = dataclasses.replace(RECIPE, batch_size=8, weight_decay=0, schedule="constant", loss="bce")
 
     def work() -> int:
         trained = UNet(1, 1, size.filters)

@@ -13,6 +13,7 @@ and only with --threads 1.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import math
 import os
@@ -35,12 +36,13 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.pages import RESULTS, machine, write_result, write_section  # noqa: E402
 from benchmarks.plain_training import PlainTraining  # noqa: E402
+from benchmarks.recipe import RECIPE  # noqa: E402
 from benchmarks.train_quality import summarise  # noqa: E402
 from dataset.store import Split  # noqa: E402
 from models import convolution  # noqa: E402
 from models.evaluation import evaluate  # noqa: E402
 from models.preprocessing import Preprocessing  # noqa: E402
-from models.training import TrainingOptions, fit  # noqa: E402
+from models.training import fit  # noqa: E402
 from models.unet import UNet  # noqa: E402
 
 PREPROCESSING = Preprocessing(mean=0.18, std=0.18)
@@ -171,21 +173,13 @@ def our_epochs(network: UNet, train: Split, valid: Split, batch_size: int) -> di
                 train,
                 valid,
                 PREPROCESSING,
-                options_of(epochs, batch_size),
+                dataclasses.replace(RECIPE, epochs=epochs, batch_size=batch_size),
                 classes=1,
                 checkpoint_dir=Path(folder),
                 device="cpu",
             )
         taken.append(elapsed(start))
     return {key: taken[1][key] - taken[0][key] for key in taken[0]}
-
-
-def options_of(epochs: int, batch_size: int) -> TrainingOptions:
-    """The defaults of the project."""
-    return TrainingOptions(
-        epochs=epochs, batch_size=batch_size, lr=1e-4, weight_decay=1e-4, optimizer="adamw", schedule="one_cycle",
-        loss="dice_ce", augment="full", patience=None, precision="32", seed=0, num_workers=0,
-    )  # fmt: skip
 
 
 def elapsed(start: tuple[float, float]) -> dict[str, float]:

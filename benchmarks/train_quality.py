@@ -11,6 +11,7 @@ written by benchmarks/train.py.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import statistics
@@ -29,11 +30,12 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.pages import RESULTS, machine, write_result  # noqa: E402
 from benchmarks.plain_training import LEARNING_RATE, PlainTraining  # noqa: E402
+from benchmarks.recipe import RECIPE  # noqa: E402
 from dataset.ingest import IngestOptions, ingest  # noqa: E402
 from dataset.store import Dataset  # noqa: E402
 from models.evaluation import evaluate  # noqa: E402
 from models.preprocessing import Preprocessing  # noqa: E402
-from models.training import TrainingOptions, fit  # noqa: E402
+from models.training import fit  # noqa: E402
 from models.unet import UNet  # noqa: E402
 
 DATA = ROOT.parent / "shared" / "data" / "brain_tumor"
@@ -105,20 +107,9 @@ def plain(network: UNet, data: Dataset, epochs: int, seed: int) -> list[float]:
 
 def ours(way: str, network: UNet, data: Dataset, epochs: int, seed: int, folder: Path) -> list[float]:
     """Ours, as configs/brain_tumor.yaml has it."""
-    options = TrainingOptions(
-        epochs=epochs,
-        batch_size=BATCH,
-        lr=2 * LEARNING_RATE,
-        weight_decay=1e-4,
-        optimizer="adamw",
-        schedule="one_cycle",
-        loss="dice_ce",
-        augment="flips",
-        patience=None,
-        precision="32",
-        seed=seed,
-        num_workers=0,
-        devices=2 if way == "two processes" else 1,
+    devices = 2 if way == "two processes" else 1
+    options = dataclasses.replace(
+        RECIPE, epochs=epochs, batch_size=BATCH, lr=2 * LEARNING_RATE, augment="flips", seed=seed, devices=devices
     )
     splits = (data["train"], data["valid"])
     history = fit(network, *splits, PREPROCESSING, options, classes=1, checkpoint_dir=folder, device="cpu")

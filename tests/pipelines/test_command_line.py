@@ -2,13 +2,14 @@
 
 import json
 import shutil
-import subprocess
+import signal
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
-from tests.pipelines.conftest import TINY_VARIANTS, Workshop
+from tests.pipelines.processes import started
+from tests.pipelines.workshop import TINY_VARIANTS, Workshop
 
 pytestmark = pytest.mark.pipeline
 
@@ -118,12 +119,9 @@ def test_two_runs_do_not_write_to_one_folder(workshop: Workshop) -> None:
 
 
 def test_a_killed_training_goes_on_from_its_last_epoch(fresh: Workshop) -> None:
-    arguments = ["--config", "tiny.yaml", "--data_root", str(fresh.data), "--out_dir", str(fresh.out), "--epochs", "60"]
-    command = ["python", "run_pipeline.py", *arguments]
-    with subprocess.Popen(command, cwd=fresh.root, env=fresh.environment, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        assert any(line.startswith("epoch 3/60") for line in process.stderr), "training did not reach its third epoch"
-        process.kill()
+    with started(fresh, *fresh.arguments, "--epochs", "60") as run:
+        run.wait_for_epochs(3)
+        run.send(signal.SIGKILL)
     again = fresh.run("--epochs", "60")
     epochs = [line.split()[1] for line in again.stderr.splitlines() if line.startswith("epoch ")]
     assert epochs[-1] == "60/60:"

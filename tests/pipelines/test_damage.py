@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipelines.conftest import TINY_VARIANTS, Workshop
+from tests.pipelines.workshop import TINY_VARIANTS, Workshop
 
 pytestmark = pytest.mark.pipeline
 ALWAYS = {"fingerprint_dataset", "compare"}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipelines.conftest import Workshop
+from tests.pipelines.workshop import Workshop
 
 pytestmark = pytest.mark.pipeline
 FAR = Path(__file__).parent / "far"

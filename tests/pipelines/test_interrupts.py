@@ -1,10 +1,8 @@
 """Runs that are told to stop, or are killed: what they leave, and what the next run makes of it."""
 
 import contextlib
-import itertools
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -12,63 +10,49 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.pipelines.conftest import TINY_VARIANTS, Workshop
+from tests.pipelines.processes import FINISHED, Run, started, zenml_states
+from tests.pipelines.workshop import TINY_VARIANTS, Workshop
 
 pytestmark = pytest.mark.pipeline
 LONG = ("--epochs", "200")
-FINISHED = {"completed", "cached", "failed"}
 
 
 @contextlib.contextmanager
-def training(workshop: Workshop) -> Iterator[subprocess.Popen]:
+def training(workshop: Workshop) -> Iterator[Run]:
     """A run that has trained two epochs, the first or those after what an earlier run has trained."""
-    arguments = ["--config", "tiny.yaml", "--data_root", str(workshop.data), "--out_dir", str(workshop.out), *LONG]
-    command = ["python", "run_pipeline.py", *arguments]
-    with subprocess.Popen(
-        command, cwd=workshop.root, env=workshop.environment, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stderr is not None
-        epochs = (line for line in process.stderr if line.startswith("epoch "))
-        assert len(list(itertools.islice(epochs, 2))) == 2, "training ended before its second epoch"
-        yield process
-
-
-def states(workshop: Workshop) -> set[str]:
-    """The states of all runs and steps in ZenML's database."""
-    folder = workshop.environment["ZENML_CONFIG_PATH"]
-    with contextlib.closing(sqlite3.connect(f"{folder}/local_stores/default_zen_store/zenml.db")) as database:
-        rows = [database.execute(f"SELECT status FROM {table}").fetchall() for table in ("pipeline_run", "step_run")]
-    return {state for found in rows for (state,) in found}
+    with started(workshop, *workshop.arguments, *LONG) as run:
+        run.wait_for_epochs(2)
+        yield run
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_a_training_in_seconds_and_marks_it(workshop: Workshop, number: int, status: int) -> None:
-    with training(workshop) as process:
-        process.send_signal(number)
-        _, errors = process.communicate(timeout=30)
-    assert process.returncode == status
-    assert "interrupted" in errors
-    assert "Traceback" not in errors
-    assert states(workshop) <= FINISHED
+    with training(workshop) as run:
+        run.send(number)
+        assert run.wait(30) == status
+    assert "interrupted" in run.errors
+    assert "Traceback" not in run.errors
+    assert zenml_states(workshop) <= FINISHED
 
 
 def test_the_next_run_marks_what_a_killed_one_left_running(workshop: Workshop) -> None:
-    with training(workshop) as process:
-        process.kill()
-    assert "running" in states(workshop)
+    with training(workshop) as run:
+        run.send(signal.SIGKILL)
+        run.wait()
+    assert "running" in zenml_states(workshop)
     workshop.run()
-    assert states(workshop) <= FINISHED
+    assert zenml_states(workshop) <= FINISHED
     workshop.assert_complete(TINY_VARIANTS)
 
 
 def test_the_next_run_leaves_a_living_one_alone(workshop: Workshop) -> None:
-    with training(workshop) as process:
+    with training(workshop) as run:
         other = workshop.run("--out_dir", str(workshop.out.with_name("other")))
         assert other.status == 0
-        assert "running" in states(workshop)
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=30)
-    assert states(workshop) <= FINISHED
+        assert "running" in zenml_states(workshop)
+        run.send(signal.SIGTERM)
+        run.wait(30)
+    assert zenml_states(workshop) <= FINISHED
 
 
 SWALLOWS = """

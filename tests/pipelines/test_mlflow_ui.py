@@ -17,7 +17,7 @@ from urllib.error import URLError
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.pipelines.conftest import TINY_VARIANTS, Workshop
+from tests.pipelines.workshop import TINY_VARIANTS, Workshop
 
 pytestmark = pytest.mark.pipeline
 

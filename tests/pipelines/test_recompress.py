@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.pipelines.conftest import TINY_VARIANTS, Workshop
+from tests.pipelines.workshop import TINY_VARIANTS, Workshop
 
 pytestmark = pytest.mark.pipeline
 

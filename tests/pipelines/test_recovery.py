@@ -1,11 +1,12 @@
 """Compressed networks that are recalibrated and fine-tuned: what is made, kept, and made again."""
 
 import json
-import subprocess
+import signal
 
 import pytest
 
-from tests.pipelines.conftest import Workshop
+from tests.pipelines.processes import started
+from tests.pipelines.workshop import Workshop
 
 pytestmark = pytest.mark.pipeline
 
@@ -88,14 +89,9 @@ def test_a_reused_training_finds_its_recovered_networks(workshop: Workshop) -> N
 
 def test_killed_fine_tuning_goes_on_from_its_last_epoch(workshop: Workshop) -> None:
     tuning = (*ONE, "--finetune_compressed", "--finetune_epochs", "60", "--finetune_distillation", "0.5")
-    arguments = ["--config", "tiny.yaml", "--data_root", str(workshop.data), "--out_dir", str(workshop.out), *tuning]
-    command = ["python", "run_pipeline.py", *arguments]
-    with subprocess.Popen(
-        command, cwd=workshop.root, env=workshop.environment, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stderr is not None
-        assert any(line.startswith("epoch 3/60") for line in process.stderr), "it did not reach its third epoch"
-        process.kill()
+    with started(workshop, *workshop.arguments, *tuning) as run:
+        run.wait_for_epochs(3)
+        run.send(signal.SIGKILL)
     again = workshop.run(*tuning)
     epochs = [line.split()[1] for line in again.stderr.splitlines() if line.startswith("epoch ")]
     assert epochs[-1] == "60/60:"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipelines.conftest import TINY_VARIANTS, Finished, Workshop
-from tests.torture.processes import mlflow_server
+from tests.pipelines.processes import mlflow_server
+from tests.pipelines.workshop import TINY_VARIANTS, Finished, Workshop
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.torture]
 

@@ -11,21 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipelines.conftest import TINY_VARIANTS, Finished, Workshop
-from tests.torture.processes import files_of
+from tests.pipelines.processes import files_of
+from tests.pipelines.workshop import TINY_VARIANTS, Finished, Workshop
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.torture]
 
 LARGE = ("--image_size", "512", "512")  # 4 MB of training images; ZenML's own database has 2
 
 
-def arguments(workshop: Workshop) -> tuple[str, ...]:
-    return ("--config", "tiny.yaml", "--data_root", str(workshop.data), "--out_dir", str(workshop.out), *LARGE)
-
-
 def limited(workshop: Workshop, kilobytes: int) -> Finished:
     """A run in which no file can grow beyond a size."""
-    command = shlex.join(["python", "run_pipeline.py", *arguments(workshop)])
+    command = shlex.join(["python", "run_pipeline.py", *workshop.arguments, *LARGE])
     return workshop.call("bash", "-c", f"ulimit -f {kilobytes}; exec {command}")
 
 

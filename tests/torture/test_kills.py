@@ -15,8 +15,8 @@ import pytest
 import yaml
 
 from tests.conftest import SHARED
-from tests.pipelines.conftest import Workshop
-from tests.torture.processes import FINISHED, Run, files_of, started, zenml_states
+from tests.pipelines.processes import FINISHED, Run, files_of, started, zenml_states
+from tests.pipelines.workshop import Workshop
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.torture]
 
@@ -39,8 +39,12 @@ class Project(Workshop):
         (self.root / "small.yaml").write_text(yaml.safe_dump(SMALL))
         self.environment["OMP_NUM_THREADS"] = "1"
         real = SHARED / "data" / "brain_tumor"
-        data = real if real.exists() else self.data
-        self.arguments = ("--config", "small.yaml", "--data_root", str(data), "--out_dir", str(self.out))
+        self.data = real if real.exists() else self.data
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """Those of the small run."""
+        return ("--config", "small.yaml", "--data_root", str(self.data), "--out_dir", str(self.out))
 
     def table(self) -> dict[str, dict]:
         """What a run found out of every variant: all but the time it took."""

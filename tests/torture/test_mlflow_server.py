@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from tests.pipelines.conftest import TINY_VARIANTS, Workshop
-from tests.torture.processes import free_port, mlflow_server, started
+from tests.pipelines.processes import free_port, mlflow_server, started
+from tests.pipelines.workshop import TINY_VARIANTS, Workshop
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.torture]
 
@@ -14,16 +14,19 @@ ALWAYS = {"fingerprint_dataset", "compare"}
 SECONDS = 150  # two tries of half a minute, on a busy machine
 
 
-def recording_at(workshop: Workshop, url: str) -> tuple[str, ...]:
-    """Has the workshop record at a server, and gives the arguments of a run."""
+def recording_at(url: str, workshop: Workshop) -> Workshop:
+    """Has a workshop record at a server."""
     workshop.environment["MLFLOW_TRACKING_URI"] = url
-    return ("--config", "tiny.yaml", "--data_root", str(workshop.data), "--out_dir", str(workshop.out))
+    return workshop
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["it is gone", "it hangs"])
 def test_a_server_that_goes_half_way_loses_nothing(number: signal.Signals, tmp_path) -> None:
     workshop, port = Workshop(tmp_path), free_port()
-    with mlflow_server(workshop, port) as server, started(workshop, *recording_at(workshop, server.url)) as run:
+    with (
+        mlflow_server(workshop, port) as server,
+        started(recording_at(server.url, workshop), *workshop.arguments) as run,
+    ):
         while not (run.next_line() or "train_unet").startswith("train_unet"):
             pass
         server.send(number)
@@ -43,7 +46,7 @@ def test_a_server_that_goes_half_way_loses_nothing(number: signal.Signals, tmp_p
 def test_a_server_that_hangs_before_work_begins_is_named_in_seconds(tmp_path) -> None:
     workshop = Workshop(tmp_path)
     with mlflow_server(workshop) as server:
-        recording_at(workshop, server.url)
+        recording_at(server.url, workshop)
         server.send(signal.SIGSTOP)
         begin = time.monotonic()
         failed = workshop.run(check=False)

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from tests.pipelines.conftest import TINY_VARIANTS, Workshop
-from tests.torture.processes import FINISHED, started, zenml_states
+from tests.pipelines.processes import FINISHED, started, zenml_states
+from tests.pipelines.workshop import TINY_VARIANTS, Workshop
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.torture]
 
@@ -18,10 +18,6 @@ SECONDS = 30  # on a busy machine; the program gives itself 15
 @pytest.fixture(scope="module")
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     return Workshop(tmp_path_factory.mktemp("workshop"))
-
-
-def arguments(workshop: Workshop) -> tuple[str, ...]:
-    return ("--config", "tiny.yaml", "--data_root", str(workshop.data), "--out_dir", str(workshop.out), *LONG)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +31,7 @@ def length(workshop: Workshop) -> float:
 @pytest.mark.parametrize("number", range(16))
 def test_a_signal_at_any_moment_ends_the_run_cleanly(number: int, workshop: Workshop, length: float) -> None:
     sent, status = ((signal.SIGINT, 130), (signal.SIGTERM, 143))[number % 2]
-    with started(workshop, *arguments(workshop), "--no_cache") as run:
+    with started(workshop, *workshop.arguments, *LONG, "--no_cache") as run:
         time.sleep(random.Random(number).uniform(0.5, 0.9 * length))
         run.send(sent)
         begin = time.monotonic()

@@ -19,7 +19,7 @@ import yaml
 from pydantic import BaseModel
 
 from configs.schema import RunConfig
-from tests.pipelines.conftest import Finished, Workshop
+from tests.pipelines.workshop import Finished, Workshop
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.torture]
 

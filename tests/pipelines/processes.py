@@ -14,7 +14,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.pipelines.conftest import Workshop
+from tests.pipelines.workshop import Workshop
 
 FINISHED = {"completed", "cached", "failed"}  # of ZenML's runs and steps
 PATIENCE = 600  # seconds for a run that does not end, or says nothing
@@ -50,11 +50,17 @@ class Run:
             self.lines.append((time.monotonic() - self._begin, line))
         return line
 
-    def wait(self) -> int:
-        """Reads to the end, and gives the exit status."""
+    def wait(self, seconds: float = PATIENCE) -> int:
+        """Reads to the end, and gives the exit status; ends the test where that takes longer."""
+        end = time.monotonic() + seconds
         while self.next_line() is not None:
-            pass
-        return self.process.wait(PATIENCE)
+            assert time.monotonic() < end, f"it still runs after {seconds} s:\n{self.errors}"
+        return self.process.wait(seconds)
+
+    def wait_for_epochs(self, number: int) -> None:
+        """Waits until it has trained so many epochs."""
+        while sum(line.startswith("epoch ") for _, line in self.lines) < number:
+            assert self.next_line() is not None, f"it ended before its epoch {number}:\n{self.errors}"
 
     def send(self, number: signal.Signals) -> None:
         """Sends a signal to this process alone, as `kill` does."""

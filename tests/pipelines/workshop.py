@@ -1,0 +1,136 @@
+"""A copy of the project with ZenML and MLflow stores of its own, in which whole pipelines run."""
+
+import contextlib
+import dataclasses
+import itertools
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dataset.phantom import write_phantoms
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+SOURCES = ("configs", "dataset", "materializers", "models", "pipelines", "steps", "tracking", "run_pipeline.py")
+TINY = {
+    "data": {"image_size": [32, 32], "channels": 1},
+    "model": {"base_filters": 4, "dropout": 0},
+    "training": {"epochs": 1, "batch_size": 8, "lr": 0.004},
+    "compression": {"svd_ranks": [1, 2], "arsvd_taus": [0.5, 0.8]},
+}
+TINY_VARIANTS = {"baseline", "svd_rank_1", "svd_rank_2", "arsvd_tau_0.5", "arsvd_tau_0.8"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Finished:
+    """One call of run_pipeline.py."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+    @property
+    def steps(self) -> dict[str, bool]:
+        """Step name to whether it ran; False is cached."""
+        words = [line.split() for line in self.stderr.splitlines()]
+        return {word[0]: word[1] != "cached" for word in words if len(word) == 2 and word[0].islower()}
+
+    @property
+    def ran(self) -> set[str]:
+        """The steps that were not cached."""
+        return {step for step, ran in self.steps.items() if ran}
+
+
+class Workshop:
+    """The copied project."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "project"
+        self.data = folder / "data"
+        self.out = folder / "out"
+        self.root.mkdir(parents=True)
+        for name in SOURCES:
+            source = ROOT / name
+            if source.is_dir():
+                shutil.copytree(source, self.root / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(source, self.root / name)
+        (self.root / "tiny.yaml").write_text(yaml.safe_dump(TINY))
+        write_phantoms(self.data, 1, {"train": 16, "valid": 6, "test": 6}, 64)
+        self.environment = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW", "ZENML"))}
+        self.environment |= {
+            "ZENML_CONFIG_PATH": str(folder / "zenml"),
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        }
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """Those of the tiny configuration on the tiny data."""
+        return ("--config", "tiny.yaml", "--data_root", str(self.data), "--out_dir", str(self.out))
+
+    def run(self, *arguments: str, tiny: bool = True, check: bool = True, cwd: Path | None = None) -> Finished:
+        """Calls run_pipeline.py, by default with the tiny configuration on the tiny data."""
+        defaults = self.arguments if tiny else ()
+        done = self.call("python", "run_pipeline.py", *defaults, *arguments, cwd=cwd)
+        if check and done.status != 0:
+            pytest.fail(f"exit {done.status}\n{done.stdout}\n{done.stderr}")
+        return done
+
+    def call(self, *command: str, cwd: Path | None = None) -> Finished:
+        """Runs a command in the project."""
+        done = subprocess.run(
+            command,
+            cwd=cwd or self.root,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=900,
+        )
+        return Finished(done.returncode, done.stdout, done.stderr)
+
+    def summary(self) -> dict:
+        """The experiment summary of the last run."""
+        return json.loads((self.out / "experiment_summary.json").read_text())
+
+    def variants(self) -> dict[str, dict]:
+        """All variants of the last run's summary, by name."""
+        summary = self.summary()
+        lists = (summary[f"{method}_variants"] for method in ("svd", "arsvd", "budget"))
+        return {entry["name"]: entry for entry in itertools.chain([summary["baseline"]], *lists)}
+
+    def recorded(self) -> dict[str, dict[str, dict]]:
+        """What MLflow holds: parent run's id to its nested runs' metrics by name; a name twice is an error."""
+        names = self.query("SELECT run_uuid, name, status FROM runs WHERE lifecycle_stage = 'active'")
+        parent_of = dict(self.query("SELECT run_uuid, value FROM tags WHERE key = 'mlflow.parentRunId'"))
+        parents = {run: {} for run, _, _ in names if run not in parent_of}
+        for run, name, status in names:
+            assert status == "FINISHED"
+            if run in parent_of:
+                children = parents[parent_of[run]]
+                assert name not in children, f"{name} is recorded twice"
+                children[name] = dict(self.query("SELECT key, value FROM latest_metrics WHERE run_uuid = ?", run))
+        return parents
+
+    def query(self, sql: str, *values: str) -> list[tuple]:
+        """Asks MLflow's database, without MLflow, which would keep a deleted one open."""
+        with contextlib.closing(sqlite3.connect(self.root / "mlflow.db")) as database:
+            return database.execute(sql, values).fetchall()
+
+    def assert_complete(self, names: set[str]) -> None:
+        """Checks that the files and MLflow hold exactly these variants, with the same numbers."""
+        variants = self.variants()
+        assert set(variants) == names
+        assert {folder.name for folder in (self.out / "networks").iterdir()} == names
+        found = [children for children in self.recorded().values() if set(children) >= names]
+        assert any(
+            all(children[name]["dice"] == pytest.approx(variants[name]["metrics"]["dice"]) for name in names)
+            and all(children[name]["params"] == variants[name]["info"]["params"] for name in names)
+            for children in found
+        ), "no training in MLflow has all variants with the summary's numbers"
