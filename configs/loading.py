@@ -14,7 +14,10 @@ from configs.schema import RunConfig
 
 # Flag name -> place in the configuration, and how argparse reads it. Values are checked by `RunConfig` alone.
 FLAGS: dict[str, tuple[str, dict[str, Any]]] = {
-    "data_root": ("data_root", {"metavar": "DIR", "help": "folder with train/, valid/, test/ (default: phantoms)"}),
+    "data_root": (
+        "data_root",
+        {"metavar": "DIR", "help": "folder or URI with train/, valid/, test/ (default: phantoms)"},
+    ),
     "out_dir": ("out_dir", {"metavar": "DIR", "help": "results (default: artifacts)"}),
     "device": ("device", {"help": "auto, cpu or cuda"}),
     "seed": ("seed", {"metavar": "N", "help": "decides everything that is random"}),

@@ -193,7 +193,8 @@ class RunConfig(Section):
     """One run of the pipeline.
 
     Attributes:
-        data_root: Folder with train/, valid/ and test/; None is the built-in phantoms.
+        data_root: Folder with train/, valid/ and test/, or a URI that one of ZenML's artifact stores reads; None is the
+            built-in phantoms.
         out_dir: Folder for the results.
         device: `auto` takes CUDA where there is one.
         seed: Decides everything that is random.
@@ -207,7 +208,7 @@ class RunConfig(Section):
         verbose: Shows all messages, and tracebacks.
     """
 
-    data_root: Path | None = None
+    data_root: Annotated[str, Field(min_length=1)] | None = None
     out_dir: Path = Path("artifacts")
     device: Literal["auto", "cpu", "cuda"] = "auto"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 42

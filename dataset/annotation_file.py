@@ -3,12 +3,12 @@
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeAlias
 
 from dataset.errors import DatasetError, report
-from dataset.folders import ANNOTATION_FILE, cannot_read, homes, lies_in, read_file
+from dataset.folders import ANNOTATION_FILE
 from dataset.json_stream import stream_lists
+from dataset.source import Source, cannot_read
 from dataset.values import is_clean, quoted, whole
 
 Entry: TypeAlias = dict[str, object]
@@ -31,11 +31,11 @@ class AnnotationFile:
     categories: dict[int, str]
 
 
-def load_annotations(root: Path, split: str) -> AnnotationFile:
+def load_annotations(source: Source, split: str) -> AnnotationFile:
     """Reads one split's annotation file.
 
     Args:
-        root: The data set's folder.
+        source: Where the data set lies.
         split: Name of the split.
 
     Returns:
@@ -44,21 +44,21 @@ def load_annotations(root: Path, split: str) -> AnnotationFile:
     Raises:
         DatasetError: The file is missing, cannot be read, is no COCO JSON, or lists no images; all that is wrong.
     """
-    path = root / split / ANNOTATION_FILE
-    if path.is_symlink() and not lies_in(path, homes(root, split)):
-        raise DatasetError(f"{path} is a link that leads out of the data set's folder: copy the file into it")
-    return _streamed(path) or _loaded(path)
+    name = f"{split}/{ANNOTATION_FILE}"
+    if source.leads_out(name):
+        raise DatasetError(
+            f"{source.place(name)} is a link that leads out of the data set's folder: copy the file into it"
+        )
+    return _streamed(source, name) or _loaded(source, name)
 
 
-def _streamed(path: Path) -> AnnotationFile | None:
+def _streamed(source: Source, file_name: str) -> AnnotationFile | None:
     """Reads a file without fault in little memory; gives None for any other, of which `_loaded` says what is wrong."""
     images: list[Entry] = []
     categories: list[Entry] = []
     kept = {"images": images, "categories": categories}
     try:
-        if not path.is_file():
-            return None
-        with path.open("rb") as file:
+        with source.open(file_name) as file:
             for name, entry in stream_lists(file, _LISTS, _object):
                 if not isinstance(entry, dict):
                     return None
@@ -67,30 +67,32 @@ def _streamed(path: Path) -> AnnotationFile | None:
     except (OSError, ValueError, RecursionError):
         return None
     problems: list[str] = []
-    names = _read_categories(categories, path, problems)
-    return None if problems or not images else AnnotationFile(images, _Annotations(path), names)
+    names = _read_categories(categories, source.place(file_name), problems)
+    return None if problems or not images else AnnotationFile(images, _Annotations(source, file_name), names)
 
 
 @dataclass(frozen=True)
 class _Annotations:
     """The annotations of a file that was found to be JSON of the right form, read anew each time."""
 
-    path: Path
+    source: Source
+    file_name: str
 
     def __iter__(self) -> Iterator[Entry]:
+        place = self.source.place(self.file_name)
         try:
-            with self.path.open("rb") as file:
+            with self.source.open(self.file_name) as file:
                 for name, entry in stream_lists(file, _LISTS, _object):
                     if name == "annotations" and isinstance(entry, dict):
                         yield entry
         except OSError as error:
-            raise cannot_read(self.path, error) from error
+            raise cannot_read(place, error) from error
         except (ValueError, RecursionError) as error:
-            raise DatasetError(f"{self.path} was changed while it was read; run again") from error
+            raise DatasetError(f"{place} was changed while it was read; run again") from error
 
 
-def _loaded(path: Path) -> AnnotationFile:
-    content = _load(path)
+def _loaded(source: Source, file_name: str) -> AnnotationFile:
+    content, path = _load(source, file_name), source.place(file_name)
     problems: list[str] = []
     images = _entries(content, "images", path, problems)
     annotations = _entries(content, "annotations", path, problems)
@@ -102,11 +104,13 @@ def _loaded(path: Path) -> AnnotationFile:
     return AnnotationFile(images, annotations, categories)
 
 
-def _load(path: Path) -> Entry:
+def _load(source: Source, file_name: str) -> Entry:
+    path = source.place(file_name)
     try:
-        data = read_file(path)
+        data = source.read(file_name)
     except FileNotFoundError as error:
-        folder, name = path.parent, path.name
+        split, _, name = file_name.partition("/")
+        folder = source.place(split)
         raise DatasetError(f"{folder} has no {name}: export the annotations in COCO format there") from error
     except OSError as error:
         raise cannot_read(path, error) from error
@@ -134,7 +138,7 @@ def _object(pairs: list[tuple[str, object]]) -> Entry:
     return entry
 
 
-def _entries(content: Entry, key: str, path: Path, problems: list[str]) -> list[Entry]:
+def _entries(content: Entry, key: str, path: str, problems: list[str]) -> list[Entry]:
     """Gives the entries of a list that are objects; appends what is wrong."""
     entries = content.get(key)
     if not isinstance(entries, list):
@@ -145,7 +149,7 @@ def _entries(content: Entry, key: str, path: Path, problems: list[str]) -> list[
     return [entry for entry in entries if isinstance(entry, dict)]
 
 
-def _read_categories(entries: list[Entry], path: Path, problems: list[str]) -> dict[int, str]:
+def _read_categories(entries: list[Entry], path: str, problems: list[str]) -> dict[int, str]:
     categories: dict[int, str] = {}
     for i, entry in enumerate(entries):
         category_id, name = whole(entry.get("id")), entry.get("name")

@@ -6,13 +6,14 @@ What concerns the whole file raises; what concerns one image is collected, so th
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import TypeVar
 
 from dataset.annotation_file import Entry, load_annotations
 from dataset.errors import Refusal
 from dataset.images import MAX_PIXELS
 from dataset.segmentation import Segmentation, check_segmentation, is_rectangle
+from dataset.source import Source
 from dataset.spool import Spool
 from dataset.values import cleaned, is_clean, quoted, whole
 
@@ -79,11 +80,11 @@ class SplitAnnotations:
     refused: list[Refusal]
 
 
-def read_annotations(root: Path, split: str) -> SplitAnnotations:
+def read_annotations(source: Source, split: str) -> SplitAnnotations:
     """Reads and checks one split's annotation file.
 
     Args:
-        root: The data set's folder.
+        source: Where the data set lies.
         split: Name of the split.
 
     Returns:
@@ -92,7 +93,7 @@ def read_annotations(root: Path, split: str) -> SplitAnnotations:
     Raises:
         DatasetError: The file cannot be read, is no COCO JSON, or lists no images.
     """
-    content = load_annotations(root, split)
+    content = load_annotations(source, split)
     reader = _SplitReader(split, content.categories)
     headers = reader.read_images(content.images)
     content.images.clear()  # so that they are not in memory beside what becomes of them

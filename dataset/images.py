@@ -1,14 +1,13 @@
 """Decodes one image file: every kind that medical exports contain, and none that is damaged."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from dataset.containers import has_several_frames, is_whole, jpeg_size
-from dataset.folders import read_file
+from dataset.source import Source
 
 MAX_PIXELS = 2**26  # 8192 x 8192: more are whole slides, to be cut into tiles; OPENCV_IO_MAX_IMAGE_PIXELS says the same
 _MAX_BYTES = 2**29  # 2**26 pixels of three 16-bit channels, uncompressed, are 2**28.6
@@ -104,14 +103,21 @@ def _flags(divisor: int, channels: int) -> int:
     return _REDUCED[divisor] | (_AS_STORED if channels == 3 else cv2.IMREAD_ANYDEPTH)
 
 
-def read_image_file(path: Path) -> bytes:
+def read_image_file(source: Source, name: str) -> bytes:
     """Reads an image's file.
+
+    Args:
+        source: Where the data set lies.
+        name: The file in there.
+
+    Returns:
+        Its bytes.
 
     Raises:
         ImageError: The file is missing, cannot be read, or is larger than any image that is allowed.
     """
     try:
-        return read_file(path, _MAX_BYTES)
+        return source.read(name, _MAX_BYTES)
     except FileNotFoundError as error:
         raise ImageError("the image file is missing: add it, or remove its entry") from error
     except OSError as error:

@@ -1,7 +1,5 @@
 """Turns a COCO folder into a stored data set: decode, check and resize in parallel, write in order."""
 
-import functools
-import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,10 +14,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from dataset.coco import Sample, SplitAnnotations, read_annotations
 from dataset.errors import DatasetError, Refusal, report
-from dataset.folders import SPLITS, check_root, homes, lies_in, missing_splits, usable_cores, whole_folder
+from dataset.folders import SPLITS, usable_cores, whole_folder
 from dataset.images import ImageError, Wanted, decode_image, read_image_file, resize_image
+from dataset.local_folder import source_of
 from dataset.manifest import MANIFEST_VERSION, ClassEntry, Manifest
 from dataset.masks import Shape, draw_mask
+from dataset.source import Root, Source, missing_splits
 from dataset.statistics import Row, SplitStatistics, category_entries, duplicates_across_splits, warnings_for
 from dataset.store import Dataset, RowWriter, images_file, masks_file
 
@@ -53,13 +53,14 @@ class IngestOptions:
             raise ValueError(f"num_workers is {self.num_workers}: choose 0 (all cores) or more")
 
 
-def ingest(root: Path, folder: Path, options: IngestOptions) -> Dataset:
+def ingest(root: Root, folder: Path, options: IngestOptions) -> Dataset:
     """Reads the COCO folder `root` and stores it in `folder`, which appears whole or not at all.
 
     Memory does not grow with the number of images: a bounded window of them is decoded at a time.
 
     Args:
-        root: A folder with train, valid and test, each with `_annotations.coco.json` and its images.
+        root: A folder, or what is read like one, with train, valid and test; each with `_annotations.coco.json` and
+            its images.
         folder: Where to store; absent or empty.
         options: How to store.
 
@@ -69,34 +70,20 @@ def ingest(root: Path, folder: Path, options: IngestOptions) -> Dataset:
     Raises:
         DatasetError: The structure is wrong, or samples are, unless `options.skip_bad_samples`; all in one message.
     """
-    _write(Path(root), Path(folder), options)
+    _write(source_of(root), Path(folder), options)
     return Dataset.open(Path(folder))  # what writing held in memory is free by now
 
 
-def _write(root: Path, folder: Path, options: IngestOptions) -> None:
+def _write(source: Source, folder: Path, options: IngestOptions) -> None:
     """Stores the data set."""
-    check_root(root)
-    parts, problems = _read_splits(root)
+    source.check()
+    parts, problems = _read_splits(source)
     classes = _class_entries(parts, options.multi_class, problems)
     # Where there are problems already, samples are read only to find more.
     labels = {each.category_id: each.index for each in classes} if options.multi_class and not problems else None
-    places = {split: homes(root, split) for split in SPLITS}
-
-    @functools.cache
-    def folder_stays(folder: str, split: str) -> bool:
-        return lies_in(folder, places[split])
-
-    def stays(path: Path, split: str) -> bool:
-        """Tells whether a file lies in the data set; of the many that are no links, only the folders are resolved."""
-        folder = os.path.dirname(path)  # noqa: PTH120 - a Path for every image takes longer
-        is_link = os.path.islink(path)  # noqa: PTH114 - which raises where nothing can have this name
-        return lies_in(path, places[split]) if is_link else folder_stays(folder, split)
 
     def prepare(sample: Sample) -> Row | Refusal:
-        path = root / sample.split / sample.file_name
-        if not stays(path, sample.split):
-            return sample.refuse("the file is a link that leads out of the data set's folder: copy the image into it")
-        return _prepare(path, sample, labels, options)
+        return _prepare(source, sample, labels, options)
 
     with whole_folder(folder) as partial, _plain_opencv():
         statistics: dict[str, SplitStatistics] = {}
@@ -108,21 +95,21 @@ def _write(root: Path, folder: Path, options: IngestOptions) -> None:
                 tracked = progress.track(rows, total=len(part.samples), description=part.split)
                 statistics[part.split] = _store_split(partial, part.split, tracked, refused, options)
         blocking = [] if options.skip_bad_samples else refused
-        problems += _shortages(root, statistics, refused, {refusal.split for refusal in blocking})
+        problems += _shortages(source, statistics, refused, {refusal.split for refusal in blocking})
         if problems or blocking:
             raise report(problems, blocking)
         _describe(parts, statistics, classes, refused, options).save(partial)
 
 
-def _read_splits(root: Path) -> tuple[list[SplitAnnotations], list[str]]:
+def _read_splits(source: Source) -> tuple[list[SplitAnnotations], list[str]]:
     """Reads the annotation files that can be read, and says what is wrong with the others."""
-    missing, sentence = missing_splits(root)
+    missing, sentence = missing_splits(source)
     parts: list[SplitAnnotations] = []
     problems = [sentence] if missing else []
     for split in SPLITS:
         if split not in missing:
             try:
-                parts.append(read_annotations(root, split))
+                parts.append(read_annotations(source, split))
             except DatasetError as error:
                 problems += error.problems
     return parts, problems
@@ -152,28 +139,33 @@ def _class_entries(parts: Sequence[SplitAnnotations], multi_class: bool, problem
 
 
 def _shortages(
-    root: Path, statistics: dict[str, SplitStatistics], refused: Sequence[Refusal], at_fault: set[str]
+    source: Source, statistics: dict[str, SplitStatistics], refused: Sequence[Refusal], at_fault: set[str]
 ) -> list[str]:
     """Says which splits hold too little for training and testing; those whose faults are reported anyway apart."""
     found = [
-        f"{root / split}: every sample was refused; the first: {_first(refused, split)}"
+        f"{source.place(split)}: every sample was refused; the first: {_first(refused, split)}"
         for split in statistics
         if split not in at_fault and not statistics[split].samples
     ]
     train = statistics.get("train")
     if train is not None and train.samples and not train.areas and "train" not in at_fault:
         found.append(
-            f"{root / 'train'}: no training image has an object, so there is nothing to learn: "
+            f"{source.place('train')}: no training image has an object, so there is nothing to learn: "
             "annotate objects, or use larger images if they are too small to be seen"
         )
     return found
 
 
-def _prepare(path: Path, sample: Sample, labels: dict[int | None, int] | None, options: IngestOptions) -> Row | Refusal:
+def _prepare(
+    source: Source, sample: Sample, labels: dict[int | None, int] | None, options: IngestOptions
+) -> Row | Refusal:
     """Reads, draws and resizes one sample; runs in a worker thread."""
+    name = f"{sample.split}/{sample.file_name}"
+    if source.leads_out(name):
+        return sample.refuse("the file is a link that leads out of the data set's folder: copy the image into it")
     wanted = Wanted(sample.height, sample.width, options.channels, enough=options.image_size)
     try:
-        image, rescaled = decode_image(read_image_file(path), wanted)
+        image, rescaled = decode_image(read_image_file(source, name), wanted)
     except ImageError as error:
         return sample.refuse(str(error))
     shapes = [

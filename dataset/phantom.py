@@ -12,7 +12,8 @@ from skimage import measure
 
 from dataset.brain_slices import Slice, draw_slice
 from dataset.errors import DatasetError
-from dataset.folders import ANNOTATION_FILE, SPLITS, read_file, whole_folder
+from dataset.folders import ANNOTATION_FILE, SPLITS, whole_folder
+from dataset.local_folder import read_file
 
 PHANTOM_VERSION = 1  # raise whenever other pictures come out of the same seed
 _LESION = 1

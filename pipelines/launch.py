@@ -10,6 +10,7 @@ from configs.schema import RunConfig
 from pipelines.unfinished import this_process
 from steps.phantoms import phantom_folder
 from steps.runtime import Runtime
+from steps.sources import is_uri
 from tracking.provenance import git_commit
 
 
@@ -24,10 +25,9 @@ def launch(config: RunConfig, root: Path, command: str, remote: bool) -> Runtime
     """
     folder = Path(config.remote_dir) if remote else config.out_dir.absolute()
     phantoms = config.data_root is None and config.reuse_training is None
-    data_root = phantom_folder(folder, config.seed) if phantoms else config.data_root
     stack = f"{Client().active_stack_model.name}/" if remote else ""
     return Runtime(
-        data_root=str(data_root.absolute()) if data_root else "",
+        data_root=str(phantom_folder(folder, config.seed)) if phantoms else _absolute(config.data_root or ""),
         out_dir=str(folder),
         num_workers=config.num_workers,
         resume=not config.no_cache,
@@ -37,3 +37,7 @@ def launch(config: RunConfig, root: Path, command: str, remote: bool) -> Runtime
         commit=git_commit(root) if remote else None,
         checkpoint=str(config.checkpoint.absolute()) if config.checkpoint else None,
     )
+
+
+def _absolute(data_root: str) -> str:
+    return str(Path(data_root).absolute()) if data_root and not is_uri(data_root) else data_root

@@ -1,6 +1,5 @@
 """Step: the content of the data folder as one digest."""
 
-from pathlib import Path
 from typing import Annotated
 
 from zenml import step
@@ -8,6 +7,7 @@ from zenml import step
 from dataset.fingerprint import fingerprint
 from steps import runtime
 from steps.phantoms import make_phantoms
+from steps.sources import open_source
 
 
 @step(enable_cache=False)
@@ -15,4 +15,4 @@ def fingerprint_dataset() -> Annotated[str, "fingerprint"]:
     """Reads the data folder, always: what follows runs again only if its content changed, wherever it lies."""
     now = runtime.current()
     make_phantoms(now)
-    return fingerprint(Path(now.data_root), now.num_workers)
+    return fingerprint(open_source(now.data_root), now.num_workers)

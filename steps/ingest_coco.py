@@ -12,12 +12,13 @@ from zenml.config.cache_policy import CachePolicy
 
 from configs.schema import DataConfig
 from dataset.errors import DatasetError
-from dataset.fingerprint import fingerprint as digest_folder
+from dataset.fingerprint import fingerprint as digest
 from dataset.ingest import IngestOptions, ingest
 from dataset.store import Dataset
 from materializers.dataset import ARRAYS, DatasetMaterializer
 from steps import runtime
 from steps.phantoms import make_phantoms
+from steps.sources import open_source
 
 
 @step(
@@ -34,8 +35,8 @@ def ingest_coco(fingerprint: str, data: DataConfig) -> Annotated[Dataset, "datas
     now = runtime.current()
     make_phantoms(now)
     options = IngestOptions(**data.model_dump(), num_workers=now.num_workers)
-    dataset = ingest(Path(now.data_root), _output_folder(), options)
-    if digest_folder(Path(now.data_root), now.num_workers) != fingerprint:
+    dataset = ingest(open_source(now.data_root), _output_folder(), options)
+    if digest(open_source(now.data_root), now.num_workers) != fingerprint:
         raise DatasetError(f"{now.data_root} was changed while it was read; run again")
     return dataset
 

@@ -22,7 +22,7 @@ class Runtime:
     """Where and how fast.
 
     Attributes:
-        data_root: Folder of the data set; not read where a trained network brings its data.
+        data_root: Folder or URI of the data set; not read where a trained network brings its data.
         out_dir: Folder of the results.
         num_workers: Threads that decode images (0: one a core), and processes that load batches (0: none).
         resume: Whether training may go on from checkpoints that a crashed run left.

@@ -10,6 +10,7 @@ import numpy as np
 from dataset.folders import ANNOTATION_FILE, SPLITS
 from dataset.images import Wanted, decode_image, read_image_file
 from dataset.ingest import IngestOptions
+from dataset.local_folder import LocalFolder
 
 SQUARE = [2.0, 2.0, 8.0, 2.0, 8.0, 8.0, 2.0, 8.0]  # covers rows and columns 2 to 7
 TRIANGLE = [1.0, 1.0, 11.0, 2.0, 4.0, 9.0]
@@ -29,7 +30,7 @@ def png(picture: np.ndarray) -> bytes:
 
 
 def read_image(path: Path, height: int, width: int, channels: int, enough=None) -> tuple[np.ndarray, bool]:
-    return decode_image(read_image_file(path), Wanted(height, width, channels, enough))
+    return decode_image(read_image_file(LocalFolder(path.parent), path.name), Wanted(height, width, channels, enough))
 
 
 class CocoFolder:

@@ -10,15 +10,17 @@ import pytest
 from dataset.coco import read_annotations
 from dataset.errors import DatasetError
 from dataset.folders import ANNOTATION_FILE
+from dataset.local_folder import LocalFolder
 
 LOAD = """
 import sys, time
 from pathlib import Path
 from tests.dataset.memory import peak_megabytes
 from dataset.annotation_file import load_annotations
+from dataset.local_folder import LocalFolder
 begin = time.monotonic()
 try:
-    load_annotations(Path(sys.argv[1]), "train")
+    load_annotations(LocalFolder(Path(sys.argv[1])), "train")
 except ValueError as error:
     print(error)
 print(time.monotonic() - begin, peak_megabytes())
@@ -28,7 +30,7 @@ print(time.monotonic() - begin, peak_megabytes())
 def complaint(coco, data: bytes) -> str:
     (coco.write() / "train" / ANNOTATION_FILE).write_bytes(data)
     with pytest.raises(DatasetError) as caught:
-        read_annotations(coco.root, "train")
+        read_annotations(LocalFolder(coco.root), "train")
     assert f"train/{ANNOTATION_FILE}" in str(caught.value)
     return str(caught.value)
 
@@ -60,7 +62,7 @@ def test_file_of_no_use_is_refused(coco, data, message):
 def test_missing_file_is_named_with_its_split(coco):
     (coco.write() / "valid" / ANNOTATION_FILE).unlink()
     with pytest.raises(DatasetError, match=rf"valid has no {re.escape(ANNOTATION_FILE)}: export the annotations"):
-        read_annotations(coco.root, "valid")
+        read_annotations(LocalFolder(coco.root), "valid")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
@@ -68,7 +70,9 @@ def test_every_encoding_that_json_allowed_is_read(coco, encoding):
     coco.image("train", "Schädel 脳.png", None)
     path = coco.write() / "train" / ANNOTATION_FILE
     path.write_bytes(json.dumps(coco.content["train"], ensure_ascii=False).encode(encoding))
-    assert [sample.file_name for sample in read_annotations(coco.root, "train").samples][1] == "Schädel 脳.png"
+    assert [sample.file_name for sample in read_annotations(LocalFolder(coco.root), "train").samples][
+        1
+    ] == "Schädel 脳.png"
 
 
 @pytest.mark.parametrize("token", [b"[", b'{"a":'])
@@ -89,7 +93,7 @@ def test_unknown_keys_are_ignored_whatever_they_hold(coco):
     coco.content["train"] |= {"info": {"url": "\ud800"}, "licenses": None, "extra": [float("nan"), 10**4000]}
     coco.content["train"]["images"][0] |= {"date_captured": float("inf"), "deep": [[[[]]]]}
     coco.content["train"]["annotations"][0] |= {"bbox": None, "area": float("nan")}
-    part = read_annotations(coco.write(), "train")
+    part = read_annotations(LocalFolder(coco.write()), "train")
     assert len(part.samples) == 1
     assert part.refused == []
 
@@ -105,7 +109,7 @@ def test_deep_values_are_not_shown_in_messages(coco):
         coco.annotation("train", 1)
         coco.content["train"]["annotations"][-1][key] = deep
     coco.annotation("train", 1, {"size": deep, "counts": deep})
-    faults = [str(fault) for fault in read_annotations(coco.write(), "train").refused]
+    faults = [str(fault) for fault in read_annotations(LocalFolder(coco.write()), "train").refused]
     assert len(faults) == 7
     assert all(len(fault) < 200 for fault in faults)
 
@@ -113,5 +117,5 @@ def test_deep_values_are_not_shown_in_messages(coco):
 def test_thousands_of_categories_are_not_all_listed_in_messages(coco):
     coco.content["train"]["categories"] = [{"id": i, "name": f"c{i}"} for i in range(5000)]
     coco.annotation("train", 1, category_id=9999)
-    (fault,) = read_annotations(coco.write(), "train").refused
+    (fault,) = read_annotations(LocalFolder(coco.write()), "train").refused
     assert "(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ...)" in fault.reason

@@ -5,17 +5,18 @@ import pytest
 from dataset.coco import name_fault, read_annotations
 from dataset.errors import DatasetError
 from dataset.folders import ANNOTATION_FILE
+from dataset.local_folder import LocalFolder
 from tests.dataset.coco_folder import SQUARE, TRIANGLE, noise, png
 
 
 def faults(coco) -> list[str]:
-    return [str(refusal) for refusal in read_annotations(coco.write(), "train").refused]
+    return [str(refusal) for refusal in read_annotations(LocalFolder(coco.write()), "train").refused]
 
 
 def test_samples_keep_the_order_of_the_file(coco):
     coco.image("train", "z.png", None, id=40)
     coco.image("train", "a.png", None, id=30)
-    part = read_annotations(coco.write(), "train")
+    part = read_annotations(LocalFolder(coco.write()), "train")
     assert [sample.image_id for sample in part.samples] == [1, 40, 30]
     assert [len(sample.annotations) for sample in part.samples] == [1, 0, 0]
     assert part.refused == []
@@ -23,13 +24,13 @@ def test_samples_keep_the_order_of_the_file(coco):
 
 def test_several_annotations_stay_with_their_image(coco):
     coco.annotation("train", 1, [TRIANGLE, SQUARE], iscrowd=1)
-    (sample,) = read_annotations(coco.write(), "train").samples
+    (sample,) = read_annotations(LocalFolder(coco.write()), "train").samples
     assert [annotation.crowd for annotation in sample.annotations] == [False, True]
     assert sample.annotations[1].segmentation == [TRIANGLE, SQUARE]
 
 
 def test_reading_prints_nothing(coco, capsys):
-    read_annotations(coco.write(), "train")
+    read_annotations(LocalFolder(coco.write()), "train")
     assert capsys.readouterr() == ("", "")
 
 
@@ -58,7 +59,7 @@ def test_wrong_structure_stops_and_names_the_file(coco, text, message):
     path = coco.write() / "train" / ANNOTATION_FILE
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
     with pytest.raises(DatasetError, match=message) as caught:
-        read_annotations(coco.root, "train")
+        read_annotations(LocalFolder(coco.root), "train")
     assert str(path) in str(caught.value)
 
 
@@ -123,7 +124,7 @@ def test_bad_annotation_is_refused_with_its_fault(coco, entry, message):
 
 def test_bad_annotation_refuses_its_whole_image(coco):
     coco.annotation("train", 1, [[1, 2, 3]])
-    assert read_annotations(coco.write(), "train").samples == []
+    assert read_annotations(LocalFolder(coco.write()), "train").samples == []
 
 
 def test_not_a_number_in_json_is_refused_not_drawn(coco):

@@ -10,6 +10,7 @@ from dataset.coco import read_annotations
 from dataset.errors import DatasetError
 from dataset.folders import ANNOTATION_FILE
 from dataset.ingest import ingest
+from dataset.local_folder import LocalFolder
 from dataset.manifest import Manifest
 from dataset.values import cleaned, is_finite, is_number, quoted, whole
 from tests.dataset.coco_folder import TRIANGLE, noise, options, png
@@ -25,7 +26,7 @@ def read_with(coco, kind: str, key: str, value: str):
     coco.content["train"][kind][1][key] = "PLACE"
     path = coco.write() / "train" / ANNOTATION_FILE
     path.write_text(path.read_text().replace('"PLACE"', value))
-    return read_annotations(coco.root, "train")
+    return read_annotations(LocalFolder(coco.root), "train")
 
 
 @pytest.mark.parametrize("value", [*NO_WHOLE_NUMBERS, *TOO_LARGE])
@@ -57,7 +58,7 @@ def test_size_that_no_image_can_have_is_refused(coco, key, value):
 def test_entry_of_more_pixels_than_allowed_is_refused_before_anything_is_allocated(coco):
     coco.image("train", "slide.png", None, size=(8192, 8193))
     coco.image("train", "largest.png", None, size=(8192, 8192))
-    part = read_annotations(coco.write(), "train")
+    part = read_annotations(LocalFolder(coco.write()), "train")
     assert [fault.reason for fault in part.refused] == [
         "the entry's width x height is 8193 x 8192, more than 67 million pixels: correct it, or cut the image into "
         "tiles"
@@ -80,7 +81,10 @@ def test_whole_numbers_written_as_floats_are_taken_everywhere(coco, tmp_path):
 
 def test_ids_that_are_equal_as_numbers_are_equal(coco):
     coco.image("train", "second.png", None, id=1.0)
-    assert all("image id 1 occurs 2 times" in fault.reason for fault in read_annotations(coco.write(), "train").refused)
+    assert all(
+        "image id 1 occurs 2 times" in fault.reason
+        for fault in read_annotations(LocalFolder(coco.write()), "train").refused
+    )
 
 
 @pytest.mark.parametrize("value", ["NaN", "null", "2", "-1", '"1"', "[]", "{}", "1e999"])

@@ -11,8 +11,9 @@ import pytest
 
 from dataset.errors import DatasetError
 from dataset.fingerprint import fingerprint
-from dataset.folders import ANNOTATION_FILE, read_file
+from dataset.folders import ANNOTATION_FILE
 from dataset.ingest import ingest
+from dataset.local_folder import read_file
 from tests.dataset.coco_folder import noise, options, png, read_image
 
 

@@ -14,6 +14,7 @@ from dataset.errors import DatasetError
 from dataset.fingerprint import fingerprint
 from dataset.folders import ANNOTATION_FILE, SPLITS
 from dataset.ingest import IngestOptions, ingest
+from dataset.local_folder import LocalFolder
 from dataset.store import Dataset
 from dataset.values import is_clean
 from tests.dataset.memory import peak_megabytes
@@ -78,7 +79,7 @@ def _read(case: Case, root: Path, out: Path, options: IngestOptions) -> tuple[st
     refusals: tuple[str, ...] = ()
     try:
         if case.part == "annotations":
-            read_annotations(root, SPLITS[0])
+            read_annotations(LocalFolder(root), SPLITS[0])
     except DatasetError as error:
         _check_message(error)
     try:

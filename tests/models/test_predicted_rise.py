@@ -11,6 +11,7 @@ from torch import nn
 
 from dataset.coco import read_annotations
 from dataset.images import Wanted, decode_image, read_image_file, resize_image
+from dataset.local_folder import LocalFolder
 from models.compression import compress
 from models.costs import parameter_costs
 from models.lowrank import LowRank, replace_layers
@@ -27,9 +28,9 @@ SHARES = (0.1, 0.25, 0.5, 0.75)  # of the full rank
 @pytest.fixture(scope="module")
 def images(brain_tumor):
     """Training images, evenly over the file, as the data set stores them; reading all 1,931 would take longer."""
-    samples = read_annotations(brain_tumor, "train").samples
+    samples = read_annotations(LocalFolder(brain_tumor), "train").samples
     chosen = samples[:: len(samples) // IMAGES][:IMAGES]
-    files = [read_image_file(brain_tumor / "train" / each.file_name) for each in chosen]
+    files = [read_image_file(LocalFolder(brain_tumor), f"train/{each.file_name}") for each in chosen]
     images = [
         decode_image(data, Wanted(each.height, each.width, 1))[0] for data, each in zip(files, chosen, strict=True)
     ]

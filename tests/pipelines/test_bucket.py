@@ -1,0 +1,63 @@
+"""Data in one bucket, artifacts in another: nothing of a run but its results lies on a disk of this machine."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.pipelines.workshop import TINY_VARIANTS, Workshop
+from tests.s3_server import ENVIRONMENT, Bucket, s3_server
+
+pytestmark = pytest.mark.pipeline
+ALWAYS = {"fingerprint_dataset", "compare"}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with s3_server() as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def data(server: str) -> Bucket:
+    """The bucket of the data."""
+    return Bucket(server, "data")
+
+
+@pytest.fixture(scope="module")
+def workshop(server: str, data: Bucket, tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    """A project with a stack that keeps artifacts in a bucket, in which the tiny configuration has run once."""
+    made = Workshop(tmp_path_factory.mktemp("workshop"))
+    made.environment |= ENVIRONMENT | {"S3_SERVER": server}
+    made.artifacts = Bucket(server, "artifacts")
+    data.upload(made.data, "mri")
+    shutil.copy(Path(__file__).with_name("bucket_stack.py"), made.root)
+    done = made.call("python", "bucket_stack.py", "s3://artifacts/zenml", "s3://data")
+    assert done.status == 0, done.stderr
+    made.first = made.run("--data_root", "s3://data/mri")
+    return made
+
+
+def test_a_run_is_complete_and_its_artifacts_lie_in_the_bucket(workshop: Workshop) -> None:
+    workshop.assert_complete(TINY_VARIANTS)
+    stored = workshop.artifacts.client.list_objects_v2(Bucket="artifacts", MaxKeys=1000)
+    assert {key["Key"].split("/")[1] for key in stored["Contents"]} >= {"ingest_coco", "train_unet", "decompose"}
+
+
+def test_the_same_data_in_a_folder_run_nothing_again(workshop: Workshop) -> None:
+    assert workshop.run().ran == ALWAYS
+
+
+def test_a_changed_object_is_noticed(workshop: Workshop, data: Bucket) -> None:
+    data.put("mri/train/unlisted.png", b"no image of the data set")
+    assert workshop.run("--data_root", "s3://data/mri").ran == ALWAYS | {"ingest_coco"}
+    data.remove("mri/train/unlisted.png")
+
+
+def test_a_place_that_no_store_holds_is_told_with_what_to_do(workshop: Workshop) -> None:
+    done = workshop.run("--data_root", "s3://elsewhere/mri", check=False)
+    assert done.status == 2
+    told = done.stderr.splitlines()[-1]
+    assert told.startswith("error: s3://elsewhere/mri lies in none of ZenML's artifact stores: register one")
+    assert "zenml artifact-store register data --flavor=s3 --path=s3://elsewhere" in told
