@@ -43,11 +43,11 @@ def bucket(endpoint: str, folder: Path) -> Bucket:
     return made
 
 
-def store(endpoint: str, path: str, secret: str = "a-secret") -> S3ArtifactStore:  # noqa: S107
+def store(endpoint: str, path: str) -> S3ArtifactStore:
     config = S3ArtifactStoreConfig(
         path=path,
         key="a-key",
-        secret=secret,
+        secret="a-secret",
         client_kwargs={"endpoint_url": endpoint, "region_name": "us-east-1"},
         config_kwargs={"retries": {"total_max_attempts": 1}, "connect_timeout": 2, "read_timeout": 5},
     )
