@@ -84,9 +84,7 @@ def test_what_is_stored_is_what_a_folder_gives(endpoint: str, bucket: Bucket, fo
     assert here.manifest == there.manifest
 
 
-def test_the_fingerprint_is_that_of_the_folder_and_changes_with_it(
-    endpoint: str, bucket: Bucket, folder: Path
-) -> None:
+def test_the_fingerprint_is_that_of_the_folder_and_changes_with_it(endpoint: str, bucket: Bucket, folder: Path) -> None:
     assert fingerprint(source(endpoint, bucket)) == fingerprint(folder)
     bucket.put("set/train/sub/.hidden/file.png", b"hidden")
     bucket.put("set/train/", b"")  # what consoles make to show a folder
