@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from models.lowrank import LowRank, replace_layers
+from models.unet import Up
 
+_LARGE = 2**21  # values of a skip connection (8 MB) whose copy takes longer than one more call of a thin convolution
 _LANES = 8  # float32 values of an AVX2 register; convolutions to another multiple of channels waste the last one
 
 
@@ -20,22 +23,27 @@ def for_inference(network: nn.Module) -> nn.Module:
       beta - gamma mu / sigma is the bias (Jacob et al. 2018, arXiv 1712.05877, section 3.2). Of a factorised
       convolution it is the second layer that takes it.
     - The ranks of factorised convolutions are filled up with zeros to a multiple of eight channels.
+    - A factorised convolution of an up block takes a large skip connection and the enlarged features one by one, and
+      adds: to put them behind each other first takes longer than what the thin layer then computes.
     - Weights lie in channels_last.
 
     Args:
         network: The network; it is not changed.
     """
-    copy = replace_layers(network, {}).eval()
-    used = Counter(id(module) for _, module in copy.named_modules(remove_duplicate=False))
-    for parent in list(copy.modules()):
+    deployed = replace_layers(network, {}).eval()
+    used = Counter(id(module) for _, module in deployed.named_modules(remove_duplicate=False))
+    for parent in list(deployed.modules()):
         if type(parent) is nn.Sequential:
             _fold_batch_norms(parent, used)
-    for layer in list(copy.modules()):
+    for layer in list(deployed.modules()):
         if isinstance(layer, LowRank) and _is_plain_convolution(layer.first) and _is_plain_convolution(layer.second):
             _fill_rank(layer)
-    for parameter in copy.parameters():
+    for name, block in list(deployed.named_modules()):
+        if isinstance(block, Up) and (first := _to_split(block)) is not None:
+            deployed.set_submodule(name, _SplitUp(block, first))
+    for parameter in deployed.parameters():
         parameter.requires_grad_(False)
-    return copy.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return deployed.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _fold_batch_norms(parent: nn.Sequential, used: Counter[int]) -> None:
@@ -65,6 +73,39 @@ def _fill_rank(layer: LowRank) -> None:
     second.data = torch.cat([second.data, second.data.new_zeros(len(second), missing, *second.shape[2:])], dim=1)
     layer.rank += missing
     layer.first.out_channels = layer.second.in_channels = layer.rank  # type: ignore[assignment]
+
+
+class _SplitUp(Up):
+    """`Up` that need not concatenate: W [s, x] = W_s s + W_x x, for the first factor W by its input channels."""
+
+    def __init__(self, block: Up, layer: LowRank) -> None:
+        nn.Module.__init__(self)
+        self.up, self.conv = block.up, block.conv
+        self.of_skip, self.of_features = (_part(layer.first, number) for number in range(2))
+        self.rest = nn.Sequential(layer.second, *list(block.conv.double_conv)[1:])
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        """As `Up.forward`."""
+        if skip.numel() < _LARGE:
+            return super().forward(x, skip)
+        return self.rest(self.of_skip(skip).add_(self.of_features(self.enlarged(x, skip))))
+
+
+def _part(layer: nn.Module, number: int) -> nn.Module:
+    """Returns the convolution of the first or the second half of the input channels."""
+    part = copy.deepcopy(layer)
+    weight = layer.get_parameter("weight").chunk(2, dim=1)[number]
+    part.weight = nn.Parameter(weight.clone())
+    part.in_channels = weight.shape[1]  # type: ignore[assignment]
+    return part
+
+
+def _to_split(block: Up) -> LowRank | None:
+    """Returns the layer that an up block would apply by halves: a factorised convolution that nothing watches."""
+    layer = block.conv.double_conv[0]
+    if not isinstance(layer, LowRank) or not _is_plain_convolution(layer.first):
+        return None
+    return None if _is_watched(block.conv, block.conv.double_conv, layer, layer.first) else layer
 
 
 def _is_plain_convolution(layer: nn.Module) -> bool:

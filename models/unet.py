@@ -72,11 +72,15 @@ class Up(nn.Module):
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         """Maps x at half the size and skip (N, C, H, W) to (N, out_channels, H, W)."""
+        return self.conv(torch.cat([skip, self.enlarged(x, skip)], dim=1))
+
+    def enlarged(self, x: Tensor, skip: Tensor) -> Tensor:
+        """Doubles the height and width of x, to those of skip (N, C, H, W)."""
         x = self.up(x)
         rows, columns = skip.shape[2] - x.shape[2], skip.shape[3] - x.shape[3]
         if rows or columns:  # an odd size was rounded down by the pooling
             x = F.pad(x, [columns // 2, columns - columns // 2, rows // 2, rows - rows // 2])
-        return self.conv(torch.cat([skip, x], dim=1))
+        return x
 
 
 class OutConv(nn.Module):

@@ -65,6 +65,21 @@ def test_no_batch_norm_is_left_and_ranks_are_multiples_of_eight():
     assert {len(layer.first.weight) for layer in thin} == {8}
 
 
+@pytest.mark.parametrize("scheme", ["channel", "spatial"])
+def test_large_skip_connections_are_not_copied_before_a_thin_convolution(scheme, monkeypatch):
+    network = trained(UNet(1, 1, 16))
+    network = compress(network, decompose(network, scheme), FixedRank(5)).network
+    deployed = for_inference(network)
+    image = torch.randn(1, 1, 37, 32)
+    monkeypatch.setattr("models.deployment._LARGE", 1)
+    assert worst(network, deployed, image) < 1e-5
+    monkeypatch.setattr(torch, "cat", lambda *arguments, **options: pytest.fail("copied"))
+    deployed(image)
+    monkeypatch.setattr("models.deployment._LARGE", 2**21)
+    with pytest.raises(pytest.fail.Exception, match="copied"):
+        deployed(image)
+
+
 def test_the_network_given_is_untouched():
     network = trained(UNet(1, 1, 8))
     network = compress(network, decompose(network), FixedRank(3)).network.train()
