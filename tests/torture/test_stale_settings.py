@@ -102,7 +102,7 @@ FIELDS: dict[str, tuple[str, frozenset[str]]] = {
         "statistics.images=8",
         chain("budget_0.5") | {"collect_statistics", "decompose_weighted"},
     ),
-    "statistics.memory_limit_mb": ("statistics.memory_limit_mb=1", frozenset({"collect_statistics"})),
+    "statistics.memory_limit_mb": ("statistics.memory_limit_mb=4", frozenset({"collect_statistics"})),  # more passes
     "recalibration.enabled": ("recalibration.enabled=false", steps("finetune", "evaluate")),
     "recalibration.images": ("recalibration.images=8", steps("recalibrate", "finetune", "evaluate")),
     # A variant's network is named by the last step that makes it, which now is another.
