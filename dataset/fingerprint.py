@@ -36,7 +36,7 @@ def fingerprint(root: Root, num_workers: int = 0) -> str:
     source = source_of(root)
     source.check()
     unreadable: list[str] = []
-    splits = [split for split in SPLITS if split in source.folders()]
+    splits = [split for split in SPLITS if source.has_folder(split)]
     files = sorted((os.fsencode(name), name) for split in splits for name in source.files(split, unreadable))
     total = hashlib.sha256()
     with ThreadPoolExecutor(num_workers or usable_cores()) as pool:
@@ -62,6 +62,6 @@ def fingerprint(root: Root, num_workers: int = 0) -> str:
 def _digest(source: Source, name: str) -> bytes | DatasetError:
     try:
         with source.open(name) as file:
-            return hashlib.file_digest(file, "sha256").digest()
+            return hashlib.file_digest(file, "sha256").digest()  # type: ignore[arg-type]
     except OSError as error:
         return cannot_read(source.place(name), error)

@@ -4,8 +4,8 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from io import BufferedReader
 from pathlib import Path
+from typing import BinaryIO
 
 from dataset.errors import DatasetError
 from dataset.source import Root, Source, cannot_read, not_a_folder, too_large
@@ -42,9 +42,13 @@ class LocalFolder:
         except OSError as error:
             raise cannot_read(self.place(), error) from error
 
+    def has_folder(self, name: str) -> bool:
+        """Tells whether it has a folder of this name, or a link to one."""
+        return stat.S_ISDIR(_mode_of(self.root / name))
+
     def folders(self) -> list[str]:
-        """Gives the names of the folders in it, links to folders included."""
-        return sorted(path.name for path in self.root.iterdir() if stat.S_ISDIR(_mode_of(path)))
+        """Gives the names of the folders in it that may be looked at."""
+        return sorted(name for name in os.listdir(self.root) if os.path.isdir(self.root / name))  # noqa: PTH112, PTH208
 
     def files(self, split: str, unreadable: list[str]) -> Iterator[str]:
         """Walks a split's folder, through links that stay within the data set, into every real folder once.
@@ -80,7 +84,7 @@ class LocalFolder:
             self._folders_inside[folder] = self._lies_in(folder, split)
         return not self._folders_inside[folder]
 
-    def open(self, name: str) -> BufferedReader:
+    def open(self, name: str) -> BinaryIO:
         """Opens a file that is one: reading a pipe or a device might never end."""
         path = self.root / name
         _size_of_file(path)

@@ -1,9 +1,8 @@
 """Where a data set lies: a folder of this machine, or a place elsewhere that is read in the same way."""
 
 from collections.abc import Iterator
-from io import BufferedReader
 from pathlib import Path
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import BinaryIO, Protocol, TypeAlias, runtime_checkable
 
 from dataset.errors import DatasetError
 from dataset.folders import ANNOTATION_FILE, SPLITS
@@ -14,15 +13,20 @@ from dataset.values import cleaned
 class Source(Protocol):
     """A place with split folders; files are named relative to it, `train/a.png`.
 
-    What is read raises OSError where it cannot be, and ValueError where no file can have that name.
+    Opening, and each reading after it, raises OSError with a `strerror` where it fails, and ValueError where no file
+    can have that name.
     """
 
     def check(self) -> None:
         """Checks that it is there and can be read; raises DatasetError."""
         ...
 
+    def has_folder(self, name: str) -> bool:
+        """Tells whether there is a folder of this name directly in it; raises DatasetError."""
+        ...
+
     def folders(self) -> list[str]:
-        """Gives the names of the folders directly in it, sorted; raises DatasetError."""
+        """Gives the names of the folders directly in it, sorted, for messages; raises DatasetError."""
         ...
 
     def files(self, split: str, unreadable: list[str]) -> Iterator[str]:
@@ -33,8 +37,8 @@ class Source(Protocol):
         """Tells whether a file is a link to somewhere that is no part of the data set."""
         ...
 
-    def open(self, name: str) -> BufferedReader:
-        """Opens a file."""
+    def open(self, name: str) -> BinaryIO:
+        """Opens a file to read bytes; the caller closes it."""
         ...
 
     def read(self, name: str, largest: int | None = None) -> bytes:
@@ -61,8 +65,8 @@ def missing_splits(source: Source) -> tuple[list[str], str]:
     Raises:
         DatasetError: A folder may not be looked at.
     """
-    found = source.folders()
-    missing = [split for split in SPLITS if split not in found]
+    missing = [split for split in SPLITS if not source.has_folder(split)]
+    found = source.folders() if missing else []
     return missing, (
         f"{source.place()} has no folder {', '.join(missing)} (found: {', '.join(map(cleaned, found)) or 'none'}): "
         f"expected {', '.join(SPLITS)}, each with {ANNOTATION_FILE} and its images"

@@ -15,4 +15,5 @@ def fingerprint_dataset() -> Annotated[str, "fingerprint"]:
     """Reads the data folder, always: what follows runs again only if its content changed, wherever it lies."""
     now = runtime.current()
     make_phantoms(now)
-    return fingerprint(open_source(now.data_root), now.num_workers)
+    with open_source(now.data_root) as source:
+        return fingerprint(source, now.num_workers)

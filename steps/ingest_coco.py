@@ -35,8 +35,11 @@ def ingest_coco(fingerprint: str, data: DataConfig) -> Annotated[Dataset, "datas
     now = runtime.current()
     make_phantoms(now)
     options = IngestOptions(**data.model_dump(), num_workers=now.num_workers)
-    dataset = ingest(open_source(now.data_root), _output_folder(), options)
-    if digest(open_source(now.data_root), now.num_workers) != fingerprint:
+    with open_source(now.data_root) as source:
+        dataset = ingest(source, _output_folder(), options)
+    with open_source(now.data_root) as source:
+        changed = digest(source, now.num_workers) != fingerprint
+    if changed:
         raise DatasetError(f"{now.data_root} was changed while it was read; run again")
     return dataset
 

@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "pipelines": {"configs", "steps", "models", "dataset", "materializers", "tracking"},
 }
 FORBIDDEN_LIBRARIES = {"models": {"zenml", "mlflow", "pydantic"}, "dataset": {"zenml", "mlflow", "pydantic", "torch"}}
-STEP_HELPERS = {"steps.runtime", "steps.caching", "steps.phantoms", "steps.sources"}
+STEP_HELPERS = {"steps.runtime", "steps.caching", "steps.phantoms", "steps.sources", "steps.stored_folder"}
 FILES = sorted(file for package in OURS for file in (ROOT / package).glob("*.py"))
 
 

@@ -133,6 +133,15 @@ def test_split_folder_that_is_a_link_to_itself_is_missing(coco, out):
     assert "has no folder valid" in complaint(coco.root, out)
 
 
+def test_what_else_lies_beside_the_splits_need_not_be_readable(coco, out, monkeypatch):
+    (coco.write() / "odd").mkdir()
+    forbid(monkeypatch, "stat", "odd")
+    fingerprint(coco.root)
+    ingest(coco.root, out, options())
+    shutil.rmtree(coco.root / "valid")
+    assert "has no folder valid (found: odd, test, train)" in complaint(coco.root, out.with_name("other"))
+
+
 def test_split_that_is_a_file_is_missing(coco, out):
     shutil.rmtree(coco.write() / "valid")
     (coco.root / "valid").write_text("")

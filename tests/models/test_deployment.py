@@ -65,9 +65,10 @@ def test_no_batch_norm_is_left_and_ranks_are_multiples_of_eight():
     assert {len(layer.first.weight) for layer in thin} == {8}
 
 
+@pytest.mark.parametrize("bilinear", [True, False])
 @pytest.mark.parametrize("scheme", ["channel", "spatial"])
-def test_large_skip_connections_are_not_copied_before_a_thin_convolution(scheme, monkeypatch):
-    network = trained(UNet(1, 1, 16))
+def test_large_skip_connections_are_not_copied_before_a_thin_convolution(scheme, bilinear, monkeypatch):
+    network = trained(UNet(1, 1, 16, bilinear=bilinear))
     network = compress(network, decompose(network, scheme), FixedRank(5)).network
     deployed = for_inference(network)
     image = torch.randn(1, 1, 37, 32)
@@ -113,6 +114,18 @@ def test_what_is_used_twice_or_watched_is_not_folded():
     watched = trained(nn.Sequential(nn.Conv2d(3, 3, 3), nn.BatchNorm2d(3)))
     watched[0].register_forward_hook(lambda module, args, output: 2 * output)
     assert worst(watched, for_inference(watched), image) < 1e-5
+
+
+def test_up_blocks_that_are_watched_or_stand_alone_stay(monkeypatch):
+    monkeypatch.setattr("models.deployment._LARGE", 1)
+    network = trained(UNet(1, 1, 16))
+    network = compress(network, decompose(network), FixedRank(5)).network
+    network.up4.register_forward_hook(lambda module, args, output: 2 * output)
+    image = torch.randn(1, 1, 32, 32)
+    assert worst(network, for_inference(network), image) < 1e-5
+    alone = network.up3
+    inputs = torch.randn(1, 32, 8, 8), torch.randn(1, 32, 16, 16)
+    assert torch.allclose(for_inference(alone)(*inputs), alone(*inputs), atol=1e-5)
 
 
 def test_a_batch_norm_without_statistics_of_its_own_stays():

@@ -1,5 +1,6 @@
 """A data set in a bucket is read as one in a folder, and what is wrong there is told alike."""
 
+import hashlib
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -7,6 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from s3fs.core import S3File
 from zenml.enums import StackComponentType
 from zenml.integrations.s3.artifact_stores import S3ArtifactStore
 from zenml.integrations.s3.flavors import S3ArtifactStoreConfig
@@ -16,11 +18,16 @@ from dataset.fingerprint import fingerprint
 from dataset.folders import ANNOTATION_FILE
 from dataset.ingest import IngestOptions, ingest
 from dataset.phantom import write_phantoms
-from steps.sources import StoredFolder
+from steps.sources import _repair, chosen_store
+from steps.stored_folder import StoredFolder
 from tests.s3_server import Bucket, s3_server
 
 OPTIONS = IngestOptions(image_size=(32, 32), channels=1, multi_class=False, skip_bad_samples=False, num_workers=2)
 FIRST = "set/train/slice_00000.png"
+
+
+class BrokenError(Exception):
+    """What a library raises that knows no OSError."""
 
 
 @pytest.fixture(scope="module")
@@ -114,10 +121,12 @@ def test_a_place_without_splits_says_what_is_there(endpoint: str, bucket: Bucket
     assert f"s3://{bucket.name}/none is not a folder" in complaint(endpoint, bucket, tmp_path, "none")
 
 
-def test_an_image_larger_than_any_allowed_is_not_read_whole(endpoint: str, bucket: Bucket) -> None:
-    bucket.put(FIRST, b"x" * 2**20)
-    with pytest.raises(OSError, match="it has 0 MB, more than 0 MB"):
-        source(endpoint, bucket).read("train/slice_00000.png", 1000)
+def test_an_image_larger_than_any_allowed_is_not_read(endpoint: str, bucket: Bucket) -> None:
+    bucket.put(FIRST, b"x" * 3 * 2**20)
+    opened = source(endpoint, bucket)
+    opened.store.filesystem.open = lambda *arguments, **options: pytest.fail("opened")
+    with pytest.raises(OSError, match="it has 3 MB, more than 1 MB"):
+        opened.read("train/slice_00000.png", 2**20)
 
 
 def test_a_folder_that_may_not_be_listed_stops_the_fingerprint(
@@ -134,7 +143,7 @@ def test_a_folder_that_may_not_be_listed_stops_the_fingerprint(
         return await listing(path, *arguments, **options)
 
     monkeypatch.setattr(opened.store.filesystem, "_lsdir", refuse)
-    with pytest.raises(DatasetError, match=r"/set/train cannot be read \(Access Denied\)"):
+    with pytest.raises(DatasetError, match=r"/set/train/closed cannot be read \(Access Denied\)"):
         fingerprint(opened)
 
 
@@ -145,8 +154,86 @@ def test_a_server_that_is_not_there_is_told_in_a_sentence(bucket: Bucket, tmp_pa
     assert "\n" not in message
 
 
-def test_bytes_do_not_wait_in_memory(endpoint: str, bucket: Bucket) -> None:
-    """A file of any size is digested in blocks."""
-    bucket.put(FIRST, os.urandom(2**20))
-    with source(endpoint, bucket).open("train/slice_00000.png") as file:
-        assert len(file.read(1000)) == 1000
+def test_a_file_is_digested_in_parts(endpoint: str, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket.put(FIRST, os.urandom(2**22))
+    fetched = []
+    fetch = S3File._fetch_range
+
+    def watched(self: S3File, start: int, end: int) -> bytes:
+        fetched.append(end - start)
+        return fetch(self, start, end)
+
+    monkeypatch.setattr(S3File, "_fetch_range", watched)
+    opened = source(endpoint, bucket)
+    opened.store.filesystem.default_block_size = 2**18
+    with opened.open("train/slice_00000.png") as file:
+        assert hashlib.file_digest(file, "sha256").digest()
+    assert max(fetched) < 2**20 < sum(fetched)
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"), [(PermissionError("Access Denied"), "Access Denied"), (BrokenError("line cut"), "line cut")]
+)
+def test_what_fails_while_it_is_read_is_told_as_if_it_lay_here(
+    fault: Exception, told: str, endpoint: str, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An object that may be listed, or opened, need not be one that can be read."""
+
+    def fail(*arguments: object) -> bytes:
+        raise fault
+
+    monkeypatch.setattr(S3File, "_fetch_range", fail)
+    with pytest.raises(DatasetError, match=rf"{FIRST} cannot be read \({told}\)"):
+        fingerprint(source(endpoint, bucket))
+    assert f"{ANNOTATION_FILE} cannot be read ({told})" in complaint(endpoint, bucket, tmp_path)
+
+
+class Forgetful:
+    """A store that passes over a folder that it has named."""
+
+    def walk(self, top: str) -> Iterator[tuple[str, list[str], list[str]]]:
+        yield top, ["closed", "sub"], ["a.png"]
+        yield f"{top}/sub", [], ["b.png"]
+
+
+def test_a_folder_that_is_named_and_does_not_come_is_told() -> None:
+    unreadable: list[str] = []
+    found = list(StoredFolder(Forgetful(), "far://data").files("train", unreadable))  # type: ignore[arg-type]
+    assert found == ["train/a.png", "train/sub/b.png"]
+    assert unreadable == ["far://data/train/closed cannot be listed: check the permissions"]
+
+
+def test_what_was_listed_before_is_forgotten(endpoint: str, bucket: Bucket) -> None:
+    """Libraries give the same connection again, with all that it remembers."""
+    opened = store(endpoint, f"s3://{bucket.name}")
+    before = fingerprint(StoredFolder(opened, f"s3://{bucket.name}/set"))
+    bucket.put("set/train/added.png", b"added")
+    assert fingerprint(StoredFolder(opened, f"s3://{bucket.name}/set")) != before
+
+
+@pytest.mark.parametrize(
+    ("uri", "chosen"),
+    [
+        ("s3://data", "s3://data"),
+        ("s3://data/ct", "s3://data"),
+        ("s3://data/mri/brain", "s3://data/mri/"),
+        ("s3://data/mri/", "s3://data/mri/"),
+        ("s3://database/mri", None),
+        ("gs://data/mri", None),
+    ],
+)
+def test_the_store_is_the_one_whose_path_says_most(uri: str, chosen: str | None) -> None:
+    assert chosen_store(uri, ["", "s3://data", "s3://data/mri/", "s3://data/mri2"]) == chosen
+    assert chosen_store(uri, []) is None
+
+
+@pytest.mark.parametrize(
+    ("uri", "repair"),
+    [
+        ("s3://data/mri", "`zenml artifact-store register data --flavor=s3 --path=s3://data`"),
+        ("gs://data/mri", "`zenml artifact-store register data --flavor=gcp --path=gs://data`"),
+        ("https://data/mri", "register one that reads https://, or give a folder"),
+    ],
+)
+def test_what_no_store_holds_is_told_with_a_command_that_exists(uri: str, repair: str) -> None:
+    assert repair in _repair(uri)

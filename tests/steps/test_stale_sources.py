@@ -55,7 +55,7 @@ TABLE: list[tuple[frozenset[str], str]] = [
     # From the data folder to arrays, and what reads the arrays.
     (INGEST, "dataset/annotation_file dataset/coco dataset/containers dataset/images dataset/ingest dataset/masks"),
     (INGEST, "dataset/segmentation dataset/statistics dataset/json_stream dataset/spool"),
-    (INGEST, "dataset/local_folder dataset/source steps/sources"),
+    (INGEST, "dataset/local_folder dataset/source steps/sources steps/stored_folder"),
     (INGEST, "dataset/fingerprint"),  # wider: only to see that nothing changed meanwhile
     (INGEST | READERS, "dataset/__init__ dataset/store dataset/manifest materializers/dataset"),
     (INGEST | READERS, "dataset/folders"),  # the names of the splits

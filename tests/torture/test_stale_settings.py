@@ -246,8 +246,8 @@ class Folder:
 
 NAMED = {"file_name": "another.png"}
 READ_AGAIN = frozenset({"ingest_coco"})  # the same data set comes out
-# Names belong to the data set, and reports show them: all that looks at it runs, makes the same networks again, and what
-# looks at those alone is known.
+# Names belong to the data set, and reports show them: all that looks at it runs and makes the same networks again, and
+# what looks at those alone is known.
 LOOKS_AGAIN = (
     READ_AGAIN | TRAINS_THE_SAME | {"collect_statistics", "evaluate_baseline"} | steps("recalibrate", "evaluate")
 )
