@@ -71,5 +71,5 @@ def report(structural: Sequence[str], refused: Sequence[Refusal] = ()) -> Datase
     repair = "correct the files"
     if refused:
         which = "leave them out" if not structural else f"leave bad samples out (the last {len(refused)})"
-        repair += f", or set skip_bad_samples to {which}"
+        repair += f", or set skip_bad_samples (--skip_bad_samples) to {which}"
     return DatasetError("\n".join([f"the data set has {len(problems)} {noun}; {repair}:", *lines]), problems)
