@@ -35,7 +35,8 @@ def test_structural_problems_come_first_then_the_samples_of_the_sound_splits(coc
     (coco.root / "valid" / ANNOTATION_FILE).write_text("{")
     head, *lines = complaint(coco, out, write=False).splitlines()
     assert head == (
-        "the data set has 4 problems; correct the files, or set skip_bad_samples (--skip_bad_samples) to leave bad samples out (the last 2):"
+        "the data set has 4 problems; correct the files, or set skip_bad_samples (--skip_bad_samples) "
+        "to leave bad samples out (the last 2):"
     )
     assert "has no folder train (found: test, valid)" in lines[0]
     assert f"valid/{ANNOTATION_FILE} is not JSON" in lines[1]
