@@ -76,10 +76,10 @@ class LocalFolder:
 
     def leads_out(self, name: str) -> bool:
         """Tells whether a file lies elsewhere; of the many that are no links, only the folders are resolved."""
-        split, path = name.partition("/")[0], self.root / name
+        split, path = name.partition("/")[0], f"{self.root}{os.sep}{name}"  # a Path for every image takes longer
         if os.path.islink(path):  # noqa: PTH114 - which raises where nothing can have this name
             return not self._lies_in(path, split)
-        folder = os.path.dirname(path)  # noqa: PTH120 - a Path for every image takes longer
+        folder = path.rpartition(os.sep)[0]
         if folder not in self._folders_inside:
             self._folders_inside[folder] = self._lies_in(folder, split)
         return not self._folders_inside[folder]
