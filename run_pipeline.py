@@ -38,6 +38,7 @@ def _main(arguments: list[str], interrupts: Interrupts) -> int:
         config = load_config(arguments)
     except ConfigError as error:
         return _fail(str(error), 2)
+    print(_outline(config), file=sys.stderr, flush=True)
     _set_environment(config.verbose)
     try:
         check_zenml()
@@ -59,6 +60,20 @@ def _main(arguments: list[str], interrupts: Interrupts) -> int:
     except RunFailedError as error:
         return _fail(str(error), 1, config)
     return 0
+
+
+def _outline(config: RunConfig) -> str:
+    """Returns in a line what the run is about: the libraries then take seconds to load, in which nothing is seen."""
+    height, width = config.data.image_size
+    size = f"{height}x{width}, {'gray' if config.data.channels == 1 else 'colour'}"
+    data = config.data_root or "built-in phantoms (no --data_root)"
+    if config.reuse_training is not None:
+        about = f"data and network of an earlier training ({config.reuse_training})"
+    elif config.checkpoint is not None:
+        about = f"data: {data}; network: {config.checkpoint}"
+    else:
+        about = f"data: {data}, as {size}; network: U-Net of {config.model.base_filters} filters"
+    return _printable(f"{about}; results: {config.out_dir}")
 
 
 def _fail(message: str, status: int, config: RunConfig | None = None) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import difflib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -71,7 +73,15 @@ class ConfigError(ValueError):
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> Any:
-        raise ConfigError(f"{message}; see --help")
+        raise ConfigError(f"{message}{_meant(message)}; see --help")
+
+
+def _meant(message: str) -> str:
+    """Returns the flags that argparse's message about unknown ones may be about."""
+    unknown = re.findall(r"--\w+", message.replace("-", "_").replace("__", "--")) if "unrecognized" in message else []
+    known = [f"--{name}" for name in FLAGS]
+    meant = [match for flag in unknown for match in difflib.get_close_matches(flag, known, n=1)]
+    return f" (did you mean {', '.join(meant)}?)" if meant else ""
 
 
 def load_config(arguments: Sequence[str]) -> RunConfig:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dataset.errors import DatasetError
-from dataset.source import Root, Source, cannot_read, not_a_folder, too_large
+from dataset.folders import SPLITS
+from dataset.source import Root, Source, cannot_read, too_large
 
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -38,7 +39,9 @@ class LocalFolder:
             with os.scandir(self.root):
                 return
         except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: no folder can be called so
-            raise not_a_folder(self.place()) from error
+            raise DatasetError(
+                f"{self.root} is not a folder: give the folder that holds {', '.join(SPLITS)}"
+            ) from error
         except OSError as error:
             raise cannot_read(self.place(), error) from error
 

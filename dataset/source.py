@@ -73,11 +73,6 @@ def missing_splits(source: Source) -> tuple[list[str], str]:
     )
 
 
-def not_a_folder(place: str) -> DatasetError:
-    """Builds the error about a place where no data set can be."""
-    return DatasetError(f"{place} is not a folder: give the folder that holds {', '.join(SPLITS)}")
-
-
 def cannot_read(place: str, error: OSError) -> DatasetError:
     """Builds the error about a file or folder that may not, or cannot, be read."""
     return DatasetError(f"{place} cannot be read ({error.strerror}): check what it is, and its permissions")

@@ -159,5 +159,6 @@ def warnings_for(
     if empty := sum(split.empty_annotations for split in splits.values()):
         found.append(f"{empty} annotations cover no pixel: too small, or outside the image")
     if refused:
-        found.append(f"{len(refused)} problems led to samples being left out: see 'refused'")
+        first = f"the first: {refused[0]}" if len(refused) > 1 else str(refused[0])
+        found.append(f"samples with {len(refused)} faults were left out ({first}); dataset_manifest.json lists all")
     return found

@@ -29,17 +29,36 @@ class Training:
         dataset_id: The data it was trained on.
         network_id: The network.
         history_id: Its curves.
+        network: Its name and version, for people, and when it was made.
         config: The sections of the configuration that it was trained with.
     """
 
     dataset_id: str
     network_id: str
     history_id: str
+    network: str
     config: dict[str, Any]
 
     def configure(self, config: RunConfig) -> RunConfig:
         """Returns the configuration with the sections that this training was made with."""
         return config.model_copy(update=self.config)
+
+    def describe(self, wanted: RunConfig) -> str:
+        """Returns which network it is, and what a configuration says of it that therefore is not so."""
+        data, model = self.config["data"], self.config["model"]
+        height, width = data.image_size
+        size = f"{height}x{width}, {'gray' if data.channels == 1 else 'colour'}"
+        lines = [f"going on from {self.network}: {size}, U-Net of {model.base_filters} filters"]
+        unused = [
+            f"{name}.{field} ({getattr(getattr(wanted, name), field)})"
+            for name, section in self.config.items()
+            if isinstance(section, BaseModel)
+            for field in sorted(getattr(wanted, name).model_fields_set)
+            if getattr(getattr(wanted, name), field) != getattr(section, field)
+        ]
+        if unused:
+            lines.append(f"note: it was trained with other values, which hold: not {', '.join(unused)}")
+        return "\n".join(lines)
 
 
 def find_training(which: str) -> Training:
@@ -52,7 +71,7 @@ def find_training(which: str) -> Training:
         TrainingNotFoundError: If there is none; the message says what there is.
     """
     step = _step_of_artifact(which) if ":" in which else _step_of_run(which)
-    dataset = step.inputs["dataset"][0]
+    dataset, network = step.inputs["dataset"][0], step.outputs["baseline_network"][0]
     sections = {
         **_sections(step, {"model": ModelConfig, "training": TrainingConfig}),
         **_sections(step, {"inputs": InputConfig}),
@@ -61,8 +80,9 @@ def find_training(which: str) -> Training:
     sections["input"] = sections.pop("inputs")
     return Training(
         dataset_id=str(dataset.id),
-        network_id=str(step.outputs["baseline_network"][0].id),
+        network_id=str(network.id),
         history_id=str(step.outputs["train_history"][0].id),
+        network=f"{network.name}:{network.version} of {network.created:%Y-%m-%d %H:%M}",
         config={**sections, "seed": step.config.parameters["seed"]},
     )
 

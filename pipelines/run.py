@@ -61,7 +61,7 @@ def run(config: RunConfig, root: Path, command: str) -> None:
     messages = StepMessages(config.verbose)
     messages.attach()
     try:
-        with _reserved(config.out_dir):
+        with _reserved(config.out_dir), _told_what_is_replaced(config.out_dir):
             findings = _prepare_and_run(config, root, command, messages)
     except INPUT_ERRORS as error:
         raise InputError(str(error)) from error
@@ -150,6 +150,7 @@ def _finished(config: RunConfig, options: dict[str, Any]) -> PipelineRunResponse
     """Runs the pipeline that the configuration asks for."""
     if config.reuse_training is not None:
         training = find_training(config.reuse_training)
+        print(training.describe(config), file=sys.stderr)
         ids = (training.dataset_id, training.network_id, training.history_id)
         return recompress.with_options(**options)(training.configure(config), *ids)
     if config.checkpoint is not None:
@@ -194,6 +195,21 @@ def _reserved(folder: Path) -> Iterator[None]:
         lock.release()
 
 
+@contextmanager
+def _told_what_is_replaced(folder: Path) -> Iterator[None]:
+    """Says which networks of earlier runs have made way for this run's."""
+    before = _networks(folder)
+    yield
+    if gone := sorted(before - _networks(folder)):
+        print(
+            f"removed from {folder / 'networks'}, as this run has no such variants: {', '.join(gone)}", file=sys.stderr
+        )
+
+
+def _networks(folder: Path) -> set[str]:
+    return {file.parent.name for file in folder.glob("networks/*/network.json")}
+
+
 def _remove_leftovers(folder: Path) -> None:
     """Removes what a killed process was writing, where runs write; folders within may belong to other runs."""
     for place in (folder, *(folder / name for name in _WRITTEN)):
@@ -207,9 +223,7 @@ def _remove_leftovers(folder: Path) -> None:
 def _print_warnings(folder: Path, console: Console) -> None:
     """Prints what is worth knowing of the data before their results are believed."""
     manifest = json.loads((folder / "dataset_manifest.json").read_bytes())
-    refused = len(manifest["refused"])
-    skipped = [f"{refused} samples were left out; dataset_manifest.json lists them"] if refused else []
-    for warning in [*skipped, *manifest["warnings"]]:
+    for warning in manifest["warnings"]:
         console.print(f"note: {warning}", highlight=False, markup=False, soft_wrap=True)
 
 
@@ -221,7 +235,9 @@ def _print_places(config: RunConfig, root: Path, view: str, console: Console) ->
         "MLflow": f"{uri if uri.startswith('http') else _MLFLOW_UI}/{view}",
         "ZenML": "make dashboard, or zenml pipeline runs list",
     }
-    if not uri.startswith("http"):
+    if uri == f"sqlite:///{root / 'mlflow.db'}":
+        places["MLflow"] = f"{places['MLflow']} (after: make ui)"
+    elif not uri.startswith("http"):
         places["MLflow"] = f"{places['MLflow']} (after: mlflow ui --backend-store-uri {uri})"
     console.print()
     for name, place in places.items():

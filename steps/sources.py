@@ -62,7 +62,8 @@ def _component_of(uri: str) -> ComponentResponse:
     }
     path = chosen_store(uri, stores)
     if path is None:
-        raise DatasetError(f"{uri} lies in none of ZenML's artifact stores: {_repair(uri)}")
+        known = ", ".join(filter(None, stores)) or "none"
+        raise DatasetError(f"{uri} lies in none of ZenML's artifact stores (known: {known}): {_repair(uri)}")
     return stores[path]
 
 

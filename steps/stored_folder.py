@@ -11,7 +11,8 @@ from typing import BinaryIO
 
 from zenml.artifact_stores import BaseArtifactStore
 
-from dataset.source import cannot_read, not_a_folder, too_large
+from dataset.errors import DatasetError
+from dataset.source import cannot_read, too_large
 
 
 class StoredFolder:
@@ -32,7 +33,7 @@ class StoredFolder:
     def check(self) -> None:
         """Checks that something lies there."""
         if not self._is_folder(self.uri):
-            raise not_a_folder(self.uri)
+            raise DatasetError(f"nothing lies at {self.uri}: check the names of bucket and folder")
 
     def has_folder(self, name: str) -> bool:
         """Tells whether it has a folder of this name."""

@@ -11,6 +11,7 @@ METHODS = ("baseline", "svd", "arsvd", "budget")
 PARAMETER = {"svd": "rank", "arsvd": "tau", "budget": "budget"}
 TITLES = {"baseline": "baseline", "svd": "SVD", "arsvd": "ARSVD", "budget": "budget"}
 TOLERATED_DICE_LOSS = 0.01
+_SAME_SIZE = 1.01  # times as many parameters are still the same size
 USEFUL_SHARE = 0.5  # a network that keeps less of the baseline's Dice is no trade-off, however small it is
 
 
@@ -56,13 +57,18 @@ def front_names(
 
 
 def recommended(results: Sequence[EvaluationResult]) -> EvaluationResult | None:
-    """Returns the smallest network, smaller than the baseline, whose Dice is at most `TOLERATED_DICE_LOSS` below it."""
+    """Returns the smallest network, smaller than the baseline, whose Dice is at most `TOLERATED_DICE_LOSS` below it.
+
+    Of those that have nearly as few parameters, the best: networks of one budget differ by some.
+    """
     baseline = baseline_of(results)
     if baseline is None or not metric(baseline, "dice") > 0:
         return None
     least = metric(baseline, "dice") - TOLERATED_DICE_LOSS
     close = [r for r in results if r.cost.params < baseline.cost.params and metric(r, "dice") >= least]
-    return min(close, key=lambda r: (r.cost.params, -metric(r, "dice"), r.name), default=None)
+    smallest = min((r.cost.params for r in close), default=0)
+    equals = [r for r in close if r.cost.params <= _SAME_SIZE * smallest]
+    return min(equals, key=lambda r: (-metric(r, "dice"), r.cost.params, r.name), default=None)
 
 
 def metric(result: EvaluationResult, name: str) -> float:

@@ -167,7 +167,7 @@ def test_skipped_samples_are_left_out_and_listed(coco, out):
         ("valid", "size.png", 2, None),
         ("test", "../out.png", 2, None),
     }
-    assert any("6 problems" in warning for warning in stored.manifest.warnings)
+    assert any("samples with 6 faults were left out (the first: " in warning for warning in stored.manifest.warnings)
 
 
 def test_split_without_a_sound_sample_stops_even_when_skipping(coco, out):

@@ -61,5 +61,5 @@ def test_a_place_that_no_store_holds_is_told_with_what_to_do(workshop: Workshop)
     done = workshop.run("--data_root", "s3://elsewhere/mri", check=False)
     assert done.status == 2
     told = done.stderr.splitlines()[-1]
-    assert told.startswith("error: s3://elsewhere/mri lies in none of ZenML's artifact stores: register one")
+    assert told.startswith("error: s3://elsewhere/mri lies in none of ZenML's artifact stores (known: s3://")
     assert "zenml artifact-store register data --flavor=s3 --path=s3://elsewhere" in told

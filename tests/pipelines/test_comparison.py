@@ -49,6 +49,11 @@ def test_a_first_run_executes_every_step_and_leaves_every_file(workshop: Worksho
     workshop.assert_complete(TINY_VARIANTS)
 
 
+def test_the_first_line_says_what_the_run_is_about(workshop: Workshop) -> None:
+    first = workshop.first.stderr.splitlines()[0]
+    assert first == f"data: {workshop.data}, as 32x32, gray; network: U-Net of 4 filters; results: {workshop.out}"
+
+
 def test_the_table_on_the_screen_names_every_variant(workshop: Workshop) -> None:
     assert all(name in workshop.first.stdout for name in TINY_VARIANTS)
     assert "report.html" in workshop.first.stdout
@@ -85,7 +90,9 @@ def test_one_tau_more_compresses_and_evaluates_that_one(workshop: Workshop) -> N
 
 
 def test_a_sweep_with_less_in_it_leaves_no_stale_network(workshop: Workshop) -> None:
-    assert workshop.run("--arsvd_taus", "0.5").ran == ALWAYS
+    less = workshop.run("--arsvd_taus", "0.5")
+    assert less.ran == ALWAYS
+    assert "as this run has no such variants: arsvd_tau_0.8" in less.stderr
     workshop.assert_complete(TINY_VARIANTS - {"arsvd_tau_0.8"})
 
 

@@ -118,7 +118,10 @@ def test_faults_name_the_place_in_the_bucket(endpoint: str, bucket: Bucket, tmp_
 def test_a_place_without_splits_says_what_is_there(endpoint: str, bucket: Bucket, tmp_path: Path) -> None:
     message = complaint(endpoint, bucket, tmp_path, "another")
     assert f"s3://{bucket.name}/another has no folder train, valid, test (found: none)" in message
-    assert f"s3://{bucket.name}/none is not a folder" in complaint(endpoint, bucket, tmp_path, "none")
+    assert f"nothing lies at s3://{bucket.name}/none: check" in complaint(endpoint, bucket, tmp_path, "none")
+    gone = StoredFolder(store(endpoint, "s3://no-such-bucket"), "s3://no-such-bucket/set")
+    with pytest.raises(DatasetError, match="nothing lies at s3://no-such-bucket/set: check"):
+        gone.check()
 
 
 def test_an_image_larger_than_any_allowed_is_not_read(endpoint: str, bucket: Bucket) -> None:

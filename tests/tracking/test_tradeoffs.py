@@ -74,6 +74,14 @@ def test_answer_names_the_smallest_network_close_to_the_baseline(results):
     )
 
 
+@pytest.mark.parametrize(("larger", "name"), [(1009, "svd_rank_2"), (1011, "svd_rank_1")])
+def test_of_networks_of_the_same_size_the_better_is_recommended(baseline, result, larger, name):
+    """Sizes within 1 % are the same: networks of one budget differ by a few parameters."""
+    full = baseline.metrics["dice"]
+    smaller, better = result("svd", 1, full - 0.005, 1000), result("svd", 2, full, larger)
+    assert recommended([baseline, smaller, better]).name == name
+
+
 def test_answer_says_what_cannot_be_excluded(baseline, result):
     shifts = [0.1, -0.1] * 6
     full = baseline.per_image["dice"]
