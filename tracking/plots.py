@@ -56,8 +56,16 @@ def write_plots(shown: Shown, folder: Path) -> list[Path]:
         if figure is None:
             file.unlink(missing_ok=True)
             continue
-        png = io.BytesIO()
-        figure.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
-        write_whole(file, png.getvalue())
+        write_whole(file, png_of(figure))
         written.append(file)
     return written
+
+
+def png_of(figure: Figure) -> bytes:
+    """Returns a figure as a PNG file, drawn once: where it has a layout engine, Matplotlib draws it twice."""
+    png = io.BytesIO()
+    if (engine := figure.get_layout_engine()) is not None:
+        engine.execute(figure)
+        figure.set_layout_engine(None)
+    figure.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
+    return png.getvalue()
