@@ -78,10 +78,10 @@ class _Parser(argparse.ArgumentParser):
 
 def _meant(message: str) -> str:
     """Returns the flags that argparse's message about unknown ones may be about."""
-    unknown = re.findall(r"--\w+", message.replace("-", "_").replace("__", "--")) if "unrecognized" in message else []
-    known = [f"--{name}" for name in FLAGS]
-    meant = [match for flag in unknown for match in difflib.get_close_matches(flag, known, n=1)]
-    return f" (did you mean {', '.join(meant)}?)" if meant else ""
+    unknown = re.findall(r"(?<!\S)--([\w-]+)", message) if "unrecognized" in message else []
+    known = ["config", *FLAGS]
+    meant = [match for flag in unknown for match in difflib.get_close_matches(flag.replace("-", "_"), known, n=1)]
+    return f" (did you mean {', '.join(f'--{name}' for name in dict.fromkeys(meant))}?)" if meant else ""
 
 
 def load_config(arguments: Sequence[str]) -> RunConfig:

@@ -169,7 +169,7 @@ class RegistrationConfig(Section):
 
     Attributes:
         name: Of the registered model; None registers nothing.
-        variant: Which network; None is the smallest that keeps the baseline's Dice.
+        variant: Which network; None is the recommended one.
     """
 
     name: str | None = None

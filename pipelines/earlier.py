@@ -49,15 +49,17 @@ class Training:
         height, width = data.image_size
         size = f"{height}x{width}, {'gray' if data.channels == 1 else 'colour'}"
         lines = [f"going on from {self.network}: {size}, U-Net of {model.base_filters} filters"]
-        unused = [
-            f"{name}.{field} ({getattr(getattr(wanted, name), field)})"
+        holds = [
+            f"{name}.{field}={getattr(section, field)} (not {getattr(getattr(wanted, name), field)})"
             for name, section in self.config.items()
             if isinstance(section, BaseModel)
             for field in sorted(getattr(wanted, name).model_fields_set)
             if getattr(getattr(wanted, name), field) != getattr(section, field)
         ]
-        if unused:
-            lines.append(f"note: it was trained with other values, which hold: not {', '.join(unused)}")
+        if "seed" in wanted.model_fields_set and wanted.seed != self.config["seed"]:
+            holds.append(f"seed={self.config['seed']} (not {wanted.seed})")
+        if holds:
+            lines.append(f"note: it was trained otherwise, and that holds: {', '.join(holds)}")
         return "\n".join(lines)
 
 
@@ -82,7 +84,7 @@ def find_training(which: str) -> Training:
         dataset_id=str(dataset.id),
         network_id=str(network.id),
         history_id=str(step.outputs["train_history"][0].id),
-        network=f"{network.name}:{network.version} of {network.created:%Y-%m-%d %H:%M}",
+        network=f"{network.name}:{network.version} of {network.created:%Y-%m-%d %H:%M} UTC",
         config={**sections, "seed": step.config.parameters["seed"]},
     )
 

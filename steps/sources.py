@@ -56,9 +56,10 @@ def chosen_store(uri: str, paths: Iterable[str]) -> str | None:
 
 def _component_of(uri: str) -> ComponentResponse:
     """Returns the artifact store that a URI lies in, as ZenML has registered it."""
-    stores = {
-        str(store.configuration.get("path", "")): store  # ZenML's own store on this machine says none
-        for store in depaginate(Client().list_stack_components, type=StackComponentType.ARTIFACT_STORE)
+    found = depaginate(Client().list_stack_components, type=StackComponentType.ARTIFACT_STORE)
+    active = Client().active_stack_model.components[StackComponentType.ARTIFACT_STORE][0].id
+    stores = {  # of several with one path, the active one; ZenML's own store on this machine says no path
+        str(store.configuration.get("path", "")): store for store in sorted(found, key=lambda each: each.id == active)
     }
     path = chosen_store(uri, stores)
     if path is None:
@@ -85,7 +86,7 @@ def _opened(component: ComponentResponse, uri: str) -> BaseArtifactStore:
         reading_artifacts = None  # artifacts lie in a store of another kind
     try:
         store = cast(BaseArtifactStore, StackComponent.from_model(component))
-    except ImportError as error:
+    except (ImportError, ValueError) as error:  # libraries are missing, or its configuration no longer holds
         told = " ".join(str(error).split())
         raise DatasetError(f"{uri}: the artifact store {component.name} cannot be opened: {told}") from error
     if reading_artifacts is not None:

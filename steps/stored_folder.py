@@ -19,20 +19,24 @@ class StoredFolder:
     """A folder of an artifact store, read as `dataset.source.Source` says; there are no links in there.
 
     Args:
-        store: The artifact store; what it remembers of earlier listings is forgotten.
+        store: The artifact store.
         uri: The folder in it.
     """
 
     def __init__(self, store: BaseArtifactStore, uri: str) -> None:
         self.store = store
         self.uri = uri.rstrip("/")
-        filesystem = getattr(store, "filesystem", None)
-        if hasattr(filesystem, "invalidate_cache"):
-            filesystem.invalidate_cache()
+        self._whole = f"{self.uri}/"  # a store whose own path ends so knows no other name for all that it has
 
     def check(self) -> None:
-        """Checks that something lies there."""
-        if not self._is_folder(self.uri):
+        """Checks that something lies there; what the store remembers of earlier listings is forgotten."""
+        try:
+            with _as_the_system_would():  # the first look at credentials
+                if hasattr(type(self.store), "filesystem"):
+                    self.store.filesystem.invalidate_cache()
+        except OSError as error:
+            raise cannot_read(self.uri, error) from error
+        if not self._is_folder(self._whole):
             raise DatasetError(f"nothing lies at {self.uri}: check the names of bucket and folder")
 
     def has_folder(self, name: str) -> bool:
@@ -43,7 +47,7 @@ class StoredFolder:
         """Gives the names of the folders in it."""
         try:
             with _as_the_system_would():
-                names = {str(name).strip("/") for name in self.store.listdir(self.uri)}
+                names = {str(name).strip("/") for name in self.store.listdir(self._whole)}
         except OSError as error:
             raise cannot_read(self.uri, error) from error
         return sorted(name for name in names if name and self.has_folder(name))
@@ -86,7 +90,9 @@ class StoredFolder:
         if largest is not None and size > largest:
             raise OSError(errno.EFBIG, too_large(size, largest))
         with _as_the_system_would(), self.store.open(place, "rb") as file:
-            content: bytes = file.read()
+            content: bytes = file.read() if largest is None else file.read(largest + 1)
+        if largest is not None and len(content) > largest:  # not every store knows sizes
+            raise OSError(errno.EFBIG, f"it has more than {largest >> 20} MB")
         return content
 
     def place(self, name: str = "") -> str:
@@ -98,7 +104,7 @@ class StoredFolder:
             with _as_the_system_would():
                 return self.store.isdir(place)
         except OSError as error:
-            raise cannot_read(place, error) from error
+            raise cannot_read(place.rstrip("/"), error) from error
 
     def _walk(self, split: str) -> Iterator[tuple[str, list[str], list[str]]]:
         """Gives each folder of a split with the names of its folders and files."""

@@ -16,7 +16,7 @@ _SIZE_HINT = "To compare methods at equal size, add --budgets 0.5,0.25,0.125."
 
 
 def answer(comparison: Comparison) -> str:
-    """Says which variant to take: the smallest whose Dice is at most `TOLERATED_DICE_LOSS` below the baseline's.
+    """Says which variant to take, see `tracking.tradeoffs.recommended`.
 
     Where there is none, the sentence says so and names the one with the highest Dice.
     """
@@ -91,7 +91,7 @@ def _safe(comparison: Comparison, chosen: EvaluationResult) -> str:
         if change is not None and change.images >= FEWEST_IMAGES and change.low >= -TOLERATED_DICE_LOSS:
             safe.append(result)
     best = min(safe, key=lambda r: (r.cost.params, -metric(r, "dice"), r.name), default=None)
-    if best is None or best.cost.params <= chosen.cost.params or comparison.baseline is None:
+    if best is None or comparison.baseline is None or any(result.name == chosen.name for result in safe):
         return ""
     if best.cost.params >= comparison.baseline.cost.params:
         return ""

@@ -45,7 +45,7 @@ class Comparison:
 
     @functools.cached_property
     def recommended(self) -> EvaluationResult | None:
-        """The smallest network that keeps the baseline's Dice, None where there is none."""
+        """The network to take, see `tracking.tradeoffs.recommended`; None where there is none."""
         return recommended(self.results)
 
     def of_methods(self, *methods: str) -> list[EvaluationResult]:

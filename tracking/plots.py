@@ -62,7 +62,10 @@ def write_plots(shown: Shown, folder: Path) -> list[Path]:
 
 
 def png_of(figure: Figure) -> bytes:
-    """Returns a figure as a PNG file, drawn once: where it has a layout engine, Matplotlib draws it twice."""
+    """Returns a figure as a PNG file, drawn once: where it has a layout engine, Matplotlib draws it twice.
+
+    The figure's layout is settled then, and stays as it is.
+    """
     png = io.BytesIO()
     if (engine := figure.get_layout_engine()) is not None:
         engine.execute(figure)

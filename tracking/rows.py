@@ -33,7 +33,7 @@ class VariantRow:
         macs: Multiply-accumulates for one image.
         latency_ms: Time for one image, in milliseconds.
         on_front: Whether it is on the Pareto front of parameters and Dice.
-        chosen: Whether it is the smallest network that keeps the baseline's Dice.
+        chosen: Whether it is the recommended network.
     """
 
     name: str

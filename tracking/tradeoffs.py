@@ -11,7 +11,7 @@ METHODS = ("baseline", "svd", "arsvd", "budget")
 PARAMETER = {"svd": "rank", "arsvd": "tau", "budget": "budget"}
 TITLES = {"baseline": "baseline", "svd": "SVD", "arsvd": "ARSVD", "budget": "budget"}
 TOLERATED_DICE_LOSS = 0.01
-_SAME_SIZE = 1.01  # times as many parameters are still the same size
+SAME_SIZE_FACTOR = 1.01
 USEFUL_SHARE = 0.5  # a network that keeps less of the baseline's Dice is no trade-off, however small it is
 
 
@@ -57,9 +57,10 @@ def front_names(
 
 
 def recommended(results: Sequence[EvaluationResult]) -> EvaluationResult | None:
-    """Returns the smallest network, smaller than the baseline, whose Dice is at most `TOLERATED_DICE_LOSS` below it.
+    """Returns the network to take: of those that keep the baseline's Dice, the best of about the smallest size.
 
-    Of those that have nearly as few parameters, the best: networks of one budget differ by some.
+    They are smaller than the baseline, and their Dice is at most `TOLERATED_DICE_LOSS` below it. Networks of one budget
+    differ by a few parameters, so up to `SAME_SIZE_FACTOR` times the fewest count as the same size.
     """
     baseline = baseline_of(results)
     if baseline is None or not metric(baseline, "dice") > 0:
@@ -67,7 +68,7 @@ def recommended(results: Sequence[EvaluationResult]) -> EvaluationResult | None:
     least = metric(baseline, "dice") - TOLERATED_DICE_LOSS
     close = [r for r in results if r.cost.params < baseline.cost.params and metric(r, "dice") >= least]
     smallest = min((r.cost.params for r in close), default=0)
-    equals = [r for r in close if r.cost.params <= _SAME_SIZE * smallest]
+    equals = [r for r in close if r.cost.params <= SAME_SIZE_FACTOR * smallest]
     return min(equals, key=lambda r: (-metric(r, "dice"), r.cost.params, r.name), default=None)
 
 

@@ -88,7 +88,7 @@ def test_sweeps_are_comma_separated(text: str, expected: tuple[int, ...]) -> Non
         (["--finetune_distillation", "nan"], "--finetune_distillation"),
         (["--no_such"], "--no_such"),
         (["--epoch", "3"], "(did you mean --epochs?)"),
-        (["--svd-rank", "3"], "(did you mean --svd_ranks?)"),
+        (["--svd-rank", "3", "--svd-rank", "4", "--confg"], "(did you mean --svd_ranks, --config?)"),
         (["trainig.lr=1"], "trainig: there is no such field"),
         (["loose"], "'loose'"),
         (["gpu_steps=[train_unet]"], "gpu_steps follows from other settings"),

@@ -1,10 +1,12 @@
 """A data set in a bucket is read as one in a folder, and what is wrong there is told alike."""
 
 import hashlib
+import io
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
@@ -18,7 +20,7 @@ from dataset.fingerprint import fingerprint
 from dataset.folders import ANNOTATION_FILE
 from dataset.ingest import IngestOptions, ingest
 from dataset.phantom import write_phantoms
-from steps.sources import _repair, chosen_store
+from steps.sources import _repair, chosen_store, open_source
 from steps.stored_folder import StoredFolder
 from tests.s3_server import Bucket, s3_server
 
@@ -212,6 +214,53 @@ def test_what_was_listed_before_is_forgotten(endpoint: str, bucket: Bucket) -> N
     before = fingerprint(StoredFolder(opened, f"s3://{bucket.name}/set"))
     bucket.put("set/train/added.png", b"added")
     assert fingerprint(StoredFolder(opened, f"s3://{bucket.name}/set")) != before
+
+
+@pytest.mark.parametrize("path", ["", "/set", "/set/"])
+@pytest.mark.parametrize("place", ["set", "set/"])
+def test_a_store_may_hold_the_data_alone(endpoint: str, bucket: Bucket, folder: Path, path: str, place: str) -> None:
+    opened = store(endpoint, f"s3://{bucket.name}{path}")
+    assert fingerprint(StoredFolder(opened, f"s3://{bucket.name}/{place}")) == fingerprint(folder)
+
+
+class Locked:
+    """A store whose credentials are gone."""
+
+    @property
+    def filesystem(self) -> object:
+        raise KeyError("Unable to get secret with name or ID 'bucket'")
+
+
+def test_credentials_that_are_gone_are_told_with_the_place() -> None:
+    with pytest.raises(DatasetError, match=r"^far://data cannot be read \(.*Unable to get secret"):
+        StoredFolder(Locked(), "far://data").check()  # type: ignore[arg-type]
+
+
+class Sizeless:
+    """A store that does not know how large a file is."""
+
+    def size(self, place: str) -> None:
+        return None
+
+    def open(self, place: str, mode: str) -> io.BytesIO:
+        return io.BytesIO(b"x" * 3 * 2**20)
+
+
+def test_a_file_of_unknown_size_is_read_no_further_than_allowed() -> None:
+    opened = StoredFolder(Sizeless(), "far://data")  # type: ignore[arg-type]
+    assert len(opened.read("a.png")) == 3 * 2**20
+    with pytest.raises(OSError, match="it has more than 1 MB"):
+        opened.read("a.png", 2**20)
+
+
+def test_a_store_is_closed_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = []
+    recording = SimpleNamespace(cleanup=lambda: closed.append(True))
+    monkeypatch.setattr("steps.sources._component_of", lambda uri: None)
+    monkeypatch.setattr("steps.sources._opened", lambda component, uri: recording)
+    with pytest.raises(BrokenError), open_source("far://data"):
+        raise BrokenError
+    assert closed == [True]
 
 
 @pytest.mark.parametrize(

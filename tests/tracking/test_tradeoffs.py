@@ -82,6 +82,18 @@ def test_of_networks_of_the_same_size_the_better_is_recommended(baseline, result
     assert recommended([baseline, smaller, better]).name == name
 
 
+def test_a_smaller_network_that_is_safe_is_named_beside_the_recommended_one(baseline, result):
+    """Of one size, the one of the higher mean is taken, but its interval may be wide."""
+    full, images = baseline.metrics["dice"], baseline.per_image["dice"]
+    steady = [dice - 0.003 for dice in images]
+    unsteady = [dice + 0.2 * (-1) ** number for number, dice in enumerate(images)]
+    safe = dataclasses.replace(result("svd", 1, full - 0.003, 1000), per_image={"dice": steady})
+    taken = dataclasses.replace(result("svd", 2, full, 1009), per_image={"dice": unsteady})
+    comparison = Comparison([baseline, safe, taken])
+    assert comparison.recommended.name == "svd_rank_2"
+    assert "Such a loss is excluded for svd_rank_1" in answer(comparison)
+
+
 def test_answer_says_what_cannot_be_excluded(baseline, result):
     shifts = [0.1, -0.1] * 6
     full = baseline.per_image["dice"]
