@@ -1,4 +1,5 @@
 import dataclasses
+import io
 import sys
 
 import numpy as np
@@ -12,7 +13,7 @@ from tracking.comparison import Comparison
 from tracking.pictures import PICTURES, Shown
 from tracking.plot_sweeps import draw_sweep
 from tracking.plot_training import draw_finetuning, draw_training
-from tracking.plots import DRAWN, write_plots
+from tracking.plots import DPI, DRAWN, png_of, write_plots
 
 ALWAYS = ["dice_vs_params", "dice_vs_macs", "dice_vs_latency", "svd_rank", "arsvd_tau", "budget", "layer_ranks"]
 
@@ -48,6 +49,14 @@ def test_every_picture_is_written_and_not_blank(recovered_results, history, tmp_
         assert 500 < pixels.shape[1] < 2000
         assert pixels.std() > 10
     assert sorted(file.stem for file in (tmp_path / "plots").iterdir()) == sorted(PICTURES)
+
+
+@pytest.mark.parametrize("name", ["svd_rank", "layer_ranks", "dice_vs_params"])
+def test_drawing_once_gives_what_drawing_twice_does(name, recovered_results, history):
+    shown = Shown(Comparison(recovered_results), history)
+    expected = io.BytesIO()
+    DRAWN[name](shown).savefig(expected, format="png", dpi=DPI, metadata={"Software": None})
+    assert png_of(DRAWN[name](shown)) == expected.getvalue()
 
 
 def test_captions_are_one_sentence_each_that_says_what_is_seen():
