@@ -219,7 +219,7 @@ def test_a_network_is_registered_by_name_and_loads_from_there(workshop: Workshop
 def test_a_variant_that_is_not_in_the_sweep_is_told_before_any_work(workshop: Workshop) -> None:
     failed = workshop.run("--register", "tumor", "--register_variant", "svd_rank_77", check=False)
     assert failed.status == 2
-    assert failed.stderr.startswith(
+    assert failed.stderr.splitlines()[-1].startswith(
         "error: --register_variant svd_rank_77: there is no such variant; there are baseline"
     )
     assert failed.ran == set()
