@@ -64,15 +64,13 @@ def _main(arguments: list[str], interrupts: Interrupts) -> int:
 
 def _outline(config: RunConfig) -> str:
     """Returns in a line what the run is about: the libraries then take seconds to load, in which nothing is seen."""
-    height, width = config.data.image_size
-    size = f"{height}x{width}, {'gray' if config.data.channels == 1 else 'colour'}"
     data = config.data_root or "built-in phantoms (no --data_root)"
     if config.reuse_training is not None:
         about = f"data and network of an earlier training ({config.reuse_training})"
     elif config.checkpoint is not None:
         about = f"data: {data}; network: {config.checkpoint}"
     else:
-        about = f"data: {data}, as {size}; network: U-Net of {config.model.base_filters} filters"
+        about = f"data: {data}, as {config.data.size_text}; network: U-Net of {config.model.base_filters} filters"
     return _printable(f"{about}; results: {config.out_dir}")
 
 

@@ -12,9 +12,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from models.lowrank import LowRank, replace_layers
 from models.unet import Up
 
-# Values of a skip connection (4 MB) from which on its copy takes longer than one more call of a thin convolution. With
-# the copy and without, on a CPU core: 48 and 14 ms at 64 x 256 x 256, 6.5 and 5.6 ms at 64 x 128 x 128; slower below.
-_LARGE = 2**20
+# Values of a skip connection (8 MB) from which on its copy takes longer than one more call of a thin convolution. With
+# the copy and without, on a CPU core: 48 and 14 ms at 64 x 256 x 256; little or no gain at 2**20 values, slower below.
+_LARGE = 2**21
 _LANES = 8  # float32 values of an AVX2 register; convolutions to another multiple of channels waste the last one
 
 

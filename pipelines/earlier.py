@@ -46,9 +46,7 @@ class Training:
     def describe(self, wanted: RunConfig) -> str:
         """Returns which network it is, and what a configuration says of it that therefore is not so."""
         data, model = self.config["data"], self.config["model"]
-        height, width = data.image_size
-        size = f"{height}x{width}, {'gray' if data.channels == 1 else 'colour'}"
-        lines = [f"going on from {self.network}: {size}, U-Net of {model.base_filters} filters"]
+        lines = [f"going on from {self.network}: {data.size_text}, U-Net of {model.base_filters} filters"]
         holds = [
             f"{name}.{field}={getattr(section, field)} (not {getattr(getattr(wanted, name), field)})"
             for name, section in self.config.items()

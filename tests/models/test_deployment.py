@@ -76,7 +76,7 @@ def test_large_skip_connections_are_not_copied_before_a_thin_convolution(scheme,
     assert worst(network, deployed, image) < 1e-5
     monkeypatch.setattr(torch, "cat", lambda *arguments, **options: pytest.fail("copied"))
     deployed(image)
-    monkeypatch.setattr("models.deployment._LARGE", 2**20)
+    monkeypatch.setattr("models.deployment._LARGE", 2**21)
     with pytest.raises(pytest.fail.Exception, match="copied"):
         deployed(image)
 
