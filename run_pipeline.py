@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from configs.loading import ConfigError, load_config
+from configs.loading import ConfigError, load_config, stored_as
 from pipelines.interrupts import Interrupts
 from tracking.services import ServiceError, check_zenml, first_line
 
@@ -70,7 +70,7 @@ def _outline(config: RunConfig) -> str:
     elif config.checkpoint is not None:
         about = f"data: {data}; network: {config.checkpoint}"
     else:
-        about = f"data: {data}, as {config.data.size_text}; network: U-Net of {config.model.base_filters} filters"
+        about = f"data: {data}, as {stored_as(config.data)}; network: U-Net of {config.model.base_filters} filters"
     return _printable(f"{about}; results: {config.out_dir}")
 
 

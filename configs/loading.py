@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from configs.schema import RunConfig
+from configs.schema import DataConfig, RunConfig
 
 # Flag name -> place in the configuration, and how argparse reads it. Values are checked by `RunConfig` alone.
 FLAGS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -107,6 +107,11 @@ def load_config(arguments: Sequence[str]) -> RunConfig:
         return RunConfig.model_validate(values)
     except ValidationError as error:
         raise ConfigError(_explain(error)) from error
+
+
+def stored_as(data: DataConfig) -> str:
+    """Returns size and colour of the stored images, for people: `128x128, gray`."""
+    return f"{data.image_size[0]}x{data.image_size[1]}, {'gray' if data.channels == 1 else 'colour'}"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -48,11 +48,6 @@ class DataConfig(Section):
     multi_class: bool = False
     skip_bad_samples: bool = False
 
-    @property
-    def size_text(self) -> str:
-        """Size and colour of the stored images, for people: `128x128, gray`."""
-        return f"{self.image_size[0]}x{self.image_size[1]}, {'gray' if self.channels == 1 else 'colour'}"
-
 
 class InputConfig(Section):
     """How stored images become the network's input: (x / 255 - mean) / std.

@@ -10,6 +10,7 @@ from zenml.client import Client
 from zenml.enums import ExecutionStatus, SorterOps
 from zenml.models import StepRunResponse
 
+from configs.loading import stored_as
 from configs.schema import DataConfig, InputConfig, ModelConfig, RunConfig, TrainingConfig
 
 _PIPELINE, _TRAIN_STEP = "comparison", "train_unet"
@@ -46,7 +47,7 @@ class Training:
     def describe(self, wanted: RunConfig) -> str:
         """Returns which network it is, and what a configuration says of it that therefore is not so."""
         data, model = self.config["data"], self.config["model"]
-        lines = [f"going on from {self.network}: {data.size_text}, U-Net of {model.base_filters} filters"]
+        lines = [f"going on from {self.network}: {stored_as(data)}, U-Net of {model.base_filters} filters"]
         holds = [
             f"{name}.{field}={getattr(section, field)} (not {getattr(getattr(wanted, name), field)})"
             for name, section in self.config.items()
