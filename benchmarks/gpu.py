@@ -1,17 +1,20 @@
 """What the library does on a GPU: decomposition, training, latency, and the whole reference experiment.
 
-Needs torch, numpy, opencv, scipy, pycocotools, safetensors, rich and lightning; neither ZenML nor MLflow. Compared are:
+Needs torch, numpy, opencv, scipy, pycocotools, safetensors, rich and lightning; neither ZenML nor MLflow. Parts:
 
-- decomposition: `models.svd.factorize` of float64 matrices as the U-Net has them, by each driver of
+- `decomposition`: `models.svd.factorize` of float64 matrices as the U-Net has them, by each driver of
   `torch.linalg.svd` on CUDA, with our way on the CPU of the same machine;
-- training: steps of the U-Net in plain float32 and contiguous layout, in bfloat16 and channels_last, and the latter
-  compiled; the same batch again and again, so that reading data counts for nothing;
-- latency: the dense network and those with 25 % and 12.5 % of its parameters, and of its multiply-accumulates, in the
-  same three modes, batch 1 and 32, and what they do to images a second;
-- the reference experiment (`benchmarks/reference_experiment.py`), where a data folder is given.
+- `training`: steps of the U-Net in float32 and contiguous layout, as PyTorch does by itself, and in bfloat16 and
+  channels_last, as `models.training` does on CUDA; on one batch, so that reading data counts for nothing;
+- `latency`: the dense network and the compressed ones of `benchmarks/latency.py`, as they are and as
+  `models.deployment.for_inference` makes them, in float32 and bfloat16, and recorded in a CUDA graph; batch 1 and 32;
+- `experiment`: the reference experiment (`benchmarks/reference_experiment.py`), where a data folder is given;
+- `compiled`: what `torch.compile` adds to training, and to the latency of two networks.
 
     python benchmarks/gpu.py --device cuda --data_root data     # results/gpu_<device>.json and docs/performance.md
     python benchmarks/gpu.py --device cpu --base_filters 4 --image_size 32 --quick --dry_run   # tries it anywhere
+
+Each part is written as it ends; parts that are not asked for stay as an earlier run on such a GPU left them.
 """
 
 from __future__ import annotations
@@ -21,44 +24,66 @@ import json
 import re
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from benchmarks import gpu_latency, gpu_training  # noqa: E402
 from benchmarks.gpu_decomposition import measure_decomposition  # noqa: E402
-from benchmarks.gpu_networks import Setup, measure_latency, measure_training  # noqa: E402
 from benchmarks.gpu_page import section  # noqa: E402
-from benchmarks.pages import machine, write_result, write_section  # noqa: E402
+from benchmarks.gpu_timing import Setup  # noqa: E402
+from benchmarks.pages import machine, read_result, write_result, write_section  # noqa: E402
 from benchmarks.reference_experiment import Experiment, run_experiment  # noqa: E402
-
-PARTS = ("decomposition", "training", "latency", "experiment")
 
 
 def main() -> None:
     """Measures, prints and writes."""
     arguments = _parser().parse_args()
     setup = Setup(arguments.device, arguments.base_filters, arguments.image_size, 2 if arguments.quick else 7)
-    result: dict[str, Any] = {**machine(), "network": f"UNet(3, 1, {setup.base_filters})", "side": setup.image_size}
+    about = {**machine(setup.device), "network": f"UNet(3, 1, {setup.base_filters})", "side": setup.image_size}
+    file = f"gpu_{name_of(about['device'])}"
+    earlier = {} if arguments.dry_run else read_result(file)
+    result = {**(earlier if {**earlier, **about} == earlier else {}), **about}
     for part in arguments.parts:
-        if part != "experiment":
-            result[part] = MEASURE[part](setup)
-        elif arguments.data_root is not None:
-            with tempfile.TemporaryDirectory() as folder:
-                experiment = Experiment(
-                    arguments.data_root, Path(folder), setup.device, setup.base_filters, setup.image_size
-                )
-                result[part] = run_experiment(experiment)
-        print(json.dumps({part: result.get(part, "no --data_root")}, indent=2), flush=True)
-    if not arguments.dry_run:
-        write_result(f"gpu_{name_of(result['device'])}", result)
-        write_section("performance.md", "gpu", section(result))
+        if part == "experiment" and arguments.data_root is None:
+            print("experiment: left out, give --data_root")
+            continue
+        result[part] = experiment(setup, arguments.data_root) if part == "experiment" else MEASURE[part](setup)
+        print(json.dumps({part: result[part]}, indent=2), flush=True)
+        if not arguments.dry_run:
+            write_result(file, result)
+            write_section("performance.md", "gpu", section(result))
+
+
+def measure_compiled(setup: Setup) -> dict[str, Any]:
+    """Returns training and latency with and without the compiler."""
+    return {
+        "training": gpu_training.measure_training(setup, gpu_training.COMPILED),
+        "latency": gpu_latency.measure_latency(setup, gpu_latency.COMPILED, gpu_latency.COMPILED_NETWORKS),
+    }
+
+
+def experiment(setup: Setup, data_root: Path) -> dict[str, Any]:
+    """Returns the table of the reference experiment."""
+    with tempfile.TemporaryDirectory() as folder:
+        return run_experiment(Experiment(data_root, Path(folder), setup.device, setup.base_filters, setup.image_size))
 
 
 def name_of(device: str) -> str:
     """Returns a device's name as part of a file name."""
     return re.sub(r"[^a-z0-9]+", "_", device.lower()).strip("_")
+
+
+MEASURE: dict[str, Callable[[Setup], Any]] = {
+    "decomposition": measure_decomposition,
+    "training": gpu_training.measure_training,
+    "latency": gpu_latency.measure_latency,
+    "compiled": measure_compiled,
+}
+PARTS = ("decomposition", "training", "latency", "experiment", "compiled")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -72,8 +97,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--dry_run", action="store_true", help="print, and write nothing")
     return parser
 
-
-MEASURE = {"decomposition": measure_decomposition, "training": measure_training, "latency": measure_latency}
 
 if __name__ == "__main__":
     main()

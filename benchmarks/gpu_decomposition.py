@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.gpu_networks import Setup, in_turns
+from benchmarks.gpu_timing import Setup, in_turns
 from models import svd
 
 DRIVERS = (None, "gesvd", "gesvdj", "gesvda")

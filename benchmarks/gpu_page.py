@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.gpu_networks import BATCHES, MODES
-
 
 def section(result: dict[str, Any]) -> list[str]:
     """Returns Markdown for those parts that were measured."""
     lines = [
         f"{result['network']} at {result['side']}x{result['side']} on {result['device']}, torch {result['torch']}."
     ]
-    parts = {"decomposition": _decomposition, "training": _training, "latency": _latency, "experiment": _experiment}
+    parts = {
+        "decomposition": _decomposition,
+        "training": _training,
+        "latency": _latency,
+        "compiled": _compiled,
+        "experiment": _experiment,
+    }
     for name, part in parts.items():
         if name in result:
             lines += ["", *part(result[name])]
@@ -21,33 +25,51 @@ def section(result: dict[str, Any]) -> list[str]:
 
 def _decomposition(rows: list[dict[str, Any]]) -> list[str]:
     ways = [key for key in rows[0] if key not in ("rows", "columns")]
-    lines = ["Seconds of one decomposition:", "", f"| matrix | {' | '.join(ways)} |", "|---|" + "---|" * len(ways)]
+    lines = ["Milliseconds of one decomposition:", "", f"| matrix | {' | '.join(ways)} |", "|---|" + "---|" * len(ways)]
     for row in rows:
-        lines.append(f"| {row['rows']} x {row['columns']} | " + " | ".join(f"{row[way]:.4f}" for way in ways) + " |")
+        times = " | ".join(f"{row[way] * 1e3:.1f}" for way in ways)
+        lines.append(f"| {row['rows']} x {row['columns']} | {times} |")
     return lines
 
 
-def _training(rates: dict[str, float]) -> list[str]:
-    plain = rates[MODES[0].name]
-    lines = ["| training | images a second | to float32 |", "|---|---|---|"]
-    return lines + [f"| {name} | {rate:.1f} | {rate / plain:.2f} |" for name, rate in rates.items()]
+def _training(modes: dict[str, dict[str, float]]) -> list[str]:
+    first = next(iter(modes.values()))["images_per_s"]
+    lines = ["| training | images a second | times the first | memory (GiB) |", "|---|---|---|---|"]
+    for name, each in modes.items():
+        rate = each["images_per_s"]
+        lines.append(f"| {name} | {rate:.0f} | {rate / first:.2f} | {each['gib']:.1f} |")
+    return lines
 
 
 def _latency(rows: list[dict[str, Any]]) -> list[str]:
-    keys = [f"{mode.name}, batch {batch}" for batch in BATCHES for mode in MODES]
-    lines = ["Milliseconds a batch:", "", f"| network | {' | '.join(keys)} |", "|---|" + "---|" * len(keys)]
+    modes, dense = list(rows[0]["ms"]), rows[0]
+    lines = [
+        "Milliseconds a batch, and how many times less than the dense network takes in the same mode:",
+        "",
+        f"| network | parameters | MACs | {' | '.join(modes)} |",
+        "|---|---|---|" + "---|" * len(modes),
+    ]
     for row in rows:
-        lines.append(f"| {row['network']} | " + " | ".join(f"{row[key]['ms']:.2f}" for key in keys) + " |")
+        times = " | ".join(f"{row['ms'][mode]:.2f} ({dense['ms'][mode] / row['ms'][mode]:.1f})" for mode in modes)
+        params, macs = (100 * row[what] / dense[what] for what in ("params", "macs"))
+        lines.append(f"| {row['network']} | {params:.1f} % | {macs:.1f} % | {times} |")
     return lines
+
+
+def _compiled(found: dict[str, Any]) -> list[str]:
+    return [*_training(found["training"]), "", *_latency(found["latency"])]
 
 
 def _experiment(found: dict[str, Any]) -> list[str]:
     seconds = ", ".join(f"{stage} {value:.1f}" for stage, value in found["seconds"].items())
-    lines = [f"The reference experiment, {found['epochs']} epochs, loss `{found['loss']}`; seconds: {seconds}.", ""]
-    lines += ["| variant | Dice | IoU | parameters | MACs | latency (ms) |", "|---|---|---|---|---|---|"]
+    lines = [f"The reference experiment, {found['training']}; seconds: {seconds}.", ""]
+    lines += [
+        "| variant | Dice | Dice in bf16 | IoU | parameters | MACs | latency (ms) |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for row in found["rows"]:
         lines.append(
-            f"| {row['variant']} | {row['dice']:.4f} | {row['iou']:.4f} | {row['params']:,} "
-            f"| {row['macs'] / 1e9:.1f} G | {row['latency_ms']:.2f} |"
+            f"| {row['variant']} | {row['dice']:.4f} | {row['dice_bf16']:.4f} | {row['iou']:.4f} "
+            f"| {row['params']:,} | {row['macs'] / 1e9:.1f} G | {row['latency_ms']:.2f} |"
         )
     return lines

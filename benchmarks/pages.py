@@ -26,6 +26,12 @@ def write_result(name: str, result: dict[str, Any]) -> None:
     (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
+def read_result(name: str) -> dict[str, Any]:
+    """Returns the figures that an earlier run wrote; none if there was none."""
+    file = RESULTS / f"{name}.json"
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+
+
 def write_section(page: str, name: str, lines: list[str]) -> None:
     """Replaces what stands between `<!-- name -->` and `<!-- end name -->` in a page of the documentation.
 

@@ -5,25 +5,29 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.gpu import name_of
-from benchmarks.gpu_decomposition import measure_decomposition
-from benchmarks.gpu_networks import MODES, Setup, measure_latency, measure_training
+from benchmarks import gpu_latency
+from benchmarks.gpu import MEASURE, name_of
 from benchmarks.gpu_page import section
+from benchmarks.gpu_timing import Setup
+from benchmarks.gpu_training import MODES
 from benchmarks.reference_experiment import Experiment, run_experiment
 from benchmarks.scaling import exponent, measure, table
 from benchmarks.scaling_stages import STAGES, Size
 from dataset.phantom import write_phantoms
 
-SETUP = Setup("cpu", base_filters=4, image_size=32, rounds=1)
+SETUP = Setup("cpu", base_filters=8, image_size=32, rounds=1)
 
 
 @pytest.fixture(autouse=True)
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     """No compiler: it takes longer than everything else here."""
-    monkeypatch.setattr(torch, "compile", lambda network: network)
+    monkeypatch.setattr(torch, "compile", lambda network, **options: network)
 
 
-def test_every_part_of_the_gpu_benchmark_runs_and_has_its_table(tmp_path: Path) -> None:
+def test_every_part_of_the_gpu_benchmark_runs_and_has_its_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpu_latency, "BATCHES", (1,))
     data = write_phantoms(tmp_path / "data", 0, {"train": 8, "valid": 2, "test": 2}, 64)
     experiment = Experiment(
         data, tmp_path, "cpu", 4, 32, epochs=1, batch_size=4, ranks=(2,), taus=(0.9,), budgets=(0.5,)
@@ -33,12 +37,10 @@ def test_every_part_of_the_gpu_benchmark_runs_and_has_its_table(tmp_path: Path) 
         "side": 32,
         "device": "a test",
         "torch": torch.__version__,
-        "decomposition": measure_decomposition(SETUP),
-        "training": measure_training(SETUP),
-        "latency": measure_latency(SETUP),
+        **{part: work(SETUP) for part, work in MEASURE.items()},
         "experiment": run_experiment(experiment),
     }
-    assert set(result["training"]) == {mode.name for mode in MODES}
+    assert set(result["training"]) == set(MODES)
     assert [row["variant"] for row in result["experiment"]["rows"]] == [
         "baseline",
         "svd_rank_2",
@@ -50,7 +52,7 @@ def test_every_part_of_the_gpu_benchmark_runs_and_has_its_table(tmp_path: Path) 
     assert all(row["macs"] < dense["macs"] for row in smaller if "MACs" in row["network"])
     page = "\n".join(section(result))
     assert "images a second" in page
-    assert "12.5% of the MACs" in page
+    assert "12.5 % of MACs" in page
     assert "budget_0.5" in page
 
 

@@ -50,11 +50,11 @@ def make_split(number, seed, labels=2):
 TRAIN, VALID = make_split(9, 0), make_split(4, 1)
 
 
-def train(folder, options=OPTIONS, classes=1, train=TRAIN, valid=VALID, **arguments):
+def train(folder, options=OPTIONS, classes=1, train=TRAIN, valid=VALID, device="cpu", **arguments):
     torch.manual_seed(0)
     network = UNet(1, classes, 4, dropout=0.2)
     result = fit(
-        network, train, valid, PLAIN, options, classes=classes, checkpoint_dir=folder, device="cpu", **arguments
+        network, train, valid, PLAIN, options, classes=classes, checkpoint_dir=folder, device=device, **arguments
     )
     return network, result
 

@@ -1,0 +1,91 @@
+"""Forward passes of dense and compressed U-Nets in several modes, for `benchmarks/gpu.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.gpu_timing import CHANNELS, STEPS, Setup, in_turns
+from benchmarks.latency import compressed
+from models.deployment import for_inference
+from models.lowrank import count_parameters
+from models.profile import macs
+from models.unet import UNet
+
+BATCHES = (1, 32)
+GRAPH = "deployed bf16, CUDA graph"
+MODES = ("float32", "deployed float32", "deployed bf16", GRAPH)
+COMPILED = (GRAPH, "deployed bf16, compiled")
+COMPILED_NETWORKS = ("dense", "svd, 12.5 % of parameters")
+
+
+def measure_latency(
+    setup: Setup, modes: tuple[str, ...] = MODES, only: tuple[str, ...] | None = None
+) -> list[dict[str, Any]]:
+    """Returns a row for each network: its size, and milliseconds a batch by mode and batch.
+
+    Args:
+        setup: What is measured where.
+        modes: `float32` is eager PyTorch as a network comes from its constructor, `deployed` what
+            `models.deployment.for_inference` makes of it. A CUDA graph starts all kernels of a pass at once.
+        only: The networks; all without.
+    """
+    rows = []
+    chosen = [mode for mode in modes if mode != GRAPH or setup.device == "cuda"]
+    for name, network in networks(setup).items():
+        if only is not None and name not in only:
+            continue
+        row: dict[str, Any] = {"network": name, "params": count_parameters(network)}
+        row |= {"macs": macs(network, setup.image_shape), "ms": {}}
+        for batch in BATCHES:
+            works = {mode: forward_passes(network, mode, batch, setup) for mode in chosen}
+            for mode, seconds in in_turns(works, setup.rounds, setup.device).items():
+                row["ms"][f"{mode}, batch {batch}"] = seconds / STEPS * 1e3
+        rows.append(row)
+    return rows
+
+
+def networks(setup: Setup) -> dict[str, nn.Module]:
+    """Returns the dense network and those of `benchmarks/latency.py`, on the device."""
+    torch.manual_seed(0)
+    dense = UNet(CHANNELS, 1, setup.base_filters).eval()
+    found = {"dense": dense, **compressed(dense, setup.image_shape)}
+    return {name: network.to(setup.device) for name, network in found.items()}
+
+
+def forward_passes(network: nn.Module, mode: str, batch: int, setup: Setup) -> Callable[[], None]:
+    """Returns what calls a network some times on the same images."""
+    images = torch.rand(batch, *setup.image_shape, device=setup.device)
+    called: Any = network
+    if "deployed" in mode:
+        called, images = for_inference(network), images.contiguous(memory_format=torch.channels_last)
+    if "bf16" in mode:
+        called, images = called.bfloat16(), images.bfloat16()
+    if "compiled" in mode:
+        called = torch.compile(called, mode="reduce-overhead")  # which uses CUDA graphs, too
+    once = recorded(called, images) if mode == GRAPH else lambda: called(images)
+
+    def passes() -> None:
+        with torch.inference_mode():
+            for _ in range(STEPS):
+                once()
+
+    return passes
+
+
+@torch.inference_mode()
+def recorded(network: nn.Module, images: Tensor) -> Callable[[], None]:
+    """Returns the replay of a network's kernels as they were recorded for these images (needs CUDA)."""
+    aside = torch.cuda.Stream()
+    aside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(aside):  # libraries choose and set up their kernels, which a record must not hold
+        for _ in range(3):
+            network(images)
+    torch.cuda.current_stream().wait_stream(aside)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        network(images)
+    return graph.replay
