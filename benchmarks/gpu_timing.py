@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 
 CHANNELS = 3
-STEPS = 10  # in a row, of which the mean counts: a single one ends before the GPU's queue does
+STEPS = 10  # in a row, of which the mean counts: of a single short one much is waiting for the GPU
 
 
 @dataclasses.dataclass(frozen=True)

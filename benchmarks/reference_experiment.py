@@ -40,7 +40,7 @@ from models.ranks import Entropy, FixedRank, ParameterBudget  # noqa: E402
 from models.recalibration import recalibrate  # noqa: E402
 from models.spectra import decompose  # noqa: E402
 from models.statistics import ImageBatches, collect  # noqa: E402
-from models.training import fit  # noqa: E402
+from models.training import History, fit  # noqa: E402
 from models.unet import UNet  # noqa: E402
 
 PREPROCESSING = Preprocessing(0.18, 0.18)
@@ -94,7 +94,7 @@ def run_experiment(experiment: Experiment) -> dict[str, Any]:
         options = IngestOptions(image_size=size, channels=3, multi_class=False, skip_bad_samples=False, num_workers=0)
         dataset = ingest(experiment.data_root, experiment.folder / "arrays", options)
     with clock.timing("train"):
-        network = _trained(experiment, dataset)
+        network, history = _trained(experiment, dataset)
     rows = [_row("baseline", network, experiment, dataset, clock)]
     for name, smaller in _compressed(network, experiment, dataset, clock):
         rows.append(_row(name, smaller, experiment, dataset, clock))
@@ -103,6 +103,7 @@ def run_experiment(experiment: Experiment) -> dict[str, Any]:
         "training": f"{experiment.epochs} epochs at batch {experiment.batch_size}, lr {experiment.lr}, "
         f"loss {experiment.loss}, augment {experiment.augment}",
         "seconds": {**clock.seconds, "total": total},
+        "valid_dice": max(epoch.valid_dice for epoch in history.epochs),
         "rows": rows,
     }
 
@@ -123,7 +124,7 @@ class _Clock:
         self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
 
 
-def _trained(experiment: Experiment, dataset: Dataset) -> nn.Module:
+def _trained(experiment: Experiment, dataset: Dataset) -> tuple[nn.Module, History]:
     torch.manual_seed(SEED)
     network = UNet(3, 1, experiment.base_filters, dropout=0.5)
     options = dataclasses.replace(
@@ -136,7 +137,7 @@ def _trained(experiment: Experiment, dataset: Dataset) -> nn.Module:
         precision="auto",
         seed=SEED,
     )
-    fit(
+    history = fit(
         network,
         dataset["train"],
         dataset["valid"],
@@ -146,7 +147,7 @@ def _trained(experiment: Experiment, dataset: Dataset) -> nn.Module:
         checkpoint_dir=experiment.folder / "checkpoints",
         device=experiment.device,
     )
-    return network.eval()
+    return network.eval(), history
 
 
 def _compressed(
@@ -213,10 +214,11 @@ def main() -> None:
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--augment", default="flips", choices=["none", "flips", "full"])
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         where = arguments.data_root, Path(folder), arguments.device
-        experiment = Experiment(*where, epochs=arguments.epochs, lr=arguments.lr)
+        experiment = Experiment(*where, epochs=arguments.epochs, lr=arguments.lr, augment=arguments.augment)
         print(json.dumps(run_experiment(experiment), indent=2))
 
 

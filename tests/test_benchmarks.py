@@ -27,7 +27,7 @@ def eager(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_part_of_the_gpu_benchmark_runs_and_has_its_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gpu_latency, "BATCHES", (1,))
+    monkeypatch.setattr(gpu_latency, "BATCHES", {1: 1})
     data = write_phantoms(tmp_path / "data", 0, {"train": 8, "valid": 2, "test": 2}, 64)
     experiment = Experiment(
         data, tmp_path, "cpu", 4, 32, epochs=1, batch_size=4, ranks=(2,), taus=(0.9,), budgets=(0.5,)

@@ -76,6 +76,19 @@ def test_refined_factors_have_a_lower_exact_error(case):
         assert after <= before * (1 + 1e-6) + 1e-9
 
 
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA")
+def test_on_cuda_refined_factors_are_as_good(case):
+    layer, moments, spectrum = case
+    for rank in range(1, spectrum.full_rank):
+        factors = cut(spectrum, rank)
+        here, there = (
+            float(exact_error(layer, "spatial", *refine(layer, "spatial", *factors, moments, device), moments))
+            for device in ("cpu", "cuda")
+        )
+        assert there == pytest.approx(here, rel=0.05, abs=1e-6)
+
+
 def test_factors_keep_shape_and_type(case):
     layer, moments, spectrum = case
     factors = cut(spectrum, 2)
