@@ -1,8 +1,9 @@
 """Times compressed networks against the dense one: one image at a time, and in batches.
 
 Networks: the dense U-Net, and what is left of it at 25 % and 12.5 % of the parameters or of the multiply-accumulates,
-by plain SVD (channel and spatial scheme, the one rank that fits) and by global allocation (`budget`). Weights are
-random for the 64-filter network: time does not depend on them, but the ranks that `budget` chooses do.
+by plain SVD (channel and spatial scheme, the one rank that fits), and by our budgets. Weights are random for the
+64-filter network, as time does not depend on them; ranks of our budgets do, and are those of the trained network of
+`benchmarks/reference_experiment.py`, as `results/gpu_<device>.json` has them.
 
 Modes: `plain` is PyTorch eager, float32, as a network comes from its constructor; `channels_last` the same in that
 layout; `deployed` is `models.deployment.for_inference`. All in inference mode. `--more bf16,compile,onnx` adds others.
@@ -33,19 +34,19 @@ from torch import Tensor, nn
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.pages import machine, write_result, write_section  # noqa: E402
+from benchmarks.pages import RESULTS, machine, read_result, write_result, write_section  # noqa: E402
 from models.checkpoint import load_checkpoint  # noqa: E402
 from models.compression import compress  # noqa: E402
 from models.deployment import for_inference  # noqa: E402
-from models.lowrank import count_parameters  # noqa: E402
+from models.lowrank import LowRank, count_parameters, replace_layers  # noqa: E402
 from models.profile import macs  # noqa: E402
 from models.ranks import FixedRank, MacBudget, ParameterBudget  # noqa: E402
-from models.spectra import decompose  # noqa: E402
+from models.spectra import Spectra, decompose  # noqa: E402
 from models.unet import UNet  # noqa: E402
 
 SHARES = (0.25, 0.125)
 MODES = ("plain", "channels_last", "deployed")
-METHODS = {"svd": ("channel", FixedRank(1)), "spatial": ("spatial", FixedRank(1)), "budget": ("auto", None)}
+METHODS = {"svd": "channel", "spatial": "spatial"}  # and the scheme of their spectra
 Run = Callable[[Tensor], Any]
 
 
@@ -106,18 +107,41 @@ def measure(dense: UNet, arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def compressed(dense: nn.Module, shape: tuple[int, int, int]) -> dict[str, nn.Module]:
+def compressed(dense: UNet, shape: tuple[int, int, int]) -> dict[str, nn.Module]:
     """Returns the smaller networks by method, share and what is budgeted."""
     networks = {}
-    for method, (scheme, rule) in METHODS.items():
+    one_rank = FixedRank(1)  # which the budget solves
+    for method, scheme in METHODS.items():
         spectra = decompose(dense, scheme)
         for share in SHARES:
-            for what, budget in (
-                ("parameters", ParameterBudget(share, rule)),
-                ("MACs", MacBudget(share, shape, rule)),
-            ):
+            budgets = {
+                "parameters": ParameterBudget(share, one_rank),
+                "MACs": MacBudget(share, shape, one_rank),
+            }
+            for what, budget in budgets.items():
                 networks[f"{method}, {100 * share:g} % of {what}"] = compress(dense, spectra, budget).network.eval()
-    return networks
+    return {**networks, **by_our_budgets(dense, shape)}
+
+
+def by_our_budgets(dense: UNet, shape: tuple[int, int, int]) -> dict[str, nn.Module]:
+    """Returns networks by budgets: with the ranks of a trained network of this size, or of this very one."""
+    spectra = decompose(dense, "auto")
+    if dense.arguments["base_filters"] == 64:
+        files = sorted(RESULTS.glob("gpu_*.json"))
+        rows = [row for file in files[:1] for row in read_result(file.stem)["experiment"]["rows"]]
+        named = {row["variant"]: row.get("ranks", {}) for row in rows if row["variant"].startswith("budget")}
+        return {name.replace("_", " "): with_ranks(dense, spectra, ranks) for name, ranks in named.items()}
+    return {f"budget {share}": compress(dense, spectra, ParameterBudget(share)).network.eval() for share in SHARES}
+
+
+def with_ranks(dense: nn.Module, spectra: Spectra, ranks: dict[str, tuple[str, int]]) -> nn.Module:
+    """Returns a network whose layers are factorised by these schemes to these ranks."""
+    replaced: dict[nn.Module, nn.Module] = {}
+    for name, (scheme, rank) in ranks.items():
+        spectrum = next(each for each in spectra.options(name) if each.scheme == scheme)
+        layer = dense.get_submodule(name)
+        replaced[layer] = LowRank.from_factors(layer, scheme, spectrum.left[:, :, :rank], spectrum.right[:, :rank])
+    return replace_layers(dense, replaced).eval()
 
 
 def prepared(network: nn.Module, mode: str, image: Tensor | None = None) -> Run:

@@ -2,8 +2,9 @@
 
 Ingest, training of the pipeline's default network (colour, 256x256, 64 filters) for 30 epochs by the recipe of
 `configs/brain_tumor.yaml`, one decomposition, SVD at ranks 16, 32, 64, ARSVD at taus 0.85, 0.9, 0.95, and the
-data-aware budgets of 50, 25 and 12.5 % of the parameters with BatchNorm recalibrated; all evaluated on the test split,
-in float32 and in bfloat16. Where MONAI is missing the loss is `bce`; the result says so.
+data-aware budgets of 50, 25 and 12.5 % of the parameters, some with one of multiply-accumulates as well, with BatchNorm
+recalibrated; all evaluated on the test split, in float32 and in bfloat16. Where MONAI is missing the loss is `bce`; the
+result says so.
 
     python benchmarks/reference_experiment.py --data_root data --device cuda     # prints the table
 """
@@ -31,12 +32,12 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.recipe import RECIPE  # noqa: E402
 from dataset.ingest import IngestOptions, ingest  # noqa: E402
 from dataset.store import Dataset  # noqa: E402
-from models.compression import compress  # noqa: E402
+from models.compression import Compressed, compress  # noqa: E402
 from models.deployment import for_inference  # noqa: E402
 from models.evaluation import evaluate  # noqa: E402
 from models.preprocessing import Preprocessing  # noqa: E402
 from models.profile import measure_cost  # noqa: E402
-from models.ranks import Entropy, FixedRank, ParameterBudget  # noqa: E402
+from models.ranks import Entropy, FixedRank, JointBudget, ParameterBudget  # noqa: E402
 from models.recalibration import recalibrate  # noqa: E402
 from models.spectra import decompose  # noqa: E402
 from models.statistics import ImageBatches, collect  # noqa: E402
@@ -65,6 +66,7 @@ class Experiment:
         ranks: Of SVD.
         taus: Of ARSVD.
         budgets: Shares of the parameters.
+        joint_budgets: Shares of the parameters and of the multiply-accumulates.
     """
 
     data_root: Path
@@ -75,10 +77,11 @@ class Experiment:
     epochs: int = 30
     batch_size: int = 16
     lr: float = 2e-3
-    augment: Literal["none", "flips", "full"] = "flips"
+    augment: Literal["none", "flips", "full"] = "full"
     ranks: tuple[int, ...] = (16, 32, 64)
     taus: tuple[float, ...] = (0.85, 0.9, 0.95)
     budgets: tuple[float, ...] = (0.5, 0.25, 0.125)
+    joint_budgets: tuple[tuple[float, float], ...] = ((0.25, 0.25), (0.125, 0.2), (0.125, 0.125))
 
     @property
     def loss(self) -> Literal["dice_ce", "bce"]:
@@ -97,7 +100,8 @@ def run_experiment(experiment: Experiment) -> dict[str, Any]:
         network, history = _trained(experiment, dataset)
     rows = [_row("baseline", network, experiment, dataset, clock)]
     for name, smaller in _compressed(network, experiment, dataset, clock):
-        rows.append(_row(name, smaller, experiment, dataset, clock))
+        ranks = {layer.name: (layer.scheme, layer.rank) for layer in smaller.layers if layer.scheme}
+        rows.append({**_row(name, smaller.network, experiment, dataset, clock), "ranks": ranks})
     total = sum(clock.seconds.values())
     return {
         "training": f"{experiment.epochs} epochs at batch {experiment.batch_size}, lr {experiment.lr}, "
@@ -152,14 +156,14 @@ def _trained(experiment: Experiment, dataset: Dataset) -> tuple[nn.Module, Histo
 
 def _compressed(
     network: nn.Module, experiment: Experiment, dataset: Dataset, clock: _Clock
-) -> Iterator[tuple[str, nn.Module]]:
+) -> Iterator[tuple[str, Compressed]]:
     """Yields all variants; what is shared by several is computed once."""
     with clock.timing("decompose"):
         spectra = decompose(network, "channel", experiment.device)
     plain = {f"svd_rank_{rank}": FixedRank(rank) for rank in experiment.ranks}
     for name, rule in {**plain, **{f"arsvd_tau_{tau}": Entropy(tau) for tau in experiment.taus}}.items():
         with clock.timing("compress"):
-            smaller = compress(network, spectra, rule).network
+            smaller = compress(network, spectra, rule)
         yield name, smaller
     train = dataset["train"]
     with clock.timing("statistics"):
@@ -167,15 +171,20 @@ def _compressed(
         statistics = collect(network, batches, seed=SEED, device=experiment.device)
     with clock.timing("decompose, weighted"):
         weighted = decompose(network, "auto", experiment.device, statistics=statistics)
-    for budget in experiment.budgets:
+    shape = (3, experiment.image_size, experiment.image_size)
+    budgets: dict[str, ParameterBudget | JointBudget] = {
+        **{f"budget_{share}": ParameterBudget(share) for share in experiment.budgets},
+        **{f"budget_{one}_macs_{other}": JointBudget(one, other, shape) for one, other in experiment.joint_budgets},
+    }
+    for name, budget in budgets.items():
         with clock.timing("compress by budget"):
-            smaller = compress(
-                network, weighted, ParameterBudget(budget), statistics=statistics, device=experiment.device
-            ).network
+            smaller = compress(network, weighted, budget, statistics=statistics, device=experiment.device)
         with clock.timing("recalibrate"):
             chosen = train.sample(_RECALIBRATION_IMAGES, SEED)
-            recalibrate(smaller, train.images, PREPROCESSING, batch_size=8, device=experiment.device, chosen=chosen)
-        yield f"budget_{budget}", smaller
+            recalibrate(
+                smaller.network, train.images, PREPROCESSING, batch_size=8, device=experiment.device, chosen=chosen
+            )
+        yield name, smaller
 
 
 def _row(name: str, network: nn.Module, experiment: Experiment, dataset: Dataset, clock: _Clock) -> dict[str, Any]:

@@ -19,12 +19,17 @@ class BudgetError(ValueError):
     """A budget cannot be met.
 
     Attributes:
-        smallest: The smallest fraction that can.
+        smallest: The smallest fraction that can; None of two budgets that cannot be met together.
     """
 
-    def __init__(self, message: str, smallest: float) -> None:
+    def __init__(self, message: str, smallest: float | None = None) -> None:
         super().__init__(message)
         self.smallest = smallest
+
+
+def whole_units(fraction: float, total: int) -> int:
+    """Returns a fraction of a total, rounded down, as it was written: 0.1 is no exact float64, and 0.1 of 30 is 3."""
+    return math.floor(Fraction(str(fraction)) * total)
 
 
 class _Budget(RankRule):
@@ -34,8 +39,7 @@ class _Budget(RankRule):
     rule: LayerRule | None
 
     def __post_init__(self) -> None:
-        if not 0 < self.fraction <= 1:  # also false for nan
-            raise ValueError(f"fraction is {self.fraction!r}; it must lie in (0, 1]")
+        _check_share("fraction", self.fraction)
 
     def allocate(self, candidates: Sequence[Candidate], total: int, rest: int) -> dict[str, Choice]:
         """Returns the choices.
@@ -43,8 +47,7 @@ class _Budget(RankRule):
         Raises:
             BudgetError: If even the smallest ranks exceed the budget.
         """
-        # As it was written: 0.1 is no exact float64, and 0.1 of 30 is 3.
-        budget = math.floor(Fraction(str(self.fraction)) * total) - rest
+        budget = whole_units(self.fraction, total) - rest
         if self.rule is None:
             smallest = total_cost(candidates, cheapest(candidates))
         else:
@@ -89,14 +92,46 @@ class MacBudget(_Budget):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "input_shape", tuple(self.input_shape))  # a list, as from JSON, cannot be hashed
-        if not self.input_shape or min(self.input_shape) < 1:
-            raise ValueError(f"input_shape is {self.input_shape}; give the shape of one input, as (3, 256, 256)")
+        _keep_shape(self)
 
     @property
     def macs_for(self) -> tuple[int, ...]:
         """The shape of the input."""
         return self.input_shape
+
+
+@dataclasses.dataclass(frozen=True)
+class JointBudget:
+    """At most a fraction of the network's parameters, and at most a fraction of its multiply-accumulates.
+
+    Ranks are allocated over all layers, as by `ParameterBudget` without a rule; see `planning`.
+
+    Attributes:
+        parameters: The fraction of the parameters.
+        macs: The fraction of the multiply-accumulates.
+        input_shape: Shape of one input without the batch, for example (channels, height, width).
+    """
+
+    parameters: float
+    macs: float
+    input_shape: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        _check_share("parameters", self.parameters)
+        _check_share("macs", self.macs)
+        _keep_shape(self)
+
+
+def _check_share(name: str, value: float) -> None:
+    if not 0 < value <= 1:  # also false for nan
+        raise ValueError(f"{name} is {value!r}; it must lie in (0, 1]")
+
+
+def _keep_shape(budget: MacBudget | JointBudget) -> None:
+    shape = tuple(budget.input_shape)
+    object.__setattr__(budget, "input_shape", shape)  # a list, as from JSON, cannot be hashed
+    if not shape or min(shape) < 1:
+        raise ValueError(f"input_shape is {shape}; give the shape of one input, as (3, 256, 256)")
 
 
 def solve(rule: LayerRule, candidates: Sequence[Candidate], budget: int) -> dict[str, Choice]:

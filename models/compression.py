@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-import fnmatch
 from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
 from torch import nn
 
-from models.candidates import Candidate, Choice, Option, RankRule
-from models.costs import Costs, mac_costs, parameter_costs
+from models.candidates import RankRule
 from models.eligibility import why_not
 from models.lowrank import FOLDINGS, LowRank, count_parameters, folding_of, replace_layers
 from models.moments import Statistics
+from models.planning import plan
 from models.progress import tracked
-from models.ranks import BudgetError, FixedRank
+from models.ranks import BudgetError, JointBudget
 from models.refinement import refine
 from models.results import LayerReport
 from models.spectra import Spectra, Spectrum
 from models.svd import balanced, frobenius_norm
 from models.variant import Variant
 
-_NAMES_SHOWN = 5
 _SAME_NORM = 1e-6  # relative; sums in another order differ by 1e-15, an optimiser step by more than 1e-5
 
 
@@ -43,7 +41,7 @@ class Compressed:
 def compress(
     network: nn.Module,
     spectra: Spectra,
-    rule: RankRule,
+    rule: RankRule | JointBudget,
     *,
     exclude: Collection[str] = (),
     pin: Mapping[str, int] | None = None,
@@ -67,21 +65,13 @@ def compress(
         BudgetError: If a budget cannot be met; it is a ValueError, too.
     """
     _check_given(network, spectra, statistics)
-    shape = rule.macs_for
-    costs = parameter_costs(network, spectra) if shape is None else mac_costs(network, spectra, shape)
-    candidates = {name: _candidate(name, spectra, costs) for name in spectra.layers}
-    choices = _settled(candidates, _check_exclude(exclude, spectra), _check_pin(pin or {}, spectra))
-    open_ = [candidate for name, candidate in candidates.items() if name not in choices]
-    settled = sum(candidates[name].cost(choice) for name, choice in choices.items())
-    rest = costs.total - sum(costs.dense.values()) + settled
-    choices.update(rule.allocate(open_, costs.total, rest))
-
+    choices = plan(network, spectra, rule, exclude, pin)
     replacements: dict[nn.Module, nn.Module] = {}
     reports = {name: _report_dense(network, name, 0, reason) for name, reason in spectra.skipped.items()}
-    for name in tracked(list(candidates), "compress"):
-        candidate, choice, layer = candidates[name], choices[name], network.get_submodule(name)
+    for name in tracked(list(spectra.layers), "compress"):
+        choice, layer = choices[name], network.get_submodule(name)
         if choice.scheme is None:
-            full_rank = max(option.full_rank for option in candidate.options)
+            full_rank = max(spectrum.full_rank for spectrum in spectra.options(name))
             reports[name] = _report_dense(network, name, full_rank, choice.reason or "left dense")
             continue
         spectrum = next(each for each in spectra.options(name) if each.scheme == choice.scheme)
@@ -99,7 +89,7 @@ def compress(
 def compress_variant(  # noqa: PLR0913 - what `compress` takes, and what it is called
     baseline: Variant,
     spectra: Spectra,
-    rule: RankRule,
+    rule: RankRule | JointBudget,
     *,
     name: str,
     method: str,
@@ -124,60 +114,6 @@ def compress_variant(  # noqa: PLR0913 - what `compress` takes, and what it is c
         network=result.network,
         layers=result.layers,
     )
-
-
-def _candidate(name: str, spectra: Spectra, costs: Costs) -> Candidate:
-    dense = costs.dense[name]
-    options = tuple(
-        Option(
-            spectrum.scheme, spectrum.singular_values, costs.per_rank[name, spectrum.scheme], dense, spectrum.absolute
-        )
-        for spectrum in spectra.options(name)
-    )
-    return Candidate(name, dense, options)
-
-
-def _settled(candidates: dict[str, Candidate], excluded: dict[str, str], pinned: dict[str, int]) -> dict[str, Choice]:
-    """Returns the choices that are made before the rule is asked."""
-    both = [name for name in pinned if name in excluded]
-    if both:
-        raise ValueError(f"layer {both[0]!r} is both excluded and pinned; drop one of the two patterns")
-    choices = {name: Choice(None, 0, f"excluded by {pattern!r}") for name, pattern in excluded.items()}
-    choices.update({name: FixedRank(rank).choose(candidates[name]) for name, rank in pinned.items()})
-    return choices
-
-
-def _check_exclude(patterns: Collection[str], spectra: Spectra) -> dict[str, str]:
-    """Returns, for each layer that is excluded, the pattern that says so."""
-    if isinstance(patterns, str):
-        raise ValueError(f"exclude is the string {patterns!r}; give a list of patterns, as [{patterns!r}]")
-    found = {name: pattern for pattern in reversed(list(patterns)) for name in _matches(pattern, spectra)}
-    return {name: pattern for name, pattern in found.items() if name in spectra.layers}
-
-
-def _check_pin(ranks: Mapping[str, int], spectra: Spectra) -> dict[str, int]:
-    """Returns, for each pinned layer, the rank.
-
-    Raises:
-        ValueError: If a pattern matches layers, but none that can be factorised.
-    """
-    pinned: dict[str, int] = {}
-    for pattern, rank in reversed(list(ranks.items())):
-        names = [name for name in _matches(pattern, spectra) if name in spectra.layers]
-        if not names:
-            name = _matches(pattern, spectra)[0]
-            raise ValueError(f"pin {pattern!r}: layer {name!r} cannot be factorised: {spectra.skipped[name]}")
-        pinned.update(dict.fromkeys(names, FixedRank(rank).value))
-    return pinned
-
-
-def _matches(pattern: str, spectra: Spectra) -> list[str]:
-    names = [*spectra.layers, *spectra.skipped]
-    found = [name for name in names if fnmatch.fnmatchcase(name, pattern)]
-    if not found:
-        shown = ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
-        raise ValueError(f"the pattern {pattern!r} matches no layer; the layers are {shown or 'none'}")
-    return found
 
 
 def _check_given(network: nn.Module, spectra: Spectra, statistics: Statistics | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -39,6 +39,19 @@ def parameter_costs(network: nn.Module, spectra: Spectra) -> Costs:
         (name, spectrum.scheme): spectrum.params_per_rank for name in dense for spectrum in spectra.options(name)
     }
     return Costs(count_parameters(network), dense, per_rank)
+
+
+def blended(costs: Sequence[Costs], scales: Sequence[float]) -> Costs:
+    """Returns the sum of several costs of the same layers, each times its scale, in whole units."""
+
+    def blend(values: Sequence[int]) -> int:
+        return round(sum(scale * value for scale, value in zip(scales, values, strict=True)))
+
+    return Costs(
+        blend([each.total for each in costs]),
+        {name: blend([each.dense[name] for each in costs]) for name in costs[0].dense},
+        {key: blend([each.per_rank[key] for each in costs]) for key in costs[0].per_rank},
+    )
 
 
 def smallest_share(network: nn.Module, scheme: str) -> float:

@@ -13,7 +13,7 @@ import math
 import torch
 from torch import Tensor
 
-from models.budgets import BudgetError, MacBudget, ParameterBudget
+from models.budgets import BudgetError, JointBudget, MacBudget, ParameterBudget
 from models.candidates import LayerRule, RankRule
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Energy",
     "Entropy",
     "FixedRank",
+    "JointBudget",
     "LayerRule",
     "MacBudget",
     "ParameterBudget",

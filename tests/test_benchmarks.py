@@ -29,9 +29,8 @@ def test_every_part_of_the_gpu_benchmark_runs_and_has_its_table(
 ) -> None:
     monkeypatch.setattr(gpu_latency, "BATCHES", {1: 1})
     data = write_phantoms(tmp_path / "data", 0, {"train": 8, "valid": 2, "test": 2}, 64)
-    experiment = Experiment(
-        data, tmp_path, "cpu", 4, 32, epochs=1, batch_size=4, ranks=(2,), taus=(0.9,), budgets=(0.5,)
-    )
+    few = {"ranks": (2,), "taus": (0.9,), "budgets": (0.5,), "joint_budgets": ((0.5, 0.5),)}
+    experiment = Experiment(data, tmp_path, "cpu", 4, 32, epochs=1, batch_size=4, **few)
     result = {
         "network": "UNet(3, 1, 4)",
         "side": 32,
@@ -46,6 +45,7 @@ def test_every_part_of_the_gpu_benchmark_runs_and_has_its_table(
         "svd_rank_2",
         "arsvd_tau_0.9",
         "budget_0.5",
+        "budget_0.5_macs_0.5",
     ]
     dense, *smaller = result["latency"]
     assert all(row["params"] < dense["params"] for row in smaller if "parameters" in row["network"])
