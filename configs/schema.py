@@ -106,12 +106,14 @@ class CompressionConfig(Section):
     """Which variants are made.
 
     Each of `budgets`, shares of the network's parameters, gives three: SVD and ARSVD with their parameter solved, and
-    ranks for all layers at once by what they do to the loss. `distribution` and `scheme` hold for SVD and ARSVD.
+    ranks for all layers at once by what they do to the loss. The last keeps `mac_budget` as well, a share of the
+    multiply-accumulates. `distribution` and `scheme` hold for SVD and ARSVD.
     """
 
     svd_ranks: Annotated[tuple[Rank, ...], Sweep] = (32,)
     arsvd_taus: Annotated[tuple[Share, ...], Sweep] = (0.9,)
     budgets: Annotated[tuple[Share, ...], Sweep] = ()
+    mac_budget: Share | None = None
     distribution: Literal["energy", "sigma"] = "energy"
     scheme: Literal["channel", "spatial", "auto"] = "channel"
 
@@ -122,6 +124,12 @@ class CompressionConfig(Section):
         if repeated:
             raise ValueError(f"{repeated[0]} occurs more than once")
         return values
+
+    @model_validator(mode="after")
+    def _mac_budget_of_budgets(self) -> CompressionConfig:
+        if self.mac_budget is not None and not self.budgets:
+            raise ValueError(f"mac_budget is {self.mac_budget:g} and there are no budgets that it could hold for")
+        return self
 
 
 class StatisticsConfig(Section):

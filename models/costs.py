@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -54,20 +54,36 @@ def blended(costs: Sequence[Costs], scales: Sequence[float]) -> Costs:
     )
 
 
-def smallest_share(network: nn.Module, scheme: str) -> float:
-    """Returns the share of its parameters that a network keeps when every layer has rank 1, where that is smaller."""
+def smallest_share(network: nn.Module, scheme: str, input_shape: tuple[int, ...] | None = None) -> float:
+    """Returns the share of its cost that a network keeps when every layer has rank 1, where that is smaller.
+
+    Args:
+        network: The network; its weights do not matter.
+        scheme: As in `spectra.decompose`.
+        input_shape: Of one input, where multiply-accumulates are the cost; None for parameters.
+    """
     layers = survey(network).layers
-    saved = 0
-    for layer in layers.values():
-        dense = layer.get_parameter("weight").numel()
-        shapes = [folding_of(layer, each).matrix(layer).shape for each in schemes_of(layer, scheme)]
-        saved += max(0, *(dense - groups * (rows + columns) for groups, rows, columns in shapes))
-    total = count_parameters(network)
+    schemes = {name: schemes_of(layer, scheme) for name, layer in layers.items()}
+    if input_shape is not None:
+        costs = mac_costs(network, schemes, input_shape)
+        total, dense, per_rank = costs.total, costs.dense, costs.per_rank
+    else:
+        total = count_parameters(network)
+        dense = {name: layer.get_parameter("weight").numel() for name, layer in layers.items()}
+        per_rank = {(name, each): _params_per_rank(layers[name], each) for name in layers for each in schemes[name]}
+    saved = sum(max(0, *(dense[name] - per_rank[name, each] for each in schemes[name])) for name in layers)
     return (total - saved) / total if total else 1.0
 
 
-def mac_costs(network: nn.Module, spectra: Spectra, input_shape: tuple[int, ...]) -> Costs:
+def _params_per_rank(layer: nn.Module, scheme: str) -> int:
+    groups, rows, columns = folding_of(layer, scheme).matrix(layer).shape
+    return groups * (rows + columns)
+
+
+def mac_costs(network: nn.Module, schemes: Mapping[str, Sequence[str]], input_shape: tuple[int, ...]) -> Costs:
     """Counts the multiply-accumulates of one forward pass of zeros on a copy of the network.
+
+    Layers and the schemes that they may be factorised by are given by name.
 
     `torch.utils.flop_counter` counts the whole network: convolutions, matrix products, attention. A layer that is
     called several times costs as often; one that is never called costs nothing.
@@ -77,16 +93,15 @@ def mac_costs(network: nn.Module, spectra: Spectra, input_shape: tuple[int, ...]
     """
     copy = replace_layers(getattr(network, "_orig_mod", network), {}).eval()
     prefix = "_orig_mod." if hasattr(network, "_orig_mod") else ""
-    dense = dict.fromkeys(spectra.layers, 0)
-    per_rank = {(name, spectrum.scheme): 0 for name in dense for spectrum in spectra.options(name)}
+    dense = dict.fromkeys(schemes, 0)
+    per_rank = {(name, scheme): 0 for name in dense for scheme in schemes[name]}
 
     def counter_of(name: str) -> Callable[[nn.Module, Any, Any, Tensor], None]:
         def count(layer: nn.Module, args: Any, kwargs: Any, output: Tensor) -> None:
             shapes = (args[0] if args else kwargs["input"]).shape, output.shape
-            dense[name] += folding_of(layer, spectra.layers[name].scheme).dense_macs(layer, *shapes)
-            for spectrum in spectra.options(name):
-                folding = folding_of(layer, spectrum.scheme)
-                per_rank[name, spectrum.scheme] += folding.macs_per_rank(layer, *shapes)
+            dense[name] += folding_of(layer, schemes[name][0]).dense_macs(layer, *shapes)
+            for scheme in schemes[name]:
+                per_rank[name, scheme] += folding_of(layer, scheme).macs_per_rank(layer, *shapes)
 
         return count
 

@@ -36,11 +36,12 @@ def plan(
         BudgetError: A budget cannot be met.
     """
     settled = _check_exclude(exclude, spectra), _check_pin(pin or {}, spectra)
+    schemes = {name: [spectrum.scheme for spectrum in spectra.options(name)] for name in spectra.layers}
     if isinstance(rule, JointBudget):
-        measures = parameter_costs(network, spectra), mac_costs(network, spectra, rule.input_shape)
+        measures = parameter_costs(network, spectra), mac_costs(network, schemes, rule.input_shape)
         return _plan_jointly(rule, [_Task(spectra, costs, *settled) for costs in measures])
     shape = rule.macs_for
-    costs = parameter_costs(network, spectra) if shape is None else mac_costs(network, spectra, shape)
+    costs = parameter_costs(network, spectra) if shape is None else mac_costs(network, schemes, shape)
     return _Task(spectra, costs, *settled).solve(rule)
 
 

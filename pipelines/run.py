@@ -120,17 +120,25 @@ def _check_budgets(config: RunConfig) -> None:
     Raises:
         BudgetError: If one cannot.
     """
-    scheme = config.compression.scheme
+    settings = config.compression
     network = UNet(config.data.channels, **config.model.model_dump(exclude={"dropout"}))
-    smallest = smallest_share(network, scheme)
-    for budget in config.compression.budgets:
-        if budget < smallest:
-            raise BudgetError(
-                f"compression.budgets (--budgets): {budget:g} cannot be met, as rank 1 everywhere leaves "
-                f"{math.ceil(smallest * 1e4) / 1e4:g} of the parameters by the scheme {scheme}; ask for more, or try "
-                "compression.scheme=auto",
-                smallest,
-            )
+    if settings.budgets:
+        _check_budget("budgets", min(settings.budgets), smallest_share(network, settings.scheme), settings.scheme)
+    if settings.mac_budget is not None:
+        shape = (config.data.channels, *config.data.image_size)
+        _check_budget("mac_budget", settings.mac_budget, smallest_share(network, "auto", shape), "auto")
+
+
+def _check_budget(name: str, budget: float, smallest: float, scheme: str) -> None:
+    if budget >= smallest:
+        return
+    unit = "parameters" if name == "budgets" else "multiply-accumulates"
+    raise BudgetError(
+        f"compression.{name} (--{name}): {budget:g} cannot be met, as rank 1 everywhere leaves "
+        f"{math.ceil(smallest * 1e4) / 1e4:g} of the {unit} by the scheme {scheme}; ask for more"
+        + ("" if scheme == "auto" else ", or try compression.scheme=auto"),
+        smallest,
+    )
 
 
 def _run(config: RunConfig, root: Path, command: str, remote: bool) -> Findings:

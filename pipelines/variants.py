@@ -110,13 +110,14 @@ def _compressed(baseline: Any, dataset: Any, config: RunConfig) -> tuple[list[An
         statistics = collect_statistics(dataset, baseline, config.statistics, config.seed, device)
         weighted = decompose_weighted(statistics, baseline, config.device_of("decompose_weighted"))
         decomposed.append(weighted)
+    shape = (config.data.channels, *config.data.image_size)
     for budget in settings.budgets:
         ours = f"budget_{budget:.12g}"
         for method in ("svd", "arsvd"):
             name = f"{method}_{ours}"
             add(compress_solved, name, spectra, baseline, name, method, budget, settings.distribution)
         device = config.device_of(f"compress_{ours}")
-        add(compress_budget, ours, weighted, statistics, baseline, ours, budget, device)
+        add(compress_budget, ours, weighted, statistics, baseline, ours, budget, settings.mac_budget, shape, device)
     return decomposed, compressed
 
 

@@ -1,4 +1,4 @@
-"""Step: the ranks that cost the least loss within a share of the network's parameters."""
+"""Step: the ranks that cost the least loss within a share of the network's parameters, and perhaps of its work."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ from zenml.config.cache_policy import CachePolicy
 from materializers.variant import VariantMaterializer
 from models.compression import compress_variant
 from models.moments import Statistics
-from models.ranks import ParameterBudget
+from models.ranks import JointBudget, ParameterBudget
 from models.spectra import Spectra
 from models.variant import Variant
 
@@ -17,17 +17,37 @@ from models.variant import Variant
     cache_policy=CachePolicy(cache_func="steps.caching.budget_sources"),
     output_materializers=VariantMaterializer,
 )
-def compress_budget(
-    spectra: Spectra, statistics: Statistics, baseline: Variant, variant: str, budget: float, device: str
+def compress_budget(  # noqa: PLR0913, PLR0917 - a step takes plain values, by position
+    spectra: Spectra,
+    statistics: Statistics,
+    baseline: Variant,
+    variant: str,
+    budget: float,
+    mac_budget: float | None,
+    input_shape: tuple[int, int, int],
+    device: str,
 ) -> Annotated[Variant, ArtifactConfig(name="{network}")]:
-    """Allocates ranks over the whole network by weighted spectra, and refines the factors."""
+    """Allocates ranks over the whole network by weighted spectra, and refines the factors.
+
+    Args:
+        spectra: Weighted.
+        statistics: What they were weighted with.
+        baseline: The network.
+        variant: Name of what comes out.
+        budget: Share of the parameters.
+        mac_budget: Share of the multiply-accumulates, for one image; None where they do not matter.
+        input_shape: (channels, height, width) of one image.
+        device: Where to refine.
+    """
+    rule = ParameterBudget(budget) if mac_budget is None else JointBudget(budget, mac_budget, input_shape)
+    limits = {"budget": budget} if mac_budget is None else {"budget": budget, "mac_budget": mac_budget}
     return compress_variant(
         baseline,
         spectra,
-        ParameterBudget(budget),
+        rule,
         name=variant,
         method="budget",
-        setting={"budget": budget, "weighting": spectra.weighting, "statistics_images": statistics.images},
+        setting={**limits, "weighting": spectra.weighting, "statistics_images": statistics.images},
         statistics=statistics,
         device=device,
     )

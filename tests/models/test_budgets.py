@@ -111,7 +111,8 @@ def test_macs_of_a_factorised_layer_are_those_counted(network, scheme):
     spectra = decompose(network, scheme)
     from models.costs import mac_costs  # noqa: PLC0415 - the only test of the inside
 
-    costs = mac_costs(network, spectra, (4, 16, 14))
+    schemes = {name: [each.scheme for each in spectra.options(name)] for name in spectra.layers}
+    costs = mac_costs(network, schemes, (4, 16, 14))
     assert costs.total == sum(costs.dense.values()) == macs(network, (4, 16, 14))
     smaller = compress(network, spectra, FixedRank(1))
     expected = sum(
@@ -215,3 +216,14 @@ def test_the_smallest_share_is_what_the_smallest_budget_leaves(scheme: str) -> N
     assert count(made.network) == pytest.approx(smallest * count(network), abs=1)
     with pytest.raises(BudgetError):
         compress(network, spectra, ParameterBudget(smallest - 1e-3))
+
+
+@pytest.mark.parametrize("scheme", ["channel", "spatial", "auto"])
+def test_the_smallest_share_of_the_work_is_what_the_smallest_budget_leaves(scheme: str) -> None:
+    network, shape = UNet(1, 1, 4), (1, 32, 32)
+    smallest = smallest_share(network, scheme, shape)
+    spectra = decompose(network, scheme)
+    made = compress(network, spectra, MacBudget(smallest + 1e-6, shape))
+    assert macs(made.network, shape) == pytest.approx(smallest * macs(network, shape), rel=1e-3)
+    with pytest.raises(BudgetError):
+        compress(network, spectra, MacBudget(smallest - 1e-3, shape))

@@ -68,7 +68,10 @@ def test_no_other_choice_is_much_better(seed, budgets):
     spectra, shape = decompose(network, "channel"), (3, 12, 12)
     tasks = [
         _Task(spectra, costs, {}, {})
-        for costs in (parameter_costs(network, spectra), mac_costs(network, spectra, shape))
+        for costs in (
+            parameter_costs(network, spectra),
+            mac_costs(network, {name: ["channel"] for name in spectra.layers}, shape),
+        )
     ]
     limits = [share * task.costs.total for share, task in zip(budgets, tasks, strict=True)]
 

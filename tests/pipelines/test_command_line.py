@@ -49,6 +49,21 @@ def test_a_baseline_alone_is_a_comparison_too(workshop: Workshop) -> None:
     workshop.assert_complete({"baseline"})
 
 
+def test_a_budget_of_multiply_accumulates_is_kept_as_well(workshop: Workshop) -> None:
+    once = workshop.run("--budgets", "0.4", "--svd_ranks", "", "--arsvd_taus", "")
+    before = workshop.variants()
+    full = before["baseline"]["info"]["macs"]
+    limit = round(0.8 * before["budget_0.4"]["info"]["macs"] / full, 3)
+    again = workshop.run("--budgets", "0.4", "--svd_ranks", "", "--arsvd_taus", "", "--mac_budget", str(limit))
+    assert "compress_budget_0.4" in once.ran
+    assert again.ran >= {"compress_budget_0.4", "evaluate_budget_0.4"}
+    assert not again.ran & {"train_unet", "collect_statistics", "decompose_weighted", "compress_svd_budget_0.4"}
+    faster = workshop.variants()["budget_0.4"]
+    assert faster["info"]["macs"] <= limit * full
+    assert faster["info"]["params"] <= before["budget_0.4"]["info"]["params"] * 1.01
+    assert faster["mac_budget"] == limit
+
+
 def test_budgets_are_kept_and_fine_tuned_networks_are_compared_alike(workshop: Workshop) -> None:
     done = workshop.run("--budgets", "0.5,0.3", "--finetune_compressed", "--finetune_epochs", "1", "--svd_ranks", "1")
     assert {"compress_budget_0.5", "finetune_budget_0.3", "finetune_svd_rank_1"} <= done.ran
@@ -99,7 +114,9 @@ def test_a_run_from_another_folder_records_in_the_repository(workshop: Workshop,
         (("training.no_such_field=1",), "training.no_such_field"),
         (("--config", "missing.yaml"), "missing.yaml"),
         (("--out_dir", "/proc/none"), "--out_dir"),
-        (("--budgets", "0.001"), "rank 1 everywhere leaves"),
+        (("--budgets", "0.001"), "of the parameters by the scheme channel"),
+        (("--budgets", "0.5", "--mac_budget", "0.001"), "of the multiply-accumulates by the scheme auto"),
+        (("--mac_budget", "0.5"), "there are no budgets that it could hold for"),
     ],
 )
 def test_wrong_input_is_said_in_a_sentence_with_status_2(

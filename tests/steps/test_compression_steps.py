@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from models.preprocessing import Preprocessing
+from models.profile import macs
 from models.statistics import collect
 from models.unet import UNet
 from models.variant import Variant
@@ -13,6 +14,8 @@ from steps.compress_solved import compress_solved
 from steps.compress_svd import compress_svd
 from steps.decompose import decompose
 from steps.decompose_weighted import decompose_weighted
+
+SHAPE = (1, 32, 32)
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +43,18 @@ def test_arsvd_ranks_grow_with_tau(baseline: Variant, spectra) -> None:
 
 
 def test_a_budget_is_kept(baseline: Variant) -> None:
-    statistics = collect(baseline.network, [torch.randn(4, 1, 32, 32)])
+    statistics = collect(baseline.network, [torch.randn(4, *SHAPE)])
     weighted = decompose_weighted.entrypoint(statistics, baseline, "cpu")
-    variant = compress_budget.entrypoint(weighted, statistics, baseline, "budget_0.4", 0.4, "cpu")
+    given = weighted, statistics, baseline, "budget_0.4", 0.4
+    variant = compress_budget.entrypoint(*given, None, SHAPE, "cpu")
     assert 0.39 * baseline.params < variant.params <= 0.4 * baseline.params
-    assert variant.setting == {"budget": 0.4, "weighting": "curvature", "statistics_images": 4, "scheme": "auto"}
+    about = {"weighting": "curvature", "statistics_images": 4, "scheme": "auto"}
+    assert variant.setting == {"budget": 0.4, **about}
+    limit = 0.8 * macs(variant.network, SHAPE) / macs(baseline.network, SHAPE)
+    faster = compress_budget.entrypoint(*given, limit, SHAPE, "cpu")
+    assert faster.params <= 0.4 * baseline.params
+    assert macs(faster.network, SHAPE) <= limit * macs(baseline.network, SHAPE)
+    assert faster.setting == {"budget": 0.4, "mac_budget": limit, **about}
 
 
 @pytest.mark.parametrize("method", ["svd", "arsvd"])

@@ -68,7 +68,7 @@ TABLE: list[tuple[frozenset[str], str]] = [
     (TRAINING, "models/distillation"),  # wider: the baseline has no teacher, but the training step can have one
     (TRAINING - {"import"}, "models/training models/batches models/processes"),
     (TRAINING | {"evaluate"}, "models/metrics materializers/records"),
-    # Wider: compression switches modes only for MACs, which no step budgets, training only for a teacher.
+    # Wider: compression switches modes only for MACs, which one step budgets, training only for a teacher.
     (TRAINING | COMPRESSION | {"statistics", "recalibrate", "evaluate"}, "models/modes"),
     (COMPRESSION | {"statistics", "recalibrate", "evaluate"}, "models/progress"),  # wider: it only shows
     (frozenset({"import"}), "models/checkpoint"),
@@ -81,7 +81,7 @@ TABLE: list[tuple[frozenset[str], str]] = [
     (frozenset({"statistics", "decompose_weighted", "budget"}), "materializers/statistics"),
     (SPECTRA, "models/spectra models/spectrum models/svd models/weighting materializers/spectra"),
     (COMPRESSION, "models/compression models/ranks models/candidates models/budgets models/allocation models/costs"),
-    (COMPRESSION, "models/refinement"),
+    (COMPRESSION, "models/refinement models/planning"),
     # Steps. `steps/runtime` is wider: where and how fast changes no result.
     *((frozenset({group}), f"steps/{step}") for group, step in STEP_OF.items()),
     (TRAINING | INGEST, "steps/runtime"),
