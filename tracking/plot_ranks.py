@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import PatchCollection
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -74,18 +75,21 @@ def _draw_panel(
     norm: Normalize,
     numbered: bool,
 ) -> None:
+    dense = []
     image = axes.imshow(np.ma.masked_invalid(values), cmap=COLORS, norm=norm, aspect="auto")
     for (row, column), value in np.ndenumerate(values):
         cell = cells[row][column]
         if cell is None:
             continue
         if cell.rank is None:
-            look = {"facecolor": "#eeeeee", "edgecolor": "#aaaaaa", "hatch": "////", "linewidth": 0}
-            axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, **look))
+            dense.append(Rectangle((column - 0.5, row - 0.5), 1, 1))
         if numbered:
             text = "dense" if cell.rank is None else _number(value)
             light = cell.rank is None or math.isnan(value) or norm(value) > _LIGHT
-            axes.text(column, row, text, ha="center", va="center", fontsize=7, color="black" if light else "white")
+            look = {"ha": "center", "va": "center", "fontsize": 7, "color": "black" if light else "white"}
+            axes.text(column, row, text, **look, in_layout=False)  # inside the panel: the layout need not measure it
+    hatched = {"facecolor": "#eeeeee", "edgecolor": "#aaaaaa", "hatch": "////", "linewidth": 0}
+    axes.add_collection(PatchCollection(dense, **hatched, in_layout=False), autolim=False)
     image.set_zorder(0)
     axes.tick_params(axis="y", length=0)
 

@@ -26,6 +26,10 @@ _MOST_VARIANTS = 6
 _COLUMNS = (6, 5)  # what leaves fewer empty places
 _NAME_LENGTH = 26
 _LEGEND_ENTRY = 1.35  # inches
+# Inches around the panels and between them. A layout engine would measure every label of every panel, which takes as
+# long as drawing them all.
+_LEFT, _RIGHT, _TOP, _BOTTOM, _BETWEEN_COLUMNS, _BETWEEN_ROWS = 0.72, 0.15, 0.62, 0.45, 0.28, 0.5
+_LEGEND = 0.5
 _LOWEST = 1e-6  # of the axis; values below it are rounding
 _NARROW = 0.02  # an axis that ends above it has ticks between the powers of ten
 
@@ -48,7 +52,8 @@ def draw_spectra(comparison: Comparison, kind: str, spectra: Mapping[str, Singul
     columns = min(_COLUMNS, key=lambda each: (-len(names) % each, -each)) if len(names) > max(_COLUMNS) else len(names)
     rows = -(-len(names) // columns)
     variants = chosen_variants(comparison, METHODS_OF[kind])
-    figure = new_figure(max(2.1 * columns, _LEGEND_ENTRY * len(variants), 6), 1.6 + 1.55 * rows)
+    figure = new_figure(max(2.1 * columns, _LEGEND_ENTRY * len(variants), 6), 1.6 + 1.55 * rows, layout=None)
+    _place_panels(figure, rows, columns, _BOTTOM + (_LEGEND if variants else 0))
     panels = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
     lowest = 1.0
     for axes, name in zip(panels, names, strict=False):
@@ -67,7 +72,7 @@ def draw_spectra(comparison: Comparison, kind: str, spectra: Mapping[str, Singul
             axes.set_ylabel("$s_i / s_1$", fontsize=8)
     left_out = f" (the {len(names)} with most parameters of {len(known)})" if len(known) > len(names) else ""
     figure.suptitle(f"{_TITLES[kind]}{left_out}", fontsize=12)
-    _add_legend(figure, variants, 1 / (1.6 + 1.55 * rows))
+    _add_legend(figure, variants)
     return figure
 
 
@@ -136,12 +141,26 @@ def _look(result: EvaluationResult, number: int) -> dict[str, object]:
     }
 
 
-def _add_legend(figure: Figure, variants: Sequence[EvaluationResult], height: float) -> None:
+def _place_panels(figure: Figure, rows: int, columns: int, bottom: float) -> None:
+    """Sets the places of panels from lengths in inches."""
+    width, height = figure.get_size_inches()
+    panel_width = (width - _LEFT - _RIGHT - (columns - 1) * _BETWEEN_COLUMNS) / columns
+    panel_height = (height - _TOP - bottom - (rows - 1) * _BETWEEN_ROWS) / rows
+    figure.subplots_adjust(
+        left=_LEFT / width,
+        right=1 - _RIGHT / width,
+        top=1 - _TOP / height,
+        bottom=bottom / height,
+        wspace=_BETWEEN_COLUMNS / panel_width,
+        hspace=_BETWEEN_ROWS / panel_height,
+    )
+
+
+def _add_legend(figure: Figure, variants: Sequence[EvaluationResult]) -> None:
     """Writes which marker is which variant below all panels."""
     if not variants:
         return
     marks = [Line2D([], [], label=long_label(r), **_look(r, number)) for number, r in enumerate(variants)]
-    figure.get_layout_engine().set(rect=(0, 0.35 * height, 1, 1))
     title = "last singular value that is kept by"
     figure.legend(
         handles=marks, loc="lower center", ncols=len(marks), fontsize=8, title=title, title_fontsize=8, frameon=False

@@ -64,9 +64,9 @@ SERIES = {
 _SETTINGS = {"svd": "r {:g}", "arsvd": "\N{GREEK SMALL LETTER TAU} {:.4g}"}
 
 
-def new_figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float, layout: str | None = "tight") -> Figure:
     """Returns an empty figure, in inches, that pyplot does not know of."""
-    figure = Figure(figsize=(width, height), layout="tight")
+    figure = Figure(figsize=(width, height), layout=layout)
     FigureCanvasAgg(figure)
     return figure
 

@@ -54,8 +54,8 @@ def test_dense_layers_are_hatched_and_missing_ones_are_not(result):
     whole = result("svd", 8, 0.5, 1000)
     part = dataclasses.replace(result("svd", 16, 0.6, 2000), layers=whole.layers[1:3])
     axes = draw_layer_ranks(Comparison([whole, part])).axes[0]
-    hatched = [patch for patch in axes.patches if patch.get_hatch()]
-    assert [(patch.get_x() + 0.5, patch.get_y() + 0.5) for patch in hatched] == [(0, 0), (0, 7)]
+    (hatched,) = (each for each in axes.collections if each.get_hatch())
+    assert [tuple(path.get_extents().get_points().mean(0)) for path in hatched.get_paths()] == [(0, 0), (0, 7)]
     assert len(texts(axes)) == len(whole.layers) + 2
 
 
