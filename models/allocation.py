@@ -11,6 +11,7 @@ layer steps back for another to step on.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import heapq
 import math
 from collections.abc import Sequence
@@ -35,7 +36,7 @@ class _Points:
 
 
 def allocate_globally(candidates: Sequence[Candidate], budget: int) -> dict[str, Choice]:
-    """Returns a choice a layer; `budget` is at least the cost of `cheapest`."""
+    """Returns a choice a layer; `budget` is at least `candidates.smallest_cost`."""
     points = [_points(candidate) for candidate in candidates]
     at = [0] * len(points)
     left = budget - sum(int(layer.cost[0]) for layer in points)
@@ -64,11 +65,6 @@ def _chosen(candidates: Sequence[Candidate], points: list[_Points], at: list[int
     }
 
 
-def cheapest(candidates: Sequence[Candidate]) -> dict[str, Choice]:
-    """Returns for each layer the choice of the smallest cost."""
-    return {candidate.name: _points(candidate).choices[0] for candidate in candidates}
-
-
 def _points(candidate: Candidate) -> _Points:
     """Returns the choices worth making: none that another one beats in both cost and error."""
     costs, errors, choices = [], [], []
@@ -76,7 +72,7 @@ def _points(candidate: Candidate) -> _Points:
         ranks = range(1, option.largest_rank + 1)
         costs += [rank * option.cost_per_rank for rank in ranks]
         errors += option.errors[1 : len(ranks) + 1].tolist()
-        choices += [Choice(option.scheme, rank) for rank in ranks]
+        choices += [_choice(option.scheme, rank) for rank in ranks]
     reason = "the budget lets it stay dense" if choices else "no rank would make it smaller"
     costs.append(candidate.dense_cost)
     errors.append(0.0)
@@ -86,6 +82,12 @@ def _points(candidate: Candidate) -> _Points:
     best_before = np.concatenate([[np.inf], np.minimum.accumulate(error)[:-1]])
     kept = order[error < best_before]
     return _Points(np.asarray(costs)[kept], np.asarray(errors)[kept], [choices[i] for i in kept])
+
+
+@functools.lru_cache(maxsize=2**14)
+def _choice(scheme: str, rank: int) -> Choice:
+    """Returns a choice; to make thousands anew for every budget would take most of its time."""
+    return Choice(scheme, rank)
 
 
 def _hull(points: _Points) -> list[int]:

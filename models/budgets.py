@@ -7,8 +7,8 @@ import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
-from models.allocation import allocate_globally, cheapest, fill
-from models.candidates import Candidate, Choice, LayerRule, RankRule, total_cost
+from models.allocation import allocate_globally, fill
+from models.candidates import Candidate, Choice, LayerRule, RankRule, smallest_cost, total_cost
 
 _SMALLEST_SHARE = 1e-12
 _BISECTIONS = 60  # halves (0, 1] to below the resolution of float64
@@ -49,7 +49,7 @@ class _Budget(RankRule):
         """
         budget = whole_units(self.fraction, total) - rest
         if self.rule is None:
-            smallest = total_cost(candidates, cheapest(candidates))
+            smallest = smallest_cost(candidates)
         else:
             smallest = total_cost(candidates, _path(self.rule, candidates)[0](candidates, _lowest(self.rule)))
         if smallest > budget:

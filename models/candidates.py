@@ -146,6 +146,14 @@ def total_cost(candidates: Sequence[Candidate], choices: dict[str, Choice]) -> i
     return sum(candidate.cost(choices[candidate.name]) for candidate in candidates)
 
 
+def smallest_cost(candidates: Sequence[Candidate]) -> int:
+    """Returns the least that the candidates can cost together."""
+    return sum(
+        min([layer.dense_cost, *(option.cost_per_rank for option in layer.options if option.largest_rank)])
+        for layer in candidates
+    )
+
+
 def _error_at(option: Option, cost: int) -> float:
     return float(option.errors[min(cost // option.cost_per_rank, option.full_rank)])
 

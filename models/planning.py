@@ -8,9 +8,9 @@ from collections.abc import Collection, Mapping, Sequence
 
 from torch import nn
 
-from models.allocation import allocate_globally, cheapest
+from models.allocation import allocate_globally
 from models.budgets import BudgetError, JointBudget, MacBudget, ParameterBudget, whole_units
-from models.candidates import Candidate, Choice, Option, RankRule, total_cost
+from models.candidates import Candidate, Choice, Option, RankRule, smallest_cost
 from models.costs import Costs, blended, mac_costs, parameter_costs
 from models.ranks import FixedRank
 from models.spectra import Spectra
@@ -113,7 +113,7 @@ def _plan_jointly(rule: JointBudget, tasks: list[_Task]) -> dict[str, Choice]:
 def _within(task: _Task, reserve: float) -> dict[str, Choice] | None:
     """Returns the best choices within all units but a reserve; None where there are none."""
     budget = math.floor(_UNITS * (1 - reserve)) - task.rest
-    if total_cost(task.open, cheapest(task.open)) > budget:
+    if smallest_cost(task.open) > budget:
         return None
     return {**task.settled, **allocate_globally(task.open, budget)}
 
