@@ -6,15 +6,17 @@ Needs torch, numpy, opencv, scipy, pycocotools, safetensors, rich and lightning;
   `torch.linalg.svd` on CUDA, with our way on the CPU of the same machine;
 - `training`: steps of the U-Net in float32 and contiguous layout, as PyTorch does by itself, and in bfloat16 and
   channels_last, as `models.training` does on CUDA; on one batch, so that reading data counts for nothing;
+- `experiment`: the reference experiment (`benchmarks/reference_experiment.py`), where a data folder is given; the ranks
+  of its budgets go to results/trained_ranks.json, which `benchmarks/latency.py` reads;
 - `latency`: the dense network and the compressed ones of `benchmarks/latency.py`, as they are and as
   `models.deployment.for_inference` makes them, in float32 and bfloat16, and recorded in a CUDA graph; batch 1 and 32;
-- `experiment`: the reference experiment (`benchmarks/reference_experiment.py`), where a data folder is given;
-- `compiled`: what `torch.compile` adds to training, and to the latency of two networks.
+- `compiled`, where it is asked for: what `torch.compile` adds to training, and to the latency of two networks.
 
     python benchmarks/gpu.py --device cuda --data_root data     # results/gpu_<device>.json and docs/performance.md
-    python benchmarks/gpu.py --device cpu --base_filters 4 --image_size 32 --quick --dry_run   # tries it anywhere
+    python benchmarks/gpu.py --device cpu --base_filters 8 --image_size 32 --quick --dry_run   # tries it anywhere
 
-Each part is written as it ends; parts that are not asked for stay as an earlier run on such a GPU left them.
+Each part is written as it ends, beside those of earlier runs with the same GPU, torch, threads and network; --fresh
+begins anew.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks import gpu_latency, gpu_training  # noqa: E402
 from benchmarks.gpu_decomposition import measure_decomposition  # noqa: E402
 from benchmarks.gpu_page import section  # noqa: E402
-from benchmarks.gpu_timing import Setup  # noqa: E402
+from benchmarks.gpu_timing import CHANNELS, Setup  # noqa: E402
 from benchmarks.pages import machine, read_result, write_result, write_section  # noqa: E402
 from benchmarks.reference_experiment import Experiment, run_experiment  # noqa: E402
 
@@ -45,13 +47,14 @@ def main() -> None:
     setup = Setup(arguments.device, arguments.base_filters, arguments.image_size, 2 if arguments.quick else 7)
     about = {**machine(setup.device), "network": f"UNet(3, 1, {setup.base_filters})", "side": setup.image_size}
     file = f"gpu_{name_of(about['device'])}"
-    earlier = {} if arguments.dry_run else read_result(file)
-    result = {**(earlier if {**earlier, **about} == earlier else {}), **about}
+    result = about | ({} if arguments.dry_run or arguments.fresh else read_result(file))
+    if result != result | about:
+        raise SystemExit(f"{file}.json is of another torch, network or number of threads; use --fresh")
     for part in arguments.parts:
         if part == "experiment" and arguments.data_root is None:
             print("experiment: left out, give --data_root")
             continue
-        result[part] = experiment(setup, arguments.data_root) if part == "experiment" else MEASURE[part](setup)
+        result[part] = experiment(setup, arguments) if part == "experiment" else MEASURE[part](setup)
         print(json.dumps({part: result[part]}, indent=2), flush=True)
         if not arguments.dry_run:
             write_result(file, result)
@@ -66,10 +69,16 @@ def measure_compiled(setup: Setup) -> dict[str, Any]:
     }
 
 
-def experiment(setup: Setup, data_root: Path) -> dict[str, Any]:
-    """Returns the table of the reference experiment."""
+def experiment(setup: Setup, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Returns the table of the reference experiment; writes the ranks that its budgets chose."""
+    size = setup.base_filters, setup.image_size
     with tempfile.TemporaryDirectory() as folder:
-        return run_experiment(Experiment(data_root, Path(folder), setup.device, setup.base_filters, setup.image_size))
+        found = run_experiment(Experiment(arguments.data_root, Path(folder), setup.device, *size))
+    ranks = found.pop("ranks")
+    if not arguments.dry_run:
+        about = {"network": f"UNet({CHANNELS}, 1, {setup.base_filters})", "side": setup.image_size}
+        write_result("trained_ranks", {**about, "ranks": ranks})
+    return found
 
 
 def name_of(device: str) -> str:
@@ -83,7 +92,7 @@ MEASURE: dict[str, Callable[[Setup], Any]] = {
     "latency": gpu_latency.measure_latency,
     "compiled": measure_compiled,
 }
-PARTS = ("decomposition", "training", "latency", "experiment", "compiled")
+PARTS = ("decomposition", "training", "experiment", "latency")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -92,8 +101,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--base_filters", type=int, default=64)
     parser.add_argument("--image_size", type=int, default=256)
     parser.add_argument("--data_root", type=Path, help="COCO folder of the reference experiment; without it none")
-    parser.add_argument("--parts", nargs="*", default=list(PARTS), choices=PARTS)
+    parser.add_argument("--parts", nargs="*", default=list(PARTS), choices=[*PARTS, "compiled"])
     parser.add_argument("--quick", action="store_true", help="few repeats: a trial, no measurement")
+    parser.add_argument("--fresh", action="store_true", help="forget what was measured")
     parser.add_argument("--dry_run", action="store_true", help="print, and write nothing")
     return parser
 

@@ -65,13 +65,11 @@ def _compiled(found: dict[str, Any]) -> list[str]:
 def _experiment(found: dict[str, Any]) -> list[str]:
     seconds = ", ".join(f"{stage} {value:.1f}" for stage, value in found["seconds"].items())
     lines = [f"The reference experiment, {found['training']}; seconds: {seconds}.", ""]
-    lines += [
-        "| variant | Dice | Dice in bf16 | IoU | parameters | MACs | latency (ms) |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    titles = ("variant", "Dice", "recalibrated", "the last in bf16", "IoU", "parameters", "MACs", "latency (ms)")
+    lines += [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     for row in found["rows"]:
-        lines.append(
-            f"| {row['variant']} | {row['dice']:.4f} | {row['dice_bf16']:.4f} | {row['iou']:.4f} "
-            f"| {row['params']:,} | {row['macs'] / 1e9:.1f} G | {row['latency_ms']:.2f} |"
-        )
+        quality = ("dice", "dice_recalibrated", "dice_bf16", "iou")
+        cells = ["-" if row.get(name) is None else f"{row[name]:.4f}" for name in quality]
+        cells += [f"{row['params']:,}", f"{row['macs'] / 1e9:.1f} G", f"{row['latency_ms']:.2f}"]
+        lines.append(f"| {row['variant']} | {' | '.join(cells)} |")
     return lines

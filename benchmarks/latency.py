@@ -2,8 +2,8 @@
 
 Networks: the dense U-Net, and what is left of it at 25 % and 12.5 % of the parameters or of the multiply-accumulates,
 by plain SVD (channel and spatial scheme, the one rank that fits), and by our budgets. Weights are random for the
-64-filter network, as time does not depend on them; ranks of our budgets do, and are those of the trained network of
-`benchmarks/reference_experiment.py`, as `results/gpu_<device>.json` has them.
+64-filter network, as time does not depend on them; ranks of our budgets do, and are those of a trained network, which
+`benchmarks/gpu.py` has left in results/trained_ranks.json.
 
 Modes: `plain` is PyTorch eager, float32, as a network comes from its constructor; `channels_last` the same in that
 layout; `deployed` is `models.deployment.for_inference`. All in inference mode. `--more bf16,compile,onnx` adds others.
@@ -34,7 +34,7 @@ from torch import Tensor, nn
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.pages import RESULTS, machine, read_result, write_result, write_section  # noqa: E402
+from benchmarks.pages import machine, read_result, write_result, write_section  # noqa: E402
 from models.checkpoint import load_checkpoint  # noqa: E402
 from models.compression import compress  # noqa: E402
 from models.deployment import for_inference  # noqa: E402
@@ -63,7 +63,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
-    dense = load_checkpoint(arguments.weights) if arguments.weights else UNet(1, 1, 64)
+    dense = load_checkpoint(arguments.weights) if arguments.weights else UNet(3, 1, 64)
     result = measure(dense.eval(), arguments)
     print(json.dumps(result, indent=2))
     if not arguments.dry_run:
@@ -90,7 +90,7 @@ def measure(dense: UNet, arguments: argparse.Namespace) -> dict[str, Any]:
     others = medians(extra, image, arguments.rounds)
     total, work = count_parameters(dense), macs(dense, shape)
     return {
-        "network": f"UNet({shape[0]}, 1, {dense.arguments['base_filters']}) at {shape[1]}x{shape[2]}",
+        "network": f"{described(dense)} at {shape[1]}x{shape[2]}",
         **machine(),
         "networks": {
             name: {
@@ -124,14 +124,17 @@ def compressed(dense: UNet, shape: tuple[int, int, int]) -> dict[str, nn.Module]
 
 
 def by_our_budgets(dense: UNet, shape: tuple[int, int, int]) -> dict[str, nn.Module]:
-    """Returns networks by budgets: with the ranks of a trained network of this size, or of this very one."""
-    spectra = decompose(dense, "auto")
-    if dense.arguments["base_filters"] == 64:
-        files = sorted(RESULTS.glob("gpu_*.json"))
-        rows = [row for file in files[:1] for row in read_result(file.stem)["experiment"]["rows"]]
-        named = {row["variant"]: row.get("ranks", {}) for row in rows if row["variant"].startswith("budget")}
-        return {name.replace("_", " "): with_ranks(dense, spectra, ranks) for name, ranks in named.items()}
+    """Returns networks by budgets: with the ranks of a trained network of this kind, or of this very one."""
+    spectra, kept = decompose(dense, "auto"), read_result("trained_ranks")
+    if {"network": described(dense), "side": shape[1]}.items() <= kept.items():
+        return {name.replace("_", " "): with_ranks(dense, spectra, ranks) for name, ranks in kept["ranks"].items()}
     return {f"budget {share}": compress(dense, spectra, ParameterBudget(share)).network.eval() for share in SHARES}
+
+
+def described(network: UNet) -> str:
+    """Returns how a network was made, for results."""
+    made = network.arguments
+    return f"UNet({made['in_channels']}, {made['classes']}, {made['base_filters']})"
 
 
 def with_ranks(dense: nn.Module, spectra: Spectra, ranks: dict[str, tuple[str, int]]) -> nn.Module:
@@ -140,6 +143,8 @@ def with_ranks(dense: nn.Module, spectra: Spectra, ranks: dict[str, tuple[str, i
     for name, (scheme, rank) in ranks.items():
         spectrum = next(each for each in spectra.options(name) if each.scheme == scheme)
         layer = dense.get_submodule(name)
+        if rank > spectrum.full_rank:
+            raise ValueError(f"{name} cannot have rank {rank}: the ranks are of another network")
         replaced[layer] = LowRank.from_factors(layer, scheme, spectrum.left[:, :, :rank], spectrum.right[:, :rank])
     return replace_layers(dense, replaced).eval()
 

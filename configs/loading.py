@@ -40,7 +40,7 @@ FLAGS: dict[str, tuple[str, dict[str, Any]]] = {
     "budgets": ("compression.budgets", {"metavar": "LIST", "help": 'share of the parameters, "0.5,0.25,0.125"'}),
     "mac_budget": (
         "compression.mac_budget",
-        {"metavar": "X", "help": "share of the multiply-accumulates that our budgets keep as well"},
+        {"metavar": "X", "help": "most multiply-accumulates of budget_* variants, a share (needs --budgets)"},
     ),
     "statistics_images": ("statistics.images", {"metavar": "N", "help": "images that tell what the loss feels"}),
     "recalibrate": ("recalibration.enabled", {"action": "store_true", "help": "fit BatchNorm to compressed networks"}),

@@ -128,7 +128,7 @@ class CompressionConfig(Section):
     @model_validator(mode="after")
     def _mac_budget_of_budgets(self) -> CompressionConfig:
         if self.mac_budget is not None and not self.budgets:
-            raise ValueError(f"mac_budget is {self.mac_budget:g} and there are no budgets that it could hold for")
+            raise ValueError("mac_budget (--mac_budget) holds for budgets, and there are none; add --budgets, as 0.25")
         return self
 
 

@@ -1,4 +1,4 @@
-"""Budgets: what a whole network may cost, in parameters or in multiply-accumulates."""
+"""Budgets: what a whole network may cost, in parameters, in multiply-accumulates, or in both."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 from models.allocation import allocate_globally, fill
-from models.candidates import Candidate, Choice, LayerRule, RankRule, smallest_cost, total_cost
+from models.candidates import Candidate, Choice, LayerRule, RankRule, check_share, smallest_cost, total_cost
 
 _SMALLEST_SHARE = 1e-12
 _BISECTIONS = 60  # halves (0, 1] to below the resolution of float64
@@ -27,11 +27,6 @@ class BudgetError(ValueError):
         self.smallest = smallest
 
 
-def whole_units(fraction: float, total: int) -> int:
-    """Returns a fraction of a total, rounded down, as it was written: 0.1 is no exact float64, and 0.1 of 30 is 3."""
-    return math.floor(Fraction(str(fraction)) * total)
-
-
 class _Budget(RankRule):
     """At most a fraction of the whole network's cost."""
 
@@ -39,7 +34,11 @@ class _Budget(RankRule):
     rule: LayerRule | None
 
     def __post_init__(self) -> None:
-        _check_share("fraction", self.fraction)
+        check_share("fraction", self.fraction)
+
+    def units(self, total: int) -> int:
+        """Returns the fraction of a total, rounded down, as it was written: 0.1 is no exact float64."""
+        return math.floor(Fraction(str(self.fraction)) * total)
 
     def allocate(self, candidates: Sequence[Candidate], total: int, rest: int) -> dict[str, Choice]:
         """Returns the choices.
@@ -47,7 +46,7 @@ class _Budget(RankRule):
         Raises:
             BudgetError: If even the smallest ranks exceed the budget.
         """
-        budget = whole_units(self.fraction, total) - rest
+        budget = self.units(total) - rest
         if self.rule is None:
             smallest = smallest_cost(candidates)
         else:
@@ -104,7 +103,7 @@ class MacBudget(_Budget):
 class JointBudget:
     """At most a fraction of the network's parameters, and at most a fraction of its multiply-accumulates.
 
-    Ranks are allocated over all layers, as by `ParameterBudget` without a rule; see `planning`.
+    Ranks are allocated over all layers, see `joint`.
 
     Attributes:
         parameters: The fraction of the parameters.
@@ -117,14 +116,19 @@ class JointBudget:
     input_shape: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        _check_share("parameters", self.parameters)
-        _check_share("macs", self.macs)
+        check_share("parameters", self.parameters)
+        check_share("macs", self.macs)
         _keep_shape(self)
 
+    @property
+    def parameter_budget(self) -> ParameterBudget:
+        """The one budget by itself."""
+        return ParameterBudget(self.parameters)
 
-def _check_share(name: str, value: float) -> None:
-    if not 0 < value <= 1:  # also false for nan
-        raise ValueError(f"{name} is {value!r}; it must lie in (0, 1]")
+    @property
+    def mac_budget(self) -> MacBudget:
+        """The other."""
+        return MacBudget(self.macs, self.input_shape)
 
 
 def _keep_shape(budget: MacBudget | JointBudget) -> None:

@@ -141,6 +141,12 @@ class LayerRule(RankRule):
         return Choice(chosen.scheme, rank)
 
 
+def check_share(name: str, value: float) -> None:
+    """Raises ValueError where a value is no share in (0, 1]."""
+    if not 0 < value <= 1:  # also false for nan
+        raise ValueError(f"{name} is {value!r}; it must lie in (0, 1]")
+
+
 def total_cost(candidates: Sequence[Candidate], choices: dict[str, Choice]) -> int:
     """Returns what the candidates cost together."""
     return sum(candidate.cost(choices[candidate.name]) for candidate in candidates)

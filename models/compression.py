@@ -105,7 +105,8 @@ def compress_variant(  # noqa: PLR0913 - what `compress` takes, and what it is c
     try:
         result = compress(baseline.network, spectra, rule, statistics=statistics, device=device)
     except BudgetError as error:
-        raise BudgetError(f"{name}: {error}; ask for a larger budget, or try another scheme", error.smallest) from error
+        other = "" if spectra.scheme == "auto" else ", or try another scheme"
+        raise BudgetError(f"{name}: {error}; ask for a larger budget{other}", error.smallest) from error
     return dataclasses.replace(
         baseline,
         name=name,

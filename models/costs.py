@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +13,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from models.eligibility import survey
 from models.lowrank import count_parameters, folding_of, replace_layers, schemes_of
 from models.modes import layers_called
-from models.spectra import Spectra
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,61 +30,33 @@ class Costs:
     per_rank: dict[tuple[str, str], int]
 
 
-def parameter_costs(network: nn.Module, spectra: Spectra) -> Costs:
-    """Counts parameters, shared ones once."""
-    dense = {name: math.prod(spectrum.shape) for name, spectrum in spectra.layers.items()}
-    per_rank = {
-        (name, spectrum.scheme): spectrum.params_per_rank for name in dense for spectrum in spectra.options(name)
-    }
-    return Costs(count_parameters(network), dense, per_rank)
-
-
-def blended(costs: Sequence[Costs], scales: Sequence[float]) -> Costs:
-    """Returns the sum of several costs of the same layers, each times its scale, in whole units."""
-
-    def blend(values: Sequence[int]) -> int:
-        return round(sum(scale * value for scale, value in zip(scales, values, strict=True)))
-
-    return Costs(
-        blend([each.total for each in costs]),
-        {name: blend([each.dense[name] for each in costs]) for name in costs[0].dense},
-        {key: blend([each.per_rank[key] for each in costs]) for key in costs[0].per_rank},
-    )
-
-
-def smallest_share(network: nn.Module, scheme: str, input_shape: tuple[int, ...] | None = None) -> float:
-    """Returns the share of its cost that a network keeps when every layer has rank 1, where that is smaller.
+def parameter_costs(network: nn.Module, schemes: Mapping[str, Sequence[str]]) -> Costs:
+    """Counts parameters, shared ones once.
 
     Args:
-        network: The network; its weights do not matter.
-        scheme: As in `spectra.decompose`.
-        input_shape: Of one input, where multiply-accumulates are the cost; None for parameters.
+        network: The network.
+        schemes: Layer name to the schemes that it may be factorised by.
     """
-    layers = survey(network).layers
-    schemes = {name: schemes_of(layer, scheme) for name, layer in layers.items()}
-    if input_shape is not None:
-        costs = mac_costs(network, schemes, input_shape)
-        total, dense, per_rank = costs.total, costs.dense, costs.per_rank
-    else:
-        total = count_parameters(network)
-        dense = {name: layer.get_parameter("weight").numel() for name, layer in layers.items()}
-        per_rank = {(name, each): _params_per_rank(layers[name], each) for name in layers for each in schemes[name]}
-    saved = sum(max(0, *(dense[name] - per_rank[name, each] for each in schemes[name])) for name in layers)
-    return (total - saved) / total if total else 1.0
-
-
-def _params_per_rank(layer: nn.Module, scheme: str) -> int:
-    groups, rows, columns = folding_of(layer, scheme).matrix(layer).shape
-    return groups * (rows + columns)
+    dense, per_rank = {}, {}
+    for name in schemes:
+        layer = network.get_submodule(name)
+        dense[name] = layer.get_parameter("weight").numel()
+        for scheme in schemes[name]:
+            groups, rows, columns = folding_of(layer, scheme).matrix(layer).shape
+            per_rank[name, scheme] = groups * (rows + columns)
+    return Costs(count_parameters(network), dense, per_rank)
 
 
 def mac_costs(network: nn.Module, schemes: Mapping[str, Sequence[str]], input_shape: tuple[int, ...]) -> Costs:
     """Counts the multiply-accumulates of one forward pass of zeros on a copy of the network.
 
-    Layers and the schemes that they may be factorised by are given by name.
-
     `torch.utils.flop_counter` counts the whole network: convolutions, matrix products, attention. A layer that is
     called several times costs as often; one that is never called costs nothing.
+
+    Args:
+        network: The network; on the device `meta` nothing is computed.
+        schemes: Layer name to the schemes that it may be factorised by.
+        input_shape: Of one input, without the batch.
 
     Raises:
         ValueError: If the network cannot take an input of that shape.
@@ -115,6 +85,20 @@ def mac_costs(network: nn.Module, schemes: Mapping[str, Sequence[str]], input_sh
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         raise ValueError(
             f"the network cannot take one input of shape {tuple(input_shape)}: {error}; "
-            "give MacBudget the shape of an input without the batch"
+            "give the budget the shape of an input without the batch"
         ) from error
     return Costs(counter.get_total_flops() // 2, dense, per_rank)
+
+
+def smallest_share(costs: Costs) -> float:
+    """Returns the share of its cost that a network keeps when every layer has rank 1, where that is smaller."""
+    cheapest = dict(costs.dense)
+    for (name, _), cost in costs.per_rank.items():
+        cheapest[name] = min(cheapest[name], cost)
+    left = costs.total - sum(costs.dense.values()) + sum(cheapest.values())
+    return left / costs.total if costs.total else 1.0
+
+
+def possible_schemes(network: nn.Module, scheme: str) -> dict[str, tuple[str, ...]]:
+    """Returns for every layer that can be factorised the schemes that apply; `scheme` as in `spectra.decompose`."""
+    return {name: tuple(schemes_of(layer, scheme)) for name, layer in survey(network).layers.items()}

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import fnmatch
-import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 
 from torch import nn
 
-from models.allocation import allocate_globally
-from models.budgets import BudgetError, JointBudget, MacBudget, ParameterBudget, whole_units
-from models.candidates import Candidate, Choice, Option, RankRule, smallest_cost
-from models.costs import Costs, blended, mac_costs, parameter_costs
+from models.budgets import BudgetError, JointBudget
+from models.candidates import Candidate, Choice, Option, RankRule, total_cost
+from models.costs import Costs, mac_costs, parameter_costs
+from models.joint import allocate_jointly
 from models.ranks import FixedRank
 from models.spectra import Spectra
 
 _NAMES_SHOWN = 5
-# Of a blended cost, in whole units. The more there are, the less rounding; all of a network must fit into 64 bits.
-_UNITS = 2**40
-_BISECTIONS = 25
-_RESERVES = (0.0, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)  # of a joint budget: what ranks, being whole numbers, may need
 
 
 def plan(
@@ -35,92 +30,56 @@ def plan(
         ValueError: A pattern matches no layer, or two settings contradict.
         BudgetError: A budget cannot be met.
     """
-    settled = _check_exclude(exclude, spectra), _check_pin(pin or {}, spectra)
+    excluded, pinned = _check_exclude(exclude, spectra), _check_pin(pin or {}, spectra)
     schemes = {name: [spectrum.scheme for spectrum in spectra.options(name)] for name in spectra.layers}
+    shape = rule.input_shape if isinstance(rule, JointBudget) else rule.macs_for
+    costs = [] if shape is None else [mac_costs(network, schemes, shape)]
+    if isinstance(rule, JointBudget) or shape is None:
+        costs = [parameter_costs(network, schemes), *costs]
+    counted = [{name: _candidate(name, spectra, each) for name in spectra.layers} for each in costs]
+    settled = _settled(counted[0], excluded, pinned)
+    layers = [_Layers(candidates, each, settled) for candidates, each in zip(counted, costs, strict=True)]
     if isinstance(rule, JointBudget):
-        measures = parameter_costs(network, spectra), mac_costs(network, schemes, rule.input_shape)
-        return _plan_jointly(rule, [_Task(spectra, costs, *settled) for costs in measures])
-    shape = rule.macs_for
-    costs = parameter_costs(network, spectra) if shape is None else mac_costs(network, schemes, shape)
-    return _Task(spectra, costs, *settled).solve(rule)
+        return {**settled, **_meet_both(rule, *layers)}
+    return {**settled, **layers[0].decide(rule)}
 
 
-class _Task:
-    """The layers of a network under one kind of cost.
+class _Layers:
+    """The layers that a rule is to decide on, counted in one cost.
 
     Attributes:
-        costs: What they are counted in.
-        settled: The choices that are made before a rule is asked.
-        rest: What everything costs that no rule decides on.
-        open: The layers that one does.
+        undecided: These layers.
+        total: What the whole network costs as it is.
+        rest: What all that is not to decide on costs.
     """
 
-    def __init__(self, spectra: Spectra, costs: Costs, excluded: dict[str, str], pinned: dict[str, int]) -> None:
-        self.costs = costs
-        self._given = spectra, excluded, pinned
-        self._candidates = {name: _candidate(name, spectra, costs) for name in spectra.layers}
-        self.settled = _settled(self._candidates, excluded, pinned)
-        self.open = [candidate for name, candidate in self._candidates.items() if name not in self.settled]
+    def __init__(self, candidates: dict[str, Candidate], costs: Costs, settled: dict[str, Choice]) -> None:
+        self.undecided = [candidate for name, candidate in candidates.items() if name not in settled]
+        self.total = costs.total
         self.rest = costs.total - sum(costs.dense.values())
-        self.rest += sum(self._candidates[name].cost(choice) for name, choice in self.settled.items())
+        self.rest += sum(candidates[name].cost(choice) for name, choice in settled.items())
 
-    def solve(self, rule: RankRule) -> dict[str, Choice]:
+    def decide(self, rule: RankRule) -> dict[str, Choice]:
         """Returns what a rule chooses."""
-        return {**self.settled, **rule.allocate(self.open, self.costs.total, self.rest)}
-
-    def spent(self, choices: dict[str, Choice]) -> int:
-        """Returns what the network costs after these choices."""
-        return self.rest + sum(each.cost(choices[each.name]) for each in self.open)
-
-    def counted_in(self, costs: Costs) -> _Task:
-        """Returns the same task under another cost."""
-        spectra, excluded, pinned = self._given
-        return _Task(spectra, costs, excluded, pinned)
+        return rule.allocate(self.undecided, self.total, self.rest)
 
 
-def _plan_jointly(rule: JointBudget, tasks: list[_Task]) -> dict[str, Choice]:
-    """Returns the choices that meet two budgets with the smallest error.
-
-    A choice that meets both also meets every blend of them, w params / P + (1 - w) macs / M <= 1. Of the best choices
-    for each blend, the one that meets both is the best of all; w is found by bisection, as with more weight on a cost
-    less of it is spent. Ranks are whole numbers, so that one of the two may stay a little above at any w: then the
-    blend's budget is made a little smaller.
-    """
-    alone: list[RankRule] = [ParameterBudget(rule.parameters), MacBudget(rule.macs, rule.input_shape)]
-    budgets = [whole_units(one.fraction, task.costs.total) for one, task in zip(alone, tasks, strict=True)]  # type: ignore[attr-defined]
-    for one, task in zip(alone, tasks, strict=True):
-        choices = task.solve(one)
-        if not _exceeded(choices, tasks, budgets):
+def _meet_both(rule: JointBudget, small: _Layers, fast: _Layers) -> dict[str, Choice]:
+    """Returns choices that meet both budgets of a rule; where one alone leads there, it is the best there is."""
+    single = rule.parameter_budget, rule.mac_budget
+    budgets = single[0].units(small.total) - small.rest, single[1].units(fast.total) - fast.rest
+    for budget, layers in zip(single, (small, fast), strict=True):
+        choices = layers.decide(budget)
+        costs = total_cost(small.undecided, choices), total_cost(fast.undecided, choices)
+        if costs[0] <= budgets[0] and costs[1] <= budgets[1]:
             return choices
-    for reserve in _RESERVES:
-        low, high = 0.0, 1.0
-        for _ in range(_BISECTIONS):
-            weight = (low + high) / 2
-            scales = [weight * _UNITS / budgets[0], (1 - weight) * _UNITS / budgets[1]]
-            found = _within(tasks[0].counted_in(blended([task.costs for task in tasks], scales)), reserve)
-            if found is None:
-                break
-            exceeded = _exceeded(found, tasks, budgets)
-            if not exceeded:
-                return found
-            low, high = (weight, high) if exceeded == [0] else (low, weight)
-    raise BudgetError(
-        f"a budget of {rule.parameters:g} of the parameters and {rule.macs:g} of the multiply-accumulates cannot be "
-        "met, though each of the two by itself can"
-    )
-
-
-def _within(task: _Task, reserve: float) -> dict[str, Choice] | None:
-    """Returns the best choices within all units but a reserve; None where there are none."""
-    budget = math.floor(_UNITS * (1 - reserve)) - task.rest
-    if smallest_cost(task.open) > budget:
-        return None
-    return {**task.settled, **allocate_globally(task.open, budget)}
-
-
-def _exceeded(choices: dict[str, Choice], tasks: Sequence[_Task], budgets: Sequence[int]) -> list[int]:
-    """Returns which budgets are not met."""
-    return [number for number, task in enumerate(tasks) if task.spent(choices) > budgets[number]]
+    found = allocate_jointly((small.undecided, fast.undecided), budgets)
+    if found is None:
+        raise BudgetError(
+            f"no ranks were found that meet both a budget of {rule.parameters:g} of the parameters and one of "
+            f"{rule.macs:g} of the multiply-accumulates, though each can be met by itself"
+        )
+    return found
 
 
 def _candidate(name: str, spectra: Spectra, costs: Costs) -> Candidate:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from models.budgets import BudgetError, JointBudget, MacBudget, ParameterBudget
-from models.candidates import LayerRule, RankRule
+from models.candidates import LayerRule, RankRule, check_share
 
 __all__ = [
     "BudgetError",
@@ -54,7 +54,7 @@ class RankRatio(LayerRule):
     ratio: float
 
     def __post_init__(self) -> None:
-        _check_share("ratio", self.ratio)
+        check_share("ratio", self.ratio)
 
     def rank(self, singular_values: Tensor) -> int:
         """Returns ceil(ratio k)."""
@@ -68,7 +68,7 @@ class Energy(LayerRule):
     energy: float
 
     def __post_init__(self) -> None:
-        _check_share("energy", self.energy)
+        check_share("energy", self.energy)
 
     def rank(self, singular_values: Tensor) -> int:
         """Returns the smallest rank that keeps the share of the energy."""
@@ -87,7 +87,7 @@ class Entropy(LayerRule):
     distribution: str = "energy"
 
     def __post_init__(self) -> None:
-        _check_share("tau", self.tau)
+        check_share("tau", self.tau)
         if self.distribution not in ("energy", "sigma"):
             raise ValueError(f"distribution is {self.distribution!r}; it must be 'energy' or 'sigma'")
 
@@ -97,11 +97,6 @@ class Entropy(LayerRule):
         mass = mass.square() if self.distribution == "energy" else mass
         total = mass.sum()
         return 1 if total == 0 else _smallest_reaching(torch.special.entr(mass / total), self.tau)
-
-
-def _check_share(name: str, value: float) -> None:
-    if not 0 < value <= 1:  # also false for nan
-        raise ValueError(f"{name} is {value!r}; it must lie in (0, 1]")
 
 
 def _scaled(singular_values: Tensor) -> Tensor:

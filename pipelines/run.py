@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from filelock import FileLock, Timeout
 from rich.console import Console
 from zenml.models import PipelineRunResponse
@@ -18,7 +19,7 @@ from zenml.models import PipelineRunResponse
 from configs.schema import RunConfig
 from materializers.folders import DamagedArtifactError
 from models.checkpoint import load_checkpoint
-from models.costs import smallest_share
+from models.costs import mac_costs, parameter_costs, possible_schemes, smallest_share
 from models.findings import Findings
 from models.ranks import BudgetError
 from models.unet import UNet
@@ -115,18 +116,20 @@ def _repaired(messages: StepMessages, repaired: set[str]) -> bool:
 
 
 def _check_budgets(config: RunConfig) -> None:
-    """Says before any training that a budget cannot be met: it takes the network's shapes alone.
+    """Says before any training that a budget cannot be met by itself: it takes the network's shapes alone.
 
     Raises:
         BudgetError: If one cannot.
     """
-    settings = config.compression
-    network = UNet(config.data.channels, **config.model.model_dump(exclude={"dropout"}))
+    settings, shape = config.compression, (config.data.channels, *config.data.image_size)
+    with torch.device("meta"):
+        network = UNet(config.data.channels, **config.model.model_dump(exclude={"dropout"}))
     if settings.budgets:
-        _check_budget("budgets", min(settings.budgets), smallest_share(network, settings.scheme), settings.scheme)
+        costs = parameter_costs(network, possible_schemes(network, settings.scheme))
+        _check_budget("budgets", min(settings.budgets), smallest_share(costs), settings.scheme)
     if settings.mac_budget is not None:
-        shape = (config.data.channels, *config.data.image_size)
-        _check_budget("mac_budget", settings.mac_budget, smallest_share(network, "auto", shape), "auto")
+        costs = mac_costs(network, possible_schemes(network, "auto"), shape)
+        _check_budget("mac_budget", settings.mac_budget, smallest_share(costs), "auto")
 
 
 def _check_budget(name: str, budget: float, smallest: float, scheme: str) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import gpu_latency
+from benchmarks import gpu_latency, latency
 from benchmarks.gpu import MEASURE, name_of
 from benchmarks.gpu_page import section
 from benchmarks.gpu_timing import Setup
@@ -14,6 +14,8 @@ from benchmarks.reference_experiment import Experiment, run_experiment
 from benchmarks.scaling import exponent, measure, table
 from benchmarks.scaling_stages import STAGES, Size
 from dataset.phantom import write_phantoms
+from models.lowrank import LowRank
+from models.unet import UNet
 
 SETUP = Setup("cpu", base_filters=8, image_size=32, rounds=1)
 
@@ -53,7 +55,24 @@ def test_every_part_of_the_gpu_benchmark_runs_and_has_its_table(
     page = "\n".join(section(result))
     assert "images a second" in page
     assert "12.5 % of MACs" in page
-    assert "budget_0.5" in page
+    assert "recalibrated" in page
+    assert "budget_0.5_macs_0.5" in page
+    assert set(result["experiment"]["ranks"]) == {"budget_0.5", "budget_0.5_macs_0.5"}
+
+
+def test_networks_are_made_from_the_ranks_of_a_trained_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = {"network": "UNet(1, 1, 4)", "side": 32, "ranks": {"budget_0.5": {"inc.double_conv.3": ["spatial", 2]}}}
+    monkeypatch.setattr(latency, "read_result", lambda name: kept)
+    torch.manual_seed(0)
+    dense, shape = UNet(1, 1, 4).eval(), (1, 32, 32)
+    (made,) = latency.by_our_budgets(dense, shape).values()
+    factorised = {name: layer.rank for name, layer in made.named_modules() if isinstance(layer, LowRank)}
+    assert factorised == {"inc.double_conv.3": 2}
+    kept["ranks"]["budget_0.5"]["inc.double_conv.3"][1] = 99
+    with pytest.raises(ValueError, match="of another network"):
+        latency.by_our_budgets(dense, shape)
+    kept["side"] = 64
+    assert set(latency.by_our_budgets(dense, shape)) == {"budget 0.25", "budget 0.125"}
 
 
 def test_a_result_is_named_by_its_device() -> None:

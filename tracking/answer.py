@@ -13,6 +13,7 @@ _SCHEME_HINT = (
 )
 _WEAK_DICE = 0.3  # below, a baseline has found so little that keeping it says nothing
 _SIZE_HINT = "To compare methods at equal size, add --budgets 0.5,0.25,0.125."
+_MAC_HINT = "With --mac_budget, budget is not compared with SVD and ARSVD, which have no such limit; without it, it is."
 
 
 def answer(comparison: Comparison) -> str:
@@ -41,6 +42,8 @@ def methods_answer(comparison: Comparison) -> str:
     """Says whether ARSVD is better than SVD at equal size, and what the allocation over the network gains on it."""
     least = USEFUL_SHARE * metric(comparison.baseline, "dice") if comparison.baseline is not None else 0.0
     verdicts = [verdict(comparison.equal_sizes, *pair, least) for pair in (("arsvd", "svd"), ("budget", "svd"))]
+    if any("mac_budget" in result.setting for result in comparison.of_methods("budget")):
+        verdicts.append(_MAC_HINT)
     if verdicts[1] and _schemes(comparison, "svd") != _schemes(comparison, "budget"):
         verdicts.append(_SCHEME_HINT)
     return " ".join(filter(None, verdicts)) or (_SIZE_HINT if comparison.of_methods(*METHODS[1:]) else "")

@@ -54,10 +54,14 @@ class EqualSize:
 
 
 def equal_sizes(results: Sequence[EvaluationResult]) -> list[EqualSize]:
-    """Returns one line for each budget that several methods have, the largest first."""
+    """Returns one line for each budget that several methods have, the largest first.
+
+    Variants that had to save multiply-accumulates as well are left out: they may be smaller than the budget, and the
+    others had no such task.
+    """
     groups: dict[float, dict[str, EvaluationResult]] = {}
     for result in results:
-        if "budget" in result.setting:
+        if "budget" in result.setting and "mac_budget" not in result.setting:
             groups.setdefault(float(result.setting["budget"]), {})[result.method] = result
     lines = []
     for budget, group in sorted(groups.items(), reverse=True):

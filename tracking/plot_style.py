@@ -87,12 +87,14 @@ def by_series(results: Iterable[EvaluationResult]) -> dict[str, list[EvaluationR
 
 
 def short_label(result: EvaluationResult) -> str:
-    """Returns a variant's setting alone, for places where its series can be seen: `r 16`, `25 %`."""
+    """Returns a variant's setting alone, for places where its series can be seen: `r 16`, `25 %`, `25 %, MACs 20 %`."""
     value = setting_value(result)
     if result.method in _SETTINGS and not math.isnan(value):
         return _SETTINGS[result.method].format(value)
     if "budget" in result.setting:
-        return f"{100 * float(result.setting['budget']):.4g} %"
+        share = f"{100 * float(result.setting['budget']):.4g} %"
+        macs = result.setting.get("mac_budget")
+        return share if macs is None else f"{share}, MACs {100 * float(macs):.4g} %"
     return result.name
 
 

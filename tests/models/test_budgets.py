@@ -10,7 +10,7 @@ from torch import nn
 from models.allocation import allocate_globally
 from models.candidates import Candidate, Choice, Option, total_cost
 from models.compression import compress
-from models.costs import smallest_share
+from models.costs import mac_costs, parameter_costs, possible_schemes, smallest_share
 from models.profile import macs
 from models.ranks import BudgetError, Energy, Entropy, FixedRank, MacBudget, ParameterBudget, RankRatio
 from models.spectra import decompose
@@ -109,10 +109,7 @@ def test_macs_count_calls_and_leave_unused_layers_dense():
 )
 def test_macs_of_a_factorised_layer_are_those_counted(network, scheme):
     spectra = decompose(network, scheme)
-    from models.costs import mac_costs  # noqa: PLC0415 - the only test of the inside
-
-    schemes = {name: [each.scheme for each in spectra.options(name)] for name in spectra.layers}
-    costs = mac_costs(network, schemes, (4, 16, 14))
+    costs = mac_costs(network, possible_schemes(network, scheme), (4, 16, 14))
     assert costs.total == sum(costs.dense.values()) == macs(network, (4, 16, 14))
     smaller = compress(network, spectra, FixedRank(1))
     expected = sum(
@@ -210,7 +207,7 @@ def test_auto_has_no_more_error_than_either_scheme(unet, spectra):
 @pytest.mark.parametrize("scheme", ["channel", "spatial", "auto"])
 def test_the_smallest_share_is_what_the_smallest_budget_leaves(scheme: str) -> None:
     network = UNet(1, 1, 4)
-    smallest = smallest_share(network, scheme)
+    smallest = smallest_share(parameter_costs(network, possible_schemes(network, scheme)))
     spectra = decompose(network, scheme)
     made = compress(network, spectra, ParameterBudget(smallest + 1e-9))
     assert count(made.network) == pytest.approx(smallest * count(network), abs=1)
@@ -221,7 +218,7 @@ def test_the_smallest_share_is_what_the_smallest_budget_leaves(scheme: str) -> N
 @pytest.mark.parametrize("scheme", ["channel", "spatial", "auto"])
 def test_the_smallest_share_of_the_work_is_what_the_smallest_budget_leaves(scheme: str) -> None:
     network, shape = UNet(1, 1, 4), (1, 32, 32)
-    smallest = smallest_share(network, scheme, shape)
+    smallest = smallest_share(mac_costs(network, possible_schemes(network, scheme), shape))
     spectra = decompose(network, scheme)
     made = compress(network, spectra, MacBudget(smallest + 1e-6, shape))
     assert macs(made.network, shape) == pytest.approx(smallest * macs(network, shape), rel=1e-3)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
+import fnmatch
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from models.candidates import Choice
 from models.compression import compress
-from models.costs import mac_costs, parameter_costs
+from models.costs import mac_costs, parameter_costs, possible_schemes
 from models.lowrank import count_parameters
-from models.planning import _Task, plan
+from models.planning import plan
 from models.profile import macs
 from models.ranks import BudgetError, JointBudget, MacBudget, ParameterBudget
 from models.spectra import decompose
@@ -58,49 +58,83 @@ def test_a_budget_that_does_not_bind_changes_nothing(unet):
     assert plan(network, spectra, JointBudget(1, 0.2, SHAPE)) == plan(network, spectra, MacBudget(0.2, SHAPE))
 
 
-@pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("budgets", [(0.6, 0.4), (0.4, 0.5), (0.5, 0.5)])
-def test_no_other_choice_is_much_better(seed, budgets):
-    """Of three layers all choices can be tried; what rounding to whole ranks may cost shows most in so few."""
+def random_layers(seed):
+    """Three layers whose schemes differ in what they save: strided, transposed, of odd sizes."""
+    random = np.random.default_rng(seed)
+    channels = [int(random.integers(2, 9)) for _ in range(4)]
+    kinds = [nn.Conv2d, nn.ConvTranspose2d, nn.Conv2d]
+    layers = []
+    for kind, before, after in zip(kinds, channels, channels[1:], strict=False):
+        kernel, stride = int(random.integers(2, 5)), int(random.integers(1, 3))
+        layers.append(kind(before, after, kernel, stride=stride, padding=1))
     torch.manual_seed(seed)
-    layers = [nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 6, 3, stride=2, padding=1), nn.Conv2d(6, 12, 3, padding=1)]
-    network = nn.Sequential(*layers)
-    spectra, shape = decompose(network, "channel"), (3, 12, 12)
-    tasks = [
-        _Task(spectra, costs, {}, {})
-        for costs in (
-            parameter_costs(network, spectra),
-            mac_costs(network, {name: ["channel"] for name in spectra.layers}, shape),
-        )
-    ]
-    limits = [share * task.costs.total for share, task in zip(budgets, tasks, strict=True)]
-
-    def error(choices):
-        return sum(candidate.error(choices[candidate.name]) for candidate in tasks[0].open)
-
-    options = [
-        [Choice(None, 0), *(Choice("channel", rank) for rank in range(1, candidate.options[0].largest_rank + 1))]
-        for candidate in tasks[0].open
-    ]
-    names = [candidate.name for candidate in tasks[0].open]
-    every = (dict(zip(names, each, strict=True)) for each in itertools.product(*options))
-    fitting = (c for c in every if all(t.spent(c) <= limit for t, limit in zip(tasks, limits, strict=True)))
-    best = min(map(error, fitting))
-    found = plan(network, spectra, JointBudget(*budgets, shape))
-    assert all(task.spent(found) <= limit for task, limit in zip(tasks, limits, strict=True))
-    assert best - 1e-12 <= error(found) <= best * 1.15 + 1e-12
+    return nn.Sequential(*layers), (channels[0], 13, 13)
 
 
-def test_excluded_and_pinned_layers_count_in_both(unet):
+def best_of_all(network, spectra, shape, budgets):
+    """The smallest error of all combinations that meet both budgets."""
+    schemes = possible_schemes(network, "auto")
+    costs = parameter_costs(network, schemes), mac_costs(network, schemes, shape)
+    tables = []
+    for name in spectra.layers:
+        table = {(costs[0].dense[name], costs[1].dense[name], 0.0)}
+        for spectrum in spectra.options(name):
+            energy = spectrum.singular_values.square()
+            for rank in range(1, spectrum.full_rank + 1):
+                each = [rank * cost.per_rank[name, spectrum.scheme] for cost in costs]
+                table.add((*each, float(energy[rank:].sum() / energy.sum())))
+        tables.append(np.array(sorted(table)))
+    used = [sum(np.ix_(*(table[:, which] for table in tables))) for which in range(3)]
+    fixed = [cost.total - sum(cost.dense.values()) for cost in costs]
+    fits = np.ones_like(used[0], dtype=bool)
+    for which in range(2):
+        fits &= used[which] + fixed[which] <= budgets[which] * costs[which].total
+    return float(used[2][fits].min()) if fits.any() else None
+
+
+def test_few_choices_are_better_where_all_can_be_tried():
+    """In three small layers rounding to whole ranks is most of it; a single budget is no nearer to the best there."""
+    ratios = []
+    for seed in range(40):
+        network, shape = random_layers(seed)
+        spectra = decompose(network, "auto")
+        for budgets in ((0.7, 0.5), (0.5, 0.6), (0.6, 0.6)):
+            best = best_of_all(network, spectra, shape, budgets)
+            result = compress(network, spectra, JointBudget(*budgets, shape))
+            assert count_parameters(result.network) <= budgets[0] * count_parameters(network)
+            assert macs(result.network, shape) <= budgets[1] * macs(network, shape)
+            error = sum(layer.error**2 for layer in result.layers)
+            assert error >= best - 1e-6
+            ratios.append(error / best)
+    assert np.median(ratios) < 1.02  # seen: 1.00
+    assert np.quantile(ratios, 0.9) < 1.4  # seen: 1.23
+
+
+@pytest.mark.parametrize("pin", [{"inc.*": 3}, {"down4.*": 3}, {"up1.*": 2, "up4.*": 1}])
+def test_excluded_and_pinned_layers_count_in_both(unet, pin):
     network, spectra = unet
-    settings = {"exclude": ["inc.*"], "pin": {"down4.*": 3}}
-    result = compress(network, spectra, JointBudget(0.3, 0.4, SHAPE), **settings)
+    result = compress(network, spectra, JointBudget(0.3, 0.4, SHAPE), exclude=["outc.*"], pin=pin)
     used = shares(network, result.network)
     assert used[0] <= 0.3
     assert used[1] <= 0.4
     ranks = {layer.name: layer.rank for layer in result.layers}
-    assert ranks["inc.double_conv.0"] is None
-    assert ranks["down4.maxpool_conv.1.double_conv.0"] == 3
+    assert ranks["outc.conv"] is None
+    for pattern, rank in pin.items():
+        assert {value for name, value in ranks.items() if fnmatch.fnmatch(name, pattern)} == {rank}
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("layer", ["0", "1", "2"])
+def test_a_pinned_layer_costs_in_both_what_it_is(layer, rank):
+    """Where schemes differ, which one a pinned layer gets must not depend on what is counted."""
+    for seed in range(12):
+        network, shape = random_layers(seed)
+        try:
+            result = compress(network, decompose(network, "auto"), JointBudget(0.6, 0.6, shape), pin={layer: rank})
+        except BudgetError:
+            continue
+        assert count_parameters(result.network) <= 0.6 * count_parameters(network)
+        assert macs(result.network, shape) <= 0.6 * macs(network, shape)
 
 
 def test_budgets_that_exclude_each_other_are_an_error():
@@ -111,7 +145,7 @@ def test_budgets_that_exclude_each_other_are_an_error():
     small, fast = 0.1, 0.15
     assert count_parameters(compress(network, spectra, ParameterBudget(small)).network) <= small * 4608
     compress(network, spectra, MacBudget(fast, shape))
-    with pytest.raises(BudgetError, match="though each of the two by itself can") as error:
+    with pytest.raises(BudgetError, match="though each can be met by itself") as error:
         plan(network, spectra, JointBudget(small, fast, shape))
     assert error.value.smallest is None
 

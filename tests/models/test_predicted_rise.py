@@ -13,7 +13,7 @@ from dataset.coco import read_annotations
 from dataset.images import Wanted, decode_image, read_image_file, resize_image
 from dataset.local_folder import LocalFolder
 from models.compression import compress
-from models.costs import parameter_costs
+from models.costs import parameter_costs, possible_schemes
 from models.lowrank import LowRank, replace_layers
 from models.preprocessing import Preprocessing
 from models.ranks import ParameterBudget
@@ -92,7 +92,7 @@ def test_allocation_is_near_the_best_of_all_combinations(weighting, fraction):
     generator = torch.Generator().manual_seed(1)
     batches = [F.avg_pool2d(torch.randn(8, 2, 18, 18, generator=generator), 3, 1) for _ in range(2)]
     spectra = decompose(network, "auto", statistics=collect(network, batches, weighting=weighting))
-    costs = parameter_costs(network, spectra)
+    costs = parameter_costs(network, possible_schemes(network, "auto"))
     tables = []
     for name in spectra.layers:
         table = {(None, None): (costs.dense[name], 0.0)}

@@ -81,7 +81,7 @@ TABLE: list[tuple[frozenset[str], str]] = [
     (frozenset({"statistics", "decompose_weighted", "budget"}), "materializers/statistics"),
     (SPECTRA, "models/spectra models/spectrum models/svd models/weighting materializers/spectra"),
     (COMPRESSION, "models/compression models/ranks models/candidates models/budgets models/allocation models/costs"),
-    (COMPRESSION, "models/refinement models/planning"),
+    (COMPRESSION, "models/refinement models/planning models/joint"),
     # Steps. `steps/runtime` is wider: where and how fast changes no result.
     *((frozenset({group}), f"steps/{step}") for group, step in STEP_OF.items()),
     (TRAINING | INGEST, "steps/runtime"),

@@ -11,6 +11,7 @@ from tests.tracking.conftest import make_result
 from tracking.answer import methods_answer
 from tracking.comparison import Comparison
 from tracking.equal_size import equal_sizes, gain_text, verdict
+from tracking.plot_style import long_label
 from tracking.summary import results_table, run_metrics
 from tracking.table import print_equal_sizes
 
@@ -104,3 +105,20 @@ def test_a_variant_carries_its_differences_to_other_methods(results: list[Evalua
     assert numbers["equal_size/iou_over_svd_low"] <= 0.4 <= numbers["equal_size/iou_over_svd_high"]
     assert not any("equal_size" in name for name in run_metrics(results[1], comparison)), "a rank has no budget"
     assert "equal_size_dice_over_arsvd" in results_table(comparison).splitlines()[0]
+
+
+def test_a_variant_that_saves_work_as_well_is_no_match_for_those_that_need_not(
+    results: list[EvaluationResult],
+) -> None:
+    limited = [
+        dataclasses.replace(result, setting={**result.setting, "mac_budget": 0.2})
+        if result.method == "budget"
+        else result
+        for result in results
+    ]
+    (line,) = equal_sizes(limited)
+    assert set(line.gains) == {("arsvd", "svd")}
+    comparison = Comparison(limited)
+    assert "--mac_budget" in methods_answer(comparison)
+    assert "--mac_budget" not in methods_answer(Comparison(results))
+    assert "budget 25 %, MACs 20 %" in map(long_label, comparison.of_methods("budget"))
