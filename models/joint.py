@@ -47,7 +47,7 @@ def _bisect(
     low, high = 0.0, 1.0
     for _ in range(_BISECTIONS):
         weight = (low + high) / 2
-        scales = weight * _UNITS / budgets[0], (1 - weight) * _UNITS / budgets[1]
+        scales = weight * _UNITS / max(1, budgets[0]), (1 - weight) * _UNITS / max(1, budgets[1])
         blended = [_blend(*pair, scales) for pair in zip(*candidates, strict=True)]
         if smallest_cost(blended) > limit:
             return None
@@ -131,7 +131,7 @@ def _steps(
         gains = layer.errors[at[number]] - layer.errors
         fits = (steps <= left[:, None]).all(0) & (gains > 0)
         if fits.any():
-            shares = np.maximum((steps / budgets[:, None]).sum(0), 1e-12)
+            shares = np.maximum((steps / np.maximum(budgets, 1)[:, None]).sum(0), 1e-12)
             worth = np.where(fits, gains / shares, 0.0)
             found.append((float(worth.max()), number, int(worth.argmax())))
     return found

@@ -65,7 +65,7 @@ class _Layers:
 
 
 def _meet_both(rule: JointBudget, small: _Layers, fast: _Layers) -> dict[str, Choice]:
-    """Returns choices that meet both budgets of a rule; where one alone leads there, it is the best there is."""
+    """Returns choices that meet both budgets of a rule; where those for one budget meet the other, these."""
     single = rule.parameter_budget, rule.mac_budget
     budgets = single[0].units(small.total) - small.rest, single[1].units(fast.total) - fast.rest
     for budget, layers in zip(single, (small, fast), strict=True):
