@@ -38,9 +38,9 @@ FLAGS: dict[str, tuple[str, dict[str, Any]]] = {
     "svd_ranks": ("compression.svd_ranks", {"metavar": "LIST", "help": 'for example "16,32,64"'}),
     "arsvd_taus": ("compression.arsvd_taus", {"metavar": "LIST", "help": 'for example "0.85,0.9,0.95"'}),
     "budgets": ("compression.budgets", {"metavar": "LIST", "help": 'share of the parameters, "0.5,0.25,0.125"'}),
-    "mac_budget": (
-        "compression.mac_budget",
-        {"metavar": "X", "help": "most multiply-accumulates of budget_* variants, a share (needs --budgets)"},
+    "mac_budgets": (
+        "compression.mac_budgets",
+        {"metavar": "LIST", "help": 'and of the multiply-accumulates, "0.25" (with --budgets)'},
     ),
     "statistics_images": ("statistics.images", {"metavar": "N", "help": "images that tell what the loss feels"}),
     "recalibrate": ("recalibration.enabled", {"action": "store_true", "help": "fit BatchNorm to compressed networks"}),

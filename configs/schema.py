@@ -5,7 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 
 def _split_list(value: object) -> object:
@@ -106,18 +114,18 @@ class CompressionConfig(Section):
     """Which variants are made.
 
     Each of `budgets`, shares of the network's parameters, gives three: SVD and ARSVD with their parameter solved, and
-    ranks for all layers at once by what they do to the loss. The last keeps `mac_budget` as well, a share of the
-    multiply-accumulates. `distribution` and `scheme` hold for SVD and ARSVD.
+    ranks for all layers at once by what they do to the loss. Each of `mac_budgets`, shares of the multiply-accumulates,
+    adds for each budget a network of the last kind that keeps both. `distribution` and `scheme` hold for SVD and ARSVD.
     """
 
     svd_ranks: Annotated[tuple[Rank, ...], Sweep] = (32,)
     arsvd_taus: Annotated[tuple[Share, ...], Sweep] = (0.9,)
     budgets: Annotated[tuple[Share, ...], Sweep] = ()
-    mac_budget: Share | None = None
+    mac_budgets: Annotated[tuple[Share, ...], Sweep] = ()
     distribution: Literal["energy", "sigma"] = "energy"
     scheme: Literal["channel", "spatial", "auto"] = "channel"
 
-    @field_validator("svd_ranks", "arsvd_taus", "budgets")
+    @field_validator("svd_ranks", "arsvd_taus", "budgets", "mac_budgets")
     @classmethod
     def _no_duplicates(cls, values: tuple[float, ...]) -> tuple[float, ...]:
         repeated = sorted({value for value in values if values.count(value) > 1})
@@ -125,11 +133,12 @@ class CompressionConfig(Section):
             raise ValueError(f"{repeated[0]} occurs more than once")
         return values
 
-    @model_validator(mode="after")
-    def _mac_budget_of_budgets(self) -> CompressionConfig:
-        if self.mac_budget is not None and not self.budgets:
-            raise ValueError("mac_budget (--mac_budget) holds for budgets, and there are none; add --budgets, as 0.25")
-        return self
+    @field_validator("mac_budgets")
+    @classmethod
+    def _with_budgets(cls, values: tuple[float, ...], others: ValidationInfo) -> tuple[float, ...]:
+        if values and not others.data.get("budgets", values):
+            raise ValueError("they go with budgets, and there are none; add --budgets, as 0.25")
+        return values
 
 
 class StatisticsConfig(Section):

@@ -127,9 +127,9 @@ def _check_budgets(config: RunConfig) -> None:
     if settings.budgets:
         costs = parameter_costs(network, possible_schemes(network, settings.scheme))
         _check_budget("budgets", min(settings.budgets), smallest_share(costs), settings.scheme)
-    if settings.mac_budget is not None:
+    if settings.mac_budgets:
         costs = mac_costs(network, possible_schemes(network, "auto"), shape)
-        _check_budget("mac_budget", settings.mac_budget, smallest_share(costs), "auto")
+        _check_budget("mac_budgets", min(settings.mac_budgets), smallest_share(costs), "auto")
 
 
 def _check_budget(name: str, budget: float, smallest: float, scheme: str) -> None:

@@ -76,7 +76,12 @@ def variant_names(settings: CompressionConfig) -> list[str]:
     ranks = [f"svd_rank_{rank}" for rank in settings.svd_ranks]
     taus = [f"arsvd_tau_{tau:.12g}" for tau in settings.arsvd_taus]
     budgets = [f"{method}budget_{b:.12g}" for b in settings.budgets for method in ("svd_", "arsvd_", "")]
-    return ranks + taus + budgets
+    return ranks + taus + budgets + [name for name, *_ in _joint_budgets(settings)]
+
+
+def _joint_budgets(settings: CompressionConfig) -> list[tuple[str, float, float]]:
+    """Returns the variants that keep a budget of multiply-accumulates, too: (name, parameters, MACs)."""
+    return [(f"budget_{b:.12g}_macs_{m:.12g}", b, m) for b in settings.budgets for m in settings.mac_budgets]
 
 
 def step_names(settings: CompressionConfig) -> list[str]:
@@ -110,14 +115,16 @@ def _compressed(baseline: Any, dataset: Any, config: RunConfig) -> tuple[list[An
         statistics = collect_statistics(dataset, baseline, config.statistics, config.seed, device)
         weighted = decompose_weighted(statistics, baseline, config.device_of("decompose_weighted"))
         decomposed.append(weighted)
-    shape = (config.data.channels, *config.data.image_size)
     for budget in settings.budgets:
         ours = f"budget_{budget:.12g}"
         for method in ("svd", "arsvd"):
             name = f"{method}_{ours}"
             add(compress_solved, name, spectra, baseline, name, method, budget, settings.distribution)
-        device = config.device_of(f"compress_{ours}")
-        add(compress_budget, ours, weighted, statistics, baseline, ours, budget, settings.mac_budget, shape, device)
+    shape = (config.data.channels, *config.data.image_size)
+    alone = [(f"budget_{budget:.12g}", budget, None) for budget in settings.budgets]
+    for name, budget, macs in [*alone, *_joint_budgets(settings)]:
+        device = config.device_of(f"compress_{name}")
+        add(compress_budget, name, weighted, statistics, baseline, name, budget, macs, shape, device)
     return decomposed, compressed
 
 

@@ -11,9 +11,9 @@ from tracking.tradeoffs import METHODS, TOLERATED_DICE_LOSS, USEFUL_SHARE, metri
 _SCHEME_HINT = (
     "budget chooses each layer's scheme, which may be part of its gain; compression.scheme=spatial gives that to SVD."
 )
+_RECALIBRATED = " The baseline is not recalibrated; part of the difference may be what that does."
 _WEAK_DICE = 0.3  # below, a baseline has found so little that keeping it says nothing
 _SIZE_HINT = "To compare methods at equal size, add --budgets 0.5,0.25,0.125."
-_MAC_HINT = "With --mac_budget, budget is not compared with SVD and ARSVD, which have no such limit; without it, it is."
 
 
 def answer(comparison: Comparison) -> str:
@@ -35,15 +35,14 @@ def answer(comparison: Comparison) -> str:
     chosen = comparison.recommended
     if chosen is None:
         return f"{weak}{_none_is_close(comparison, baseline)}"
-    return f"{weak}{_keeps(chosen, baseline)}.{_trust(comparison, chosen)}{_safe(comparison, chosen)}"
+    recovered = _RECALIBRATED if "recalibrated" in chosen.setting else ""
+    return f"{weak}{_keeps(chosen, baseline)}.{_trust(comparison, chosen)}{_safe(comparison, chosen)}{recovered}"
 
 
 def methods_answer(comparison: Comparison) -> str:
     """Says whether ARSVD is better than SVD at equal size, and what the allocation over the network gains on it."""
     least = USEFUL_SHARE * metric(comparison.baseline, "dice") if comparison.baseline is not None else 0.0
     verdicts = [verdict(comparison.equal_sizes, *pair, least) for pair in (("arsvd", "svd"), ("budget", "svd"))]
-    if any("mac_budget" in result.setting for result in comparison.of_methods("budget")):
-        verdicts.append(_MAC_HINT)
     if verdicts[1] and _schemes(comparison, "svd") != _schemes(comparison, "budget"):
         verdicts.append(_SCHEME_HINT)
     return " ".join(filter(None, verdicts)) or (_SIZE_HINT if comparison.of_methods(*METHODS[1:]) else "")
@@ -108,7 +107,10 @@ def _schemes(comparison: Comparison, method: str) -> set[str]:
 
 def _keeps(result: EvaluationResult, baseline: EvaluationResult, verb: str = " keeps") -> str:
     dice_pct = 100 * metric(result, "dice") / metric(baseline, "dice")
-    return f"{result.name}{verb} {dice_pct:.1f} % of the Dice with {_share_pct(result, baseline)} of the parameters"
+    size = f"{_share_pct(result, baseline)} of the parameters"
+    if "mac_budget" in result.setting and result.cost.macs and baseline.cost.macs:
+        size += f" and {100 * result.cost.macs / baseline.cost.macs:.3g} % of the multiply-accumulates"
+    return f"{result.name}{verb} {dice_pct:.1f} % of the Dice with {size}"
 
 
 def _share_pct(result: EvaluationResult, baseline: EvaluationResult) -> str:

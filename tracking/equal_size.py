@@ -56,8 +56,7 @@ class EqualSize:
 def equal_sizes(results: Sequence[EvaluationResult]) -> list[EqualSize]:
     """Returns one line for each budget that several methods have, the largest first.
 
-    Variants that had to save multiply-accumulates as well are left out: they may be smaller than the budget, and the
-    others had no such task.
+    Variants that keep a budget of multiply-accumulates, too, are left out: they may be smaller, and others need not.
     """
     groups: dict[float, dict[str, EvaluationResult]] = {}
     for result in results:

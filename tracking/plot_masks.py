@@ -43,7 +43,8 @@ def draw_masks(examples: Examples, comparison: Comparison) -> Figure | None:
     figure.get_layout_engine().set(w_pad=0.3, h_pad=0.3)
     panels = figure.subplots(rows, 2 + len(predictions), squeeze=False)
     for title, axes in zip(["image", "truth", *predictions], panels[0], strict=True):
-        axes.set_title(shortened(titles.get(title, title), _NAME_LENGTH), fontsize=9, parse_math=False)
+        lines = [shortened(line, _NAME_LENGTH) for line in titles.get(title, title).split(", ")]
+        axes.set_title("\n".join(lines), fontsize=9, parse_math=False)
     for row in range(rows):
         of_row = {name: labels[row] for name, labels in predictions.items()}
         _draw_row(panels[row], examples.images[row], examples.truth[row], of_row)

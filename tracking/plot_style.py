@@ -59,6 +59,7 @@ SERIES = {
     "svd_at_budget": Series("SVD at a budget", "#0072B2", "o", (0, (1, 3)), filled=False),
     "arsvd_at_budget": Series("ARSVD at a budget", "#D55E00", "s", (0, (1, 3)), filled=False),
     "budget": Series("budget", "#009E73", "^", ":"),
+    "budget_and_macs": Series("budget and MACs", "#CC79A7", "D", "none"),
     "other": Series("other", "#777777", "x", "none"),
 }
 _SETTINGS = {"svd": "r {:g}", "arsvd": "\N{GREEK SMALL LETTER TAU} {:.4g}"}
@@ -75,6 +76,8 @@ def series_name(result: EvaluationResult) -> str:
     """Returns the key in `SERIES` of a variant."""
     if result.method in _SETTINGS and math.isnan(setting_value(result)) and "budget" in result.setting:
         return f"{result.method}_at_budget"
+    if "mac_budget" in result.setting:
+        return f"{result.method}_and_macs"
     return result.method if result.method in SERIES else "other"
 
 
@@ -103,7 +106,8 @@ def long_label(result: EvaluationResult) -> str:
     short = short_label(result)
     if short == result.name:
         return short
-    return f"{SERIES[series_name(result)].title.removesuffix(' a budget')} {short}"
+    title = SERIES[series_name(result)].title
+    return f"{title.removesuffix(' a budget').removesuffix(' and MACs')} {short}"
 
 
 def draw_intervals(axes: Axes, x: Sequence[float], intervals: Sequence[Interval | None], color: str) -> LineCollection:

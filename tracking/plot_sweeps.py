@@ -58,7 +58,7 @@ def _groups(comparison: Comparison, method: str) -> dict[str, list[tuple[float, 
     parameter = PARAMETER[method]
     groups: dict[str, list[tuple[float, EvaluationResult]]] = {}
     for result in comparison.of_methods(*(PARAMETER if method == "budget" else (method,))):
-        if result.setting.get(parameter) is not None:
+        if result.setting.get(parameter) is not None and "mac_budget" not in result.setting:
             groups.setdefault(series_name(result), []).append((float(result.setting[parameter]), result))
     return {name: sorted(group, key=lambda pair: pair[0]) for name, group in groups.items()}
 

@@ -39,16 +39,17 @@ def print_table(comparison: Comparison, console: Console) -> None:
     """
     rows = variant_rows(comparison)
     recovered = any(row.dice_before is not None for row in rows)
+    by_macs = any("mac_budget" in result.setting for result in comparison.results)
     columns = {
         "before": recovered,
         "Dice": True,
         "change": True,
-        "IoU": console.width >= WIDE or not recovered,
+        "IoU": console.width >= WIDE or not (recovered or by_macs),
         "accuracy": console.width >= WIDE,
         "parameters": True,
         "saved %": True,
         "MB": console.width >= WIDE,
-        "GMACs": console.width >= WIDE,
+        "GMACs": console.width >= WIDE or by_macs,
         "ms": True,
     }
     table = _table()

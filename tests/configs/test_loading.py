@@ -47,7 +47,7 @@ def test_every_flag_is_known_with_underscores_and_with_dashes(flag: str) -> None
         "recalibration_images": ["16"],
     }
     value = values.get(flag, [] if FLAGS[flag][1].get("action") == "store_true" else ["1"])
-    others = ["--budgets", "0.5"] if flag == "mac_budget" else []
+    others = ["--budgets", "0.5"] if flag == "mac_budgets" else []
     dashes = flag.replace("_", "-")
     assert load_config([f"--{flag}", *value, *others]) == load_config([f"--{dashes}", *value, *others])
 

@@ -92,7 +92,7 @@ FIELDS: dict[str, tuple[str, frozenset[str]]] = {
     "compression.svd_ranks": ("compression.svd_ranks=1,2", chain("svd_rank_2")),
     "compression.arsvd_taus": ("compression.arsvd_taus=0.5,0.8", chain("arsvd_tau_0.8")),
     "compression.budgets": ("compression.budgets=0.5,0.6", chain(*BUDGETS)),
-    "compression.mac_budget": ("compression.mac_budget=0.6", chain("budget_0.5")),
+    "compression.mac_budgets": ("compression.mac_budgets=0.6", chain("budget_0.5_macs_0.6")),
     # Wider: SVD has no distribution, but its step, which ARSVD shares, has the parameter; the same comes out.
     "compression.distribution": (
         "compression.distribution=sigma",

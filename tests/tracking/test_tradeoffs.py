@@ -154,3 +154,10 @@ def test_a_baseline_that_has_learned_little_is_said_first(baseline, result):
     little = [dataclasses.replace(each, metrics={"dice": 0.05}) for each in (baseline, result("svd", 16, 0.05, 1000))]
     assert answer(Comparison(little)).startswith("The baseline has Dice 0.050 alone: train it longer")
     assert "train it longer" not in answer(Comparison([baseline, result("svd", 16, 0.77, 1000)]))
+
+
+def test_that_the_baseline_was_not_recalibrated_is_said(baseline, result):
+    plain = result("svd", 32, 0.79, 100_000)
+    recalibrated = dataclasses.replace(plain, setting={**plain.setting, "recalibrated": 256})
+    assert answer(Comparison([baseline, recalibrated])).endswith("part of the difference may be what that does.")
+    assert "recalibrated" not in answer(Comparison([baseline, plain]))
