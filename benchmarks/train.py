@@ -205,7 +205,7 @@ def table(result: dict[str, Any]) -> list[str]:
             work = run["processor_seconds"] / part["images"]
             lines.append(f"| {TITLES[way]} | {work:.2f} | {run['peak_memory_mb']:.0f} |")
         times = part["times_faster"]["processor_seconds"]
-        lines += ["", f"**{times:.2f} times less work than the plain loop's in the same round, the median over rounds.**"]
+        lines += ["", f"**{times:.2f} times less work than the plain loop's in the same round (median).**"]
     for file in sorted(RESULTS.glob("train_quality_*.json")):
         lines += quality(json.loads(file.read_text()))
     if "scaling" in result:
