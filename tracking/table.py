@@ -47,7 +47,7 @@ def print_table(comparison: Comparison, console: Console) -> None:
         "IoU": console.width >= WIDE or not (recovered or by_macs),
         "accuracy": console.width >= WIDE,
         "parameters": True,
-        "saved %": True,
+        "saved %": console.width >= WIDE or not by_macs,
         "MB": console.width >= WIDE,
         "GMACs": console.width >= WIDE or by_macs,
         "ms": True,
