@@ -125,8 +125,12 @@ def interrupt_parent(_, rank):
 
 
 def test_an_interrupt_ends_all_processes():
-    with pytest.raises(KeyboardInterrupt):
-        run_together(interrupt_parent, None, 2)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore interrupts
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_together(interrupt_parent, None, 2)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_more_devices_than_images_or_than_there_are_is_refused(tmp_path, monkeypatch):
