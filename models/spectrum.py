@@ -48,11 +48,6 @@ class Spectrum:
         return self.singular_values.numel()
 
     @property
-    def params_per_rank(self) -> int:
-        """Parameters that one more rank costs, (m + n) in every group."""
-        return self.left.shape[0] * (self.left.shape[1] + self.right.shape[2])
-
-    @property
     def shape(self) -> tuple[int, int, int]:
         """Shape of the unfolded weight, (groups, m, n)."""
         return self.left.shape[0], self.left.shape[1], self.right.shape[2]

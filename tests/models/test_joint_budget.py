@@ -127,14 +127,17 @@ def test_excluded_and_pinned_layers_count_in_both(unet, pin):
 @pytest.mark.parametrize("layer", ["0", "1", "2"])
 def test_a_pinned_layer_costs_in_both_what_it_is(layer, rank):
     """Where schemes differ, which one a pinned layer gets must not depend on what is counted."""
+    kept = 0
     for seed in range(12):
         network, shape = random_layers(seed)
         try:
             result = compress(network, decompose(network, "auto"), JointBudget(0.6, 0.6, shape), pin={layer: rank})
-        except BudgetError:
+        except BudgetError:  # a small layer that is pinned to much may leave too little
             continue
+        kept += 1
         assert count_parameters(result.network) <= 0.6 * count_parameters(network)
         assert macs(result.network, shape) <= 0.6 * macs(network, shape)
+    assert kept >= 4
 
 
 def test_budgets_that_exclude_each_other_are_an_error():
