@@ -45,7 +45,7 @@ def main() -> None:
     """Measures, prints and writes."""
     arguments = _parser().parse_args()
     setup = Setup(arguments.device, arguments.base_filters, arguments.image_size, 2 if arguments.quick else 7)
-    about = {**machine(setup.device), "network": f"UNet(3, 1, {setup.base_filters})", "side": setup.image_size}
+    about = {**machine(setup.device), "network": f"UNet({CHANNELS}, 1, {setup.base_filters})", "side": setup.image_size}
     file = f"gpu_{name_of(about['device'])}"
     result = about | ({} if arguments.dry_run or arguments.fresh else read_result(file))
     if result != result | about:
@@ -54,7 +54,12 @@ def main() -> None:
         if part == "experiment" and arguments.data_root is None:
             print("experiment: left out, give --data_root")
             continue
-        result[part] = experiment(setup, arguments) if part == "experiment" else MEASURE[part](setup)
+        if part == "experiment":
+            result[part], ranks = experiment(setup, arguments.data_root)
+            if not arguments.dry_run:
+                write_result("trained_ranks", {"network": about["network"], "side": about["side"], "ranks": ranks})
+        else:
+            result[part] = MEASURE[part](setup)
         print(json.dumps({part: result[part]}, indent=2), flush=True)
         if not arguments.dry_run:
             write_result(file, result)
@@ -69,16 +74,12 @@ def measure_compiled(setup: Setup) -> dict[str, Any]:
     }
 
 
-def experiment(setup: Setup, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Returns the table of the reference experiment; writes the ranks that its budgets chose."""
+def experiment(setup: Setup, data_root: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns the table of the reference experiment, and the ranks that its budgets chose."""
     size = setup.base_filters, setup.image_size
     with tempfile.TemporaryDirectory() as folder:
-        found = run_experiment(Experiment(arguments.data_root, Path(folder), setup.device, *size))
-    ranks = found.pop("ranks")
-    if not arguments.dry_run:
-        about = {"network": f"UNet({CHANNELS}, 1, {setup.base_filters})", "side": setup.image_size}
-        write_result("trained_ranks", {**about, "ranks": ranks})
-    return found
+        found = run_experiment(Experiment(data_root, Path(folder), setup.device, *size))
+    return found, found.pop("ranks")
 
 
 def name_of(device: str) -> str:
