@@ -12,8 +12,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from configs.loading import ConfigError, load_config, stored_as
-from pipelines.interrupts import Interrupts
-from tracking.services import ServiceError, check_zenml, first_line
+from pipelines.execution.interrupts import Interrupts
+from tracking.connectivity import ServiceError, check_zenml, first_line
 
 if TYPE_CHECKING:
     from configs.schema import RunConfig
@@ -48,7 +48,7 @@ def _main(arguments: list[str], interrupts: Interrupts) -> int:
         from tracking.stack import prepare_stack  # noqa: PLC0415
 
         prepare_stack(ROOT)
-        from pipelines.run import InputError, RunFailedError, close, run  # noqa: PLC0415
+        from pipelines.execution.run import InputError, RunFailedError, close, run  # noqa: PLC0415
     finally:
         if not config.verbose:
             sys.excepthook = _say_uncaught  # ZenML has set its own

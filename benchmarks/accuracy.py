@@ -37,18 +37,19 @@ from benchmarks.recipe import RECIPE  # noqa: E402
 from dataset.ingest import IngestOptions, ingest  # noqa: E402
 from dataset.store import Dataset  # noqa: E402
 from models.checkpoint import load_checkpoint  # noqa: E402
-from models.compression import compress  # noqa: E402
-from models.evaluation import evaluate  # noqa: E402
-from models.lowrank import count_parameters  # noqa: E402
-from models.preprocessing import Preprocessing  # noqa: E402
-from models.ranks import BudgetError, Entropy, FixedRank, ParameterBudget  # noqa: E402
-from models.recalibration import recalibrate  # noqa: E402
-from models.spectra import decompose  # noqa: E402
-from models.statistics import ImageBatches, collect  # noqa: E402
-from models.storage import network_digest  # noqa: E402
-from models.training import fit  # noqa: E402
+from models.evaluation.evaluate import evaluate  # noqa: E402
+from models.preprocessing import ImageBatches, Preprocessing  # noqa: E402
+from models.training.fit import fit  # noqa: E402
 from models.variant import Variant  # noqa: E402
-from tracking.atomic import write_whole  # noqa: E402
+from torch_lowrank.compression import compress  # noqa: E402
+from torch_lowrank.curvature.collect import collect  # noqa: E402
+from torch_lowrank.decomposition.decompose import decompose  # noqa: E402
+from torch_lowrank.io import network_digest  # noqa: E402
+from torch_lowrank.layers.factorized import count_parameters  # noqa: E402
+from torch_lowrank.ranks.budgets import BudgetError, ParameterBudget  # noqa: E402
+from torch_lowrank.ranks.rules import Entropy, FixedRank  # noqa: E402
+from torch_lowrank.recalibration import recalibrate  # noqa: E402
+from torch_lowrank.whole_files import write_whole  # noqa: E402
 
 SHARED = ROOT.parent / "shared"
 BUDGETS = (0.5, 0.25, 0.125, 0.0625, 0.03125)

@@ -9,8 +9,8 @@ from typing import Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from analysis.intervals import Interval, mean_interval, paired_interval
 from benchmarks.pages import write_section
-from tracking.bootstrap import Interval, mean_interval, paired_interval
 
 TITLES = {
     "ours": "curvature-weighted, global allocation, refined (`budget`)",

@@ -2,14 +2,15 @@
 
 Needs torch, numpy, opencv, scipy, pycocotools, safetensors, rich and lightning; neither ZenML nor MLflow. Parts:
 
-- `decomposition`: `models.svd.factorize` of float64 matrices as the U-Net has them, by each driver of
-  `torch.linalg.svd` on CUDA, with our way on the CPU of the same machine;
+- `decomposition`: `torch_lowrank.decomposition.svd.factorize` of float64 matrices as the U-Net has them, by each driver
+  of `torch.linalg.svd` on CUDA, with our way on the CPU of the same machine;
 - `training`: steps of the U-Net in float32 and contiguous layout, as PyTorch does by itself, and in bfloat16 and
-  channels_last, as `models.training` does on CUDA; on one batch, so that reading data counts for nothing;
+  channels_last, as `models.training.fit` does on CUDA; on one batch, so that reading data counts for nothing;
 - `experiment`: the reference experiment (`benchmarks/reference_experiment.py`), where a data folder is given; the ranks
   of its budgets go to results/trained_ranks.json, which `benchmarks/latency.py` reads;
 - `latency`: the dense network and the compressed ones of `benchmarks/latency.py`, as they are and as
-  `models.deployment.for_inference` makes them, in float32 and bfloat16, and recorded in a CUDA graph; batch 1 and 32;
+  `models.unet_inference.for_inference` makes them, in float32 and bfloat16, and recorded in a CUDA graph; batch 1 and
+  32;
 - `compiled`, where it is asked for: what `torch.compile` adds to training, and to the latency of two networks.
 
     python benchmarks/gpu.py --device cuda --data_root data     # results/gpu_<device>.json and docs/performance.md

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from benchmarks.gpu_timing import Setup, in_turns
-from models import svd
+from torch_lowrank.decomposition import svd
 
 DRIVERS = (None, "gesvd", "gesvdj", "gesvda")
 _SHARES = (1, 2, 4, 8)  # of the first level's filters

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from benchmarks.gpu_timing import CHANNELS, STEPS, Setup, in_turns
 from benchmarks.latency import compressed
-from models.deployment import for_inference
-from models.lowrank import count_parameters
-from models.profile import macs
+from models.evaluation.cost import macs
 from models.unet import UNet
+from models.unet_inference import for_inference
+from torch_lowrank.layers.factorized import count_parameters
 
 BATCHES = {1: STEPS, 32: 2}  # and how many passes in a row are timed
 GRAPH = "deployed bf16, CUDA graph"
@@ -30,7 +30,7 @@ def measure_latency(
     Args:
         setup: What is measured where.
         modes: `float32` is eager PyTorch as a network comes from its constructor, `deployed` what
-            `models.deployment.for_inference` makes of it. A CUDA graph starts all kernels of a pass at once.
+            `torch_lowrank.inference.for_inference` makes of it. A CUDA graph starts all kernels of a pass at once.
         only: The networks; all without.
     """
     rows = []

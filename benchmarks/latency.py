@@ -6,7 +6,8 @@ by plain SVD (channel and spatial scheme, the one rank that fits), and by our bu
 `benchmarks/gpu.py` has left in results/trained_ranks.json.
 
 Modes: `plain` is PyTorch eager, float32, as a network comes from its constructor; `channels_last` the same in that
-layout; `deployed` is `models.deployment.for_inference`. All in inference mode. `--more bf16,compile,onnx` adds others.
+layout; `deployed` is `models.unet_inference.for_inference`. All in inference mode. `--more bf16,compile,onnx` adds
+others.
 
 Each mode of each network runs once a round, in turn; medians over rounds. Times are processor seconds of one thread:
 what other programs on the machine take does not count, so that ratios hold on one that is not idle.
@@ -36,13 +37,15 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.pages import machine, read_result, write_result, write_section  # noqa: E402
 from models.checkpoint import load_checkpoint  # noqa: E402
-from models.compression import compress  # noqa: E402
-from models.deployment import for_inference  # noqa: E402
-from models.lowrank import LowRank, count_parameters, replace_layers  # noqa: E402
-from models.profile import macs  # noqa: E402
-from models.ranks import FixedRank, MacBudget, ParameterBudget  # noqa: E402
-from models.spectra import Spectra, decompose  # noqa: E402
+from models.evaluation.cost import macs  # noqa: E402
 from models.unet import UNet  # noqa: E402
+from models.unet_inference import for_inference  # noqa: E402
+from torch_lowrank.compression import compress  # noqa: E402
+from torch_lowrank.decomposition.decompose import decompose  # noqa: E402
+from torch_lowrank.decomposition.spectra import Spectra  # noqa: E402
+from torch_lowrank.layers.factorized import LowRank, count_parameters, replace_layers  # noqa: E402
+from torch_lowrank.ranks.budgets import MacBudget, ParameterBudget  # noqa: E402
+from torch_lowrank.ranks.rules import FixedRank  # noqa: E402
 
 SHARES = (0.25, 0.125)
 MODES = ("plain", "channels_last", "deployed")

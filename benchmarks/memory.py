@@ -20,11 +20,11 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from models.compression import compress  # noqa: E402
-from models.ranks import ParameterBudget  # noqa: E402
-from models.spectra import decompose  # noqa: E402
-from models.statistics import MEMORY_LIMIT, collect  # noqa: E402
 from models.unet import UNet  # noqa: E402
+from torch_lowrank.compression import compress  # noqa: E402
+from torch_lowrank.curvature.collect import MEMORY_LIMIT, collect  # noqa: E402
+from torch_lowrank.decomposition.decompose import decompose  # noqa: E402
+from torch_lowrank.ranks.budgets import ParameterBudget  # noqa: E402
 
 
 def main() -> None:

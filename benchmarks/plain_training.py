@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from models.batches import LabelledImages
 from models.preprocessing import Preprocessing
+from models.training.batches import LabelledImages
 
 LEARNING_RATE = 1e-3  # Adam's own
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.training import TrainingOptions
+from models.training.options import TrainingOptions
 
 RECIPE = TrainingOptions(
     epochs=1,

@@ -31,17 +31,19 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.recipe import RECIPE  # noqa: E402
 from dataset.ingest import IngestOptions, ingest  # noqa: E402
 from dataset.store import Dataset  # noqa: E402
-from models.compression import Compressed, compress  # noqa: E402
-from models.deployment import for_inference  # noqa: E402
-from models.evaluation import evaluate  # noqa: E402
-from models.preprocessing import Preprocessing  # noqa: E402
-from models.profile import measure_cost  # noqa: E402
-from models.ranks import Entropy, FixedRank, JointBudget, ParameterBudget  # noqa: E402
-from models.recalibration import recalibrate  # noqa: E402
-from models.spectra import decompose  # noqa: E402
-from models.statistics import ImageBatches, collect  # noqa: E402
-from models.training import History, fit  # noqa: E402
+from models.evaluation.cost import measure_cost  # noqa: E402
+from models.evaluation.evaluate import evaluate  # noqa: E402
+from models.preprocessing import ImageBatches, Preprocessing  # noqa: E402
+from models.training.fit import fit  # noqa: E402
+from models.training.history import History  # noqa: E402
 from models.unet import UNet  # noqa: E402
+from models.unet_inference import for_inference  # noqa: E402
+from torch_lowrank.compression import Compressed, compress  # noqa: E402
+from torch_lowrank.curvature.collect import collect  # noqa: E402
+from torch_lowrank.decomposition.decompose import decompose  # noqa: E402
+from torch_lowrank.ranks.budgets import JointBudget, ParameterBudget  # noqa: E402
+from torch_lowrank.ranks.rules import Entropy, FixedRank  # noqa: E402
+from torch_lowrank.recalibration import recalibrate  # noqa: E402
 
 PREPROCESSING = Preprocessing(0.18, 0.18)
 SEED = 42

@@ -12,19 +12,19 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from analysis.comparison import Comparison
 from benchmarks.recipe import RECIPE
 from dataset.ingest import IngestOptions, ingest
-from dataset.phantom import write_phantoms
-from models.evaluation import evaluate
-from models.moments import Statistics
-from models.preprocessing import Preprocessing
-from models.results import Cost, EvaluationResult
-from models.spectra import decompose
-from models.statistics import ImageBatches, collect
-from models.storage import weights
-from models.training import fit
+from dataset.phantoms.phantom import write_phantoms
+from models.evaluation.evaluate import evaluate
+from models.evaluation.results import Cost, EvaluationResult
+from models.preprocessing import ImageBatches, Preprocessing
+from models.training.fit import fit
 from models.unet import UNet
-from tracking.comparison import Comparison
+from torch_lowrank.curvature.collect import collect
+from torch_lowrank.curvature.moments import Statistics
+from torch_lowrank.decomposition.decompose import decompose
+from torch_lowrank.io import weights
 
 PREPROCESSING = Preprocessing(0.18, 0.18)
 _SMALL_SPLIT = 2  # images of the splits that a stage does not look at

@@ -34,11 +34,11 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.pages import write_result, write_section  # noqa: E402
-from models import svd  # noqa: E402
-from models.compression import compress  # noqa: E402
-from models.ranks import Entropy, FixedRank, LayerRule  # noqa: E402
-from models.spectra import decompose  # noqa: E402
 from models.unet import UNet  # noqa: E402
+from torch_lowrank.compression import compress  # noqa: E402
+from torch_lowrank.decomposition import svd  # noqa: E402
+from torch_lowrank.decomposition.decompose import decompose  # noqa: E402
+from torch_lowrank.ranks.rules import Entropy, FixedRank, LayerRule  # noqa: E402
 
 RULES: list[LayerRule] = [*map(FixedRank, (16, 32, 64)), *map(Entropy, (0.85, 0.9, 0.95))]
 DRIVERS = (None, "gesvd", "gesvdj", "gesvda")

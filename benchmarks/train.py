@@ -4,9 +4,9 @@
     python benchmarks/train.py --parts throughput --base_filters 16 --image_size 128 --dry_run
     python benchmarks/train_quality.py                 # the Dice that both reach; its figures enter the table here
 
-Ours is `models.training.fit` with the defaults of the project, plain is benchmarks/plain_training.py: the same network,
-images and validation; a third way is ours without models/convolution.py. Each round trains one epoch every way, in
-processes of their own; the median round counts. On a machine with other work, only processor seconds tell something,
+Ours is `models.training.fit.fit` with the defaults of the project, plain is benchmarks/plain_training.py: the same
+network, images and validation; a third way is ours without models/training/winograd.py. Each round trains one epoch
+every way, in processes of their own; the median round counts. On a machine with other work, only processor seconds tell something,
 and only with --threads 1.
 """
 
@@ -39,10 +39,10 @@ from benchmarks.plain_training import PlainTraining  # noqa: E402
 from benchmarks.recipe import RECIPE  # noqa: E402
 from benchmarks.train_quality import summarise  # noqa: E402
 from dataset.store import Split  # noqa: E402
-from models import convolution  # noqa: E402
-from models.evaluation import evaluate  # noqa: E402
+from models.evaluation.evaluate import evaluate  # noqa: E402
 from models.preprocessing import Preprocessing  # noqa: E402
-from models.training import fit  # noqa: E402
+from models.training.fit import fit  # noqa: E402
+from models.training.fit import winograd as convolution  # noqa: E402
 from models.unet import UNet  # noqa: E402
 
 PREPROCESSING = Preprocessing(mean=0.18, std=0.18)

@@ -33,9 +33,9 @@ from benchmarks.plain_training import LEARNING_RATE, PlainTraining  # noqa: E402
 from benchmarks.recipe import RECIPE  # noqa: E402
 from dataset.ingest import IngestOptions, ingest  # noqa: E402
 from dataset.store import Dataset  # noqa: E402
-from models.evaluation import evaluate  # noqa: E402
+from models.evaluation.evaluate import evaluate  # noqa: E402
 from models.preprocessing import Preprocessing  # noqa: E402
-from models.training import fit  # noqa: E402
+from models.training.fit import fit  # noqa: E402
 from models.unet import UNet  # noqa: E402
 
 DATA = ROOT.parent / "shared" / "data" / "brain_tumor"

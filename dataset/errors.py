@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dataset.values import cleaned, shortened
+from dataset.annotations.json_values import cleaned, shortened
 
 LISTED_PROBLEMS = 20  # more fill the screen without helping: they mostly repeat the first ones
 

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.progress import track
 
 from dataset.errors import DatasetError, report
-from dataset.folders import SPLITS, usable_cores
-from dataset.local_folder import source_of
-from dataset.source import Root, Source, cannot_read
+from dataset.sources.folders import SPLITS, usable_cores
+from dataset.sources.local_folder import source_of
+from dataset.sources.source import Root, Source, cannot_read
 
 
 def fingerprint(root: Root, num_workers: int = 0) -> str:

@@ -12,15 +12,15 @@ import cv2
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from dataset.coco import Sample, SplitAnnotations, read_annotations
+from dataset.annotations.coco import Sample, SplitAnnotations, read_annotations
 from dataset.errors import DatasetError, Refusal, report
-from dataset.folders import SPLITS, usable_cores, whole_folder
-from dataset.images import ImageError, Wanted, decode_image, read_image_file, resize_image
-from dataset.local_folder import source_of
+from dataset.images.decode import ImageError, Wanted, decode_image, read_image_file, resize_image
+from dataset.images.masks import Shape, draw_mask
 from dataset.manifest import MANIFEST_VERSION, ClassEntry, Manifest
-from dataset.masks import Shape, draw_mask
-from dataset.source import Root, Source, missing_splits
-from dataset.statistics import Row, SplitStatistics, category_entries, duplicates_across_splits, warnings_for
+from dataset.sources.folders import SPLITS, new_folder, usable_cores
+from dataset.sources.local_folder import source_of
+from dataset.sources.source import Root, Source, missing_splits
+from dataset.split_statistics import Row, SplitStatistics, category_entries, duplicates_across_splits, warnings_for
 from dataset.store import Dataset, RowWriter, images_file, masks_file
 
 _MOST_CLASSES = 255  # what the masks' bytes hold, beside the background
@@ -85,7 +85,7 @@ def _write(source: Source, folder: Path, options: IngestOptions) -> None:
     def prepare(sample: Sample) -> Row | Refusal:
         return _prepare(source, sample, labels, options)
 
-    with whole_folder(folder) as partial, _plain_opencv():
+    with new_folder(folder) as partial, _plain_opencv():
         statistics: dict[str, SplitStatistics] = {}
         refused: list[Refusal] = []
         with _progress_bar() as progress, ThreadPoolExecutor(options.num_workers or usable_cores()) as pool:

@@ -9,9 +9,9 @@ from typing import ClassVar
 from zenml.enums import ArtifactType, VisualizationType
 from zenml.metadata.metadata_types import MetadataType
 
+from analysis.findings import Findings
 from materializers.folders import FolderMaterializer
-from models.findings import Findings
-from models.results import EvaluationResult
+from models.evaluation.results import EvaluationResult
 
 _RESULTS, _PAGES, _TABLES = "results.json", "pages", "tables"
 _KINDS = {".html": VisualizationType.HTML, ".png": VisualizationType.IMAGE}

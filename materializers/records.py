@@ -11,7 +11,7 @@ from zenml.enums import ArtifactType
 from zenml.metadata.metadata_types import MetadataType
 
 from materializers.folders import FolderMaterializer
-from models.results import EvaluationResult
+from models.evaluation.results import EvaluationResult
 
 _FILE = "record.json"
 

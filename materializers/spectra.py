@@ -9,7 +9,7 @@ from zenml.enums import ArtifactType
 from zenml.metadata.metadata_types import MetadataType
 
 from materializers.folders import FolderMaterializer
-from models.spectra import Spectra
+from torch_lowrank.decomposition.spectra import Spectra
 
 _FILE = "spectra.safetensors"
 

@@ -9,7 +9,7 @@ from zenml.enums import ArtifactType
 from zenml.metadata.metadata_types import MetadataType
 
 from materializers.folders import FolderMaterializer
-from models.moments import Statistics
+from torch_lowrank.curvature.moments import Statistics
 
 _FILE = "statistics.safetensors"
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,3 +49,24 @@ class Preprocessing:
         # (N, H, W, C) in memory is (N, C, H, W) in channels_last: the permutation moves nothing.
         values = batch.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.channels_last)
         return values.mul_(scale).add_(shift)
+
+
+class ImageBatches(Sequence[Tensor]):
+    """Stored images as network inputs, read batch by batch.
+
+    Args:
+        images: uint8 (N, H, W, C), memory-mapped or not.
+        chosen: Indices of the images to use.
+        preprocessing: From stored images to network input.
+        batch_size: Images a batch.
+    """
+
+    def __init__(self, images: np.ndarray, chosen: np.ndarray, preprocessing: Preprocessing, batch_size: int) -> None:
+        self._images, self._preprocessing = images, preprocessing
+        self._parts = np.array_split(chosen, -(-len(chosen) // batch_size)) if len(chosen) else []
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._preprocessing(torch.from_numpy(np.array(self._images[self._parts[index]])))

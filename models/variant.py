@@ -10,10 +10,11 @@ from typing import Any
 
 from torch import nn
 
-from models.lowrank import count_parameters
 from models.preprocessing import Preprocessing
-from models.results import LayerReport
-from models.storage import load_network, network_digest, read_description, save_network
+from models.unet import UNet
+from torch_lowrank.io import load_network, network_digest, read_description, save_network
+from torch_lowrank.layers.factorized import count_parameters
+from torch_lowrank.report import LayerReport
 
 
 class VariantError(ValueError):
@@ -99,7 +100,7 @@ class Variant:
         return cls(
             **{
                 **about,
-                "network": load_network(folder),
+                "network": load_network(folder, UNet),
                 "preprocessing": Preprocessing(**about["preprocessing"]),
                 "layers": [LayerReport(**layer) for layer in about["layers"]],
             }

@@ -17,18 +17,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 _LIBRARIES = ("torch", "lightning", "monai", "numpy", "opencv-python-headless", "pycocotools", "scipy")
-_PACKAGES = ("steps", "models", "dataset", "materializers")
+_PACKAGES = ("steps", "models", "torch_lowrank", "dataset", "materializers")
 
 # What a step is given is read by the materializer of its type, which only the step that made it imports.
 _READ_BY = {
     "dataset.store": "materializers.dataset",
-    "models.moments": "materializers.statistics",
-    "models.spectra": "materializers.spectra",
+    "torch_lowrank.curvature.moments": "materializers.statistics",
+    "torch_lowrank.decomposition.decompose": "materializers.spectra",
     "models.variant": "materializers.variant",
 }
 
 # A trained network does not depend on how compressed layers are built.
-_NO_COMPRESSION = ("models.lowrank",)
+_NO_COMPRESSION = ("torch_lowrank.layers.factorized",)
 
 
 def ingest_sources() -> str:

@@ -8,9 +8,10 @@ from zenml.config.cache_policy import CachePolicy
 from configs.schema import StatisticsConfig
 from dataset.store import Dataset
 from materializers.statistics import StatisticsMaterializer
-from models import moments
-from models.statistics import ImageBatches, collect
+from models.preprocessing import ImageBatches
 from models.variant import Variant
+from torch_lowrank.curvature.collect import collect
+from torch_lowrank.curvature.moments import Statistics
 
 _BATCH = 4  # images: gradients of every layer lie in memory at once
 _MEGABYTE = 10**6
@@ -22,7 +23,7 @@ _MEGABYTE = 10**6
 )
 def collect_statistics(
     dataset: Dataset, baseline: Variant, settings: StatisticsConfig, seed: int, device: str
-) -> Annotated[moments.Statistics, "statistics"]:
+) -> Annotated[Statistics, "statistics"]:
     """Takes second moments of inputs and of gradients, once for all budgets."""
     baseline.check_input(dataset.manifest.channels, dataset.classes)
     train = dataset["train"]

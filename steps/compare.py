@@ -8,22 +8,22 @@ from typing import Annotated, Any
 
 from zenml import get_step_context, link_artifact_to_model, step
 
+from analysis.comparison import Comparison
+from analysis.examples import telling_images, telling_variants
+from analysis.findings import Examples, Findings, SingularValues, is_page
 from configs.schema import RunConfig
 from dataset.store import Dataset
 from materializers.findings import FindingsMaterializer
-from models.evaluation import predict
-from models.findings import Examples, Findings, SingularValues, is_page
-from models.results import EvaluationResult
-from models.spectra import Spectra
+from models.evaluation.evaluate import predict
+from models.evaluation.results import EvaluationResult
 from models.variant import Variant
+from reporting.bundle import Outputs, remove_stale_networks
 from steps import runtime
 from steps.caching import ROOT
-from tracking.comparison import Comparison
-from tracking.examples import telling_images, telling_variants
-from tracking.outputs import Outputs, remove_stale_networks
+from torch_lowrank.decomposition.spectra import Spectra
+from tracking.mlflow_runs import lock_of, record
 from tracking.provenance import provenance
-from tracking.records import Data, TrainingRecord
-from tracking.runs import lock_of, record
+from tracking.run_records import Data, TrainingRecord
 from tracking.stack import tracking_uri
 
 _DIGITS = 16  # of digests that people see

@@ -6,10 +6,10 @@ from zenml import ArtifactConfig, step
 from zenml.config.cache_policy import CachePolicy
 
 from materializers.variant import VariantMaterializer
-from models.compression import compress_variant
-from models.ranks import Entropy
-from models.spectra import Spectra
+from models.compress_variant import compress_variant
 from models.variant import Variant
+from torch_lowrank.decomposition.spectra import Spectra
+from torch_lowrank.ranks.rules import Entropy
 
 
 @step(

@@ -6,11 +6,11 @@ from zenml import ArtifactConfig, step
 from zenml.config.cache_policy import CachePolicy
 
 from materializers.variant import VariantMaterializer
-from models.compression import compress_variant
-from models.moments import Statistics
-from models.ranks import JointBudget, ParameterBudget
-from models.spectra import Spectra
+from models.compress_variant import compress_variant
 from models.variant import Variant
+from torch_lowrank.curvature.moments import Statistics
+from torch_lowrank.decomposition.spectra import Spectra
+from torch_lowrank.ranks.budgets import JointBudget, ParameterBudget
 
 
 @step(

@@ -6,10 +6,11 @@ from zenml import ArtifactConfig, step
 from zenml.config.cache_policy import CachePolicy
 
 from materializers.variant import VariantMaterializer
-from models.compression import compress_variant
-from models.ranks import Entropy, FixedRank, ParameterBudget
-from models.spectra import Spectra
+from models.compress_variant import compress_variant
 from models.variant import Variant
+from torch_lowrank.decomposition.spectra import Spectra
+from torch_lowrank.ranks.budgets import ParameterBudget
+from torch_lowrank.ranks.rules import Entropy, FixedRank
 
 
 @step(

@@ -7,14 +7,15 @@ from zenml import step
 from zenml.config.cache_policy import CachePolicy
 
 from materializers.spectra import SpectraMaterializer
-from models import spectra
 from models.variant import Variant
+from torch_lowrank.decomposition import decompose as decomposition
+from torch_lowrank.decomposition.spectra import Spectra
 
 
 @step(
     cache_policy=CachePolicy(cache_func="steps.caching.decompose_sources"),
     output_materializers=SpectraMaterializer,
 )
-def decompose(baseline: Variant, scheme: str, device: str) -> Annotated[spectra.Spectra, "spectra"]:
+def decompose(baseline: Variant, scheme: str, device: str) -> Annotated[Spectra, "spectra"]:
     """Computes the singular values and factors of all layers, on the chosen device."""
-    return spectra.decompose(baseline.network, scheme, device, progress=sys.stderr.isatty())
+    return decomposition.decompose(baseline.network, scheme, device, progress=sys.stderr.isatty())

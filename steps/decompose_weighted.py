@@ -7,9 +7,10 @@ from zenml import step
 from zenml.config.cache_policy import CachePolicy
 
 from materializers.spectra import SpectraMaterializer
-from models import spectra
-from models.moments import Statistics
 from models.variant import Variant
+from torch_lowrank.curvature.moments import Statistics
+from torch_lowrank.decomposition import decompose as decomposition
+from torch_lowrank.decomposition.spectra import Spectra
 
 
 @step(
@@ -18,6 +19,8 @@ from models.variant import Variant
 )
 def decompose_weighted(
     statistics: Statistics, baseline: Variant, device: str
-) -> Annotated[spectra.Spectra, "weighted_spectra"]:
+) -> Annotated[Spectra, "weighted_spectra"]:
     """Decomposes by both schemes, of which the allocation takes the better one layer by layer."""
-    return spectra.decompose(baseline.network, "auto", device, statistics=statistics, progress=sys.stderr.isatty())
+    return decomposition.decompose(
+        baseline.network, "auto", device, statistics=statistics, progress=sys.stderr.isatty()
+    )

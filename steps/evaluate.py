@@ -8,10 +8,10 @@ from zenml.config.cache_policy import CachePolicy
 
 from dataset.store import Dataset
 from materializers.records import ResultMaterializer
-from models import evaluation
-from models.metrics import Metrics
-from models.profile import measure_cost
-from models.results import EvaluationResult
+from models.evaluation.cost import measure_cost
+from models.evaluation.evaluate import evaluate as evaluation
+from models.evaluation.metrics import Metrics
+from models.evaluation.results import EvaluationResult
 from models.variant import Variant
 
 

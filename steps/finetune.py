@@ -34,7 +34,8 @@ def finetune(
 
     With a teacher, which is the baseline, its predictions are learned beside the masks.
     """
-    from models.training import TrainingOptions, fit  # noqa: PLC0415 - Lightning: seconds, for a training alone
+    from models.training.fit import fit  # noqa: PLC0415 - Lightning: seconds, for a training alone
+    from models.training.options import TrainingOptions  # noqa: PLC0415 - Lightning: seconds, for a training alone
 
     now = runtime.current()
     settings = training.model_dump() | tuning.model_dump(exclude={"enabled"})

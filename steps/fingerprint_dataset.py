@@ -6,8 +6,8 @@ from zenml import step
 
 from dataset.fingerprint import fingerprint
 from steps import runtime
-from steps.phantoms import make_phantoms
-from steps.sources import open_source
+from steps.data_roots.open_source import open_source
+from steps.data_roots.phantoms import make_phantoms
 
 
 @step(enable_cache=False)

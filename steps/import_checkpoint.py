@@ -27,7 +27,7 @@ def import_checkpoint(
         fingerprint: Digest of the file's content; the file's place is no part of the cache key.
         inputs: How the network's input is normalised.
     """
-    from models.history import History  # noqa: PLC0415 - Lightning: seconds, for an import alone
+    from models.training.history import History  # noqa: PLC0415 - Lightning: seconds, for an import alone
 
     file = runtime.current().checkpoint
     network = load_checkpoint(file)

@@ -17,8 +17,8 @@ from dataset.ingest import IngestOptions, ingest
 from dataset.store import Dataset
 from materializers.dataset import ARRAYS, DatasetMaterializer
 from steps import runtime
-from steps.phantoms import make_phantoms
-from steps.sources import open_source
+from steps.data_roots.open_source import open_source
+from steps.data_roots.phantoms import make_phantoms
 
 
 @step(

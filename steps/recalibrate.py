@@ -7,8 +7,8 @@ from zenml.config.cache_policy import CachePolicy
 
 from dataset.store import Dataset
 from materializers.variant import VariantMaterializer
-from models import recalibration
 from models.variant import Variant
+from torch_lowrank import recalibration
 
 
 @step(

@@ -28,7 +28,8 @@ def train_unet(
 
     A training that was cut off goes on from its last epoch when the same command runs again.
     """
-    from models.training import TrainingOptions, fit  # noqa: PLC0415 - Lightning: seconds, for a training alone
+    from models.training.fit import fit  # noqa: PLC0415 - Lightning: seconds, for a training alone
+    from models.training.options import TrainingOptions  # noqa: PLC0415 - Lightning: seconds, for a training alone
 
     now = runtime.current()
     torch.manual_seed(seed)

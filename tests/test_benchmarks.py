@@ -13,9 +13,9 @@ from benchmarks.gpu_training import MODES
 from benchmarks.reference_experiment import Experiment, run_experiment
 from benchmarks.scaling import exponent, measure, table
 from benchmarks.scaling_stages import STAGES, Size
-from dataset.phantom import write_phantoms
-from models.lowrank import LowRank
+from dataset.phantoms.phantom import write_phantoms
 from models.unet import UNet
+from torch_lowrank.layers.factorized import LowRank
 
 SETUP = Setup("cpu", base_filters=8, image_size=32, rounds=1)
 

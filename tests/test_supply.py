@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from models.storage import save_network
 from models.unet import UNet
+from torch_lowrank.io import save_network
 
 ROOT = Path(__file__).resolve().parent.parent
 PINNED = re.compile(r"[a-z0-9][a-z0-9._-]*==[0-9][a-z0-9.!]*( ; .+)?", re.IGNORECASE)
@@ -54,7 +54,7 @@ def test_unfinished_networks_are_for_this_user_alone(tmp_path: Path, monkeypatch
         modes.append(stat.S_IMODE(folder.stat().st_mode))
         remove(folder, **options)
 
-    monkeypatch.setattr("models.storage.shutil.rmtree", watched)
+    monkeypatch.setattr("torch_lowrank.io.shutil.rmtree", watched)
     save_network(UNet(1, 1, 2), tmp_path / "network")
     assert modes == [0o700]
 

@@ -17,7 +17,7 @@ from zenml.integrations.registry import integration_registry
 from zenml.utils import source_utils
 from zenml.utils.io_utils import create_dir_recursive_if_not_exists, get_global_config_directory
 
-from tracking.databases import zenml_database
+from tracking.database_setup import zenml_database
 
 _TRACKER = StackComponentType.EXPERIMENT_TRACKER
 _PREFIX = "arsvd_"

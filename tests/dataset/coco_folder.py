@@ -7,10 +7,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from dataset.folders import ANNOTATION_FILE, SPLITS
-from dataset.images import Wanted, decode_image, read_image_file
+from dataset.images.decode import Wanted, decode_image, read_image_file
 from dataset.ingest import IngestOptions
-from dataset.local_folder import LocalFolder
+from dataset.sources.folders import ANNOTATION_FILE, SPLITS
+from dataset.sources.local_folder import LocalFolder
 
 SQUARE = [2.0, 2.0, 8.0, 2.0, 8.0, 8.0, 2.0, 8.0]  # covers rows and columns 2 to 7
 TRIANGLE = [1.0, 1.0, 11.0, 2.0, 4.0, 9.0]

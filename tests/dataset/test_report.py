@@ -8,8 +8,8 @@ import pytest
 
 from dataset.errors import DatasetError, Refusal, report
 from dataset.fingerprint import fingerprint
-from dataset.folders import ANNOTATION_FILE
 from dataset.ingest import ingest
+from dataset.sources.folders import ANNOTATION_FILE
 from tests.dataset.coco_folder import noise, options, png
 
 

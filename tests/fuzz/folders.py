@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dataset.folders import ANNOTATION_FILE, SPLITS
 from dataset.ingest import IngestOptions
+from dataset.sources.folders import ANNOTATION_FILE, SPLITS
 from tests.dataset.coco_folder import CocoFolder
-from tests.dataset.test_image_kinds import huge_bmp, huge_jpeg, huge_png
+from tests.dataset.images.test_image_kinds import huge_bmp, huge_jpeg, huge_png
 from tests.fuzz.annotations import BATCH, damage_bytes, damage_value, odd_values, random_options
 
 FORMATS = [("PNG", "L"), ("PNG", "RGB"), ("PNG", "RGBA"), ("PNG", "P"), ("PNG", "1"), ("PNG", "I;16"), ("JPEG", "L")]

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from dataset.coco import read_annotations
+from dataset.annotations.coco import read_annotations
+from dataset.annotations.json_values import is_clean
 from dataset.errors import DatasetError
 from dataset.fingerprint import fingerprint
-from dataset.folders import ANNOTATION_FILE, SPLITS
 from dataset.ingest import IngestOptions, ingest
-from dataset.local_folder import LocalFolder
+from dataset.sources.folders import ANNOTATION_FILE, SPLITS
+from dataset.sources.local_folder import LocalFolder
 from dataset.store import Dataset
-from dataset.values import is_clean
 from tests.dataset.memory import peak_megabytes
 from tests.fuzz import annotations, folders
 

@@ -10,6 +10,7 @@ import torch
 from zenml.artifact_stores.local_artifact_store import LocalArtifactStore, LocalArtifactStoreConfig
 from zenml.enums import StackComponentType
 
+from analysis.findings import Findings
 from dataset.ingest import ingest
 from materializers.dataset import DatasetMaterializer
 from materializers.findings import FindingsMaterializer
@@ -18,14 +19,13 @@ from materializers.records import HistoryMaterializer, ResultMaterializer
 from materializers.spectra import SpectraMaterializer
 from materializers.statistics import StatisticsMaterializer
 from materializers.variant import VariantMaterializer
-from models.findings import Findings
+from models.evaluation.results import Cost, EvaluationResult
 from models.preprocessing import Preprocessing
-from models.results import Cost, EvaluationResult
-from models.spectra import decompose
-from models.statistics import collect
 from models.unet import UNet
 from models.variant import Variant
 from tests.dataset.coco_folder import CocoFolder, options
+from torch_lowrank.curvature.collect import collect
+from torch_lowrank.decomposition.decompose import decompose
 
 RESULT = EvaluationResult("svd_rank_1", "svd", {"rank": 1}, Cost(10, 40, 100, 1.5), {"dice": 0.5}, {"dice": [0.5]}, [])
 KINDS = {

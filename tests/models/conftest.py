@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.models.small_training import train
+from tests.models.training.small_training import train
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.compression import compress_variant
+from models.compress_variant import compress_variant
 from models.preprocessing import Preprocessing
-from models.ranks import FixedRank
-from models.spectra import decompose
 from models.unet import UNet
 from models.variant import Variant, VariantError
+from torch_lowrank.decomposition.decompose import decompose
+from torch_lowrank.ranks.rules import FixedRank
 
 
 def baseline(seed: int = 0) -> Variant:

@@ -207,7 +207,7 @@ def test_a_network_is_registered_by_name_and_loads_from_there(workshop: Workshop
     assert "registered svd_rank_2 as models:/tumor@champion, version 1" in done.stdout
     assert "version 1" in workshop.run("--register", "tumor", "--register_variant", "svd_rank_2").stdout
     code = (
-        "import mlflow; from models.storage import load_network;"
+        "import mlflow; from torch_lowrank.io import load_network;"
         "mlflow.set_tracking_uri('sqlite:///mlflow.db');"
         "network = load_network(mlflow.artifacts.download_artifacts('models:/tumor@champion'));"
         "print(sum(weight.numel() for weight in network.parameters()))"

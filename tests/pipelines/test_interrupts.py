@@ -57,7 +57,7 @@ def test_the_next_run_leaves_a_living_one_alone(workshop: Workshop) -> None:
 
 SWALLOWS = """
     import sys, time
-    from pipelines import interrupts
+    from pipelines.execution import interrupts
     interrupts._SECONDS = 0.5
     asked = interrupts.Interrupts()
     asked.__enter__()

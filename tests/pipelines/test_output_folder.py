@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from models.storage import save_network
 from models.unet import UNet
-from pipelines.failures import OutputFolderError
-from pipelines.run import _reserved
-from tracking.atomic import write_whole
+from pipelines.execution.failures import OutputFolderError
+from pipelines.execution.run import _reserved
+from torch_lowrank.io import save_network
+from torch_lowrank.whole_files import write_whole
 
 
 class KilledError(BaseException):
@@ -24,7 +24,7 @@ def killed_while_moving(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Path, "replace", end)
     monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
-    monkeypatch.setattr("models.storage.shutil.rmtree", lambda *_, **__: None)
+    monkeypatch.setattr("torch_lowrank.io.shutil.rmtree", lambda *_, **__: None)
 
 
 def leave_half_written(folder: Path) -> None:

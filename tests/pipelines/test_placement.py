@@ -14,7 +14,7 @@ from zenml.integrations.kubernetes.flavors import KubernetesOrchestratorSettings
 
 from configs.loading import load_config
 from configs.schema import RunConfig
-from pipelines.placement import SettingsError, gpu_steps, placed, read_settings
+from pipelines.execution.placement import SettingsError, gpu_steps, placed, read_settings
 from pipelines.variants import step_names
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -47,7 +47,7 @@ def test_no_step_computes_on_a_gpu_where_the_cpu_is_asked_for() -> None:
 
 
 def test_settings_say_nothing_to_steps_of_this_process(capsys: pytest.CaptureFixture) -> None:
-    name = "pipelines.placement.Client"
+    name = "pipelines.execution.placement.Client"
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(name, lambda: type("", (), {"active_stack_model": type("", (), {"name": "mine"})}))
         config = placed(configured("--device", "cpu"), remote=False)
@@ -130,7 +130,7 @@ from zenml.utils import source_utils
 source_utils.set_custom_source_root(sys.argv.pop(1))
 from configs.loading import load_config
 from pipelines.comparison import comparison
-from pipelines.placement import placed, read_settings
+from pipelines.execution.placement import placed, read_settings
 Client().create_secret("mlflow", {"username": "a", "password": "b"})
 import_stack.callback("configs/kubernetes/stack.yaml", None)
 parts = Client().get_stack("kubernetes").components

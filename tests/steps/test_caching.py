@@ -8,29 +8,84 @@ from steps import caching
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 REACHES = {
-    "steps.ingest_coco": {"dataset.coco", "dataset.ingest", "dataset.masks", "materializers.dataset"},
-    "steps.train_unet": {"models.unet", "models.training", "models.metrics", "models.augmentation", "dataset.store"},
-    "steps.decompose": {"models.spectra", "models.lowrank"},
-    "steps.collect_statistics": {"models.statistics", "models.moments", "models.patches", "dataset.store"},
-    "steps.decompose_weighted": {"models.spectra", "models.weighting", "models.moments"},
-    "steps.compress_solved": {"models.ranks", "models.budgets", "models.compression"},
-    "steps.compress_svd": {"models.ranks", "models.compression", "models.lowrank", "models.storage"},
-    "steps.compress_arsvd": {"models.ranks", "models.compression"},
-    "steps.compress_budget": {"models.ranks", "models.compression", "models.refinement"},
-    "steps.recalibrate": {"models.recalibration", "models.lowrank"},
-    "steps.finetune": {"models.training", "models.distillation", "models.lowrank"},
-    "steps.evaluate": {"models.metrics", "models.hausdorff", "models.evaluation", "models.profile", "models.lowrank"},
+    "steps.ingest_coco": {
+        "dataset.annotations.coco",
+        "dataset.ingest",
+        "dataset.images.masks",
+        "materializers.dataset",
+    },
+    "steps.train_unet": {
+        "models.unet",
+        "models.training.fit",
+        "models.evaluation.metrics",
+        "models.training.augmentation",
+        "dataset.store",
+    },
+    "steps.decompose": {"torch_lowrank.decomposition.decompose", "torch_lowrank.layers.factorized"},
+    "steps.collect_statistics": {
+        "torch_lowrank.curvature.collect",
+        "torch_lowrank.curvature.moments",
+        "torch_lowrank.curvature.patches",
+        "dataset.store",
+    },
+    "steps.decompose_weighted": {
+        "torch_lowrank.decomposition.decompose",
+        "torch_lowrank.decomposition.weighted_svd",
+        "torch_lowrank.curvature.moments",
+    },
+    "steps.compress_solved": {"torch_lowrank.ranks.rules", "torch_lowrank.ranks.budgets", "torch_lowrank.compression"},
+    "steps.compress_svd": {
+        "torch_lowrank.ranks.rules",
+        "torch_lowrank.compression",
+        "torch_lowrank.layers.factorized",
+        "torch_lowrank.io",
+    },
+    "steps.compress_arsvd": {"torch_lowrank.ranks.rules", "torch_lowrank.compression"},
+    "steps.compress_budget": {
+        "torch_lowrank.ranks.rules",
+        "torch_lowrank.compression",
+        "torch_lowrank.decomposition.refine",
+    },
+    "steps.recalibrate": {"torch_lowrank.recalibration", "torch_lowrank.layers.factorized"},
+    "steps.finetune": {"models.training.fit", "models.training.distillation", "torch_lowrank.layers.factorized"},
+    "steps.evaluate": {
+        "models.evaluation.metrics",
+        "models.evaluation.hausdorff",
+        "models.evaluation.evaluate",
+        "models.evaluation.cost",
+        "torch_lowrank.layers.factorized",
+    },
 }
 REACHES_NOT = {
-    "steps.ingest_coco": {"models.unet", "models.augmentation", "models.spectra"},
-    "steps.train_unet": {"models.ranks", "models.compression", "models.spectra", "models.findings", "dataset.coco"},
-    "steps.decompose": {"models.ranks", "models.training"},
-    "steps.collect_statistics": {"models.ranks", "models.training", "models.spectra"},
-    "steps.decompose_weighted": {"models.ranks", "models.training", "models.statistics", "dataset.store"},
-    "steps.compress_budget": {"models.training", "models.statistics", "dataset.store"},
-    "steps.recalibrate": {"models.ranks", "models.training", "models.metrics"},
-    "steps.finetune": {"models.ranks", "models.recalibration", "models.evaluation"},
-    "steps.evaluate": {"models.ranks", "models.training", "models.recalibration", "models.findings"},
+    "steps.ingest_coco": {"models.unet", "models.training.augmentation", "torch_lowrank.decomposition.decompose"},
+    "steps.train_unet": {
+        "torch_lowrank.ranks.rules",
+        "torch_lowrank.compression",
+        "torch_lowrank.decomposition.decompose",
+        "analysis.findings",
+        "dataset.annotations.coco",
+    },
+    "steps.decompose": {"torch_lowrank.ranks.rules", "models.training.fit"},
+    "steps.collect_statistics": {
+        "torch_lowrank.ranks.rules",
+        "models.training.fit",
+        "torch_lowrank.decomposition.decompose",
+    },
+    "steps.decompose_weighted": {
+        "torch_lowrank.ranks.rules",
+        "models.training.fit",
+        "torch_lowrank.curvature.collect",
+        "dataset.store",
+    },
+    "steps.compress_budget": {"models.training.fit", "torch_lowrank.curvature.collect", "dataset.store"},
+    "steps.recalibrate": {"torch_lowrank.ranks.rules", "models.training.fit", "models.evaluation.metrics"},
+    "steps.finetune": {"torch_lowrank.ranks.rules", "torch_lowrank.recalibration", "models.evaluation.evaluate"},
+    "steps.evaluate": {
+        "torch_lowrank.ranks.rules",
+        "models.training.fit",
+        "torch_lowrank.recalibration",
+        "analysis.findings",
+    },
 }
 
 
@@ -46,7 +101,7 @@ def test_a_step_depends_on_no_module_that_it_does_not_use(step: str) -> None:
 
 def test_training_does_not_depend_on_how_compressed_layers_are_built() -> None:
     reached = caching._reached("steps.train_unet", frozenset(caching._NO_COMPRESSION))
-    assert "models.lowrank" not in reached
+    assert "torch_lowrank.layers.factorized" not in reached
     assert "models.unet" in reached
 
 

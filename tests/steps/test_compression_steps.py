@@ -3,9 +3,8 @@
 import pytest
 import torch
 
+from models.evaluation.cost import macs
 from models.preprocessing import Preprocessing
-from models.profile import macs
-from models.statistics import collect
 from models.unet import UNet
 from models.variant import Variant
 from steps.compress_arsvd import compress_arsvd
@@ -14,6 +13,7 @@ from steps.compress_solved import compress_solved
 from steps.compress_svd import compress_svd
 from steps.decompose import decompose
 from steps.decompose_weighted import decompose_weighted
+from torch_lowrank.curvature.collect import collect
 
 SHAPE = (1, 32, 32)
 

@@ -9,16 +9,16 @@ import torch
 
 from configs.schema import FinetuneConfig, TrainingConfig
 from dataset.ingest import IngestOptions, ingest
-from dataset.phantom import write_phantoms
+from dataset.phantoms.phantom import write_phantoms
 from dataset.store import Dataset
 from models.preprocessing import Preprocessing
-from models.recalibration import recalibrate as recalibrate_network
 from models.unet import UNet
 from models.variant import Variant, VariantError
 from steps.evaluate import evaluate
 from steps.finetune import finetune
 from steps.recalibrate import recalibrate
 from steps.runtime import Runtime
+from torch_lowrank.recalibration import recalibrate as recalibrate_network
 
 PLAIN = Preprocessing(0.18, 0.18)
 TRAINING = TrainingConfig(batch_size=4, augment="none", loss="bce")

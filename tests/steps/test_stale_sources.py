@@ -53,42 +53,72 @@ NOTHING = frozenset()
 TABLE: list[tuple[frozenset[str], str]] = [
     (ALL, "steps/__init__ materializers/__init__ materializers/folders"),
     # From the data folder to arrays, and what reads the arrays.
-    (INGEST, "dataset/annotation_file dataset/coco dataset/containers dataset/images dataset/ingest dataset/masks"),
-    (INGEST, "dataset/segmentation dataset/statistics dataset/json_stream dataset/spool"),
-    (INGEST, "dataset/local_folder dataset/source steps/sources steps/stored_folder"),
+    (
+        INGEST,
+        "dataset/annotations/annotation_file dataset/annotations/coco dataset/images/image_headers dataset/images/decode dataset/ingest dataset/images/masks",
+    ),
+    (
+        INGEST,
+        "dataset/annotations/segmentation dataset/split_statistics dataset/annotations/json_stream dataset/annotations/segmentation_cache",
+    ),
+    (
+        INGEST,
+        "dataset/sources/local_folder dataset/sources/source steps/data_roots/open_source steps/data_roots/bucket",
+    ),
     (INGEST, "dataset/fingerprint"),  # wider: only to see that nothing changed meanwhile
     (INGEST | READERS, "dataset/__init__ dataset/store dataset/manifest materializers/dataset"),
-    (INGEST | READERS, "dataset/folders"),  # the names of the splits
-    (INGEST | READERS, "dataset/errors dataset/values"),  # wider: the store raises errors, whose texts train nothing
+    (INGEST | READERS, "dataset/sources/folders"),  # the names of the splits
+    (
+        INGEST | READERS,
+        "dataset/errors dataset/annotations/json_values",
+    ),  # wider: the store raises errors, whose texts train nothing
     # Networks.
-    (NETWORKS, "models/__init__ models/unet models/storage models/variant models/results models/preprocessing"),
+    (
+        NETWORKS,
+        "models/__init__ models/unet torch_lowrank/io models/variant models/evaluation/results models/preprocessing",
+    ),
     (NETWORKS, "materializers/variant"),
-    (LOW_RANK, "models/lowrank models/foldings"),
-    (TRAINING, "models/augmentation models/convolution models/lightning_module models/history"),
-    (TRAINING, "models/distillation"),  # wider: the baseline has no teacher, but the training step can have one
-    (TRAINING - {"import"}, "models/training models/batches models/processes"),
-    (TRAINING | {"evaluate"}, "models/metrics materializers/records"),
+    (LOW_RANK, "torch_lowrank/layers/factorized torch_lowrank/layers/unfolding"),
+    (TRAINING, "models/training/augmentation models/training/winograd models/training/module models/training/history"),
+    (
+        TRAINING,
+        "models/training/distillation",
+    ),  # wider: the baseline has no teacher, but the training step can have one
+    (TRAINING - {"import"}, "models/training/fit models/training/batches models/training/multiprocess"),
+    (TRAINING | {"evaluate"}, "models/evaluation/metrics materializers/records"),
     # Wider: compression switches modes only for MACs, which one step budgets, training only for a teacher.
-    (TRAINING | COMPRESSION | {"statistics", "recalibrate", "evaluate"}, "models/modes"),
-    (COMPRESSION | {"statistics", "recalibrate", "evaluate"}, "models/progress"),  # wider: it only shows
+    (TRAINING | COMPRESSION | {"statistics", "recalibrate", "evaluate"}, "torch_lowrank/modes"),
+    (COMPRESSION | {"statistics", "recalibrate", "evaluate"}, "torch_lowrank/progress"),  # wider: it only shows
     (frozenset({"import"}), "models/checkpoint"),
-    (frozenset({"recalibrate"}), "models/recalibration"),
-    (frozenset({"evaluate"}), "models/evaluation models/hausdorff models/profile models/deployment"),
-    # What the loss feels, spectra, compression. Wider: `models.spectra` makes plain and weighted ones in one file, and
-    # `models.compression` knows all rules and the refinement, which compress_budget alone uses. All of it is fast.
-    (frozenset({"statistics"}), "models/statistics models/patches"),
-    (SPECTRA | {"statistics"}, "models/eligibility models/moments"),
+    (frozenset({"recalibrate"}), "torch_lowrank/recalibration"),
+    (
+        frozenset({"evaluate"}),
+        "models/evaluation/evaluate models/evaluation/hausdorff models/evaluation/cost torch_lowrank/inference",
+    ),
+    # What the loss feels, spectra, compression. Wider: `torch_lowrank.decomposition.decompose` makes plain and weighted ones in one file, and
+    # `torch_lowrank.compression` knows all rules and the refinement, which compress_budget alone uses. All of it is fast.
+    (frozenset({"statistics"}), "torch_lowrank/curvature/collect torch_lowrank/curvature/patches"),
+    (SPECTRA | {"statistics"}, "torch_lowrank/layers/eligibility torch_lowrank/curvature/moments"),
     (frozenset({"statistics", "decompose_weighted", "budget"}), "materializers/statistics"),
-    (SPECTRA, "models/spectra models/spectrum models/svd models/weighting materializers/spectra"),
-    (COMPRESSION, "models/compression models/ranks models/candidates models/budgets models/allocation models/costs"),
-    (COMPRESSION, "models/refinement models/planning models/joint"),
+    (
+        SPECTRA,
+        "torch_lowrank/decomposition/decompose torch_lowrank/decomposition/spectra torch_lowrank/decomposition/svd torch_lowrank/decomposition/weighted_svd materializers/spectra",
+    ),
+    (
+        COMPRESSION,
+        "torch_lowrank/compression torch_lowrank/ranks/rules torch_lowrank/ranks/options torch_lowrank/ranks/budgets torch_lowrank/ranks/allocation torch_lowrank/ranks/costs",
+    ),
+    (COMPRESSION, "torch_lowrank/decomposition/refine torch_lowrank/ranks/plan torch_lowrank/ranks/joint_allocation"),
     # Steps. `steps/runtime` is wider: where and how fast changes no result.
     *((frozenset({group}), f"steps/{step}") for group, step in STEP_OF.items()),
     (TRAINING | INGEST, "steps/runtime"),
     # Steps that run always, and what only they and the start of a run use.
     (NOTHING, "steps/fingerprint_dataset steps/fingerprint_checkpoint steps/compare"),
-    (NOTHING, "models/findings materializers/findings"),
-    (INGEST, "steps/phantoms dataset/phantom dataset/brain_slices"),  # wider: the fingerprint sees the bytes they write
+    (NOTHING, "analysis/findings materializers/findings"),
+    (
+        INGEST,
+        "steps/data_roots/phantoms dataset/phantoms/phantom dataset/phantoms/brain_slices",
+    ),  # wider: the fingerprint sees the bytes they write
     (NOTHING, "steps/caching"),  # it makes the keys: a change matters by the digests that come out
 ]
 EXPECTED = {f"{name}.py": groups for groups, names in TABLE for name in names.split()}

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from models.results import Cost, EvaluationResult, LayerReport
+from models.evaluation.results import Cost, EvaluationResult
+from torch_lowrank.report import LayerReport
 
 # layer -> (full rank, parameters)
 LAYERS = {

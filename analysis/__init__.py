@@ -1,0 +1,1 @@
+"""What follows from the results of a comparison, as numbers and sentences."""

@@ -1,0 +1,53 @@
+"""All variants of a run side by side. What follows from them is computed once, for every reader."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+from analysis.equal_size import EqualSize, equal_sizes
+from analysis.quality import LesionGroup, Quality, lesion_groups, quality
+from analysis.ranking import baseline_of, front_names, in_order, recommended
+from models.evaluation.results import EvaluationResult
+
+
+class Comparison:
+    """The variants of one run.
+
+    Attributes:
+        results: In reading order: baseline, SVD by rank, ARSVD by tau, budgets.
+        baseline: The uncompressed network, None where it was not evaluated.
+    """
+
+    def __init__(self, results: Sequence[EvaluationResult]) -> None:
+        self.results = in_order(results)
+        self.baseline = baseline_of(results)
+
+    @functools.cached_property
+    def qualities(self) -> dict[str, Quality]:
+        """Variant to its quality with intervals."""
+        return {result.name: quality(result, self.baseline) for result in self.results}
+
+    @functools.cached_property
+    def lesion_groups(self) -> list[LesionGroup]:
+        """The images by the size of their lesion."""
+        return lesion_groups(self.baseline) if self.baseline is not None else []
+
+    @functools.cached_property
+    def front(self) -> frozenset[str]:
+        """Names of the variants on the Pareto front of parameters and Dice."""
+        return front_names(self.results)
+
+    @functools.cached_property
+    def equal_sizes(self) -> list[EqualSize]:
+        """The methods at every budget that several of them have."""
+        return equal_sizes(self.results)
+
+    @functools.cached_property
+    def recommended(self) -> EvaluationResult | None:
+        """The network to take, see `analysis.ranking.recommended`; None where there is none."""
+        return recommended(self.results)
+
+    def of_methods(self, *methods: str) -> list[EvaluationResult]:
+        """Returns the variants of some methods, in reading order."""
+        return [result for result in self.results if result.method in methods]

@@ -1,0 +1,89 @@
+"""Which images, and whose predictions, people are shown."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from analysis.comparison import Comparison
+from analysis.ranking import METHODS, metric
+from models.evaluation.results import EvaluationResult
+
+MOST_VARIANTS = 8  # side by side
+WORST_CHANGES = 2  # images that lose most by compression
+LISTED_FAILURES = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Failure:
+    """An image on which a compressed network is worse than the baseline.
+
+    Attributes:
+        row: Its place in the split.
+        lesion_px: Pixels of the true mask.
+        baseline_dice: Dice of the baseline.
+        dice: Dice of the compressed network.
+    """
+
+    row: int
+    lesion_px: float
+    baseline_dice: float
+    dice: float
+
+
+def telling_images(comparison: Comparison) -> dict[int, str]:
+    """Chooses images of the evaluated split: row to why it was chosen.
+
+    The baseline's best, typical (median Dice) and worst images with a lesion, and those that the variant in question
+    loses most on.
+    """
+    baseline = comparison.baseline
+    dice = np.asarray(baseline.per_image.get("dice", [])) if baseline is not None else np.zeros(0)
+    if baseline is None or not dice.size:
+        return {}
+    with_lesion = np.flatnonzero(np.asarray(baseline.per_image.get("lesion_px", dice)) > 0)
+    rows = with_lesion if with_lesion.size else np.arange(dice.size)
+    order = rows[np.argsort(dice[rows], kind="stable")]
+    chosen: dict[int, str] = {}
+    for kind, row in (("best", order[-1]), ("typical", order[order.size // 2]), ("worst", order[0])):
+        chosen.setdefault(int(row), kind)
+    variant = in_question(comparison)
+    if variant is not None:
+        for failure in failures(comparison, variant)[:WORST_CHANGES]:
+            chosen.setdefault(failure.row, "lost most")
+    return chosen
+
+
+def telling_variants(comparison: Comparison) -> list[str]:
+    """Chooses the networks whose predictions are shown.
+
+    First the baseline and the recommended one, then the smallest of each method, then those on the Pareto front, then
+    any.
+    """
+    smallest = [
+        min(group, key=lambda r: r.cost.params) for method in METHODS if (group := comparison.of_methods(method))
+    ]
+    front = [result for result in comparison.results if result.name in comparison.front]
+    chosen = [result for result in (comparison.baseline, comparison.recommended) if result is not None]
+    names = dict.fromkeys(result.name for result in [*chosen, *smallest, *front, *comparison.results])
+    return list(names)[:MOST_VARIANTS]
+
+
+def in_question(comparison: Comparison) -> EvaluationResult | None:
+    """Returns the compressed network that a reader wants to know most of: the recommended one, else the best."""
+    compressed = comparison.of_methods(*METHODS[1:])
+    best = max(compressed, key=lambda r: (metric(r, "dice"), -r.cost.params), default=None)
+    return comparison.recommended or best
+
+
+def failures(comparison: Comparison, variant: EvaluationResult) -> list[Failure]:
+    """Returns the images on which a variant has a lower Dice than the baseline, the largest loss first."""
+    baseline = comparison.baseline
+    own = variant.per_image.get("dice", [])
+    full = baseline.per_image.get("dice", []) if baseline is not None else []
+    if baseline is None or not own or len(own) != len(full):
+        return []
+    areas = baseline.per_image.get("lesion_px") or [float("nan")] * len(own)
+    worse = [Failure(row, areas[row], full[row], own[row]) for row in range(len(own)) if own[row] < full[row]]
+    return sorted(worse, key=lambda failure: (failure.dice - failure.baseline_dice, failure.row))

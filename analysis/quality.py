@@ -1,0 +1,99 @@
+"""How far the quality of a variant can be trusted: intervals over images, differences to the baseline, lesion sizes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.intervals import Interval, mean_interval, paired_interval
+from models.evaluation.results import EvaluationResult
+
+MEASURED = ("dice", "iou")
+LESION_SIZES = ("small", "medium", "large")
+
+
+@dataclasses.dataclass(frozen=True)
+class Quality:
+    """What is known of one variant's quality; intervals are 95 % over images.
+
+    Attributes:
+        mean: `dice` and `iou` to their interval.
+        change: The same against the baseline over the same images, variant minus baseline; empty for the baseline.
+        by_lesion: `small`, `medium` and `large` to the interval of Dice on images with such a lesion.
+    """
+
+    mean: Mapping[str, Interval]
+    change: Mapping[str, Interval]
+    by_lesion: Mapping[str, Interval]
+
+    def numbers(self) -> dict[str, dict[str, float]]:
+        """Returns all ends of all intervals: section to name to value."""
+        ci95, change, lesions = {}, {}, {}
+        for name, interval in self.mean.items():
+            ci95 |= _ends(name, interval)
+        for name, interval in self.change.items():
+            change |= {name: interval.mean, **_ends(name, interval)}
+        for size, interval in self.by_lesion.items():
+            lesions |= {f"dice_{size}": interval.mean, **_ends(f"dice_{size}", interval)}
+        return {"ci95": ci95, "change": change, "lesions": lesions}
+
+
+@dataclasses.dataclass(frozen=True)
+class LesionGroup:
+    """The images whose lesion is of one size.
+
+    Attributes:
+        size: `small`, `medium` or `large`.
+        smallest_px: Fewest pixels of a true mask among them.
+        largest_px: Most pixels of a true mask among them.
+        rows: Which images, as indices.
+    """
+
+    size: str
+    smallest_px: float
+    largest_px: float
+    rows: NDArray[np.intp]
+
+
+def lesion_groups(baseline: EvaluationResult) -> list[LesionGroup]:
+    """Splits the images that have a lesion at the terciles of its area; equal areas stay together.
+
+    There are no groups where areas are not known, or do not differ enough for three.
+    """
+    areas = np.asarray(baseline.per_image.get("lesion_px", []))
+    if not (areas > 0).any():
+        return []
+    limits = np.quantile(areas[areas > 0], (1 / 3, 2 / 3))
+    place = np.where(areas > 0, np.searchsorted(limits, areas), -1)
+    groups = []
+    for number, size in enumerate(LESION_SIZES):
+        rows = np.flatnonzero(place == number)
+        if rows.size:
+            groups.append(LesionGroup(size, float(areas[rows].min()), float(areas[rows].max()), rows))
+    return groups if len(groups) == len(LESION_SIZES) else []
+
+
+def quality(result: EvaluationResult, baseline: EvaluationResult | None) -> Quality:
+    """Returns the quality of a variant; intervals are left out where there are no values of single images.
+
+    Args:
+        result: The variant.
+        baseline: What it is compared with, image by image; None, or the variant itself, is compared with nothing.
+    """
+    own = {name: result.per_image[name] for name in MEASURED if result.per_image.get(name)}
+    others: Mapping[str, Sequence[float]] = {}
+    if baseline is not None and baseline is not result:
+        others = {name: values for name, values in baseline.per_image.items() if len(values) == len(own.get(name, []))}
+    groups = lesion_groups(result) if "dice" in own else []
+    return Quality(
+        mean={name: mean_interval(values) for name, values in own.items()},
+        change={name: paired_interval(own[name], others[name]) for name in own if name in others},
+        by_lesion={group.size: mean_interval(np.take(own["dice"], group.rows).tolist()) for group in groups},
+    )
+
+
+def _ends(name: str, interval: Interval) -> dict[str, float]:
+    return {f"{name}_low": interval.low, f"{name}_high": interval.high}

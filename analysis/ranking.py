@@ -1,0 +1,104 @@
+"""What is read off a set of variants: their order, the Pareto front, and the one to take."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from models.evaluation.results import EvaluationResult
+
+METHODS = ("baseline", "svd", "arsvd", "budget")
+PARAMETER = {"svd": "rank", "arsvd": "tau", "budget": "budget"}
+TITLES = {"baseline": "baseline", "svd": "SVD", "arsvd": "ARSVD", "budget": "budget"}
+TOLERATED_DICE_LOSS = 0.01
+SAME_SIZE_FACTOR = 1.01
+USEFUL_SHARE = 0.5  # a network that keeps less of the baseline's Dice is no trade-off, however small it is
+
+
+def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
+    """Finds the points that no other point beats: less cost at the same value, or more value at the same cost.
+
+    Args:
+        points: Pairs (cost, value); a pair with NaN is never on the front.
+
+    Returns:
+        Indices into `points`, by ascending cost; equal points are all on the front, or none is.
+    """
+    known = [(cost, value, index) for index, (cost, value) in enumerate(points) if not math.isnan(cost + value)]
+    front: list[int] = []
+    best: tuple[float, float] | None = None
+    for cost, value, index in sorted(known, key=lambda point: (point[0], -point[1], point[2])):
+        if best is None or value > best[1] or (cost, value) == best:
+            front.append(index)
+            best = (cost, value)
+    return front
+
+
+def params_of(result: EvaluationResult) -> float:
+    """Returns the number of parameters, the cost that variants are compared by unless another is named."""
+    return result.cost.params
+
+
+def front_names(
+    results: Sequence[EvaluationResult], cost: Callable[[EvaluationResult], float] = params_of
+) -> frozenset[str]:
+    """Returns the names of the variants on the Pareto front of a cost and Dice.
+
+    Networks that keep less than half of the baseline's Dice are left out.
+
+    Args:
+        results: The variants.
+        cost: The less the better; NaN where it is not known.
+    """
+    baseline = baseline_of(results)
+    least = USEFUL_SHARE * metric(baseline, "dice") if baseline is not None else math.nan
+    useful = [result for result in results if not metric(result, "dice") < least]
+    return frozenset(useful[i].name for i in pareto_front([(cost(r), metric(r, "dice")) for r in useful]))
+
+
+def recommended(results: Sequence[EvaluationResult]) -> EvaluationResult | None:
+    """Returns the network to take: of those that keep the baseline's Dice, the best of about the smallest size.
+
+    They are smaller than the baseline, and their Dice is at most `TOLERATED_DICE_LOSS` below it. Networks of one budget
+    differ by a few parameters, so up to `SAME_SIZE_FACTOR` times the fewest count as the same size.
+    """
+    baseline = baseline_of(results)
+    if baseline is None or not metric(baseline, "dice") > 0:
+        return None
+    least = metric(baseline, "dice") - TOLERATED_DICE_LOSS
+    close = [r for r in results if r.cost.params < baseline.cost.params and metric(r, "dice") >= least]
+    smallest = min((r.cost.params for r in close), default=0)
+    equals = [r for r in close if r.cost.params <= SAME_SIZE_FACTOR * smallest]
+    return min(equals, key=lambda r: (-metric(r, "dice"), r.cost.params, r.name), default=None)
+
+
+def metric(result: EvaluationResult, name: str) -> float:
+    """Returns a metric of a variant, NaN where it is missing or not finite."""
+    value = result.metrics.get(name)
+    return float(value) if value is not None and math.isfinite(value) else math.nan
+
+
+def setting_value(result: EvaluationResult) -> float:
+    """Returns the variant's rank, tau or budget; NaN for the baseline, and where the setting does not name it."""
+    value = result.setting.get(PARAMETER.get(result.method, ""))
+    return math.nan if value is None else float(value)
+
+
+def in_order(results: Sequence[EvaluationResult]) -> list[EvaluationResult]:
+    """Orders variants for reading: baseline, SVD by rank, ARSVD by tau, budgets; methods unknown here come last.
+
+    Budgets come largest first, as everywhere.
+    """
+
+    def place(result: EvaluationResult) -> tuple[int, float, float, str]:
+        method = METHODS.index(result.method) if result.method in METHODS else len(METHODS)
+        budget = -float(result.setting.get("budget", math.inf))
+        value = setting_value(result) if result.method in ("svd", "arsvd") else math.nan
+        return method, math.inf if math.isnan(value) else value, budget, result.name
+
+    return sorted(results, key=place)
+
+
+def baseline_of(results: Sequence[EvaluationResult]) -> EvaluationResult | None:
+    """Returns the uncompressed network among the variants, None where it was not evaluated."""
+    return next((result for result in results if result.method == "baseline"), None)

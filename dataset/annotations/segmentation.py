@@ -1,0 +1,171 @@
+"""Checks COCO segmentations before pycocotools sees them.
+
+pycocotools trusts its input: a list of four numbers becomes a box, and run lengths that do not fill the image are read
+past their end (a mask of random pixels, or a crash). What passes here is safe to hand over.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import TypeAlias, TypedDict
+
+from dataset.annotations.json_values import is_finite, is_number, quoted, whole
+
+MAX_OUTLINE = 2**21  # pycocotools holds 120 bytes for every pixel of an outline: 250 MB
+_MAX_SHIFT = 25  # six groups of 5 bits, more than any run of 2**26 pixels needs; pycocotools overflows beyond
+
+
+class Rle(TypedDict):
+    """Run lengths in column order, first of background; `counts` as list, or compressed by COCO's scheme."""
+
+    size: list[int]
+    counts: list[int] | str
+
+
+Segmentation: TypeAlias = list[list[float]] | Rle
+
+
+def check_segmentation(raw: object, height: int, width: int) -> Segmentation:
+    """Checks a segmentation against the size of its image.
+
+    Args:
+        raw: The value of `segmentation` as read from JSON.
+        height: The image's height in pixels.
+        width: The image's width in pixels.
+
+    Returns:
+        The same segmentation, known to be valid.
+
+    Raises:
+        ValueError: It is not valid; the message says why and what to do.
+    """
+    if isinstance(raw, Mapping):
+        return _check_rle(raw, height, width)
+    if isinstance(raw, list) and raw:
+        polygons = [_check_polygon(polygon, height, width) for polygon in raw]
+        if (length := sum(_outline(polygon) for polygon in polygons)) > MAX_OUTLINE:
+            raise ValueError(f"the outline is {length:.0f} pixels long, the limit is {MAX_OUTLINE}: simplify it")
+        return polygons
+    raise ValueError("no segmentation: draw a polygon or a mask (a bounding box is not enough), or remove it")
+
+
+def _check_polygon(raw: object, height: int, width: int) -> list[float]:
+    if not isinstance(raw, list) or not all(is_number(value) for value in raw):
+        raise ValueError("a polygon must be a list of numbers x1, y1, x2, y2, ...: correct it")
+    if len(raw) % 2:
+        raise ValueError(f"a polygon has {len(raw)} numbers, an odd count: give x and y of every point")
+    if len(raw) < 6:
+        raise ValueError(f"a polygon has {len(raw) // 2} points, at least 3 are needed: redraw or remove it")
+    if not all(is_finite(value) for value in raw):
+        raise ValueError("a polygon has numbers that are not finite: redraw it")
+    # Tools draw a little beyond the border, which is clipped; a whole image away means another image's coordinates.
+    for values, side, name in ((raw[0::2], width, "x"), (raw[1::2], height, "y")):
+        if min(values) < -side or max(values) > 2 * side:
+            raise ValueError(
+                f"a polygon reaches from {name} = {min(values):g} to {max(values):g} in an image of {side} pixels: "
+                "scale the annotations to the image"
+            )
+    return [float(value) for value in raw]
+
+
+def _outline(polygon: Sequence[float]) -> float:
+    """Gives the number of pixels on a polygon's outline, about."""
+    points = list(zip(polygon[0::2], polygon[1::2], strict=True))
+    return sum(max(abs(a[0] - b[0]), abs(a[1] - b[1])) for a, b in pairwise([*points, points[0]]))
+
+
+def _check_rle(raw: Mapping[str, object], height: int, width: int) -> Rle:
+    if raw.get("size") != [height, width]:
+        raise ValueError(
+            f"the RLE has size {_shown_size(raw.get('size'))}, the image is [{height}, {width}]: "
+            "encode the mask at the image's size"
+        )
+    counts = raw.get("counts")
+    if isinstance(counts, str):
+        runs = decompress_counts(counts)
+    elif isinstance(counts, list):
+        counts = runs = [_check_run(run) for run in counts]
+    else:
+        raise ValueError("the RLE's counts must be a list of whole numbers or a compressed string: encode it again")
+    if any(run < 0 for run in runs) or sum(runs) != height * width:
+        raise ValueError(
+            f"the RLE's runs do not add up to {height} x {width} pixels (sum {sum(runs)}): encode the mask again"
+        )
+    return Rle(size=[height, width], counts=counts)
+
+
+def _check_run(raw: object) -> int:
+    run = whole(raw)
+    if run is None:
+        raise ValueError(f"the RLE's counts must be a list of whole numbers, not {quoted(raw)}: encode it again")
+    return run
+
+
+def _shown_size(raw: object) -> str:
+    if isinstance(raw, list) and len(raw) == 2:
+        return f"[{', '.join(quoted(side) for side in raw)}]"
+    return quoted(raw)
+
+
+def decompress_counts(text: str) -> list[int]:
+    """Decodes COCO's compressed run lengths.
+
+    Each number is written in groups of 5 bits, lowest first, one character (code 48 + bits) a group, with bit 32 set
+    where another follows; from the fourth number on, the difference to the one two before is written.
+
+    Args:
+        text: The compressed string.
+
+    Returns:
+        The run lengths.
+
+    Raises:
+        ValueError: A character outside the code, an unfinished number, or one that is too large.
+    """
+    runs: list[int] = []
+    value = shift = 0
+    for character in text:
+        group = ord(character) - 48
+        if not 0 <= group < 64:
+            raise ValueError(f"the RLE's counts hold the character {character!r}, no compressed run: encode it again")
+        if shift > _MAX_SHIFT:
+            raise ValueError("the RLE's counts hold a number of more than 30 bit: encode it again")
+        value |= (group & 31) << shift
+        shift += 5
+        if group & 32:
+            continue
+        if group & 16:  # the sign bit of the last group
+            value -= 1 << shift
+        runs.append(value + runs[-2] if len(runs) > 2 else value)
+        value = shift = 0
+    if shift:
+        raise ValueError("the RLE's counts end within a number: encode it again")
+    return runs
+
+
+def is_rectangle(segmentation: Segmentation) -> bool:
+    """Tells whether a segmentation is one axis-aligned rectangle, that is, a box drawn as a polygon.
+
+    Args:
+        segmentation: A valid segmentation.
+
+    Returns:
+        True for a single polygon of four corners (closed or not) whose sides alternate between horizontal and vertical.
+    """
+    if not isinstance(segmentation, list) or len(segmentation) != 1:
+        return False
+    points = list(zip(segmentation[0][0::2], segmentation[0][1::2], strict=True))
+    if len(points) == 5 and _same(points[0], points[4]):
+        points.pop()
+    if len(points) != 4:
+        return False
+    sides = [(abs(a[0] - b[0]) < 1e-6, abs(a[1] - b[1]) < 1e-6) for a, b in pairwise([*points, points[0]])]
+    upright = [vertical and not horizontal for vertical, horizontal in sides]
+    level = [horizontal and not vertical for vertical, horizontal in sides]
+    return all(u or v for u, v in zip(upright, level, strict=True)) and upright in (
+        [True, False, True, False],
+        [False, True, False, True],
+    )
+
+
+def _same(a: Sequence[float], b: Sequence[float]) -> bool:
+    return abs(a[0] - b[0]) < 1e-6 and abs(a[1] - b[1]) < 1e-6

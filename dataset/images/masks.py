@@ -1,0 +1,123 @@
+"""Draws the annotations of one image into a mask of the stored size."""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+
+from dataset.annotations.segmentation import Segmentation
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One object to draw.
+
+    Attributes:
+        segmentation: Polygons or RLE, checked.
+        label: Value its pixels get, 1 to 255.
+    """
+
+    segmentation: Segmentation
+    label: int
+
+
+def draw_mask(shapes: Sequence[Shape], size: Size, stored: Size) -> tuple[NDArray[np.uint8], int]:
+    """Draws all objects of an image, the largest first, so that a small one is never hidden by a larger one.
+
+    Objects are drawn at the image's size; each pixel of the stored mask is the nearest of these, in exact integer
+    arithmetic: the centre of stored row i lies at (i + 1/2) H / h of the image, its row is the floor of that. No mask
+    of the image's size is ever made: the few numbers of a run-length code are moved instead.
+
+    Args:
+        shapes: The objects; of equal areas the later one ends on top.
+        size: The image's height H and width W in pixels.
+        stored: Height h and width w wanted.
+
+    Returns:
+        The mask, uint8 (h, w), 0 where no object is; and how many objects cover no pixel of the image.
+    """
+    encoded = [(_encode(shape.segmentation, *size), shape.label) for shape in shapes]
+    areas = [int(coco_mask.area(rle)) for rle, _ in encoded]
+    grid = _grid(size, stored)
+    mask = np.zeros(stored[::-1], np.uint8)  # columns first, as in RLE
+    for i in sorted(range(len(encoded)), key=lambda i: -areas[i]):
+        rle, label = encoded[i]
+        np.copyto(mask, label, where=grid.draw(_run_lengths(rle)))
+    return np.asarray(cv2.transpose(mask), np.uint8), areas.count(0)
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """The pixels of an image that a stored mask takes.
+
+    Attributes:
+        height: The image's.
+        rows_before: For every row of the image, how many rows above it are taken.
+        columns_before: For every column and the end, how many columns to its left are taken.
+        shape: Columns and rows taken, each once.
+        repeats: Where the stored mask is larger than the image: which of these each of its columns and rows shows.
+    """
+
+    height: int
+    rows_before: NDArray[np.intp]
+    columns_before: NDArray[np.intp]
+    shape: tuple[int, int]
+    repeats: tuple[NDArray[np.intp], NDArray[np.intp]] | None
+
+    def draw(self, runs: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Draws run lengths of the image, background first, down the columns; gives bool (columns, rows) as stored."""
+        columns, rows = np.divmod(np.cumsum(runs), self.height)
+        before = self.columns_before[columns]
+        taken = self.columns_before[np.minimum(columns + 1, len(self.columns_before) - 1)] > before
+        ends = before * self.shape[1] + taken * self.rows_before[rows]
+        inside = np.arange(len(runs)) % 2 == 1
+        drawn = np.repeat(inside, np.diff(ends, prepend=0)).reshape(self.shape)
+        return drawn if self.repeats is None else drawn[np.ix_(*self.repeats)]
+
+
+@functools.lru_cache(maxsize=64)
+def _grid(size: Size, stored: Size) -> _Grid:
+    rows, columns = (
+        (2 * np.arange(wanted, dtype=np.int64) + 1) * side // (2 * wanted)
+        for side, wanted in zip(size, stored, strict=True)
+    )
+    taken_rows, row_of = np.unique(rows, return_inverse=True)
+    taken_columns, column_of = np.unique(columns, return_inverse=True)
+    shape = len(taken_columns), len(taken_rows)
+    return _Grid(
+        height=size[0],
+        rows_before=np.searchsorted(taken_rows, np.arange(size[0])),
+        columns_before=np.searchsorted(taken_columns, np.arange(size[1] + 1)),
+        shape=shape,
+        repeats=None if shape == stored[::-1] else (column_of, row_of),
+    )
+
+
+def _run_lengths(rle: dict[str, list[int] | bytes]) -> NDArray[np.int64]:
+    """Decodes compressed run lengths that pycocotools wrote, or that are checked, as `segmentation` describes them."""
+    groups = np.frombuffer(bytes(rle["counts"]), np.uint8).astype(np.int64) - 48
+    ends = np.flatnonzero(groups < 32)
+    starts = np.concatenate(([0], ends[:-1] + 1))
+    lengths = ends - starts + 1
+    shifts = 5 * (np.arange(len(groups)) - np.repeat(starts, lengths))
+    runs = np.add.reduceat((groups & 31) << shifts, starts)
+    runs -= ((groups[ends] & 16) > 0) * (np.int64(1) << (5 * lengths))
+    for parity in (1, 2):  # from the fourth number on, differences to the one two before
+        runs[parity::2] = np.cumsum(runs[parity::2])
+    return runs
+
+
+def _encode(segmentation: Segmentation, height: int, width: int) -> dict[str, list[int] | bytes]:
+    """Turns a segmentation into the compressed RLE that pycocotools works on; polygons are united."""
+    if isinstance(segmentation, list):
+        encoded = coco_mask.frPyObjects(segmentation, height, width)
+        return encoded[0] if len(encoded) == 1 else coco_mask.merge(encoded)
+    if isinstance(segmentation["counts"], list):
+        return coco_mask.frPyObjects(segmentation, height, width)
+    return {"size": [height, width], "counts": segmentation["counts"].encode("ascii")}

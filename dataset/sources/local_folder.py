@@ -1,0 +1,156 @@
+"""A data set in a folder of this machine: links stay within it, and what is no plain file is not opened."""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from dataset.errors import DatasetError
+from dataset.sources.folders import SPLITS
+from dataset.sources.source import Root, Source, cannot_read, too_large
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def source_of(root: Root) -> Source:
+    """Gives the source that a data set's place stands for."""
+    return root if isinstance(root, Source) else LocalFolder(root)
+
+
+class LocalFolder:
+    """A folder with split folders, read as `dataset.sources.source.Source` says."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+        self._homes: dict[str, tuple[str, str]] = {}
+        self._folders_inside: dict[str, bool] = {}
+
+    def check(self) -> None:
+        """Checks that it is a folder that can be listed."""
+        try:
+            with os.scandir(self.root):
+                return
+        except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: no folder can be called so
+            raise DatasetError(
+                f"{self.root} is not a folder: give the folder that holds {', '.join(SPLITS)}"
+            ) from error
+        except OSError as error:
+            raise cannot_read(self.place(), error) from error
+
+    def has_folder(self, name: str) -> bool:
+        """Tells whether it has a folder of this name, or a link to one."""
+        return stat.S_ISDIR(_mode_of(self.root / name))
+
+    def folders(self) -> list[str]:
+        """Gives the names of the folders in it that may be looked at."""
+        return sorted(name for name in os.listdir(self.root) if os.path.isdir(self.root / name))  # noqa: PTH112, PTH208
+
+    def files(self, split: str, unreadable: list[str]) -> Iterator[str]:
+        """Walks a split's folder, through links that stay within the data set, into every real folder once.
+
+        Pipes and devices are no files, nor are links that lead out.
+        """
+
+        def note(error: OSError) -> None:
+            unreadable.extend(cannot_read(error.filename, error).problems)
+
+        seen: set[str] = set()
+        for folder, folders, names in os.walk(self.root / split, onerror=note, followlinks=True):
+            real = os.path.realpath(folder)
+            if real in seen or not self._lies_in(real, split):
+                folders.clear()
+                continue
+            seen.add(real)
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for path in (Path(folder, name) for name in names if not name.startswith(".")):
+                try:
+                    if stat.S_ISREG(_mode_of(path)) and (not path.is_symlink() or self._lies_in(path, split)):
+                        yield path.relative_to(self.root).as_posix()
+                except DatasetError as error:
+                    unreadable += error.problems
+
+    def leads_out(self, name: str) -> bool:
+        """Tells whether a file lies elsewhere; of the many that are no links, only the folders are resolved."""
+        split, path = name.partition("/")[0], f"{self.root}{os.sep}{name}"  # a Path for every image takes longer
+        if os.path.islink(path):  # noqa: PTH114 - which raises where nothing can have this name
+            return not self._lies_in(path, split)
+        folder = path.rpartition(os.sep)[0]
+        if folder not in self._folders_inside:
+            self._folders_inside[folder] = self._lies_in(folder, split)
+        return not self._folders_inside[folder]
+
+    def open(self, name: str) -> BinaryIO:
+        """Opens a file that is one: reading a pipe or a device might never end."""
+        path = self.root / name
+        _size_of_file(path)
+        return path.open("rb")
+
+    def read(self, name: str, largest: int | None = None) -> bytes:
+        """Gives the bytes of a file, as `read_file` does."""
+        return read_file(self.root / name, largest)
+
+    def place(self, name: str = "") -> str:
+        """Gives its path."""
+        return str(self.root / name)
+
+    def _lies_in(self, path: str | Path, split: str) -> bool:
+        """Tells whether a path, links resolved, lies in the data set, or in a split whose folder is a link."""
+        if split not in self._homes:
+            self._homes[split] = os.path.realpath(self.root), os.path.realpath(self.root / split)
+        real = os.path.realpath(path)
+        return any(real == home or real.startswith(home.rstrip(os.sep) + os.sep) for home in self._homes[split])
+
+
+def read_file(path: Path, largest: int | None = None) -> bytes:
+    """Reads a file that is one: reading a pipe or a device might never end.
+
+    Args:
+        path: The file.
+        largest: Most bytes allowed.
+
+    Returns:
+        Its bytes.
+
+    Raises:
+        OSError: It cannot be read; `strerror` says why.
+        ValueError: No file can have this name.
+    """
+    size = _size_of_file(path)
+    if largest is not None and size > largest:
+        raise OSError(errno.EFBIG, too_large(size, largest))
+    return path.read_bytes()
+
+
+def _size_of_file(path: Path) -> int:
+    """Gives a file's bytes, if it is a file."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, f"it is {_KINDS.get(stat.S_IFMT(status.st_mode), 'something special')}, no file")
+    return status.st_size
+
+
+def _mode_of(path: Path) -> int:
+    """Tells what lies at a path, links followed, and does not take what may not be looked at for missing.
+
+    Returns:
+        The mode as in `os.stat`; 0 where nothing is, or a link to itself.
+
+    Raises:
+        DatasetError: It cannot be told.
+    """
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return 0
+        raise cannot_read(str(path), error) from error

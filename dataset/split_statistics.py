@@ -1,0 +1,164 @@
+"""What a split's samples add up to, and what of it a user should know before training."""
+
+import hashlib
+from array import array
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataset.annotations.coco import Sample, SplitAnnotations
+from dataset.errors import Refusal
+from dataset.manifest import CategoryEntry, Duplicate, SampleEntry, SizeCount, SplitSummary
+
+PERCENTILES = (5, 25, 50, 75, 95)
+MANY_RECTANGLES = 0.5  # from here on the rectangles, not the objects, are what a network learns
+LARGEST_SIZES = 10
+_DIGEST_BYTES = 16
+
+
+@dataclass(frozen=True)
+class Row:
+    """A sample ready to be stored.
+
+    Attributes:
+        sample: Where it comes from.
+        image: uint8 (H, W, C).
+        mask: uint8 (H, W).
+        rescaled: Whether its intensities were scaled to 8 bit.
+        empty_annotations: Objects that cover no pixel.
+        digest: Of the image, equal for equal pixels.
+        mask_pixels: How many of the mask's pixels belong to objects.
+    """
+
+    sample: Sample
+    image: NDArray[np.uint8]
+    mask: NDArray[np.uint8]
+    rescaled: bool
+    empty_annotations: int
+    digest: bytes
+    mask_pixels: int
+
+    @classmethod
+    def of(
+        cls, sample: Sample, image: NDArray[np.uint8], rescaled: bool, mask: NDArray[np.uint8], empty_annotations: int
+    ) -> "Row":
+        """Builds the row and measures its pixels."""
+        digest = hashlib.sha256(np.ascontiguousarray(image).data).digest()[:_DIGEST_BYTES]
+        return cls(sample, image, mask, rescaled, empty_annotations, digest, int(np.count_nonzero(mask)))
+
+
+@dataclass
+class SplitStatistics:
+    """Adds up the rows of a split as they are stored; keeps a few numbers a row, no pixels."""
+
+    samples: list[Sample] = field(default_factory=list)
+    digests: bytearray = field(default_factory=bytearray)
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    categories: Counter[int] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
+    areas: "array[float]" = field(default_factory=lambda: array("d"))
+
+    def add(self, row: Row) -> None:
+        """Counts one stored row."""
+        sample = row.sample
+        self.samples.append(sample)
+        self.digests += row.digest
+        self.sizes[sample.height, sample.width] += 1
+        self.categories.update(annotation.category_id for annotation in sample.annotations)
+        self.counts["unannotated"] += not sample.annotations
+        self.counts["annotations"] += len(sample.annotations)
+        self.counts["crowds"] += sum(annotation.crowd for annotation in sample.annotations)
+        self.counts["rectangles"] += sum(annotation.rectangle for annotation in sample.annotations)
+        self.counts["empty"] += row.empty_annotations
+        self.counts["rescaled"] += row.rescaled
+        if row.mask_pixels:
+            self.areas.append(100.0 * row.mask_pixels / row.mask.size)
+
+    def summary(self) -> SplitSummary:
+        """Gives the split's part of the manifest."""
+        annotations = self.counts["annotations"]
+        percentiles = np.percentile(self.areas, PERCENTILES).tolist() if self.areas else []
+        sizes = sorted(self.sizes.items(), key=lambda item: (-item[1], item[0]))[:LARGEST_SIZES]
+        return SplitSummary(
+            images=len(self.samples),
+            images_without_annotation=self.counts["unannotated"],
+            annotations=annotations,
+            crowd_annotations=self.counts["crowds"],
+            empty_annotations=self.counts["empty"],
+            rescaled_images=self.counts["rescaled"],
+            rectangle_share=self.counts["rectangles"] / annotations if annotations else None,
+            mask_area_percent={
+                str(rank): round(value, 4) for rank, value in zip(PERCENTILES, percentiles, strict=False)
+            },
+            original_sizes=[SizeCount(height, width, images) for (height, width), images in sizes],
+            samples=[SampleEntry(sample.file_name, sample.image_id) for sample in self.samples],
+        )
+
+
+def category_entries(
+    parts: Sequence[SplitAnnotations], statistics: Mapping[str, SplitStatistics]
+) -> list[CategoryEntry]:
+    """Lists the categories of all annotation files by id, with how many stored annotations of it each split has."""
+    names: dict[int, str] = {}
+    for part in parts:
+        names = {**part.categories, **names}  # the first split's name counts
+    entries = []
+    for category_id in sorted(names):
+        counts = {split: statistics[split].categories[category_id] for split in statistics}
+        entries.append(CategoryEntry(category_id, names[category_id], counts, unused=not any(counts.values())))
+    return entries
+
+
+def duplicates_across_splits(statistics: Mapping[str, SplitStatistics]) -> list[Duplicate]:
+    """Finds images whose stored pixels are equal and that lie in more than one split."""
+    files: dict[bytes, list[tuple[str, str]]] = defaultdict(list)
+    for split, part in statistics.items():
+        for i, sample in enumerate(part.samples):
+            digest = bytes(part.digests[_DIGEST_BYTES * i : _DIGEST_BYTES * (i + 1)])
+            files[digest].append((split, sample.file_name))
+    return [
+        Duplicate(digest.hex(), [f"{split}/{name}" for split, name in places])
+        for digest, places in files.items()
+        if len({split for split, _ in places}) > 1
+    ]
+
+
+def warnings_for(
+    splits: Mapping[str, SplitSummary],
+    categories: Sequence[CategoryEntry],
+    duplicates: Sequence[Duplicate],
+    refused: Sequence[Refusal],
+) -> list[str]:
+    """Says in sentences what a user should know before training.
+
+    Args:
+        splits: Summary of every split.
+        categories: All categories.
+        duplicates: Images in more than one split.
+        refused: What was left out.
+
+    Returns:
+        The sentences; empty where nothing is remarkable.
+    """
+    found = [f"split {name}: no image has a mask" for name, split in splits.items() if not split.mask_area_percent]
+    annotations = sum(split.annotations for split in splits.values())
+    rectangles = sum((split.rectangle_share or 0.0) * split.annotations for split in splits.values())
+    if annotations and rectangles >= MANY_RECTANGLES * annotations:
+        found.append(
+            f"{100 * rectangles / annotations:.1f} % of annotations are plain axis-aligned rectangles: Dice can only "
+            "be as good as a guess of the rectangle"
+        )
+    if duplicates:
+        found.append(f"{len(duplicates)} images occur in more than one split, so the test leaks: {duplicates[0].files}")
+    found += [f"category {entry.id} ({entry.name!r}) is never used" for entry in categories if entry.unused]
+    if rescaled := sum(split.rescaled_images for split in splits.values()):
+        found.append(f"{rescaled} images are not 8 bit: each was scaled by its own minimum and maximum")
+    if empty := sum(split.empty_annotations for split in splits.values()):
+        found.append(f"{empty} annotations cover no pixel: too small, or outside the image")
+    if refused:
+        first = f"the first: {refused[0]}" if len(refused) > 1 else str(refused[0])
+        found.append(f"samples with {len(refused)} faults were left out ({first}); dataset_manifest.json lists all")
+    return found

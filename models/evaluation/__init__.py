@@ -1,0 +1,1 @@
+"""What a network achieves, and what it costs."""

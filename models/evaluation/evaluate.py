@@ -1,0 +1,100 @@
+"""Runs a network over a split, batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from models.evaluation.hausdorff import hausdorff95
+from models.evaluation.metrics import Counts, Metrics, count_pixels, label_count, predicted_labels, summarise
+from models.preprocessing import Preprocessing
+from torch_lowrank.modes import evaluating
+from torch_lowrank.progress import tracked
+
+
+def evaluate(
+    network: nn.Module,
+    images: np.ndarray,
+    masks: np.ndarray,
+    preprocessing: Preprocessing,
+    *,
+    classes: int,
+    batch_size: int,
+    device: str | torch.device,
+) -> Metrics:
+    """Measures a network on images with known masks; memory does not grow with their pixels.
+
+    Beside the metrics of `summarise` there is `hausdorff95_px`, of every image and as their mean.
+
+    Args:
+        network: Maps (N, C, H, W) to logits (N, classes, H, W). It is given back in the mode and on the device it had.
+        images: uint8 (N, H, W, C), memory-mapped or not.
+        masks: Labels uint8 (N, H, W).
+        preprocessing: From stored images to network input.
+        classes: 1 for foreground against background, else the number of labels.
+        batch_size: Images a forward pass; no metric depends on it.
+        device: Where to compute.
+
+    Raises:
+        ValueError: Images and masks do not match, are empty, or a mask holds a label that is not allowed.
+        FloatingPointError: The network gives logits that are not finite.
+    """
+    if images.shape[:3] != masks.shape:
+        raise ValueError(f"images have shape {images.shape} and masks {masks.shape}; give (N, H, W, C) and (N, H, W)")
+    parts, distances, labels = [], [], label_count(classes)
+    with evaluating(network, device):
+        for first, prediction in _predictions(network, images, preprocessing, classes, batch_size, device):
+            truth = np.array(masks[first : first + len(prediction)])
+            parts.append(count_pixels(prediction, torch.from_numpy(truth).to(prediction.device), labels))
+            distances += hausdorff95(prediction.cpu().numpy(), truth, labels)
+    measured = summarise(Counts.concatenate(parts))
+    return Metrics(
+        metrics={**measured.metrics, "hausdorff95_px": float(np.mean(distances))},
+        per_image={**measured.per_image, "hausdorff95_px": distances},
+    )
+
+
+def predict(
+    network: nn.Module,
+    images: np.ndarray,
+    preprocessing: Preprocessing,
+    *,
+    classes: int,
+    batch_size: int,
+    device: str | torch.device,
+) -> np.ndarray:
+    """Predicts masks: uint8 labels (N, H, W) for uint8 images (N, H, W, C).
+
+    Raises:
+        FloatingPointError: The network gives logits that are not finite.
+    """
+    masks = np.zeros(images.shape[:3], dtype=np.uint8)
+    with evaluating(network, device):
+        for first, prediction in _predictions(network, images, preprocessing, classes, batch_size, device):
+            masks[first : first + len(prediction)] = prediction.cpu().numpy()
+    return masks
+
+
+def _predictions(
+    network: nn.Module,
+    images: np.ndarray,
+    preprocessing: Preprocessing,
+    classes: int,
+    batch_size: int,
+    device: str | torch.device,
+) -> Iterator[tuple[int, Tensor]]:
+    """Yields (index of the first image, labels int64 (n, H, W)) a batch."""
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}; give an integer of at least 1")
+    for first in tracked(range(0, len(images), batch_size), "evaluate"):
+        batch = torch.from_numpy(np.array(images[first : first + batch_size]))
+        logits = network(preprocessing(batch.to(device)))
+        if not bool(torch.isfinite(logits).all()):
+            raise FloatingPointError(
+                f"the network gives logits that are not finite for images {first} to {first + len(batch) - 1}; "
+                "its weights have diverged or overflowed: train with a lower lr, or compress less"
+            )
+        yield first, predicted_labels(logits, classes)

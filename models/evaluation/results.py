@@ -1,0 +1,72 @@
+"""What is known of a network after evaluation, as plain data that any part of the project may read."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from torch_lowrank.report import LayerReport
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What a network costs.
+
+    Attributes:
+        params: Number of parameters of the whole network.
+        size_bytes: Bytes of the saved weights file.
+        macs: Multiply-accumulates for one image of the evaluated size.
+        latency_ms: Median time of a forward pass of one image, in milliseconds; see `profile.latency_ms`.
+    """
+
+    params: int
+    size_bytes: int
+    macs: int
+    latency_ms: float
+
+    @property
+    def size_mb(self) -> float:
+        """Size of the saved weights file in megabytes (10^6 bytes)."""
+        return self.size_bytes / 1e6
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationResult:
+    """One evaluated variant.
+
+    Attributes:
+        name: The variant's name, for example `arsvd_tau_0.9`.
+        method: `baseline`, `svd`, `arsvd` or `budget`.
+        setting: The method's parameters, for example `{"tau": 0.9, "distribution": "energy", "scheme": "channel"}`.
+        cost: What the network costs.
+        metrics: Metric name to value; `dice`, `iou` and `hausdorff95_px` are means over images, `dice_before_recovery`
+            and `iou_before_recovery` those of the network straight after truncation, where it was worked on since.
+        per_image: Metric name to one value an image, in the order of the evaluated split; among them `lesion_px`, the
+            pixels of the true mask.
+        layers: One report a layer; empty for the baseline.
+        finetune_history: The curves of its fine-tuning, as `History.to_dict`; empty where there was none.
+    """
+
+    name: str
+    method: str
+    setting: dict[str, Any]
+    cost: Cost
+    metrics: dict[str, float]
+    per_image: dict[str, list[float]]
+    layers: list[LayerReport]
+    finetune_history: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the result as JSON-like data."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> EvaluationResult:
+        """Rebuilds a result from `to_dict`."""
+        return cls(
+            **{
+                **data,
+                "cost": Cost(**data["cost"]),
+                "layers": [LayerReport(**layer) for layer in data["layers"]],
+            }
+        )

@@ -1,0 +1,148 @@
+"""The one file that a training leaves after every epoch, to resume from."""
+
+from __future__ import annotations
+
+import io
+import logging
+import pickle
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+from safetensors.torch import save
+from torch import Tensor
+
+from models.training.history import EpochRecord, History
+from models.training.module import SegmentationModule
+from models.training.options import TrainingError
+from torch_lowrank.whole_files import write_whole
+
+_log = logging.getLogger(__name__)
+
+
+LAST_CHECKPOINT = "last.ckpt"
+
+
+BEST_WEIGHTS = "best.safetensors"
+
+
+class Recorder(pl.Callback):
+    """Keeps the history and the best weights, and writes the checkpoint after every epoch.
+
+    History and best weights are part of the checkpoint, so that the one file is always consistent in itself.
+
+    Args:
+        path: The checkpoint file.
+        identity: What must be equal for a training to be resumed from it, as plain data.
+        patience: Epochs without a better one after which training stops, or None.
+    """
+
+    def __init__(self, path: Path, identity: dict[str, Any], patience: int | None) -> None:
+        self.path = path
+        self.identity = identity
+        self.patience = patience
+        self.history = History()
+        self.best_weights: dict[str, Tensor] = {}
+        self._start = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the checkpoint keeps of this object."""
+        return {
+            "identity": self.identity,
+            "history": self.history.to_dict(),
+            "best_weights": self.best_weights,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continues from `state_dict`."""
+        self.history = History.from_dict(state_dict["history"])
+        self.best_weights = state_dict["best_weights"]
+
+    def read_checkpoint(self) -> None:
+        """Loads history and best weights from the checkpoint file, without training.
+
+        Raises:
+            TrainingError: The file cannot be read, or belongs to another training.
+        """
+        try:
+            state = torch.load(self.path, map_location="cpu", weights_only=True)["callbacks"][self.state_key]
+        except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError) as error:
+            raise TrainingError(
+                f"{self.path} cannot be read as a checkpoint ({type(error).__name__}); "
+                "delete that folder, or train without resuming"
+            ) from error
+        for key, value in self.identity.items():
+            if state["identity"].get(key) != value:
+                raise TrainingError(
+                    f"{self.path} was left by a training with {key} = {state['identity'].get(key)}, and this one has "
+                    f"{value}; delete that folder, or train without resuming"
+                )
+        self.load_state_dict(state)
+
+    def keep_best(self) -> str:
+        """Writes the best weights beside the checkpoint, for a training that cannot go on, and says where they are."""
+        if not self.history.epochs:
+            return "no epoch was finished before"
+        file = self.path.with_name(BEST_WEIGHTS)
+        write_whole(file, save({key: weight.contiguous() for key, weight in self.best_weights.items()}))
+        return f"the best network until then, of epoch {self.history.best_epoch}, is {file}"
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Starts the clock."""
+        self._start = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Records the epoch, keeps its weights if they are the best, writes the checkpoint."""
+        if not isinstance(pl_module, SegmentationModule):
+            raise TypeError(f"Recorder records a SegmentationModule, not a {type(pl_module).__name__}")
+        record = EpochRecord(
+            epoch=trainer.current_epoch + 1,
+            lr=pl_module.lr,
+            seconds=time.perf_counter() - self._start,
+            **pl_module.epoch_means(),
+        )
+        self.history.epochs.append(record)
+        if self.history.best is record:
+            weights = pl_module.network.state_dict()
+            self.best_weights = {key: value.detach().cpu().clone() for key, value in weights.items()}
+        trainer.save_checkpoint(self.path)
+        if trainer.is_global_zero and not sys.stderr.isatty():
+            _log.info(
+                "epoch %d/%s: train loss %.4f, valid loss %.4f, valid Dice %.4f, lr %.2e, %.1f s",
+                record.epoch,
+                trainer.max_epochs,
+                record.train_loss,
+                record.valid_loss,
+                record.valid_dice,
+                record.lr,
+                record.seconds,
+            )
+        if self.history.is_over(trainer.max_epochs or 0, self.patience):
+            trainer.should_stop = True
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint whole or not at all, also where the folder for temporary files is on another disk.
+
+    Lightning's own way is a temporary file there and a move, which is a copy between disks.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
+        """Writes next to the file, then replaces it."""
+        content = io.BytesIO()  # torch hides why a file cannot be written
+        torch.save(checkpoint, content)
+        write_whole(Path(path), content.getbuffer())
+
+    def load_checkpoint(
+        self,
+        path: str | Path,
+        map_location: Callable | None = lambda storage, _: storage,
+        weights_only: bool | None = True,
+    ) -> dict[str, Any]:
+        """Loads tensors and plain data only."""
+        return torch.load(path, map_location=map_location, weights_only=True)

@@ -1,0 +1,1 @@
+"""What runs the pipelines: before, around and after them."""

@@ -1,0 +1,47 @@
+"""The network that is registered for others, if one is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from analysis.comparison import Comparison
+from analysis.conclusions import describe
+from configs.schema import RegistrationConfig, RunConfig
+from pipelines.variants import variant_names
+from tracking.registry import ALIAS, RegistrationError, register
+
+
+def check_registration(config: RunConfig) -> None:
+    """Says before any training that the network to register is none of this sweep.
+
+    Raises:
+        RegistrationError: If it is none.
+    """
+    wanted, names = config.registration.variant, ["baseline", *variant_names(config.compression)]
+    if wanted is not None and wanted not in names:
+        raise RegistrationError(f"--register_variant {wanted}: there is no such variant; there are {', '.join(names)}")
+
+
+def register_chosen(
+    wanted: RegistrationConfig, comparison: Comparison, runs: Mapping[str, str], tracking_uri: str
+) -> None:
+    """Registers the network that was asked for, or the recommended one, and says where it is.
+
+    Args:
+        wanted: What was asked for; without a name nothing is registered.
+        comparison: All variants.
+        runs: Variant to the id of its run in MLflow.
+        tracking_uri: MLflow's server or database.
+
+    Raises:
+        RegistrationError: If there is none to recommend, or MLflow refuses.
+    """
+    if wanted.name is None:
+        return
+    recommended = comparison.recommended.name if comparison.recommended else None
+    variant = wanted.variant or recommended
+    if variant is None:
+        raise RegistrationError("nothing was registered, as no variant is recommended; choose by --register_variant")
+    result = next(result for result in comparison.results if result.name == variant)
+    version = register(tracking_uri, wanted.name, variant, runs[variant], describe(comparison, result))
+    print(f"registered {variant} as models:/{wanted.name}@{ALIAS}, version {version}")

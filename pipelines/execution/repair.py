@@ -1,0 +1,39 @@
+"""Results in the artifact store that were damaged: what made them runs again."""
+
+from __future__ import annotations
+
+from zenml.client import Client
+from zenml.enums import ExecutionStatus
+from zenml.models import ArtifactVersionResponse, StepRunUpdate
+from zenml.utils.time_utils import utc_now
+
+from materializers.folders import DamagedArtifactError, check_artifact
+from pipelines.execution.abandoned_runs import run_of, this_process
+
+
+def forget_damaged(error: DamagedArtifactError) -> list[str]:
+    """Takes damaged results out of the cache: the one that was found, and all others that the run took from it.
+
+    Args:
+        error: What this process's last run has found.
+
+    Returns:
+        Names of the artifacts; empty where what was found is none that a step of this run would make again.
+    """
+    run, found = run_of(this_process()), []
+    for step in run.steps.values() if run is not None else ():
+        if step.status == ExecutionStatus.CACHED:
+            found += [artifact for outputs in step.outputs.values() for artifact in outputs if _is_damaged(artifact)]
+    if error.uri not in {artifact.uri for artifact in found}:
+        return []
+    for artifact in found:
+        Client().zen_store.update_run_step(artifact.producer_step_run_id, StepRunUpdate(cache_expires_at=utc_now()))
+    return [artifact.name for artifact in found]
+
+
+def _is_damaged(artifact: ArtifactVersionResponse) -> bool:
+    try:
+        check_artifact(Client().active_stack.artifact_store, artifact.uri)
+    except DamagedArtifactError:
+        return True
+    return False

@@ -1,0 +1,43 @@
+"""What the steps of one run are told of where they run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from zenml.client import Client
+
+from configs.schema import RunConfig
+from pipelines.execution.abandoned_runs import this_process
+from steps.data_roots.open_source import is_uri
+from steps.data_roots.phantoms import phantom_folder
+from steps.runtime import Runtime
+from tracking.provenance import git_commit
+
+
+def launch(config: RunConfig, root: Path, command: str, remote: bool) -> Runtime:
+    """Returns where and how the steps of a run work.
+
+    Args:
+        config: The run.
+        root: The repository.
+        command: The command line, for the report.
+        remote: Whether each step has a machine of its own, which sees nothing of this one.
+    """
+    folder = Path(config.remote_dir) if remote else config.out_dir.absolute()
+    phantoms = config.data_root is None and config.reuse_training is None
+    stack = f"{Client().active_stack_model.name}/" if remote else ""
+    return Runtime(
+        data_root=str(phantom_folder(folder, config.seed)) if phantoms else _absolute(config.data_root or ""),
+        out_dir=str(folder),
+        num_workers=config.num_workers,
+        resume=not config.no_cache,
+        command=command,
+        process=f"{stack}{this_process()}",  # what other machines do goes on when this process ends
+        phantom_seed=config.seed if phantoms else None,
+        commit=git_commit(root) if remote else None,
+        checkpoint=str(config.checkpoint.absolute()) if config.checkpoint else None,
+    )
+
+
+def _absolute(data_root: str) -> str:
+    return str(Path(data_root).absolute()) if data_root and not is_uri(data_root) else data_root

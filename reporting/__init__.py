@@ -1,0 +1,1 @@
+"""What people look at and programs read: terminal, files, report, pictures."""

@@ -1,0 +1,122 @@
+"""The comparison as a table on the screen."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from analysis.comparison import Comparison
+from analysis.conclusions import answer, methods_answer
+from analysis.equal_size import PAIRS
+from analysis.intervals import Interval
+from analysis.ranking import PARAMETER
+from analysis.table_rows import VariantRow, variant_rows
+
+WIDE = 112  # columns of a screen from which on everything is shown
+FOOTNOTE = "> Pareto front of those with at least half of the baseline's Dice"
+CHANGE_FOOTNOTE = "change: Dice minus the baseline's, same images, 95 % interval; * excludes zero"
+BEFORE_FOOTNOTE = "before: Dice straight after truncation, not yet recalibrated or fine-tuned"
+GAIN_FOOTNOTE = "difference in Dice over the same images, 95 % interval; * excludes zero"
+
+
+def print_comparison(comparison: Comparison, console: Console) -> None:
+    """Prints the variants, the methods at equal size, and the answer in words."""
+    print_table(comparison, console)
+    print_equal_sizes(comparison, console)
+    console.print()
+    for sentence in (answer(comparison), methods_answer(comparison)):
+        if sentence:
+            console.print(Text(sentence))
+
+
+def print_table(comparison: Comparison, console: Console) -> None:
+    """Prints one line a variant, at most 80 columns wide while names have 17 characters or fewer.
+
+    Args:
+        comparison: The variants.
+        console: Where to print; colours appear in a terminal only, and lines nowhere. A wide one gets more columns.
+    """
+    rows = variant_rows(comparison)
+    recovered = any(row.dice_before is not None for row in rows)
+    by_macs = any("mac_budget" in result.setting for result in comparison.results)
+    columns = {
+        "before": recovered,
+        "Dice": True,
+        "change": True,
+        "IoU": console.width >= WIDE or not (recovered or by_macs),
+        "accuracy": console.width >= WIDE,
+        "parameters": True,
+        "saved %": console.width >= WIDE or not by_macs,
+        "MB": console.width >= WIDE,
+        "GMACs": console.width >= WIDE or by_macs,
+        "ms": True,
+    }
+    table = _table()
+    table.add_column("variant", overflow="fold")
+    for column, shown in columns.items():
+        if shown:
+            table.add_column(column, justify="right", no_wrap=True)
+    for row in rows:
+        cells = _cells(row)
+        mark = ">" if row.on_front else " "
+        shown_cells = [cells[column] for column, shown in columns.items() if shown]
+        style = "bold green" if row.on_front else None
+        table.add_row(*(Text(cell) for cell in (f"{mark} {row.name}", *shown_cells)), style=style)
+    console.print(table)
+    for note, given in (
+        (FOOTNOTE, any(row.on_front for row in rows)),
+        (CHANGE_FOOTNOTE, any(row.dice_change for row in rows)),
+        (BEFORE_FOOTNOTE, recovered),
+    ):
+        if given:
+            console.print(Text(note, style="dim"))
+
+
+def print_equal_sizes(comparison: Comparison, console: Console) -> None:
+    """Prints one line a budget: the differences between methods, and on a wide screen the Dice of each again."""
+    lines = comparison.equal_sizes
+    if not lines:
+        return
+    pairs = [pair for pair in PAIRS if any(pair in line.gains for line in lines)]
+    table = _table()
+    methods = PARAMETER if console.width >= WIDE else ()
+    for column in ("at size", *methods, *(f"{method} - {other}" for method, other in pairs)):
+        table.add_column(column, justify="right", no_wrap=True)
+    for line in lines:
+        dice = [_number(line.dice.get(method), ".4f") for method in methods]
+        table.add_row(f"{100 * line.budget:.4g} %", *dice, *(_interval(line.gains.get(pair)) for pair in pairs))
+    console.print()
+    console.print(table)
+    console.print(Text(GAIN_FOOTNOTE, style="dim"))
+
+
+def _table() -> Table:
+    return Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+
+
+def _cells(row: VariantRow) -> dict[str, str]:
+    return {
+        "before": _number(row.dice_before, ".4f"),
+        "Dice": _number(row.metrics["dice"], ".4f"),
+        "change": _interval(row.dice_change),
+        "IoU": _number(row.metrics["iou"], ".4f"),
+        "accuracy": _number(row.metrics["pixel_accuracy"], ".4f"),
+        "parameters": f"{row.params:,}",
+        "saved %": _number(row.reduction_pct, ".1f"),
+        "MB": f"{row.size_mb:.2f}",
+        "GMACs": "-" if row.macs is None else f"{row.macs / 1e9:.3f}",
+        "ms": _number(row.latency_ms, ".1f"),
+    }
+
+
+def _interval(interval: Interval | None) -> str:
+    """Returns for example `-.013 [-.021 -.005]*`, short, as three of them have to stand in one line."""
+    if interval is None:
+        return "-"
+    mean, low, high = (f"{end:+.3f}".replace("0.", ".", 1) for end in (interval.mean, interval.low, interval.high))
+    return f"{mean} [{low} {high}]{'*' if interval.excludes_zero else ' '}"
+
+
+def _number(value: float | None, spec: str) -> str:
+    return "-" if value is None else format(value, spec)

@@ -1,0 +1,132 @@
+"""Predicted masks of some variants on a few images, beside the truth."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from numpy.typing import NDArray
+
+from analysis.comparison import Comparison
+from analysis.findings import Examples
+from reporting.plots.style import long_label, new_figure, shortened
+
+# of labels 1, 2, ...: Okabe and Ito, in an order in which lightness alternates
+LABEL_COLORS = ("#E69F00", "#0072B2", "#F0E442", "#D55E00", "#56B4E9", "#009E73", "#CC79A7")
+_ALPHA = 0.5
+_EDGE = 0.3  # of the colour: dark edges show on tissue, and where it is dark the area itself does
+_MOST_COLUMNS = 8  # of predictions
+_MOST_ROWS = 12
+_MOST_PIXELS = 400  # a side; a picture shows no more
+_WIDTH = 14.0  # inches, shared by the columns
+_CELLS = (1.5, 2.6)  # smallest and largest cell in inches
+_NAME_LENGTH = 22
+
+
+def draw_masks(examples: Examples, comparison: Comparison) -> Figure | None:
+    """Draws a row for each example: image, truth, then predictions with the truth's outline and their Dice.
+
+    Returns:
+        The figure, None where there is no example.
+    """
+    rows = min(len(examples.images), _MOST_ROWS)
+    if rows == 0:
+        return None
+    predictions = dict(list(examples.predictions.items())[:_MOST_COLUMNS])
+    titles = {result.name: long_label(result) for result in comparison.results}
+    dice = {result.name: result.per_image.get("dice", []) for result in comparison.results}
+    cell = float(np.clip(_WIDTH / (2 + len(predictions)), *_CELLS))
+    height = cell * float(np.clip(examples.images.shape[1] / examples.images.shape[2], 0.4, 2.5))
+    figure = new_figure((cell + 0.06) * (2 + len(predictions)) + 0.6, (height + 0.26) * rows + 0.7)
+    figure.get_layout_engine().set(w_pad=0.3, h_pad=0.3)
+    panels = figure.subplots(rows, 2 + len(predictions), squeeze=False)
+    for title, axes in zip(["image", "truth", *predictions], panels[0], strict=True):
+        lines = [shortened(line, _NAME_LENGTH) for line in titles.get(title, title).split(", ")]
+        axes.set_title("\n".join(lines), fontsize=9, parse_math=False)
+    for row in range(rows):
+        of_row = {name: labels[row] for name, labels in predictions.items()}
+        _draw_row(panels[row], examples.images[row], examples.truth[row], of_row)
+        for axes, name in zip(panels[row][2:], predictions, strict=True):
+            values = dice.get(name, [])
+            if examples.rows[row] < len(values):
+                axes.set_xlabel(f"Dice {values[examples.rows[row]]:.2f}", fontsize=8, labelpad=2)
+        place = f"{shortened(examples.kinds[row], _NAME_LENGTH)}\n{shortened(examples.file_names[row], _NAME_LENGTH)}"
+        panels[row][0].set_ylabel(place, fontsize=8, parse_math=False)
+    _add_legend(figure, int(max([examples.truth.max(), *(labels.max() for labels in predictions.values())])))
+    return figure
+
+
+def _draw_row(
+    panels: NDArray[np.object_],
+    image: NDArray[np.uint8],
+    truth: NDArray[np.uint8],
+    predictions: dict[str, NDArray[np.uint8]],
+) -> None:
+    step = -(-max(truth.shape) // _MOST_PIXELS)
+    gray = image[::step, ::step]
+    colors = np.repeat(gray, 3, axis=2) if gray.shape[2] == 1 else gray[..., :3]
+    small = truth[::step, ::step]
+    outline = _outline(panels[1], small)
+    for axes, labels in ((panels[0], None), (panels[1], small)):
+        _draw_cell(axes, colors, labels)
+    _draw_outline(panels[1], outline)
+    for axes, labels in zip(panels[2:], predictions.values(), strict=True):
+        _draw_cell(axes, colors, labels[::step, ::step])
+        _draw_outline(axes, outline)
+
+
+def _draw_cell(axes: Axes, image: NDArray[np.uint8], labels: NDArray[np.uint8] | None) -> None:
+    """Draws an image, areas with a label filled translucently and edged, so that they show in gray too."""
+    pixels = image / 255
+    if labels is not None:
+        for label in np.unique(labels[labels > 0]):
+            area, color = labels == label, np.array(_color(int(label)))
+            pixels[area] = (1 - _ALPHA) * pixels[area] + _ALPHA * color
+            pixels[_edge(area)] = _EDGE * color
+    axes.imshow(pixels, interpolation="nearest")
+    axes.set(xticks=[], yticks=[])
+
+
+def _edge(area: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Returns the pixels of an area that have a neighbour outside of it."""
+    wide = np.pad(area, 1, mode="edge")
+    return area & ~(wide[:-2, 1:-1] & wide[2:, 1:-1] & wide[1:-1, :-2] & wide[1:-1, 2:])
+
+
+def _outline(axes: Axes, truth: NDArray[np.uint8]) -> list[NDArray[np.float64]]:
+    """Returns the borders of all labels as lines; a mask that touches the image's border is closed there."""
+    lines: list[NDArray[np.float64]] = []
+    padded = np.pad(truth, 1)
+    for label in np.unique(truth[truth > 0]):
+        contour = axes.contour(padded == label, levels=[0.5])
+        lines += [segment - 1 for segment in contour.allsegs[0]]
+        contour.remove()
+    return lines
+
+
+def _draw_outline(axes: Axes, lines: list[NDArray[np.float64]]) -> None:
+    """Draws white below black dashes, which shows on dark and bright images."""
+    if lines:
+        axes.add_collection(LineCollection(lines, colors="white", linewidths=1.1), autolim=False)
+        axes.add_collection(
+            LineCollection(lines, colors="black", linewidths=1.1, linestyles=(0, (2, 2))), autolim=False
+        )
+
+
+def _color(label: int) -> tuple[float, ...]:
+    code = LABEL_COLORS[(label - 1) % len(LABEL_COLORS)]
+    return tuple(int(code[place : place + 2], 16) / 255 for place in (1, 3, 5))
+
+
+def _add_legend(figure: Figure, labels: int) -> None:
+    area = "mask (filled)" if labels <= 1 else "label {}"
+    patches = [
+        Patch(facecolor=(*_color(label), 0.7), label=area.format(label)) for label in range(1, max(labels, 1) + 1)
+    ]
+    outline = Patch(facecolor="white", edgecolor="black", linestyle=(0, (2, 2)), label="outline of the truth")
+    figure.get_layout_engine().set(rect=(0, 0.3 / figure.get_figheight(), 1, 1))
+    figure.legend(
+        handles=[*patches[: len(LABEL_COLORS)], outline], loc="lower center", ncols=8, fontsize=8, frameon=False
+    )

@@ -1,0 +1,152 @@
+"""What all pictures share: figures without pyplot, and one look for each series of variants.
+
+Colours are those of Okabe and Ito ("Color Universal Design", 2008); marker, line and filling repeat what colour says.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Sequence
+
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.transforms import ScaledTranslation
+
+from analysis.intervals import Interval
+from analysis.ranking import setting_value
+from models.evaluation.results import EvaluationResult
+
+GRAY = "#555555"
+WIDE_RANGE = 4  # from this ratio of largest to smallest on, an axis is logarithmic
+# of single variants, where those of one method share colour and line
+VARIANT_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
+
+
+@dataclasses.dataclass(frozen=True)
+class Series:
+    """How variants that belong together are drawn.
+
+    Attributes:
+        title: Name in legends and before a variant's setting.
+        color: Of marker, line and label.
+        marker: Matplotlib's marker.
+        line: Matplotlib's line style.
+        filled: Whether markers are filled.
+    """
+
+    title: str
+    color: str
+    marker: str
+    line: str
+    filled: bool = True
+
+    def look(self) -> dict[str, object]:
+        """Returns the arguments of `Axes.plot`."""
+        face = self.color if self.filled else "white"
+        return {"color": self.color, "marker": self.marker, "linestyle": self.line, "markerfacecolor": face}
+
+
+# Uniform ranks and taus are one curve, solutions for a budget another: they are never joined.
+SERIES = {
+    "baseline": Series("baseline", "#000000", "*", "none"),
+    "svd": Series("SVD", "#0072B2", "o", "-"),
+    "arsvd": Series("ARSVD", "#D55E00", "s", "-."),
+    "svd_at_budget": Series("SVD at a budget", "#0072B2", "o", (0, (1, 3)), filled=False),
+    "arsvd_at_budget": Series("ARSVD at a budget", "#D55E00", "s", (0, (1, 3)), filled=False),
+    "budget": Series("budget", "#009E73", "^", ":"),
+    "budget_and_macs": Series("budget and MACs", "#CC79A7", "D", "none"),
+    "other": Series("other", "#777777", "x", "none"),
+}
+_SETTINGS = {"svd": "r {:g}", "arsvd": "\N{GREEK SMALL LETTER TAU} {:.4g}"}
+
+
+def new_figure(width: float, height: float, layout: str | None = "tight") -> Figure:
+    """Returns an empty figure, in inches, that pyplot does not know of."""
+    figure = Figure(figsize=(width, height), layout=layout)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def series_name(result: EvaluationResult) -> str:
+    """Returns the key in `SERIES` of a variant."""
+    if result.method in _SETTINGS and math.isnan(setting_value(result)) and "budget" in result.setting:
+        return f"{result.method}_at_budget"
+    if "mac_budget" in result.setting:
+        return f"{result.method}_and_macs"
+    return result.method if result.method in SERIES else "other"
+
+
+def by_series(results: Iterable[EvaluationResult]) -> dict[str, list[EvaluationResult]]:
+    """Groups variants by their series, in the order of `SERIES`; the order within a group stays."""
+    groups: dict[str, list[EvaluationResult]] = {name: [] for name in SERIES}
+    for result in results:
+        groups[series_name(result)].append(result)
+    return {name: group for name, group in groups.items() if group}
+
+
+def short_label(result: EvaluationResult) -> str:
+    """Returns a variant's setting alone, for places where its series can be seen: `r 16`, `25 %`, `25 %, MACs 20 %`."""
+    value = setting_value(result)
+    if result.method in _SETTINGS and not math.isnan(value):
+        return _SETTINGS[result.method].format(value)
+    if "budget" in result.setting:
+        share = f"{100 * float(result.setting['budget']):.4g} %"
+        macs = result.setting.get("mac_budget")
+        return share if macs is None else f"{share}, MACs {100 * float(macs):.4g} %"
+    return result.name
+
+
+def long_label(result: EvaluationResult) -> str:
+    """Returns series and setting of a variant: `SVD r 16`, `SVD at 25 %`, `budget 25 %`."""
+    short = short_label(result)
+    if short == result.name:
+        return short
+    title = SERIES[series_name(result)].title
+    return f"{title.removesuffix(' a budget').removesuffix(' and MACs')} {short}"
+
+
+def draw_intervals(axes: Axes, x: Sequence[float], intervals: Sequence[Interval | None], color: str) -> LineCollection:
+    """Draws 95 % intervals as thin bars behind everything else; None draws nothing."""
+    segments = [
+        [(place, interval.low), (place, interval.high)]
+        for place, interval in zip(x, intervals, strict=True)
+        if interval is not None
+    ]
+    return axes.add_collection(LineCollection(segments, colors=color, linewidths=1, alpha=0.55, zorder=1))
+
+
+def draw_baseline(axes: Axes, value: float, interval: Interval | None) -> None:
+    """Draws the baseline's value as a thin line over the whole width, and its interval as a light band."""
+    if interval is not None and interval.high > interval.low:
+        axes.axhspan(interval.low, interval.high, color="black", alpha=0.08, linewidth=0, zorder=0)
+    axes.axhline(value, color="black", linestyle="--", linewidth=0.8, zorder=1, label="_baseline")
+
+
+def shift(artist: Artist, points: float) -> None:
+    """Moves what is drawn sideways by points: artists of equal x stand side by side and keep their data."""
+    artist.set_transform(artist.axes.transData + ScaledTranslation(points / 72, 0, artist.figure.dpi_scale_trans))
+
+
+def shortened_layer(name: str, length: int) -> str:
+    """Shortens a layer's name to a length; its ends say most: `down1.m.1.double_conv.0`."""
+    parts = name.split(".")
+    for place in range(1, len(parts) - 1):
+        if len(".".join(parts)) <= length:
+            break
+        parts[place] = parts[place] if parts[place].isdigit() else parts[place][:1]
+    return shortened(".".join(parts), length)
+
+
+def shortened(text: str, length: int) -> str:
+    """Returns text that a picture can hold: the middle left out, and what the font lacks replaced by a box."""
+    known = get_font(findfont(FontProperties())).get_charmap()
+    drawn = "".join(char if char.isprintable() and ord(char) in known else "\N{WHITE SQUARE}" for char in text)
+    if len(drawn) <= length:
+        return drawn
+    tail = (length - 1) // 2
+    return f"{drawn[: length - 1 - tail]}\N{HORIZONTAL ELLIPSIS}{drawn[len(drawn) - tail :]}"

@@ -1,0 +1,183 @@
+"""Dice against a cost: parameters, multiply-accumulates or latency."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+
+from analysis.comparison import Comparison
+from analysis.intervals import Interval
+from analysis.ranking import USEFUL_SHARE, front_names, metric
+from models.evaluation.results import EvaluationResult
+from reporting.plots.labels import Label, label_points
+from reporting.plots.style import (
+    GRAY,
+    SERIES,
+    WIDE_RANGE,
+    by_series,
+    draw_baseline,
+    draw_intervals,
+    new_figure,
+    series_name,
+    short_label,
+)
+
+_MOST_LABELS = 20  # beyond, only the variants to choose from are labelled
+_LEAST_SPAN = 0.02  # of the Dice axis, so that noise in the fourth digit does not look like a result
+_FLOOR = 0.07  # where points below the axis stand, as share of its height
+
+
+@dataclasses.dataclass(frozen=True)
+class CostAxis:
+    """A cost that Dice is drawn against.
+
+    Attributes:
+        title: As in "Dice against ...".
+        label: Of the axis, with the unit.
+        read: The cost of a variant; 0 where it is not known.
+    """
+
+    title: str
+    label: str
+    read: Callable[[EvaluationResult], float]
+
+
+COSTS = {
+    "params": CostAxis("network size", "parameters of the network", lambda result: result.cost.params),
+    "macs": CostAxis("computation", "multiply-accumulates for one image", lambda result: result.cost.macs),
+    "latency": CostAxis("latency", "time for one image (ms)", lambda result: result.cost.latency_ms),
+}
+
+
+def draw_tradeoff(comparison: Comparison, cost: str = "params") -> Figure | None:
+    """Draws mean Dice with 95 % intervals against a cost, and the Pareto front of that cost.
+
+    The axis of Dice spans the networks that keep half of the baseline's Dice; those below stand at its foot with an
+    arrow and their value.
+
+    Args:
+        comparison: The variants.
+        cost: Key of `COSTS`; variants whose cost is not known are left out.
+
+    Returns:
+        The figure, None where no variant has both Dice and cost.
+    """
+    of_cost = COSTS[cost]
+    shown = [r for r in comparison.results if not math.isnan(metric(r, "dice")) and _known(of_cost, r) > 0]
+    if not shown:
+        return None
+    intervals = {r.name: comparison.qualities[r.name].mean.get("dice") for r in shown}
+    figure = new_figure(9, 5.8)
+    axes = figure.subplots()
+    low, high = _limits(shown, comparison.baseline, intervals)
+    floor = low + _FLOOR * (high - low)
+    below = [r for r in shown if metric(r, "dice") < low]
+    points = {r.name: (of_cost.read(r), floor if r in below else metric(r, "dice")) for r in shown}
+    front = front_names(shown, lambda result: _known(of_cost, result))
+    _draw_series(axes, shown, of_cost, intervals)
+    _draw_front(axes, [points[r.name] for r in shown if r.name in front])
+    for result in below:
+        _draw_below(axes, result, points[result.name], low)
+    _scale_cost(axes, [x for x, _ in points.values()])
+    axes.set_ylim(low, high)
+    if comparison.baseline in shown:
+        draw_baseline(axes, metric(comparison.baseline, "dice"), intervals[comparison.baseline.name])
+    bars = any(interval is not None and interval.high > interval.low for interval in intervals.values())
+    some = len(shown) > _MOST_LABELS
+    axes.set_title(f"Dice against {of_cost.title}" + " (labels: baseline, Pareto front, recommended)" * some)
+    axes.set(xlabel=of_cost.label, ylabel=f"Dice (mean over images{', bars: 95 % interval' if bars else ''})")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=4, frameon=False, markerscale=0.8)
+    labels = [_label(r, points[r.name], comparison, cut=r in below) for r in _labelled(shown, front, comparison)]
+    label_points(figure, axes, labels, np.array(list(points.values())))
+    return figure
+
+
+def _known(cost: CostAxis, result: EvaluationResult) -> float:
+    value = cost.read(result)
+    return value if math.isfinite(value) and value > 0 else math.nan
+
+
+def _limits(
+    shown: Sequence[EvaluationResult],
+    baseline: EvaluationResult | None,
+    intervals: dict[str, Interval | None],
+) -> tuple[float, float]:
+    """Returns limits of Dice that hold every useful variant with its interval, and the others if they are near."""
+    dices = [metric(r, "dice") for r in shown]
+    least = USEFUL_SHARE * (metric(baseline, "dice") if baseline in shown else max(dices))
+    useful = [r for r in shown if metric(r, "dice") >= least]
+    ends = [metric(r, "dice") for r in useful]
+    ends += [end for r in useful if (found := intervals[r.name]) for end in (found.low, found.high)]
+    low, high = min(ends), max(ends)
+    span = max(high - low, _LEAST_SPAN)
+    low = min([low, *(dice for dice in dices if dice >= low - span / 2)])
+    widen = max(0.0, _LEAST_SPAN - (high - low)) / 2
+    low, high = low - widen, high + widen
+    span = high - low
+    return low - (0.2 if min(dices) < low else 0.1) * span, high + 0.12 * span
+
+
+def _draw_series(
+    axes: Axes,
+    shown: Sequence[EvaluationResult],
+    cost: CostAxis,
+    intervals: dict[str, Interval | None],
+) -> None:
+    for name, group in by_series(shown).items():
+        series = SERIES[name]
+        curve = sorted((cost.read(r), metric(r, "dice")) for r in group)
+        size = 13 if name == "baseline" else 7
+        axes.plot(*zip(*curve, strict=True), **series.look(), markersize=size, linewidth=1.2, label=series.title)
+        if name != "baseline":  # its interval is the band
+            draw_intervals(axes, [cost.read(r) for r in group], [intervals[r.name] for r in group], series.color)
+
+
+def _draw_below(axes: Axes, result: EvaluationResult, point: tuple[float, float], low: float) -> None:
+    """Draws a variant that is below the axis at its foot, joined to nothing, with an arrow that says so."""
+    look = {**SERIES[series_name(result)].look(), "linestyle": "none", "label": "_below"}
+    axes.plot(*point, **look, markersize=7)
+    axes.annotate("", (point[0], low), point, arrowprops={"arrowstyle": "-|>", "color": GRAY, "shrinkA": 3})
+
+
+def _draw_front(axes: Axes, points: Sequence[tuple[float, float]]) -> None:
+    """Rings the front and joins it by steps: what is the best Dice that a cost buys."""
+    if not points:
+        return
+    front = np.array(sorted(points))
+    steps = np.repeat(front, 2, axis=0)
+    axes.plot(steps[1:, 0], steps[:-1, 1], color="#bbbbbb", linewidth=1, zorder=0.5, label="_front")
+    axes.scatter(*front.T, s=190, facecolors="none", edgecolors=GRAY, label="Pareto front")
+
+
+def _scale_cost(axes: Axes, costs: Sequence[float]) -> None:
+    """Counts as 200 k, 1 M, ..., on a logarithmic axis where costs differ much."""
+    axes.margins(x=0.1)
+    if max(costs) >= WIDE_RANGE * min(costs):
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_major_formatter(EngFormatter())
+
+
+def _labelled(
+    shown: Sequence[EvaluationResult], front: frozenset[str], comparison: Comparison
+) -> list[EvaluationResult]:
+    """Returns the variants to label: all, or of many those that one would choose from, which also place first."""
+    first = [r for r in shown if r.name in front or r in (comparison.baseline, comparison.recommended)]
+    return first if len(shown) > _MOST_LABELS else first + [r for r in shown if r not in first]
+
+
+def _label(result: EvaluationResult, point: tuple[float, float], comparison: Comparison, *, cut: bool) -> Label:
+    text = short_label(result)
+    if cut:
+        text += f": Dice {metric(result, 'dice'):.2f}"
+    chosen = result is comparison.recommended
+    if chosen:
+        text += " (recommended)"
+    return Label(text, *point, SERIES[series_name(result)].color, "bold" if chosen else "normal")

@@ -1,0 +1,79 @@
+"""Curves of training and fine-tuning."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from analysis.comparison import Comparison
+from reporting.plots.style import GRAY, SERIES, VARIANT_MARKERS, new_figure, series_name
+
+_LEGEND_ROWS = 25
+
+
+def draw_training(history: Mapping) -> Figure | None:
+    """Draws losses and validation Dice against the epoch; None where no epoch was trained."""
+    epochs = history.get("epochs") or []
+    if not epochs:
+        return None
+    x = [epoch.get("epoch", number) for number, epoch in enumerate(epochs, start=1)]
+    figure = new_figure(8, 5.5)
+    losses, quality = figure.subplots(2, 1, sharex=True)
+    for axes, key, label, style in (
+        (losses, "train_loss", "training", "svd"),
+        (losses, "valid_loss", "validation", "arsvd"),
+        (quality, "valid_dice", "validation", "arsvd"),
+    ):
+        y = [math.nan if epoch.get(key) is None else epoch[key] for epoch in epochs]
+        axes.plot(x, y, **SERIES[style].look(), markersize=4, label=label)
+    best = history.get("best_epoch")
+    if best is not None:
+        for axes in (losses, quality):
+            axes.axvline(best, color=GRAY, linestyle=":", zorder=1, label=f"best epoch ({best})")
+    losses.set(title="Training of the baseline", ylabel="loss")
+    quality.set(xlabel="epoch", ylabel="Dice (mean over images)")
+    _count_epochs(quality, x)
+    for axes in (losses, quality):
+        axes.legend(loc="best")
+    figure.align_ylabels()
+    return figure
+
+
+def draw_finetuning(comparison: Comparison) -> Figure | None:
+    """Draws validation Dice against the epoch of every fine-tuned variant; None where none was fine-tuned."""
+    tuned = [result for result in comparison.results if result.finetune_history.get("epochs")]
+    if not tuned:
+        return None
+    figure = new_figure(9, 6)
+    axes = figure.subplots()
+    for result, marker in zip(tuned, itertools.cycle(VARIANT_MARKERS)):
+        epochs = result.finetune_history["epochs"]
+        x, y = [epoch["epoch"] for epoch in epochs], [epoch["valid_dice"] for epoch in epochs]
+        look = {**SERIES[series_name(result)].look(), "marker": marker}
+        axes.plot(x, y, **look, markersize=6, linewidth=1.2, label=result.name)
+    kept = [result.finetune_history["best_epoch"] for result in tuned]
+    best = [result.finetune_history["best_valid_dice"] for result in tuned]
+    axes.scatter(kept, best, s=160, facecolors="none", edgecolors=GRAY, label="epoch that was kept")
+    axes.margins(x=0.05, y=0.1)
+    _count_epochs(axes, sorted({epoch["epoch"] for result in tuned for epoch in result.finetune_history["epochs"]}))
+    axes.set(
+        title="Fine-tuning of the compressed networks",
+        xlabel="epoch of fine-tuning",
+        ylabel="Dice on validation images (mean over images, 0 to 1)",
+    )
+    many = len(tuned) > _LEGEND_ROWS
+    columns, size = (1 + len(tuned) // _LEGEND_ROWS, "x-small") if many else (1, "medium")
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0, ncols=columns, fontsize=size)
+    return figure
+
+
+def _count_epochs(axes: Axes, epochs: Sequence[int]) -> None:
+    """Ticks whole epochs only; a single one stands in the middle."""
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    if len(epochs) == 1:
+        axes.set_xlim(epochs[0] - 0.5, epochs[0] + 0.5)

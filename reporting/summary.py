@@ -1,0 +1,160 @@
+"""The comparison as files that programs read: `experiment_summary.json` and `results.csv`."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import math
+from typing import Any
+
+from analysis.comparison import Comparison
+from analysis.ranking import PARAMETER
+from models.evaluation.results import EvaluationResult
+
+_BYTES_PER_WEIGHT = 4  # float32
+
+
+def summarize(comparison: Comparison, about: dict[str, Any]) -> dict[str, Any]:
+    """Returns the summary of a run: the baseline, a list of variants for each method, and the methods at equal size.
+
+    Args:
+        comparison: All variants, the baseline among them.
+        about: Configuration, data set and provenance, kept under their names.
+    """
+    variants = {
+        f"{method}_variants": [_variant(r, comparison) for r in comparison.of_methods(method)] for method in PARAMETER
+    }
+    return finite(
+        {
+            "baseline": _entry(baseline_in(comparison), comparison),
+            **variants,
+            "recommended": comparison.recommended.name if comparison.recommended else None,
+            "equal_size": [line.to_dict() for line in comparison.equal_sizes],
+            "lesion_sizes": [
+                {
+                    "size": group.size,
+                    "images": len(group.rows),
+                    "smallest_px": group.smallest_px,
+                    "largest_px": group.largest_px,
+                }
+                for group in comparison.lesion_groups
+            ],
+            **about,
+        }
+    )
+
+
+def results_table(comparison: Comparison) -> str:
+    """Returns CSV with one row a variant."""
+    rows = [_row(result, comparison) for result in comparison.results]
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def run_metrics(result: EvaluationResult, comparison: Comparison) -> dict[str, float]:
+    """Returns the numbers of a variant that runs are compared by, absolute and against the baseline.
+
+    Names with a slash belong to a section, which MLflow shows as one: the ends of the intervals (`ci95/dice_low`),
+    differences to the baseline (`change/dice`) and to other methods of the same budget (`equal_size/dice_over_svd`),
+    Dice by the size of lesions (`lesions/dice_small`).
+    """
+    baseline = baseline_in(comparison)
+    full = baseline.metrics["dice"]
+    numbers = {
+        **result.metrics,
+        "dice_retained": result.metrics["dice"] / full if full else math.nan,
+        "params": result.cost.params,
+        "size_mb": result.cost.size_mb,
+        "macs": result.cost.macs,
+        "latency_ms": result.cost.latency_ms,
+        "param_reduction_pct": _reduction_pct(result.cost.params, baseline.cost.params),
+        "size_reduction_pct": _reduction_pct(result.cost.size_bytes, baseline.cost.size_bytes),
+        **_intervals(result, comparison, "/"),
+    }
+    return {name: float(value) for name, value in numbers.items() if math.isfinite(value)}
+
+
+def baseline_in(comparison: Comparison) -> EvaluationResult:
+    """Returns the baseline.
+
+    Raises:
+        ValueError: It was not evaluated.
+    """
+    if comparison.baseline is None:
+        raise ValueError("the baseline is not among the results; it is what everything is compared with")
+    return comparison.baseline
+
+
+def finite(value: Any) -> Any:
+    """Returns JSON-like data in which every number that is not finite is None."""
+    if isinstance(value, dict):
+        return {key: finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def to_json(value: Any) -> bytes:
+    """Returns strict JSON, indented."""
+    text = json.dumps(finite(value), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    return text.encode(errors="backslashreplace")  # a name may hold half of a surrogate pair, which UTF-8 has not
+
+
+def _entry(result: EvaluationResult, comparison: Comparison) -> dict[str, Any]:
+    cost = result.cost
+    return {
+        "name": result.name,
+        "method": result.method,
+        "ckpt": f"networks/{result.name}/weights.safetensors",
+        "info": {
+            "params": cost.params,
+            "size_MB": cost.size_mb,
+            "macs": cost.macs,
+            "latency_ms": cost.latency_ms,
+        },
+        "metrics": result.metrics,
+        "intervals": comparison.qualities[result.name].numbers(),
+        "layers": [dataclasses.asdict(layer) for layer in result.layers],
+    }
+
+
+def _variant(result: EvaluationResult, comparison: Comparison) -> dict[str, Any]:
+    baseline = baseline_in(comparison)
+    factors = sum(layer.params_after for layer in result.layers if layer.rank is not None)
+    return {
+        **result.setting,
+        **_entry(result, comparison),
+        "theoretical_factors_MB": factors * _BYTES_PER_WEIGHT / 1e6,
+        "compression_vs_baseline_%": {
+            "params": _reduction_pct(result.cost.params, baseline.cost.params),
+            "size_MB": _reduction_pct(result.cost.size_bytes, baseline.cost.size_bytes),
+        },
+        "per_layer_ranks": {layer.name: layer.rank for layer in result.layers},
+        **({"finetune_history": result.finetune_history} if result.finetune_history else {}),
+    }
+
+
+def _row(result: EvaluationResult, comparison: Comparison) -> dict[str, Any]:
+    cost = dataclasses.asdict(result.cost) | {"size_mb": result.cost.size_mb}
+    known = {"variant": result.name, "method": result.method, **result.setting, **result.metrics, **cost}
+    return finite(known | _intervals(result, comparison, "_"))
+
+
+def _intervals(result: EvaluationResult, comparison: Comparison, separator: str) -> dict[str, float]:
+    sections = comparison.qualities[result.name].numbers()
+    for line in comparison.equal_sizes:
+        if result.setting.get("budget") == line.budget:
+            sections["equal_size"] = line.numbers_of(result.method)
+    return {
+        f"{section}{separator}{name}": value for section, numbers in sections.items() for name, value in numbers.items()
+    }
+
+
+def _reduction_pct(value: int, full: int) -> float:
+    return 100 * (1 - value / full)

@@ -1,0 +1,1 @@
+"""How a step opens the data root of its run: a folder, a bucket, or the built-in phantoms."""

@@ -1,0 +1,65 @@
+"""Which images and networks are shown."""
+
+import dataclasses
+
+import pytest
+
+from analysis.comparison import Comparison
+from analysis.examples import MOST_VARIANTS, failures, in_question, telling_images, telling_variants
+from models.evaluation.results import EvaluationResult
+from tests.tracking.conftest import make_result
+
+FULL = [0.9, 0.1, 0.5, 0.95, 0.6, 1.0]
+AREAS = [9.0, 9.0, 9.0, 9.0, 9.0, 0.0]
+
+
+def measured(method: str, value: float | None, dice: list[float], params: int) -> EvaluationResult:
+    made = make_result(method, value, sum(dice) / len(dice), params)
+    return dataclasses.replace(made, per_image={"dice": dice, "lesion_px": AREAS})
+
+
+@pytest.fixture
+def comparison() -> Comparison:
+    close = [0.9, 0.1, 0.45, 0.95, 0.6, 1.0]
+    far = [0.0, 0.2, 0.5, 0.9, 0.6, 0.0]
+    results = [("baseline", None, FULL, 1000), ("svd", 8, close, 500), ("svd", 4, far, 100)]
+    return Comparison([measured(*each) for each in results])
+
+
+def test_the_baselines_best_typical_and_worst_lesions_come_first(comparison: Comparison) -> None:
+    chosen = telling_images(comparison)
+    assert list(chosen.items())[:3] == [(3, "best"), (4, "typical"), (1, "worst")], "image 5 has no lesion"
+
+
+def test_the_images_that_the_recommended_network_loses_most_follow(comparison: Comparison) -> None:
+    assert in_question(comparison).name == "svd_rank_8"
+    assert list(telling_images(comparison).items())[3:] == [(2, "lost most")]
+
+
+def test_failures_are_ordered_by_what_is_lost(comparison: Comparison) -> None:
+    found = failures(comparison, comparison.results[1])
+    assert comparison.results[1].name == "svd_rank_4"
+    assert [(each.row, each.lesion_px, each.baseline_dice, each.dice) for each in found] == [
+        (5, 0.0, 1.0, 0.0),
+        (0, 9.0, 0.9, 0.0),
+        (3, 9.0, 0.95, 0.9),
+    ]
+    assert failures(comparison, comparison.baseline) == []
+
+
+def test_one_image_is_chosen_once() -> None:
+    single = dataclasses.replace(make_result("baseline", None, 0.5, 10), per_image={"dice": [0.5], "lesion_px": [3.0]})
+    assert telling_images(Comparison([single])) == {0: "best"}
+
+
+def test_without_values_of_images_nothing_is_chosen(baseline: EvaluationResult) -> None:
+    assert telling_images(Comparison([dataclasses.replace(baseline, per_image={})])) == {}
+    assert telling_images(Comparison([])) == {}
+
+
+def test_the_baseline_and_the_recommended_network_are_always_shown() -> None:
+    results = [measured("svd", rank, FULL, 10 * rank) for rank in range(1, 30)]
+    comparison = Comparison([measured("baseline", None, FULL, 1000), *results])
+    names = telling_variants(comparison)
+    assert names[:2] == ["baseline", "svd_rank_1"]
+    assert len(names) == len(set(names)) == MOST_VARIANTS

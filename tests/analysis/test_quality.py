@@ -1,0 +1,73 @@
+"""Intervals, differences to the baseline, sizes of lesions."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+from analysis.comparison import Comparison
+from analysis.quality import lesion_groups, quality
+from models.evaluation.results import EvaluationResult
+from tests.tracking.conftest import make_result
+
+AREAS = [0.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0]
+
+
+def measured(method: str, value: float | None, dice: list[float], areas: list[float] | None = None) -> EvaluationResult:
+    made = make_result(method, value, float(np.mean(dice)), 1000)
+    return dataclasses.replace(made, per_image={"dice": dice, "iou": dice, "lesion_px": areas or AREAS})
+
+
+def test_lesions_are_split_at_the_terciles_of_their_area() -> None:
+    groups = lesion_groups(measured("baseline", None, [0.5] * 7))
+    assert [(group.size, group.rows.tolist()) for group in groups] == [
+        ("small", [1, 2]),
+        ("medium", [3, 4]),
+        ("large", [5, 6]),
+    ], "the image without a lesion is in none"
+    assert [(group.smallest_px, group.largest_px) for group in groups] == [(10, 20), (30, 40), (50, 60)]
+
+
+@pytest.mark.parametrize("areas", [[], [0.0, 0.0], [7.0, 7.0, 7.0], [1.0, 2.0]])
+def test_without_lesions_of_three_sizes_there_are_no_groups(areas: list[float]) -> None:
+    result = dataclasses.replace(make_result("baseline", None, 0.5, 10), per_image={"lesion_px": areas})
+    assert lesion_groups(result) == []
+
+
+def test_dice_by_size_is_the_mean_over_the_images_of_that_size() -> None:
+    found = quality(measured("baseline", None, [1.0, 0.1, 0.3, 0.5, 0.7, 0.8, 1.0]), None)
+    means = {size: interval.mean for size, interval in found.by_lesion.items()}
+    assert means == {"small": pytest.approx(0.2), "medium": pytest.approx(0.6), "large": pytest.approx(0.9)}
+
+
+def test_the_change_is_paired_and_that_of_the_baseline_is_none() -> None:
+    full = measured("baseline", None, [0.9, 0.2, 0.8, 0.4, 0.7, 0.5, 0.6])
+    worse = measured("svd", 8, [value - 0.01 for value in full.per_image["dice"]])
+    comparison = Comparison([worse, full])
+    assert comparison.qualities["baseline"].change == {}
+    change = comparison.qualities["svd_rank_8"].change["dice"]
+    assert (change.mean, change.low, change.high) == pytest.approx((-0.01, -0.01, -0.01))
+    interval = comparison.qualities["svd_rank_8"].mean["dice"]
+    assert interval.high - interval.low > 0.1, "the images differ much more than the networks"
+
+
+def test_a_network_against_itself_has_an_interval_around_zero() -> None:
+    full = measured("baseline", None, [0.9, 0.2, 0.8, 0.4, 0.7, 0.5, 0.6])
+    same = dataclasses.replace(full, name="svd_rank_8", method="svd")
+    change = Comparison([full, same]).qualities["svd_rank_8"].change["dice"]
+    assert change.low <= 0 <= change.high
+
+
+def test_values_of_other_images_are_not_compared() -> None:
+    full = measured("baseline", None, [0.5] * 7)
+    assert quality(measured("svd", 8, [0.4] * 3, [1.0, 2.0, 3.0]), full).change == {}
+
+
+def test_all_ends_are_numbers_with_a_name() -> None:
+    full = measured("baseline", None, [0.9, 0.2, 0.8, 0.4, 0.7, 0.5, 0.6])
+    numbers = quality(measured("svd", 8, [0.1] * 7), full).numbers()
+    assert set(numbers["ci95"]) == {"dice_low", "dice_high", "iou_low", "iou_high"}
+    assert set(numbers["change"]) == {"dice", "dice_low", "dice_high", "iou", "iou_low", "iou_high"}
+    assert len(numbers["lesions"]) == 9
+    assert all(math.isfinite(value) for section in numbers.values() for value in section.values())

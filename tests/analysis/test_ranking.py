@@ -1,0 +1,163 @@
+import dataclasses
+import math
+import re
+
+import pytest
+
+from analysis.comparison import Comparison
+from analysis.conclusions import answer
+from analysis.ranking import front_names, in_order, pareto_front, recommended
+from analysis.table_rows import variant_rows
+
+
+@pytest.mark.parametrize(
+    ("points", "front"),
+    [
+        ([], []),
+        ([(5, 0.5)], [0]),
+        ([(5, 0.5), (3, 0.5)], [1]),  # as good and cheaper
+        ([(5, 0.5), (5, 0.6)], [1]),  # as cheap and better
+        ([(9, 0.9), (1, 0.1), (5, 0.5)], [1, 2, 0]),  # a trade at every step, by cost
+        ([(1, 0.9), (2, 0.8), (3, 0.7)], [0]),  # the cheapest is the best
+        ([(2, 0.5), (2, 0.5), (3, 0.5)], [0, 1]),  # equal points stand or fall together
+        ([(1, math.nan), (2, 0.5)], [1]),
+    ],
+)
+def test_pareto_front_of_hand_tables(points, front):
+    assert pareto_front(points) == front
+
+
+def test_variants_are_ordered_by_method_and_setting(results):
+    assert [result.name for result in in_order(results)] == [
+        "baseline",
+        "svd_rank_16",
+        "svd_rank_32",
+        "svd_rank_64",
+        "arsvd_tau_0.85",
+        "arsvd_tau_0.9",
+        "arsvd_tau_0.95",
+        "budget_0.5",
+        "budget_0.25",
+    ]
+
+
+def test_rows_hold_reductions_and_none_where_nothing_is_known(results):
+    rows = {row.name: row for row in variant_rows(Comparison(results))}
+    assert rows["svd_rank_32"].reduction_pct == pytest.approx(57.52, abs=0.01)
+    assert rows["svd_rank_16"].latency_ms is None
+    assert {name for name, row in rows.items() if row.on_front} == {
+        "baseline",
+        "svd_rank_16",
+        "budget_0.25",
+        "budget_0.5",
+    }
+
+
+def test_a_metric_that_is_missing_or_not_finite_is_none(baseline):
+    for metrics in ({}, {"dice": math.nan}, {"dice": None}):
+        (row,) = variant_rows(Comparison([dataclasses.replace(baseline, metrics=metrics)]))
+        assert row.metrics["dice"] is None
+        assert not row.on_front
+
+
+def test_reduction_is_unknown_without_baseline(result):
+    assert variant_rows(Comparison([result("svd", 16, 0.7, 100)]))[0].reduction_pct is None
+
+
+def test_answer_names_the_smallest_network_close_to_the_baseline(results):
+    assert recommended(results).name == "budget_0.25"
+    text = answer(Comparison(results))
+    assert text.startswith("budget_0.25 keeps 99.5 % of the Dice with 24.9 % of the parameters. ")
+    assert re.search(
+        r"-0.004 \(95 % interval -0.00\d to -0.00\d\), is more than chance; a loss of more than 0.01 is excluded\.$",
+        text,
+    )
+
+
+@pytest.mark.parametrize(("larger", "name"), [(1009, "svd_rank_2"), (1011, "svd_rank_1")])
+def test_of_networks_of_the_same_size_the_better_is_recommended(baseline, result, larger, name):
+    """Sizes within 1 % are the same: networks of one budget differ by a few parameters."""
+    full = baseline.metrics["dice"]
+    smaller, better = result("svd", 1, full - 0.005, 1000), result("svd", 2, full, larger)
+    assert recommended([baseline, smaller, better]).name == name
+
+
+def test_a_smaller_network_that_is_safe_is_named_beside_the_recommended_one(baseline, result):
+    """Of one size, the one of the higher mean is taken, but its interval may be wide."""
+    full, images = baseline.metrics["dice"], baseline.per_image["dice"]
+    steady = [dice - 0.003 for dice in images]
+    unsteady = [dice + 0.2 * (-1) ** number for number, dice in enumerate(images)]
+    safe = dataclasses.replace(result("svd", 1, full - 0.003, 1000), per_image={"dice": steady})
+    taken = dataclasses.replace(result("svd", 2, full, 1009), per_image={"dice": unsteady})
+    comparison = Comparison([baseline, safe, taken])
+    assert comparison.recommended.name == "svd_rank_2"
+    assert "Such a loss is excluded for svd_rank_1" in answer(comparison)
+
+
+def test_answer_says_what_cannot_be_excluded(baseline, result):
+    shifts = [0.1, -0.1] * 6
+    full = baseline.per_image["dice"]
+    other = dataclasses.replace(
+        result("svd", 16, 0.7768, 1000), per_image={"dice": [a + b for a, b in zip(full, shifts, strict=True)]}
+    )
+    text = answer(Comparison([baseline, other]))
+    assert text.endswith("may be chance, but a loss of more than 0.01 is not excluded.")
+    safe = answer(Comparison([baseline, other, result("svd", 32, 0.7768, 100_000)]))
+    assert safe.endswith("Such a loss is excluded for svd_rank_32, with 11.9 % of the parameters.")
+
+
+def test_answer_trusts_no_few_images(baseline, result):
+    few = [dataclasses.replace(each, per_image={"dice": [0.7, 0.8]}) for each in (baseline, result("svd", 16, 0.77, 9))]
+    assert answer(Comparison(few)).endswith("2 images are too few to trust it.")
+
+
+def test_answer_praises_no_useless_network(baseline, result):
+    assert "none keeps even half of it" in answer(Comparison([baseline, result("svd", 2, 0.2, 1000)]))
+
+
+def test_a_network_without_use_is_no_tradeoff(baseline, result):
+    nothing, little = result("svd", 4, 0.0, 10), result("svd", 8, 0.3, 20)
+    enough = result("svd", 16, 0.5, 30)
+    assert front_names([baseline, nothing, little, enough]) == {"baseline", "svd_rank_16"}
+    assert front_names([nothing, little]) == {"svd_rank_4", "svd_rank_8"}, "without a baseline nothing is left out"
+
+
+def test_another_cost_has_another_front(baseline, result):
+    slow, quick = result("svd", 16, 0.7, 100, 9.0), result("svd", 32, 0.71, 200, 2.0)
+    assert front_names([slow, quick]) == {"svd_rank_16", "svd_rank_32"}
+    assert front_names([slow, quick], lambda r: r.cost.latency_ms) == {"svd_rank_32"}
+
+
+def test_answer_says_so_if_no_smaller_network_is_close(baseline, result):
+    text = answer(Comparison([baseline, result("svd", 16, 0.5, 1000), result("arsvd", 0.9, 0.7, 10_000)]))
+    assert text.startswith("No smaller network stays within 0.01 of the baseline's Dice (0.777)")
+    assert "The best of them is arsvd_tau_0.9, which keeps 90.1 %" in text
+
+
+def test_answer_never_recommends_a_network_that_is_not_smaller(baseline, result):
+    larger = result("arsvd", 1.0, 0.7768, 900_000)
+    assert answer(Comparison([baseline, larger])).endswith("none of the variants is smaller than the baseline.")
+    text = answer(Comparison([baseline, larger, result("svd", 16, 0.7, 1000)]))
+    assert "The best of them is svd_rank_16" in text
+
+
+@pytest.mark.parametrize(
+    ("dice", "others", "expected"),
+    [(0.7768, 0, "Only the baseline"), (0.0, 1, "has Dice 0"), (math.nan, 1, "baseline was not evaluated")],
+)
+def test_answer_without_a_comparison_says_why(result, dice, others, expected):
+    results = [result("baseline", None, dice, 1000), *[result("svd", 8, 0.1, 500)] * others]
+    assert expected in answer(Comparison(results))
+
+
+def test_a_baseline_that_has_learned_little_is_said_first(baseline, result):
+    little = [dataclasses.replace(each, metrics={"dice": 0.05}) for each in (baseline, result("svd", 16, 0.05, 1000))]
+    assert answer(Comparison(little)).startswith("The baseline has Dice 0.050 alone: train it longer")
+    assert "train it longer" not in answer(Comparison([baseline, result("svd", 16, 0.77, 1000)]))
+
+
+def test_that_the_baseline_was_not_recalibrated_is_said(baseline, result):
+    plain = result("svd", 32, 0.79, 100_000)
+    recalibrated = dataclasses.replace(plain, setting={**plain.setting, "recalibrated": 256})
+    assert answer(Comparison([baseline, recalibrated])).endswith("part of the difference may be what that does.")
+    assert "recalibrated" not in answer(Comparison([baseline, plain]))

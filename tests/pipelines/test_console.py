@@ -1,0 +1,44 @@
+"""What a person sees of a run."""
+
+import logging
+
+import pytest
+
+from pipelines.execution.console import StepMessages
+
+
+def record(name: str, message: str, *arguments: object, level: int = logging.INFO) -> logging.LogRecord:
+    return logging.LogRecord(name, level, "file", 1, message, arguments, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "line"),
+    [
+        ("zenml.orchestrators", "Step `train_unet` has finished in `2m9s`.", "train_unet                   2m9s"),
+        ("zenml.orchestrators", "Using cached version of step `decompose`.", "decompose                    cached"),
+        ("models.training.history", "epoch 1/2: train loss 0.5", "epoch 1/2: train loss 0.5"),
+        ("zenml.client", "Using user: `default`", None),
+        ("other", "chatter", None),
+    ],
+)
+def test_steps_and_epochs_are_lines_and_chatter_is_none(
+    capsys: pytest.CaptureFixture[str], name: str, message: str, line: str | None
+) -> None:
+    StepMessages(verbose=False).emit(record(name, message))
+    assert capsys.readouterr().err == ("" if line is None else f"{line}\n")
+
+
+def test_errors_of_other_libraries_are_never_hidden(capsys: pytest.CaptureFixture[str]) -> None:
+    StepMessages(verbose=False).emit(record("other", "disk on fire", level=logging.ERROR))
+    assert "disk on fire" in capsys.readouterr().err
+
+
+def test_the_error_of_a_failed_step_is_kept() -> None:
+    messages = StepMessages(verbose=False)
+    failed = record(
+        "zenml.orchestrators.local.local_orchestrator", "Step %s failed.", "train_unet", level=logging.ERROR
+    )
+    cause = ValueError("why")
+    failed.exc_info = (ValueError, cause, None)
+    messages.emit(failed)
+    assert messages.failures == [("train_unet", cause)]

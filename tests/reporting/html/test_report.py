@@ -1,0 +1,187 @@
+import dataclasses
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from analysis.comparison import Comparison
+from reporting.html.report import LISTED, About, write_report
+from reporting.plots.catalogue import Shown
+from reporting.plots.write import write_plots
+
+EVIL = "<img src=x onerror=alert(1)>.jpg"
+DASH = "\N{EN DASH}"
+VOID = {"meta", "img", "br", "link", "input"}
+
+
+class Page(HTMLParser):
+    """Collects tags and text, and checks that every tag is closed in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[tuple[str, dict]] = []
+        self.words: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if not self.open or self.open[-1] not in ("style", "script"):
+            self.words.append(data)
+
+    def all(self, tag: str) -> list[dict]:
+        return [attrs for name, attrs in self.tags if name == tag]
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+@pytest.fixture
+def page(tmp_path):
+    def write(results, history=None, manifest=None, config=None, plots=(), provenance=None) -> Page:
+        file = tmp_path / "out" / "report.html"
+        about = About(history or {}, manifest or {}, config or {}, provenance or {})
+        write_report(Comparison(results), about, plots, file)
+        assert [entry.name for entry in file.parent.iterdir()] == ["report.html"]
+        return Page(file.read_text(encoding="utf-8"))
+
+    return write
+
+
+@pytest.fixture
+def manifest() -> dict:
+    split = {"images": 5, "mask_area_percent": {"p5": 0.25, "median": 2.125}}
+    return {
+        "image_size": [128, 128],
+        "multi_class": False,
+        "categories": {"1": "tumor"},
+        "splits": {"train": split, "valid": split, "test": {**split, "extra": None}},
+        "duplicates_across_splits": [],
+        "refused": [{"split": "train", "file_name": EVIL, "image_id": 3, "reason": "the polygon has 2 points"}],
+        "warnings": ["2 images occur in train and in test"],
+    }
+
+
+def test_the_answer_comes_first(page, results):
+    text = page(results).text
+    assert text.index("budget_0.25 keeps 99.5 % of the Dice") < text.index("Variants")
+
+
+def test_every_variant_and_its_numbers_are_in_the_table(page, results):
+    text = page(results).text
+    for result in results:
+        assert result.name in text
+        assert f"{result.cost.params:,}" in text
+    numbers = f"{DASH} {DASH} {DASH} 1.42"
+    interval = r"0\.\d{3} to 0\.\d{3}"
+    change = r"-0.006 \* -0.00\d to -0.00\d"
+    line = rf"svd_rank_32 0.7710 {interval} {change} 356,193 57.5 21.4 M 12.50 0.6273 {interval} 0.9771 {numbers}"
+    assert re.search(line, text)
+
+
+def test_pictures_are_inside_and_nothing_is_requested(page, results, history, manifest, tmp_path):
+    plots = write_plots(Shown(Comparison(results[:1]), history), tmp_path / "plots")
+    made = page(results, history, manifest, {"seed": 1}, plots, {"command": "python run_pipeline.py"})
+    assert [image["src"][:22] for image in made.all("img")] == ["data:image/png;base64,"] * len(plots)
+    assert all(image["alt"] for image in made.all("img"))
+    for _, attributes in made.tags:
+        for name in ("src", "href", "action", "srcset", "data"):
+            assert "//" not in (attributes.get(name) or "").partition("base64,")[0]
+    assert made.all("link") == []
+    policy = [meta.get("content", "") for meta in made.all("meta") if "http-equiv" in meta]
+    assert policy and policy[0].startswith("default-src 'none'")
+
+
+def test_what_comes_from_the_data_is_text_wherever_it_stands(page, results, manifest):
+    hostile = [dataclasses.replace(result, name=f"{result.method}{EVIL}") for result in results]
+    layers = [dataclasses.replace(results[0].layers[0], name=EVIL, skipped=EVIL)]
+    hostile[0] = dataclasses.replace(hostile[0], layers=layers)
+    manifest |= {"warnings": [EVIL, {EVIL: EVIL}], EVIL: [EVIL], "categories": {EVIL: EVIL, "b": {EVIL: [EVIL]}}}
+    made = page(hostile, {"best_epoch": EVIL}, manifest, {EVIL: {"a": EVIL}}, provenance={"command": EVIL})
+    assert made.all("img") == []
+    assert not any(name.startswith("on") for _, attributes in made.tags for name in attributes)
+    assert len(made.all("script")) == 1
+    assert made.text.count(EVIL) > 10
+
+
+def test_the_manifest_is_shown_with_warnings_and_refused_samples(page, results, manifest):
+    text = page(results, manifest=manifest).text
+    assert "2 images occur in train and in test" in text
+    assert "1 refused sample " in text
+    assert EVIL in text
+    assert "train valid test images 5 5 5" in text
+    assert "median 2.125" in text
+    assert "duplicates across splits none" in text
+
+
+def test_single_samples_are_left_to_the_manifest_file(page, baseline):
+    split = {"images": 1, "samples": [{"file_name": "one.jpg", "image_id": 1}]}
+    text = page([baseline], manifest={"splits": {"train": split, "odd": 3}}).text
+    assert "images 1" in text
+    assert "one.jpg" not in text
+
+
+def test_long_lists_are_cut_and_counted(page, baseline):
+    refused = [{"file_name": f"{i}.jpg", "reason": "broken"} for i in range(LISTED + 7)]
+    text = page([baseline], manifest={"refused": refused, "ids": list(range(LISTED + 3))}).text
+    assert f"{LISTED + 7} refused samples" in text
+    assert f"{LISTED - 1}.jpg" in text
+    assert f"{LISTED}.jpg" not in text
+    assert "and 7 more" in text
+    assert "and 3 more" in text
+
+
+def test_layers_say_rank_error_and_why_they_stay_dense(page, result):
+    text = page([result("svd", 16, 0.7, 200_000)]).text
+    assert "svd_rank_16: 6 of 8 layers factorised" in text
+    assert "inc.double_conv.3 Conv2d channel 4 / 16 2,304 550 0.7615" in text
+    assert "inc.double_conv.0 Conv2d dense / 9 144 144 0.0000 saves nothing" in text
+
+
+def test_configuration_and_provenance_are_shown(page, results):
+    config = {"seed": 42, "verbose": False, "data_root": None, "training": {"lr": 4e-3, "epochs": 12}}
+    text = page(results, config=config, provenance={"git_commit": "ff551ca", "torch": "2.9"}).text
+    for expected in ("seed 42", "verbose no", f"data_root {DASH}", "lr 0.004", "git_commit ff551ca", "torch 2.9"):
+        assert expected in text
+
+
+def test_baseline_alone_and_nothing_else_known_makes_a_page(page, baseline):
+    made = page([baseline])
+    assert "Only the baseline was evaluated" in made.text
+    assert "No manifest of the data was recorded" in made.text
+    assert made.all("details") == []
+
+
+def test_a_value_that_is_missing_is_a_dash_and_sorts_last(page, baseline):
+    made = page([dataclasses.replace(baseline, metrics={})])
+    assert [cell["data-value"] for cell in made.all("td")][:2] == ["", ""]
+    assert f"baseline {DASH}" in made.text
+    assert [cell["data-value"] for cell in made.all("td")][6:8] == ["", ""]
+
+
+def test_a_missing_plot_is_an_error_and_leaves_the_old_page(page, baseline, tmp_path):
+    page([baseline])
+    old = (tmp_path / "out" / "report.html").read_bytes()
+    with pytest.raises(FileNotFoundError, match=r"masks\.png"):
+        page([baseline], plots=[tmp_path / "masks.png"])
+    assert (tmp_path / "out" / "report.html").read_bytes() == old
+
+
+def test_a_recovered_variant_shows_what_it_was_before(page, results, recovered_results):
+    made = page(recovered_results)
+    rank_32 = next(result for result in recovered_results if result.name == "svd_rank_32")
+    dice, iou = (rank_32.metrics[f"{name}_before_recovery"] for name in ("dice", "iou"))
+    assert f"356,193 57.5 21.4 M 12.50 {dice:.4f} {iou:.4f} 0.6273" in made.text
+    assert "latency ms Dice before IoU before IoU pixel accuracy" in made.text
+    assert f"{DASH} {DASH} 0.6351" in made.text
+    assert "Dice before" not in page(results).text

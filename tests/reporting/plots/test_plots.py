@@ -1,0 +1,182 @@
+import dataclasses
+import io
+import sys
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from PIL import Image
+
+from analysis.comparison import Comparison
+from analysis.findings import Examples, SingularValues
+from reporting.plots.catalogue import PICTURES, Shown
+from reporting.plots.sweeps import draw_sweep
+from reporting.plots.training import draw_finetuning, draw_training
+from reporting.plots.write import DPI, DRAWN, png_of, write_plots
+from tests.tracking.conftest import recovered
+
+ALWAYS = ["dice_vs_params", "dice_vs_macs", "dice_vs_latency", "svd_rank", "arsvd_tau", "budget", "layer_ranks"]
+
+
+@pytest.fixture
+def few(baseline, result):
+    return Comparison([baseline, result("svd", 16, 0.7, 200_000), result("arsvd", 0.9, 0.77, 600_000)])
+
+
+def spread(result, width=0.1):
+    """The variant with images that differ, so that it has an interval."""
+    values = {name: (result.metrics[name] + np.linspace(-width, width, 9)).tolist() for name in ("dice", "iou")}
+    return dataclasses.replace(result, per_image=values)
+
+
+def at_budget(result, method, budget, dice=0.6, params=1000):
+    return dataclasses.replace(
+        result(method, 1, dice, params), name=f"{method}_budget_{budget:g}", setting={"budget": budget}
+    )
+
+
+def test_every_picture_is_written_and_not_blank(recovered_results, history, tmp_path):
+    spectra = {"inc.double_conv.3": SingularValues("channel", [2.0, 1.0])}
+    mask = np.ones((1, 8, 8), np.uint8)
+    examples = Examples([0], ["best"], ["a.png"], mask[..., None], mask, {"baseline": mask})
+    shown = Shown(Comparison(recovered_results), history, {"plain": spectra, "weighted": spectra}, examples)
+    files = write_plots(shown, tmp_path / "plots")
+    assert [file.stem for file in files] == list(PICTURES), "all that there are, the most telling first"
+    for file in files:
+        with Image.open(file) as image:
+            pixels = np.asarray(image.convert("L"), dtype=float)
+        assert 250 < pixels.shape[0] < 2000
+        assert 500 < pixels.shape[1] < 2000
+        assert pixels.std() > 10
+    assert sorted(file.stem for file in (tmp_path / "plots").iterdir()) == sorted(PICTURES)
+
+
+@pytest.mark.parametrize("name", ["svd_rank", "layer_ranks", "dice_vs_params"])
+def test_drawing_once_gives_what_drawing_twice_does(name, recovered_results, history):
+    shown = Shown(Comparison(recovered_results), history)
+    expected = io.BytesIO()
+    DRAWN[name](shown).savefig(expected, format="png", dpi=DPI, metadata={"Software": None})
+    assert png_of(DRAWN[name](shown)) == expected.getvalue()
+
+
+def test_captions_are_one_sentence_each_that_says_what_is_seen():
+    assert all(len(each.caption) > 40 and not each.caption.endswith(".") for each in PICTURES.values())
+
+
+def test_every_picture_has_a_caption_and_is_drawn():
+    assert list(DRAWN) == list(PICTURES)
+
+
+def test_the_same_results_give_the_same_bytes(few, tmp_path):
+    first, second = (write_plots(Shown(few, {}), tmp_path / name)[0].read_bytes() for name in "ab")
+    assert first == second
+
+
+def test_pictures_without_data_are_omitted_and_old_ones_removed(baseline, tmp_path):
+    for name in ("svd_rank", "masks", "mine"):
+        (tmp_path / f"{name}.png").write_bytes(b"of an earlier run")
+    written = write_plots(Shown(Comparison([baseline]), {"epochs": []}), tmp_path)
+    assert [file.stem for file in written] == ["dice_vs_params", "dice_vs_macs", "dice_vs_latency"]
+    assert {file.name for file in tmp_path.iterdir()} == {file.name for file in written} | {"mine.png"}
+
+
+def test_only_spectra_of_one_kind_are_drawn_where_there_are_no_others(baseline, tmp_path):
+    spectra = {"plain": {"inc": SingularValues("channel", [1.0, 0.5])}}
+    assert "spectra" in [file.stem for file in write_plots(Shown(Comparison([baseline]), {}, spectra), tmp_path)]
+    assert not (tmp_path / "weighted_spectra.png").exists()
+
+
+def test_missing_values_do_not_stop_the_pictures(baseline, result, tmp_path):
+    unknown = dataclasses.replace(result("svd", 8, 0.5, 1000, latency_ms=0.0), metrics={}, per_image={})
+    history = {"epochs": [{"epoch": 1, "train_loss": 0.5, "valid_dice": None}], "best_epoch": None}
+    assert "training.png" in [
+        file.name for file in write_plots(Shown(Comparison([baseline, unknown]), history), tmp_path)
+    ]
+    assert write_plots(Shown(Comparison([]), {}), tmp_path) == []
+
+
+def test_drawing_touches_no_pyplot_state(few):
+    figure = draw_sweep(few, "svd")
+    assert isinstance(figure.canvas, FigureCanvasAgg)
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    assert pyplot is None or not pyplot.get_fignums()
+
+
+def test_a_sweep_shows_the_values_that_were_measured(results):
+    quality, size = draw_sweep(Comparison(results), "arsvd").axes
+    np.testing.assert_allclose(quality.lines[0].get_xdata(), [0.85, 0.9, 0.95])
+    np.testing.assert_allclose(size.lines[0].get_ydata(), [2.087044, 2.505284, 2.88])
+    np.testing.assert_allclose(size.lines[1].get_ydata(), 3.353988)  # the baseline
+    assert "MB" in size.get_ylabel()
+
+
+def test_a_sweep_shows_the_whole_of_every_interval(baseline, result):
+    comparison = Comparison([spread(baseline), *(spread(result("svd", rank, 0.6, 1000)) for rank in (8, 16))])
+    quality = draw_sweep(comparison, "svd").axes[0]
+    (bars,) = quality.collections
+    interval = comparison.qualities["svd_rank_8"].mean["iou"]
+    np.testing.assert_allclose(bars.get_segments()[0], [(8, interval.low), (8, interval.high)])
+    low, high = quality.get_ylim()
+    assert low < interval.low < interval.high < high
+    left, right = quality.get_xlim()
+    assert 0 < left < 8, "limits follow the ranks"
+    assert 16 < right < 20
+
+
+def test_a_sweep_over_one_value_without_baseline_is_drawn(result):
+    assert len(draw_sweep(Comparison([result("budget", 0.25, 0.7, 1000)]), "budget").axes[0].lines) == 1
+
+
+def test_methods_at_the_same_budgets_share_a_picture_and_stand_side_by_side(result):
+    comparison = Comparison([result("budget", 0.25, 0.7, 1000), at_budget(result, "svd", 0.25)])
+    figure = draw_sweep(comparison, "budget")
+    figure.draw_without_rendering()
+    lines = figure.axes[0].lines
+    assert {line.get_label() for line in lines} == {"budget", "SVD at a budget"}
+    svd, ours = (line.get_transform().transform((0.25, 0.7))[0] for line in lines)
+    assert ours - svd == pytest.approx(7 * figure.dpi / 72)
+    assert draw_sweep(comparison, "svd") is None
+
+
+def test_nothing_to_draw_gives_no_figure(baseline):
+    comparison = Comparison([baseline])
+    assert draw_sweep(comparison, "svd") is None
+    assert draw_finetuning(comparison) is None
+    assert draw_training({}) is None
+
+
+def test_a_history_of_one_epoch_ticks_that_epoch_alone():
+    epoch = {"epoch": 1, "train_loss": 0.5, "valid_loss": 0.6, "valid_dice": 0.4}
+    figure = draw_training({"epochs": [epoch], "best_epoch": 1})
+    figure.draw_without_rendering()
+    quality = figure.axes[1]
+    left, right = quality.get_xlim()
+    assert [tick for tick in quality.get_xticks() if left <= tick <= right] == [1]
+    assert right - left == 1, "room beside it, as for any epoch"
+
+
+def test_training_shows_every_epoch_and_the_best(history):
+    losses, quality = draw_training(history).axes
+    assert [line.get_label() for line in losses.lines] == ["training", "validation", "best epoch (11)"]
+    assert len(losses.lines[0].get_xdata()) == 12
+    assert quality.lines[0].get_ydata()[-1] == pytest.approx(0.8 - 0.7 / 12)
+
+
+def test_every_fine_tuned_variant_has_a_curve_that_its_marker_tells_apart(recovered_results):
+    (axes,) = draw_finetuning(Comparison(recovered_results)).axes
+    names = [line.get_label() for line in axes.lines]
+    assert names[:2] == ["svd_rank_16", "svd_rank_32"]
+    assert len(names) == len(recovered_results) - 1, "the baseline has none"
+    assert len({line.get_marker() for line in axes.lines}) == len(names)
+    rank_32 = next(result for result in recovered_results if result.name == "svd_rank_32")
+    expected = [epoch["valid_dice"] for epoch in rank_32.finetune_history["epochs"]]
+    np.testing.assert_allclose(axes.lines[1].get_ydata(), expected)
+    assert "epoch" in axes.get_xlabel()
+    assert "Dice" in axes.get_ylabel()
+
+
+def test_more_fine_tuned_variants_than_markers_are_all_drawn(result):
+    many = [recovered(result("svd", rank, 0.5, 1000), 0.1, [0.3, 0.5, 0.4]) for rank in range(1, 15)]
+    (axes,) = draw_finetuning(Comparison(many)).axes
+    assert len(axes.lines) == 14
+    np.testing.assert_allclose(axes.collections[0].get_offsets(), [(2, 0.5)] * 14)

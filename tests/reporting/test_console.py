@@ -1,0 +1,111 @@
+import dataclasses
+import io
+
+import pytest
+from rich.console import Console
+
+from analysis.comparison import Comparison
+from reporting.console import print_comparison, print_table
+from tests.tracking.conftest import recovered
+
+
+def printed(results, width=80, **options) -> str:
+    stream = io.StringIO()
+    print_table(Comparison(results), Console(file=stream, width=width, **options))
+    return stream.getvalue()
+
+
+def test_table_lists_every_variant_in_order(results):
+    names = [line[2:].split()[0] for line in printed(results).splitlines()[1 : 1 + len(results)]]
+    assert names[0] == "baseline"
+    assert names[1:4] == ["svd_rank_16", "svd_rank_32", "svd_rank_64"]
+    assert names[-2:] == ["budget_0.5", "budget_0.25"], "the largest budget first, as at equal size"
+    assert len(names) == len(results)
+
+
+def test_table_shows_the_numbers_of_a_variant(results):
+    line = next(line for line in printed(results).splitlines() if "svd_rank_32" in line)
+    change = ["-.006", "[-.006", "-.005]*"]
+    assert line.split() == ["svd_rank_32", "0.7710", *change, "0.6273", "356,193", "57.5", "12.5"]
+
+
+def test_a_wide_screen_shows_everything(results):
+    line = next(line for line in printed(results, width=120).splitlines() if "svd_rank_32" in line)
+    change = ["-.006", "[-.006", "-.005]*"]
+    numbers = ["0.7710", *change, "0.6273", "0.9771", "356,193", "57.5", "1.42", "0.021", "12.5"]
+    assert line.split()[-len(numbers) :] == numbers
+
+
+def test_table_marks_the_pareto_front(results):
+    marked = [line.split()[1] for line in printed(results).splitlines() if line.startswith("> ")][:-1]
+    assert marked == ["baseline", "svd_rank_16", "budget_0.5", "budget_0.25"]
+
+
+def test_unknown_latency_is_a_dash(results):
+    line = next(line for line in printed(results).splitlines() if "svd_rank_16" in line)
+    assert line.split()[-1] == "-"
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_table_fits_into_80_columns_with_large_numbers(result, terminal):
+    results = [result("baseline", None, 0.6920, 31_043_521), result("arsvd", 0.9375, 0.6244, 25_391_361, 1234.56)]
+    text = printed(results, force_terminal=terminal, color_system=None, legacy_windows=False)
+    assert "31,043,521" in text
+    assert "arsvd_tau_0.9375 " in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_piped_table_is_plain_ascii(results):
+    text = printed(results)
+    assert text.isascii()
+    assert "\x1b" not in text
+
+
+def test_baseline_alone_is_printed(baseline):
+    assert "838,497" in printed([baseline])
+
+
+def test_square_brackets_in_a_name_are_text(baseline):
+    assert "[red]x" in printed([dataclasses.replace(baseline, name="[red]x")])
+
+
+def test_a_recovered_variant_shows_what_it_was_before(results, recovered_results):
+    lines = printed(recovered_results).splitlines()
+    number = next(i for i, result in enumerate(recovered_results) if result.name == "svd_rank_32")
+    before = f"{recovered_results[number].metrics['dice_before_recovery']:.4f}"
+    line = next(line for line in lines if "svd_rank_32" in line)
+    assert line.split()[:3] == ["svd_rank_32", before, "0.7710"]
+    assert line.split()[-3:] == ["356,193", "57.5", "12.5"]
+    assert next(line for line in lines if "baseline" in line).split()[2] == "-"
+    assert "before: Dice straight after truncation" in lines[-1]
+    assert "before" not in printed(results)
+
+
+def test_a_recovered_table_with_large_numbers_fits_into_80_columns(result):
+    large = recovered(result("arsvd", 0.9375, 0.6244, 25_391_361, 1234.56), 0.1, [0.5])
+    text = printed([result("baseline", None, 0.6920, 31_043_521), large])
+    assert "31,043,521" in text
+    assert "arsvd_tau_0.9375 " in text
+    assert "1234.6" in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_a_difference_beyond_chance_is_marked(baseline, result):
+    spread = [{"dice": [value + change for value in (0.2, 0.5, 0.8, 0.9) * 3]} for change in (0, -0.1)]
+    full, worse = (
+        dataclasses.replace(each, per_image=values)
+        for each, values in zip((baseline, result("svd", 16, 0.5, 1000)), spread, strict=True)
+    )
+    text = printed([full, worse])
+    assert "-.100 [-.100 -.100]*" in text
+    same = printed([full, dataclasses.replace(worse, per_image=spread[0])])
+    assert "+.000 [+.000 +.000] " in same
+    assert "]*" not in same
+
+
+def test_the_answer_stands_below_in_words(results):
+    stream = io.StringIO()
+    print_comparison(Comparison(results), Console(file=stream, width=80))
+    words = " ".join(stream.getvalue().split())
+    assert "budget_0.25 keeps 99.5 % of the Dice with 24.9 % of the parameters." in words
+    assert "--budgets" in words, "how to compare at equal size"

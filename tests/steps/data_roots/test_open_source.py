@@ -1,0 +1,291 @@
+"""A data set in a bucket is read as one in a folder, and what is wrong there is told alike."""
+
+import hashlib
+import io
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from uuid import uuid4
+
+import pytest
+from s3fs.core import S3File
+from zenml.enums import StackComponentType
+from zenml.integrations.s3.artifact_stores import S3ArtifactStore
+from zenml.integrations.s3.flavors import S3ArtifactStoreConfig
+
+from dataset.errors import DatasetError
+from dataset.fingerprint import fingerprint
+from dataset.ingest import IngestOptions, ingest
+from dataset.phantoms.phantom import write_phantoms
+from dataset.sources.folders import ANNOTATION_FILE
+from steps.data_roots.bucket import StoredFolder
+from steps.data_roots.open_source import _repair, chosen_store, open_source
+from tests.s3_server import Bucket, s3_server
+
+OPTIONS = IngestOptions(image_size=(32, 32), channels=1, multi_class=False, skip_bad_samples=False, num_workers=2)
+FIRST = "set/train/slice_00000.png"
+
+
+class BrokenError(Exception):
+    """What a library raises that knows no OSError."""
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    with s3_server() as address:
+        yield address
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_phantoms(tmp_path / "data", 1, {"train": 4, "valid": 2, "test": 2}, 64)
+
+
+@pytest.fixture
+def bucket(endpoint: str, folder: Path) -> Bucket:
+    """One that holds the folder's files, and something beside them."""
+    made = Bucket(endpoint, f"bucket-{uuid4().hex}")
+    made.upload(folder, "set")
+    made.put("another/file", b"not of the data set")
+    return made
+
+
+def store(endpoint: str, path: str) -> S3ArtifactStore:
+    config = S3ArtifactStoreConfig(
+        path=path,
+        key="a-key",
+        secret="a-secret",
+        client_kwargs={"endpoint_url": endpoint, "region_name": "us-east-1"},
+        config_kwargs={"retries": {"total_max_attempts": 1}, "connect_timeout": 2, "read_timeout": 5},
+    )
+    now = datetime.now(UTC)
+    return S3ArtifactStore(
+        name="data",
+        id=uuid4(),
+        config=config,
+        flavor="s3",
+        type=StackComponentType.ARTIFACT_STORE,
+        user=None,
+        created=now,
+        updated=now,
+    )
+
+
+def source(endpoint: str, bucket: Bucket, place: str = "set") -> StoredFolder:
+    return StoredFolder(store(endpoint, f"s3://{bucket.name}"), f"s3://{bucket.name}/{place}")
+
+
+def complaint(endpoint: str, bucket: Bucket, tmp_path: Path, place: str = "set") -> str:
+    with pytest.raises(DatasetError) as caught:
+        ingest(source(endpoint, bucket, place), tmp_path / "stored", OPTIONS)
+    assert not (tmp_path / "stored").exists()
+    return str(caught.value)
+
+
+def test_what_is_stored_is_what_a_folder_gives(endpoint: str, bucket: Bucket, folder: Path, tmp_path: Path) -> None:
+    here = ingest(folder, tmp_path / "here", OPTIONS)
+    there = ingest(source(endpoint, bucket), tmp_path / "there", OPTIONS)
+    files = sorted(path.name for path in (tmp_path / "here").iterdir())
+    assert files == sorted(path.name for path in (tmp_path / "there").iterdir())
+    assert all((tmp_path / "here" / name).read_bytes() == (tmp_path / "there" / name).read_bytes() for name in files)
+    assert here.manifest == there.manifest
+
+
+def test_the_fingerprint_is_that_of_the_folder_and_changes_with_it(endpoint: str, bucket: Bucket, folder: Path) -> None:
+    assert fingerprint(source(endpoint, bucket)) == fingerprint(folder)
+    bucket.put("set/train/sub/.hidden/file.png", b"hidden")
+    bucket.put("set/train/", b"")  # what consoles make to show a folder
+    assert fingerprint(source(endpoint, bucket)) == fingerprint(folder)
+    seen = {fingerprint(folder)}
+    for key, content in {FIRST: b"other", "set/valid/sub/added.png": b"added", "set/train/z.png": b""}.items():
+        bucket.put(key, content)
+        seen.add(fingerprint(source(endpoint, bucket)))
+    bucket.remove("set/test/slice_00000.png")
+    seen.add(fingerprint(source(endpoint, bucket)))
+    assert len(seen) == 5
+
+
+def test_faults_name_the_place_in_the_bucket(endpoint: str, bucket: Bucket, tmp_path: Path) -> None:
+    bucket.remove(FIRST)
+    bucket.put(f"set/valid/{ANNOTATION_FILE}", b"{")
+    bucket.put("set/test/slice_00001.png", b"no image")
+    message = complaint(endpoint, bucket, tmp_path)
+    assert "train/slice_00000.png (image 1): the image file is missing" in message
+    assert f"s3://{bucket.name}/set/valid/{ANNOTATION_FILE} is not JSON of use" in message
+    assert "test/slice_00001.png (image 2): the image file is" in message
+
+
+def test_a_place_without_splits_says_what_is_there(endpoint: str, bucket: Bucket, tmp_path: Path) -> None:
+    message = complaint(endpoint, bucket, tmp_path, "another")
+    assert f"s3://{bucket.name}/another has no folder train, valid, test (found: none)" in message
+    assert f"nothing lies at s3://{bucket.name}/none: check" in complaint(endpoint, bucket, tmp_path, "none")
+    gone = StoredFolder(store(endpoint, "s3://no-such-bucket"), "s3://no-such-bucket/set")
+    with pytest.raises(DatasetError, match="nothing lies at s3://no-such-bucket/set: check"):
+        gone.check()
+
+
+def test_an_image_larger_than_any_allowed_is_not_read(endpoint: str, bucket: Bucket) -> None:
+    bucket.put(FIRST, b"x" * 3 * 2**20)
+    opened = source(endpoint, bucket)
+    opened.store.filesystem.open = lambda *arguments, **options: pytest.fail("opened")
+    with pytest.raises(OSError, match="it has 3 MB, more than 1 MB"):
+        opened.read("train/slice_00000.png", 2**20)
+
+
+def test_a_folder_that_may_not_be_listed_stops_the_fingerprint(
+    endpoint: str, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Libraries pass over such a folder; its files would be missing in the digest, and their changes unseen."""
+    bucket.put("set/train/closed/a.png", b"an image")
+    opened = source(endpoint, bucket)
+    listing = opened.store.filesystem._lsdir
+
+    async def refuse(path: str, *arguments: object, **options: object) -> object:
+        if str(path).endswith("closed"):
+            raise PermissionError("Access Denied")
+        return await listing(path, *arguments, **options)
+
+    monkeypatch.setattr(opened.store.filesystem, "_lsdir", refuse)
+    with pytest.raises(DatasetError, match=r"/set/train/closed cannot be read \(Access Denied\)"):
+        fingerprint(opened)
+
+
+def test_a_server_that_is_not_there_is_told_in_a_sentence(bucket: Bucket, tmp_path: Path) -> None:
+    message = complaint("http://127.0.0.1:9", bucket, tmp_path)
+    assert message.startswith(f"s3://{bucket.name}/set cannot be read (")
+    assert "127.0.0.1:9" in message
+    assert "\n" not in message
+
+
+def test_a_file_is_digested_in_parts(endpoint: str, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket.put(FIRST, os.urandom(2**22))
+    fetched = []
+    fetch = S3File._fetch_range
+
+    def watched(self: S3File, start: int, end: int) -> bytes:
+        fetched.append(end - start)
+        return fetch(self, start, end)
+
+    monkeypatch.setattr(S3File, "_fetch_range", watched)
+    opened = source(endpoint, bucket)
+    opened.store.filesystem.default_block_size = 2**18
+    with opened.open("train/slice_00000.png") as file:
+        assert hashlib.file_digest(file, "sha256").digest()
+    assert max(fetched) < 2**20 < sum(fetched)
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"), [(PermissionError("Access Denied"), "Access Denied"), (BrokenError("line cut"), "line cut")]
+)
+def test_what_fails_while_it_is_read_is_told_as_if_it_lay_here(
+    fault: Exception, told: str, endpoint: str, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An object that may be listed, or opened, need not be one that can be read."""
+
+    def fail(*arguments: object) -> bytes:
+        raise fault
+
+    monkeypatch.setattr(S3File, "_fetch_range", fail)
+    with pytest.raises(DatasetError, match=rf"{FIRST} cannot be read \({told}\)"):
+        fingerprint(source(endpoint, bucket))
+    assert f"{ANNOTATION_FILE} cannot be read ({told})" in complaint(endpoint, bucket, tmp_path)
+
+
+class Forgetful:
+    """A store that passes over a folder that it has named."""
+
+    def walk(self, top: str) -> Iterator[tuple[str, list[str], list[str]]]:
+        yield top, ["closed", "sub"], ["a.png"]
+        yield f"{top}/sub", [], ["b.png"]
+
+
+def test_a_folder_that_is_named_and_does_not_come_is_told() -> None:
+    unreadable: list[str] = []
+    found = list(StoredFolder(Forgetful(), "far://data").files("train", unreadable))  # type: ignore[arg-type]
+    assert found == ["train/a.png", "train/sub/b.png"]
+    assert unreadable == ["far://data/train/closed cannot be listed: check the permissions"]
+
+
+def test_what_was_listed_before_is_forgotten(endpoint: str, bucket: Bucket) -> None:
+    """Libraries give the same connection again, with all that it remembers."""
+    opened = store(endpoint, f"s3://{bucket.name}")
+    before = fingerprint(StoredFolder(opened, f"s3://{bucket.name}/set"))
+    bucket.put("set/train/added.png", b"added")
+    assert fingerprint(StoredFolder(opened, f"s3://{bucket.name}/set")) != before
+
+
+@pytest.mark.parametrize("path", ["", "/set", "/set/"])
+@pytest.mark.parametrize("place", ["set", "set/"])
+def test_a_store_may_hold_the_data_alone(endpoint: str, bucket: Bucket, folder: Path, path: str, place: str) -> None:
+    opened = store(endpoint, f"s3://{bucket.name}{path}")
+    assert fingerprint(StoredFolder(opened, f"s3://{bucket.name}/{place}")) == fingerprint(folder)
+
+
+class Locked:
+    """A store whose credentials are gone."""
+
+    @property
+    def filesystem(self) -> object:
+        raise KeyError("Unable to get secret with name or ID 'bucket'")
+
+
+def test_credentials_that_are_gone_are_told_with_the_place() -> None:
+    with pytest.raises(DatasetError, match=r"^far://data cannot be read \(.*Unable to get secret"):
+        StoredFolder(Locked(), "far://data").check()  # type: ignore[arg-type]
+
+
+class Sizeless:
+    """A store that does not know how large a file is."""
+
+    def size(self, place: str) -> None:
+        return None
+
+    def open(self, place: str, mode: str) -> io.BytesIO:
+        return io.BytesIO(b"x" * 3 * 2**20)
+
+
+def test_a_file_of_unknown_size_is_read_no_further_than_allowed() -> None:
+    opened = StoredFolder(Sizeless(), "far://data")  # type: ignore[arg-type]
+    assert len(opened.read("a.png")) == 3 * 2**20
+    with pytest.raises(OSError, match="it has more than 1 MB"):
+        opened.read("a.png", 2**20)
+
+
+def test_a_store_is_closed_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = []
+    recording = SimpleNamespace(cleanup=lambda: closed.append(True))
+    monkeypatch.setattr("steps.data_roots.open_source._component_of", lambda uri: None)
+    monkeypatch.setattr("steps.data_roots.open_source._opened", lambda component, uri: recording)
+    with pytest.raises(BrokenError), open_source("far://data"):
+        raise BrokenError
+    assert closed == [True]
+
+
+@pytest.mark.parametrize(
+    ("uri", "chosen"),
+    [
+        ("s3://data", "s3://data"),
+        ("s3://data/ct", "s3://data"),
+        ("s3://data/mri/brain", "s3://data/mri/"),
+        ("s3://data/mri/", "s3://data/mri/"),
+        ("s3://database/mri", None),
+        ("gs://data/mri", None),
+    ],
+)
+def test_the_store_is_the_one_whose_path_says_most(uri: str, chosen: str | None) -> None:
+    assert chosen_store(uri, ["", "s3://data", "s3://data/mri/", "s3://data/mri2"]) == chosen
+    assert chosen_store(uri, []) is None
+
+
+@pytest.mark.parametrize(
+    ("uri", "repair"),
+    [
+        ("s3://data/mri", "`zenml artifact-store register data --flavor=s3 --path=s3://data`"),
+        ("gs://data/mri", "`zenml artifact-store register data --flavor=gcp --path=gs://data`"),
+        ("https://data/mri", "register one that reads https://, or give a folder"),
+    ],
+)
+def test_what_no_store_holds_is_told_with_a_command_that_exists(uri: str, repair: str) -> None:
+    assert repair in _repair(uri)

@@ -1,0 +1,227 @@
+import itertools
+from fractions import Fraction
+
+import pytest
+import torch
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from models.evaluation.cost import macs
+from models.unet import UNet
+from torch_lowrank.compression import compress
+from torch_lowrank.decomposition.decompose import decompose
+from torch_lowrank.ranks.allocation import allocate_globally
+from torch_lowrank.ranks.budgets import BudgetError, MacBudget, ParameterBudget
+from torch_lowrank.ranks.costs import mac_costs, parameter_costs, possible_schemes, smallest_share
+from torch_lowrank.ranks.options import Candidate, Choice, Option, total_cost
+from torch_lowrank.ranks.rules import Energy, Entropy, FixedRank, RankRatio
+
+RULES = [None, FixedRank(1), RankRatio(0.5), Energy(0.5), Entropy(0.5), Entropy(0.5, "sigma")]
+
+
+def count(network):
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+@pytest.fixture(scope="module")
+def unet():
+    torch.manual_seed(0)
+    return UNet(base_filters=16)
+
+
+@pytest.fixture(scope="module")
+def spectra(unet):
+    return {scheme: decompose(unet, scheme) for scheme in ("channel", "spatial", "auto")}
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("scheme", ["channel", "spatial", "auto"])
+@pytest.mark.parametrize("fraction", [0.75, 0.5, 0.25, 0.125, 0.0625])
+def test_parameter_budget_is_met_within_half_a_percent(unet, spectra, rule, scheme, fraction):
+    result = compress(unet, spectra[scheme], ParameterBudget(fraction, rule))
+    assert 0.995 * fraction < count(result.network) / count(unet) <= fraction
+    saved = sum(layer.params_before - layer.params_after for layer in result.layers)
+    assert count(unet) - saved == count(result.network)
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("scheme", ["channel", "spatial", "auto"])
+@pytest.mark.parametrize("fraction", [0.5, 0.2])
+def test_mac_budget_is_met_within_half_a_percent(unet, spectra, rule, scheme, fraction):
+    result = compress(unet, spectra[scheme], MacBudget(fraction, (1, 32, 32), rule))
+    assert 0.995 * fraction < macs(result.network, (1, 32, 32)) / macs(unet, (1, 32, 32)) <= fraction
+
+
+def test_all_of_the_budget_changes_nothing(unet, spectra):
+    for rule in RULES:
+        result = compress(unet, spectra["auto"], ParameterBudget(1.0, rule))
+        assert max(layer.error for layer in result.layers) < 1e-6
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_unreachable_budget_names_the_smallest_reachable(unet, spectra, rule):
+    with pytest.raises(BudgetError, match=r"0.001 of 838,497 parameters cannot be met; the smallest reachable is") as e:
+        compress(unet, spectra["channel"], ParameterBudget(0.001, rule))
+    smallest = e.value.smallest
+    assert count(compress(unet, spectra["channel"], ParameterBudget(smallest, rule)).network) <= smallest * count(unet)
+    with pytest.raises(BudgetError):
+        compress(unet, spectra["channel"], ParameterBudget(smallest - 2e-4, rule))
+
+
+def test_a_network_without_layers_has_one_budget():
+    network = nn.BatchNorm2d(3)
+    assert compress(network, decompose(network), ParameterBudget(1.0)).layers == []
+    with pytest.raises(BudgetError, match="the smallest reachable is 1"):
+        compress(network, decompose(network), ParameterBudget(0.5))
+
+
+def test_wrong_input_shape_is_an_error(unet, spectra):
+    with pytest.raises(ValueError, match=r"cannot take one input of shape \(3, 32, 32\)"):
+        compress(unet, spectra["channel"], MacBudget(0.5, (3, 32, 32)))
+    with pytest.raises(ValueError, match="give the shape of one input"):
+        MacBudget(0.5, ())
+
+
+def test_macs_count_calls_and_leave_unused_layers_dense():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.used, self.unused = nn.Conv2d(8, 8, 3, stride=1, padding=1), nn.Conv2d(8, 8, 3)
+
+        def forward(self, x):
+            return self.used(input=self.used(x))
+
+    network = Twice()
+    result = compress(network, decompose(network), MacBudget(0.5, (8, 10, 10)))
+    assert macs(result.network, (8, 10, 10)) <= macs(network, (8, 10, 10)) / 2 == 8 * 8 * 9 * 100
+    assert result.layers[1].skipped == "no rank would make it smaller"
+
+
+@pytest.mark.parametrize("scheme", ["channel", "spatial"])
+@pytest.mark.parametrize(
+    "network",
+    [
+        nn.Conv2d(4, 6, (3, 5), stride=(2, 3), padding=1, groups=2),
+        nn.Conv2d(4, 6, 3, padding="same", padding_mode="circular"),
+        nn.ConvTranspose2d(4, 6, (3, 4), stride=(3, 2), output_padding=1, groups=2),
+        nn.Sequential(nn.Conv2d(4, 4, 3), nn.Flatten(2), nn.Conv1d(4, 8, 3, dilation=2), nn.Linear(164, 40)),
+    ],
+)
+def test_macs_of_a_factorised_layer_are_those_counted(network, scheme):
+    spectra = decompose(network, scheme)
+    costs = mac_costs(network, possible_schemes(network, scheme), (4, 16, 14))
+    assert costs.total == sum(costs.dense.values()) == macs(network, (4, 16, 14))
+    smaller = compress(network, spectra, FixedRank(1))
+    expected = sum(
+        costs.dense[layer.name] if layer.rank is None else costs.per_rank[layer.name, layer.scheme]
+        for layer in smaller.layers
+    )
+    assert macs(smaller.network, (4, 16, 14)) == expected
+
+
+def random_network(sizes):
+    layers = []
+    for inputs, outputs in itertools.pairwise(sizes):
+        layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs)]
+    return nn.Sequential(*layers)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.integers(1, 24), min_size=2, max_size=5),
+    st.floats(0.05, 1),
+    st.sampled_from(RULES),
+    st.sampled_from(["channel", "spatial", "auto"]),
+    st.integers(0, 1000),
+)
+@example([1, 1], 0.9999999999999999, None, "channel", 0)
+def test_budgets_are_never_exceeded(sizes, fraction, rule, scheme, seed):
+    torch.manual_seed(seed)
+    network = random_network(sizes)
+    spectra = decompose(network, scheme)
+    try:
+        result = compress(network, spectra, ParameterBudget(fraction, rule))
+    except BudgetError as error:
+        assert error.smallest > fraction
+        return
+    assert count(result.network) <= Fraction(str(fraction)) * count(network)
+    saved = sum(layer.params_before - layer.params_after for layer in result.layers)
+    assert count(network) - saved == count(result.network)
+
+
+@st.composite
+def candidates(draw):
+    layers = []
+    for index in range(draw(st.integers(1, 3))):
+        values = sorted(draw(st.lists(st.floats(0.01, 10), min_size=1, max_size=4)), reverse=True)
+        dense = draw(st.integers(2, 40))
+        options = tuple(
+            Option(scheme, torch.tensor(values[: draw(st.integers(1, 4))], dtype=torch.float64), cost, dense)
+            for scheme, cost in zip(
+                ("channel", "spatial"), draw(st.tuples(st.integers(1, 20), st.integers(1, 20))), strict=True
+            )
+        )
+        layers.append(Candidate(f"layer{index}", dense, options))
+    return layers
+
+
+@given(candidates(), st.integers(0, 120))
+def test_global_allocation_is_near_the_best(layers, budget):
+    """Against all combinations: never over budget, and no worse than the best one that leaves one step of budget."""
+    every = [
+        [Choice(None, 0)]
+        + [Choice(option.scheme, rank) for option in layer.options for rank in range(1, option.largest_rank + 1)]
+        for layer in layers
+    ]
+    table = []
+    for combination in itertools.product(*every):
+        chosen = {layer.name: choice for layer, choice in zip(layers, combination, strict=True)}
+        error = sum(layer.error(chosen[layer.name]) for layer in layers)
+        table.append((total_cost(layers, chosen), error))
+    assume(any(cost <= budget for cost, _ in table))
+    got = allocate_globally(layers, budget)
+    assert total_cost(layers, got) <= budget
+    error = sum(layer.error(got[layer.name]) for layer in layers)
+    step = max(layer.dense_cost for layer in layers)
+    best = min((other for cost, other in table if cost <= budget - step), default=float("inf"))
+    assert error <= best + 1e-9
+
+
+def test_global_allocation_beats_every_single_rule(unet, spectra):
+    def error(rule):
+        layers = compress(unet, spectra["channel"], ParameterBudget(0.25, rule)).layers
+        return sum(layer.error**2 for layer in layers)
+
+    best = error(None)
+    assert all(best <= error(rule) for rule in RULES)
+
+
+def test_auto_has_no_more_error_than_either_scheme(unet, spectra):
+    errors = {
+        scheme: sum(layer.error**2 for layer in compress(unet, given, ParameterBudget(0.25)).layers)
+        for scheme, given in spectra.items()
+    }
+    assert errors["auto"] <= min(errors["channel"], errors["spatial"]) + 1e-9
+
+
+@pytest.mark.parametrize("scheme", ["channel", "spatial", "auto"])
+def test_the_smallest_share_is_what_the_smallest_budget_leaves(scheme: str) -> None:
+    network = UNet(1, 1, 4)
+    smallest = smallest_share(parameter_costs(network, possible_schemes(network, scheme)))
+    spectra = decompose(network, scheme)
+    made = compress(network, spectra, ParameterBudget(smallest + 1e-9))
+    assert count(made.network) == pytest.approx(smallest * count(network), abs=1)
+    with pytest.raises(BudgetError):
+        compress(network, spectra, ParameterBudget(smallest - 1e-3))
+
+
+@pytest.mark.parametrize("scheme", ["channel", "spatial", "auto"])
+def test_the_smallest_share_of_the_work_is_what_the_smallest_budget_leaves(scheme: str) -> None:
+    network, shape = UNet(1, 1, 4), (1, 32, 32)
+    smallest = smallest_share(mac_costs(network, possible_schemes(network, scheme), shape))
+    spectra = decompose(network, scheme)
+    made = compress(network, spectra, MacBudget(smallest + 1e-6, shape))
+    assert macs(made.network, shape) == pytest.approx(smallest * macs(network, shape), rel=1e-3)
+    with pytest.raises(BudgetError):
+        compress(network, spectra, MacBudget(smallest - 1e-3, shape))

@@ -1,0 +1,286 @@
+"""What compression keeps, what it leaves alone and why, what it refuses."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import parametrizations, prune
+
+from torch_lowrank.compression import compress
+from torch_lowrank.decomposition.decompose import decompose
+from torch_lowrank.layers.factorized import LowRank
+from torch_lowrank.ranks.budgets import ParameterBudget
+from torch_lowrank.ranks.rules import FixedRank
+
+
+def compressed(network, rank=1, scheme="channel", **settings):
+    return compress(network, decompose(network, scheme), FixedRank(rank), **settings)
+
+
+def reasons(network):
+    return {layer.name: layer.skipped for layer in compressed(network).layers}
+
+
+def count(network):
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+class Block(nn.Module):
+    """Layers in lists and dicts, one of them used twice."""
+
+    def __init__(self):
+        super().__init__()
+        self.convs = nn.ModuleList([nn.Conv2d(8, 8, 3, padding=1) for _ in range(2)])
+        self.heads = nn.ModuleDict({"a": nn.Linear(8, 8), "b": nn.Linear(8, 8)})
+        self.again = self.convs[0]
+        self.norm = nn.BatchNorm2d(8)
+
+    def forward(self, x):
+        for conv in [*self.convs, self.again]:
+            x = self.norm(conv(x)).relu()
+        return self.heads["a"](x.mean((2, 3))) + self.heads["b"](x.amax((2, 3)))
+
+
+def test_layers_in_lists_and_dicts_are_replaced_and_shared_ones_stay_shared():
+    network = Block()
+    result = compressed(network)
+    assert [layer.name for layer in result.layers] == ["convs.0", "convs.1", "heads.a", "heads.b"]
+    assert all(layer.rank == 1 for layer in result.layers)
+    assert result.network.again is result.network.convs[0]
+    assert count(network) - count(result.network) == sum(
+        layer.params_before - layer.params_after for layer in result.layers
+    )
+    result.network(torch.randn(2, 8, 5, 5))
+
+
+def test_budget_counts_a_shared_layer_once():
+    network = Block()
+    assert count(compress(network, decompose(network), ParameterBudget(0.5)).network) <= count(network) / 2
+
+
+def test_the_network_given_is_untouched_and_nothing_is_shared_with_it():
+    network = Block()
+    before, modules = copy.deepcopy(network.state_dict()), list(network.modules())
+    result = compressed(network).network
+    for parameter in result.parameters():
+        parameter.data.add_(1)
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+    assert list(network.modules()) == modules
+    own = {tensor.data_ptr() for tensor in network.state_dict().values()}
+    assert not own & {tensor.data_ptr() for tensor in result.state_dict().values()}
+
+
+def test_random_numbers_are_not_used_up():
+    network = Block()
+    state = torch.get_rng_state()
+    compressed(network)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_training_mode_and_requires_grad_are_kept_layer_by_layer():
+    network = Block().train()
+    network.convs[1].eval().requires_grad_(False)
+    network.heads["a"].bias.requires_grad_(False)
+    result = compressed(network).network
+    assert result.convs[0].training and result.convs[0].first.training
+    assert not result.convs[1].training and not result.convs[1].second.training
+    assert not any(parameter.requires_grad for parameter in result.convs[1].parameters())
+    first, second, bias = (
+        result.heads["a"].get_parameter(f"{key}") for key in ("first.weight", "second.weight", "second.bias")
+    )
+    assert (first.requires_grad, second.requires_grad, bias.requires_grad) == (True, True, False)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("scheme", ["channel", "spatial"])
+def test_dtype_and_memory_format_are_kept(dtype, scheme):
+    network = nn.Sequential(nn.Conv2d(8, 8, 3), nn.ConvTranspose2d(8, 8, 3)).to(dtype)
+    network = network.to(memory_format=torch.channels_last)
+    for layer in compressed(network, scheme=scheme).network:
+        for parameter in layer.parameters():
+            assert parameter.dtype == dtype
+            assert parameter.ndim == 1 or parameter.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_contiguous_weights_stay_contiguous():
+    network = nn.Sequential(nn.Conv2d(8, 8, 3), nn.ConvTranspose2d(8, 8, 3), nn.Linear(8, 8))
+    for scheme in ("channel", "spatial"):
+        assert all(parameter.is_contiguous() for parameter in compressed(network, scheme=scheme).network.parameters())
+
+
+def test_the_root_may_be_the_layer():
+    layer = nn.Conv2d(8, 8, 3)
+    result = compressed(layer)
+    assert isinstance(result.network, LowRank)
+    assert [(report.name, report.kind, report.rank) for report in result.layers] == [("", "Conv2d", 1)]
+
+
+def test_compiled_networks_keep_their_wrapper():
+    network = nn.Sequential(nn.Conv2d(8, 8, 3), nn.ReLU())
+    wrapped = torch.compile(network, backend="eager")
+    result = compressed(wrapped)
+    assert type(result.network) is type(wrapped)
+    assert [layer.name for layer in result.layers] == ["_orig_mod.0"]
+    x = torch.randn(1, 8, 5, 5)
+    torch.testing.assert_close(result.network(x), compressed(network).network(x))
+    assert isinstance(wrapped._orig_mod[0], nn.Conv2d)
+
+
+def test_low_rank_layers_answer_for_the_dense_layer():
+    layer = nn.Conv2d(8, 6, 3, stride=2, groups=2)
+    low_rank = compressed(layer).network
+    assert (low_rank.in_channels, low_rank.out_channels, low_rank.stride, low_rank.groups) == (8, 6, (2, 2), 2)
+    assert low_rank.weight.shape == layer.weight.shape
+    assert torch.equal(low_rank.bias, layer.bias)
+    x = torch.randn(1, 8, 7, 7)
+    by_hand = nn.functional.conv2d(x, low_rank.weight, low_rank.bias, stride=2, groups=2)
+    assert type(by_hand) is torch.Tensor
+    torch.testing.assert_close(low_rank(x), by_hand)
+
+
+def test_gradients_reach_both_factors():
+    network = compressed(Block()).network
+    network(torch.randn(2, 8, 5, 5)).sum().backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+class OwnForward(nn.Linear):
+    def forward(self, x):
+        return super().forward(x) ** 2
+
+
+def hooked():
+    layer = nn.Linear(8, 8)
+    layer.register_forward_hook(lambda module, args, output: output + 1)
+    return layer
+
+
+def with_replaced_forward():
+    layer = nn.Linear(8, 8)
+    layer.forward = lambda x: x
+    return layer
+
+
+def pruned():
+    return prune.l1_unstructured(nn.Linear(8, 8), "weight", 0.5)
+
+
+def with_adapter():
+    layer = nn.Linear(8, 8)
+    layer.adapter = nn.Parameter(torch.zeros(8, 2))
+    return layer
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda: parametrizations.weight_norm(nn.Linear(8, 8)), "computed from other parameters"),
+        (lambda: parametrizations.spectral_norm(nn.Linear(8, 8)), "computed from other parameters"),
+        (lambda: nn.utils.weight_norm(nn.Linear(8, 8)), "computed from other parameters"),
+        (lambda: nn.utils.spectral_norm(nn.Linear(8, 8)), "computed from other parameters"),
+        (pruned, "computed from other parameters"),
+        (lambda: OwnForward(8, 8), "OwnForward is its own kind of Linear"),
+        (hooked, "it has hooks"),
+        (with_replaced_forward, "its forward method was replaced"),
+        (with_adapter, "it holds more than a weight and a bias"),
+        (lambda: nn.LSTM(8, 8), "a LSTM layer cannot be factorised"),
+        (lambda: nn.Linear(8, 8, dtype=torch.complex64), "weights of type torch.complex64"),
+        (lambda: nn.Linear(0, 8), "its weight is empty"),
+    ],
+)
+def test_what_cannot_be_factorised_is_left_alone_with_a_reason(make, reason):
+    network = nn.ModuleDict({"special": make(), "plain": nn.Linear(8, 8)})
+    result = compressed(network)
+    by_name = {layer.name: layer for layer in result.layers}
+    assert reason in by_name["special"].skipped
+    assert by_name["special"].rank is None
+    assert by_name["plain"].rank == 1
+    assert type(result.network["special"]) is type(network["special"])
+    assert len(result.network["special"]._forward_hooks) == len(network["special"]._forward_hooks)
+    if isinstance(network["special"], nn.Linear) and reason != "its weight is empty" and "complex" not in reason:
+        x = torch.randn(2, 8)
+        torch.testing.assert_close(result.network["special"].eval()(x), network["special"].eval()(x))
+
+
+def test_lazy_layers_are_left_alone_until_they_have_a_shape():
+    network = nn.Sequential(nn.LazyConv2d(8, 3), nn.Flatten(), nn.LazyLinear(16), nn.Linear(16, 16))
+    assert [layer.rank for layer in compressed(network).layers] == [None, None, 1]
+    assert "run one and decompose then" in reasons(network)["0"]
+    network(torch.randn(1, 4, 6, 6))
+    assert [layer.rank for layer in compressed(network).layers] == [1, 1, 1]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_quantised_layers_are_left_alone():
+    quantised = torch.ao.nn.quantized.dynamic.Linear(8, 8)
+    assert "cannot be factorised" in reasons(nn.Sequential(quantised, nn.Linear(8, 8)))["0"]
+
+
+def test_tied_weights_are_left_alone():
+    network = nn.ModuleDict({"embed": nn.Embedding(20, 8), "one": nn.Linear(8, 20), "two": nn.Linear(8, 20)})
+    network["one"].weight = network["embed"].weight
+    assert reasons(network)["one"] == "its weight is shared with embed.weight"
+    assert reasons(network)["two"] is None
+    result = compressed(network).network
+    assert result["one"].weight is result["embed"].weight
+    network["one"].bias = network["two"].bias
+    assert reasons(network)["two"] == "its bias is shared with one.bias"
+
+
+def test_projection_of_attention_is_left_alone():
+    network = nn.MultiheadAttention(8, 2)
+    found = reasons(network)
+    assert found["out_proj"] is not None
+    assert found[""] == "a MultiheadAttention layer cannot be factorised"
+
+
+def test_a_compressed_network_is_not_factorised_again():
+    network = compressed(Block()).network
+    assert set(reasons(network).values()) == {"it is of low rank already"}
+    assert count(compressed(network).network) == count(network)
+
+
+def test_layers_that_would_grow_stay_dense():
+    report = compressed(nn.Conv2d(8, 8, 3), rank=8).layers[0]
+    assert (report.rank, report.params_after, report.error) == (None, report.params_before, 0.0)
+    assert report.skipped == "rank 8 would not make it smaller (up to 7 would)"
+    assert compressed(nn.Linear(1, 8)).layers[0].skipped == "rank 1 would not make it smaller (no rank would)"
+
+
+def test_layers_can_be_excluded_and_pinned():
+    network = Block()
+    result = compressed(network, rank=3, exclude=["heads.*"], pin={"convs.1": 2})
+    assert [layer.rank for layer in result.layers] == [3, 2, None, None]
+    assert result.layers[2].skipped == "excluded by 'heads.*'"
+    budget = compress(network, decompose(network), ParameterBudget(0.6), exclude=["heads.*"], pin={"convs.1": 2})
+    assert budget.layers[1].rank == 2
+    assert count(budget.network) <= 0.6 * count(network)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"exclude": ["head.*"]}, "the pattern 'head.*' matches no layer; the layers are convs.0, convs.1, heads.a"),
+        ({"exclude": "heads.*"}, "give a list of patterns"),
+        ({"pin": {"nothing": 2}}, "the pattern 'nothing' matches no layer"),
+        ({"pin": {"heads.a": 0}}, "rank is 0"),
+        ({"pin": {"heads.a": 2}, "exclude": ["heads.*"]}, "layer 'heads.a' is both excluded and pinned"),
+    ],
+)
+def test_wrong_patterns_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message.replace("*", r"\*")):
+        compressed(Block(), **settings)
+
+
+def test_spectra_of_another_network_are_refused():
+    spectra = decompose(nn.Sequential(nn.Linear(8, 8)))
+    with pytest.raises(ValueError, match="'0' that the network lacks"):
+        compress(nn.ModuleDict({"a": nn.Linear(8, 8)}), spectra, FixedRank(1))
+    with pytest.raises(ValueError, match=r"of a \(1, 8, 8\) matrix, the network has \(1, 8, 4\)"):
+        compress(nn.Sequential(nn.Linear(4, 8)), spectra, FixedRank(1))
+    with pytest.raises(ValueError, match="cannot be factorised now: a ReLU"):
+        compress(nn.Sequential(nn.ReLU()), spectra, FixedRank(1))
+    with pytest.raises(ValueError, match="was changed after the network was decomposed"):
+        compress(nn.Sequential(nn.Linear(8, 8)), spectra, FixedRank(1))

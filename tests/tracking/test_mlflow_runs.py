@@ -1,0 +1,250 @@
+"""MLflow's records: complete, once each, and up to date."""
+
+import base64
+import dataclasses
+import json
+import zlib
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from analysis.comparison import Comparison
+from tests.tracking.conftest import make_result, recovered
+from tracking import mlflow_runs as runs
+from tracking.mlflow_runs import EXPERIMENT
+from tracking.registry import ALIAS, RegistrationError, register
+from tracking.run_records import Data, Recorded, TrainingRecord
+
+HISTORY = {"epochs": [{"epoch": 0, "valid_dice": 0.5, "lr": 0.1}, {"epoch": 1, "valid_dice": 0.6, "lr": 0.05}]}
+RESULTS = [make_result("baseline", None, 0.8, 1000), make_result("svd", 8, 0.7, 300)]
+
+
+@pytest.fixture
+def uri(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'mlflow.db'}"
+
+
+def training(key: str = "one", **changes) -> TrainingRecord:
+    fields = {
+        "key": key,
+        "name": "training",
+        "description": "**The answer.**",
+        "params": {"training.epochs": 2},
+        "tags": {"data_digest": "d"},
+        "history": HISTORY,
+        "data": Data("30 images 32x32 gray", "d", {"images": {"train": 20, "valid": 5, "test": 5}}),
+        "files": [],
+    }
+    return TrainingRecord(**fields | {"networks": Path()} | changes)
+
+
+def record(uri: str, results: list, record_of: TrainingRecord, tmp_path: Path) -> dict[str, str]:
+    return everything(uri, results, record_of, tmp_path).runs
+
+
+def everything(uri: str, results: list, record_of: TrainingRecord, tmp_path: Path) -> Recorded:
+    for result in results:
+        (tmp_path / "networks" / result.name).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "networks" / result.name / "network.json").write_text("{}")
+    placed = dataclasses.replace(record_of, networks=tmp_path / "networks")
+    return runs.record(uri, placed, Comparison(results), tmp_path / "lock")
+
+
+def parent_of(uri: str) -> Run:
+    return next(run for run in active(uri) if run.info.run_name == "training")
+
+
+def active(uri: str) -> list[Run]:
+    client = MlflowClient(uri)
+    return client.search_runs([client.get_experiment_by_name(EXPERIMENT).experiment_id])
+
+
+def names(uri: str) -> list[str]:
+    return sorted(run.info.run_name for run in active(uri))
+
+
+def test_each_variant_is_one_run_below_the_training(uri: str, tmp_path: Path) -> None:
+    recorded = record(uri, RESULTS, training(), tmp_path)
+    assert names(uri) == ["baseline", "svd_rank_8", "training"]
+    assert recorded == {run.info.run_name: run.info.run_id for run in active(uri) if run.info.run_name != "training"}
+    parent = parent_of(uri).info.run_id
+    for run in active(uri):
+        assert run.info.status == "FINISHED"
+        if run.info.run_name != "training":
+            assert run.data.tags["mlflow.parentRunId"] == parent
+            assert run.data.params["training.epochs"] == "2"
+    svd = next(run for run in active(uri) if run.info.run_name == "svd_rank_8")
+    assert (svd.data.params["method"], svd.data.params["rank"]) == ("svd", "8")
+    assert svd.data.metrics["params"] == 300
+    assert svd.data.metrics["param_reduction_pct"] == pytest.approx(70)
+    assert svd.data.metrics["dice_retained"] == pytest.approx(0.7 / 0.8)
+
+
+def test_recording_the_same_again_changes_nothing(uri: str, tmp_path: Path) -> None:
+    record(uri, RESULTS, training(), tmp_path)
+    before = {run.info.run_id for run in active(uri)}
+    record(uri, RESULTS, training(), tmp_path)
+    assert {run.info.run_id for run in active(uri)} == before
+
+
+def test_a_new_variant_joins_the_others(uri: str, tmp_path: Path) -> None:
+    record(uri, RESULTS, training(), tmp_path)
+    record(uri, [*RESULTS, make_result("arsvd", 0.9, 0.75, 500)], training(), tmp_path)
+    assert names(uri) == ["arsvd_tau_0.9", "baseline", "svd_rank_8", "training"]
+
+
+def test_a_changed_result_replaces_the_old_record(uri: str, tmp_path: Path) -> None:
+    record(uri, RESULTS, training(), tmp_path)
+    record(uri, [RESULTS[0], make_result("svd", 8, 0.65, 300)], training(), tmp_path)
+    assert names(uri) == ["baseline", "svd_rank_8", "training"]
+    svd = next(run for run in active(uri) if run.info.run_name == "svd_rank_8")
+    assert svd.data.metrics["dice"] == pytest.approx(0.65)
+
+
+def test_another_training_is_another_parent(uri: str, tmp_path: Path) -> None:
+    recorded = [record(uri, RESULTS, training(key), tmp_path)["svd_rank_8"] for key in ("one", "two")]
+    assert len({MlflowClient(uri).get_run(run).data.tags["mlflow.parentRunId"] for run in recorded}) == 2
+    assert names(uri).count("svd_rank_8") == 2
+
+
+def test_a_record_that_was_cut_off_is_replaced(uri: str, tmp_path: Path) -> None:
+    record(uri, RESULTS, training(), tmp_path)
+    client = MlflowClient(uri)
+    for run in active(uri):
+        client.update_run(run.info.run_id, status="RUNNING")
+    record(uri, RESULTS, training(), tmp_path)
+    assert names(uri) == ["baseline", "svd_rank_8", "training"]
+    assert {run.info.status for run in active(uri)} == {"FINISHED"}
+
+
+def test_curves_and_files_are_kept_with_the_training(uri: str, tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    file.write_text("report")
+    record(uri, RESULTS, training(files=[(file, None), (file, "plots")]), tmp_path)
+    client, parent = MlflowClient(uri), parent_of(uri).info.run_id
+    assert [point.value for point in client.get_metric_history(parent, "valid_dice")] == [0.5, 0.6]
+    assert {item.path for item in client.list_artifacts(parent)} == {"report.html", "plots"}
+    assert (tmp_path / "mlruns").is_dir(), "files lie beside the database, where `mlflow ui` looks"
+
+
+def test_values_that_are_not_finite_are_left_out(uri: str, tmp_path: Path) -> None:
+    broken = dataclasses.replace(RESULTS[1], metrics={**RESULTS[1].metrics, "dice_global": float("nan")})
+    record(uri, [RESULTS[0], broken], training(), tmp_path)
+    svd = next(run for run in active(uri) if run.info.run_name == "svd_rank_8")
+    assert "dice_global" not in svd.data.metrics
+
+
+def test_the_curves_of_fine_tuning_are_kept_with_the_variant(uri: str, tmp_path: Path) -> None:
+    record(uri, [RESULTS[0], recovered(RESULTS[1], 0.1, [0.4, 0.6])], training(), tmp_path)
+    client = MlflowClient(uri)
+    svd = next(run for run in active(uri) if run.info.run_name == "svd_rank_8")
+    points = client.get_metric_history(svd.info.run_id, "finetune/valid_dice")
+    assert [(point.step, point.value) for point in points] == [(1, 0.4), (2, 0.6)]
+    assert {f"finetune/{name}" for name in ("train_loss", "valid_loss", "valid_iou", "lr", "seconds")} < set(
+        svd.data.metrics
+    )
+    assert svd.data.metrics["dice"] == pytest.approx(0.7)
+    assert svd.data.metrics["dice_before_recovery"] == pytest.approx(0.1)
+
+
+def test_another_fine_tuning_replaces_the_record(uri: str, tmp_path: Path) -> None:
+    for curve in ([0.4, 0.6], [0.5, 0.6], [0.5, 0.6]):
+        record(uri, [RESULTS[0], recovered(RESULTS[1], 0.1, curve)], training(), tmp_path)
+    assert names(uri) == ["baseline", "svd_rank_8", "training"]
+    svd = next(run for run in active(uri) if run.info.run_name == "svd_rank_8")
+    points = MlflowClient(uri).get_metric_history(svd.info.run_id, "finetune/valid_dice")
+    assert [point.value for point in points] == [0.5, 0.6]
+
+
+def test_every_run_says_what_it_is_and_on_which_data(uri: str, tmp_path: Path) -> None:
+    record(uri, RESULTS, training(), tmp_path)
+    notes = {run.info.run_name: run.data.tags["mlflow.note.content"] for run in active(uri)}
+    assert notes["training"] == "**The answer.**"
+    assert notes["svd_rank_8"].startswith("svd_rank_8 keeps 87.5 % of the Dice with 30 % of the parameters.")
+    for run in active(uri):
+        (given,) = run.inputs.dataset_inputs
+        assert (given.dataset.name, given.dataset.digest) == ("30 images 32x32 gray", "d")
+        assert [tag.value for tag in given.tags] == ["training" if run.info.run_name == "training" else "evaluation"]
+
+
+def test_intervals_are_metrics_in_sections_of_their_own(uri: str, tmp_path: Path) -> None:
+    record(uri, RESULTS, training(), tmp_path)
+    metrics = {run.info.run_name: run.data.metrics for run in active(uri)}
+    assert metrics["svd_rank_8"]["ci95/dice_low"] < 0.7 < metrics["svd_rank_8"]["ci95/dice_high"]
+    assert metrics["svd_rank_8"]["change/dice"] == pytest.approx(-0.1, abs=1e-3)
+    assert not any(name.startswith("change/") for name in metrics["baseline"])
+
+
+def test_the_best_tradeoffs_are_tagged_and_the_tags_follow_the_latest_comparison(uri: str, tmp_path: Path) -> None:
+    record(uri, RESULTS, training(), tmp_path)
+    better = make_result("svd", 4, 0.795, 200)
+    record(uri, [*RESULTS, better], training(), tmp_path)
+    tags = {run.info.run_name: run.data.tags for run in active(uri)}
+    assert {name: tags[name].get("pareto_front") for name in tags} == {
+        "training": None,
+        "baseline": "yes",
+        "svd_rank_8": "no",
+        "svd_rank_4": "yes",
+    }
+    assert [name for name in tags if tags[name].get("recommended") == "yes"] == ["svd_rank_4"]
+    record(uri, RESULTS, training(), tmp_path)
+    tags = {run.info.run_name: run.data.tags for run in active(uri)}
+    assert "pareto_front" not in tags["svd_rank_4"], "it was not compared this time"
+    assert tags["svd_rank_8"]["pareto_front"] == "yes"
+
+
+def test_a_run_says_what_was_done_to_its_network(uri: str, tmp_path: Path) -> None:
+    recalibrated = dataclasses.replace(RESULTS[1], setting={**RESULTS[1].setting, "recalibrated": 12})
+    record(uri, [RESULTS[0], recovered(recalibrated, 0.1, [0.4])], training(), tmp_path)
+    tags = {run.info.run_name: run.data.tags.get("recovery") for run in active(uri)}
+    assert tags == {"training": None, "baseline": "none", "svd_rank_8": "recalibrated, fine-tuned"}
+
+
+def test_pictures_of_an_earlier_comparison_do_not_stay(uri: str, tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("report.html", "one.png", "two.png")]
+    for file in files:
+        file.write_text("content")
+    record(uri, RESULTS, training(files=[(files[0], None), (files[1], "plots"), (files[2], "plots")]), tmp_path)
+    record(uri, RESULTS, training(files=[(files[0], None), (files[2], "plots")]), tmp_path)
+    client, parent = MlflowClient(uri), parent_of(uri).info.run_id
+    assert [item.path for item in client.list_artifacts(parent, "plots")] == ["plots/two.png"]
+    assert "report.html" in [item.path for item in client.list_artifacts(parent)]
+
+
+def test_the_network_lies_with_its_run_and_can_be_registered(uri: str, tmp_path: Path) -> None:
+    run = record(uri, RESULTS, training(), tmp_path)["svd_rank_8"]
+    client = MlflowClient(uri)
+    assert {item.path for item in client.list_artifacts(run, "network")} >= {"network/network.json"}
+    assert register(uri, "tumor", "svd_rank_8", run, "small") == "1"
+    assert register(uri, "tumor", "svd_rank_8", run, "small") == "1", "the same network is no new version"
+    champion = client.get_model_version_by_alias("tumor", ALIAS)
+    assert (champion.run_id, champion.tags["variant"], champion.description) == (run, "svd_rank_8", "small")
+    assert champion.source.endswith("/network")
+    other = record(uri, [*RESULTS, make_result("svd", 4, 0.79, 200)], training(), tmp_path)["svd_rank_4"]
+    assert register(uri, "tumor", "svd_rank_4", other, "smaller") == "2"
+    assert client.get_model_version_by_alias("tumor", ALIAS).run_id == other
+
+
+def test_a_name_that_mlflow_does_not_allow_is_a_clear_error(uri: str, tmp_path: Path) -> None:
+    run = record(uri, RESULTS, training(), tmp_path)["svd_rank_8"]
+    with pytest.raises(RegistrationError, match="svd_rank_8 cannot be registered as 'a/b'"):
+        register(uri, "a/b", "svd_rank_8", run, "small")
+
+
+def test_a_view_shows_the_variants_of_the_latest_comparison_alone(uri: str, tmp_path: Path) -> None:
+    everything(uri, [*RESULTS, make_result("svd", 4, 0.79, 200)], training("ab" * 32), tmp_path)
+    view = everything(uri, RESULTS, training("ab" * 32), tmp_path).view
+    record(uri, RESULTS, training("cd" * 32), tmp_path)
+    experiment = MlflowClient(uri).get_experiment_by_name(EXPERIMENT)
+    assert view.startswith(f"#/experiments/{experiment.experiment_id}/runs?viewStateShareKey=abababababab")
+    stored = experiment.tags["mlflow.sharedViewState.abababababab"].removeprefix("deflate;")
+    state = json.loads(zlib.decompress(base64.b64decode(stored)))
+    shown = MlflowClient(uri).search_runs([experiment.experiment_id], state["searchFilter"])
+    assert sorted(run.info.run_name for run in shown) == ["baseline", "svd_rank_8"]
+    names = {name for run in shown for name in run.data.metrics}
+    for chart in state["compareRunCharts"]:
+        axes = [chart[axis]["key"] for axis in ("xaxis", "yaxis") if axis in chart]
+        assert names >= {*axes, *chart.get("selectedMetrics", [])}
+    assert "cdcdcdcdcdcd" in experiment.tags["mlflow.note.content"], "the description leads to the latest"

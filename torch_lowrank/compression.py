@@ -1,0 +1,143 @@
+"""Compression: a network, its spectra and a rank rule give a smaller network."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Mapping
+
+import torch
+from torch import nn
+
+from torch_lowrank.curvature.moments import Statistics
+from torch_lowrank.decomposition.refine import refine
+from torch_lowrank.decomposition.spectra import Spectra, Spectrum
+from torch_lowrank.decomposition.svd import balanced, frobenius_norm
+from torch_lowrank.layers.eligibility import why_not
+from torch_lowrank.layers.factorized import LowRank, count_parameters, folding_of, replace_layers
+from torch_lowrank.layers.unfolding import FOLDINGS
+from torch_lowrank.progress import tracked
+from torch_lowrank.ranks.budgets import JointBudget
+from torch_lowrank.ranks.plan import plan
+from torch_lowrank.ranks.rules import RankRule
+from torch_lowrank.report import LayerReport
+
+_SAME_NORM = 1e-6  # relative; sums in another order differ by 1e-15, an optimiser step by more than 1e-5
+
+
+@dataclasses.dataclass(frozen=True)
+class Compressed:
+    """A compressed network and what was done to each layer.
+
+    Attributes:
+        network: A new module; it shares no tensor with the one given.
+        layers: One report for every layer with a weight matrix.
+    """
+
+    network: nn.Module
+    layers: list[LayerReport]
+
+
+def compress(
+    network: nn.Module,
+    spectra: Spectra,
+    rule: RankRule | JointBudget,
+    *,
+    exclude: Collection[str] = (),
+    pin: Mapping[str, int] | None = None,
+    statistics: Statistics | None = None,
+    device: str | torch.device = "cpu",
+) -> Compressed:
+    """Replaces each layer by two thinner ones of the rank that the rule gives, where that makes it smaller.
+
+    Args:
+        network: The network that `spectra` were computed from; it is not changed.
+        spectra: Result of `spectra.decompose`.
+        rule: Result of a constructor in `ranks`.
+        exclude: Patterns of layer names (`fnmatch`, for example `outc.*`) that stay dense.
+        pin: Pattern to rank: these layers get that rank, whatever the rule says, where it makes them smaller. What
+            is excluded or pinned counts in a budget as it is then. The first pattern that matches holds.
+        statistics: What the spectra were weighted with; then the factors of each layer are refined, see `refinement`.
+        device: Where to refine.
+
+    Raises:
+        ValueError: If the spectra belong to another network, a pattern matches no layer, or two settings contradict.
+        BudgetError: If a budget cannot be met; it is a ValueError, too.
+    """
+    _check_given(network, spectra, statistics)
+    choices = plan(network, spectra, rule, exclude, pin)
+    replacements: dict[nn.Module, nn.Module] = {}
+    reports = {name: _report_dense(network, name, 0, reason) for name, reason in spectra.skipped.items()}
+    for name in tracked(list(spectra.layers), "compress"):
+        choice, layer = choices[name], network.get_submodule(name)
+        if choice.scheme is None:
+            full_rank = max(spectrum.full_rank for spectrum in spectra.options(name))
+            reports[name] = _report_dense(network, name, full_rank, choice.reason or "left dense")
+            continue
+        spectrum = next(each for each in spectra.options(name) if each.scheme == choice.scheme)
+        factors = spectrum.left[:, :, : choice.rank], spectrum.right[:, : choice.rank]
+        if statistics is not None:
+            moments = statistics.of_layer(name, layer, spectra.weighting)
+            factors = refine(layer, choice.scheme, *factors, moments, device)
+        new = LowRank.from_factors(layer, choice.scheme, *balanced(*factors))
+        replacements[layer] = new
+        reports[name] = _report_replaced(name, layer, new, spectrum, choice.rank, spectra.weighting)
+    order = [name for name, _ in network.named_modules() if name in reports]
+    return Compressed(replace_layers(network, replacements), [reports[name] for name in order])
+
+
+def _check_given(network: nn.Module, spectra: Spectra, statistics: Statistics | None) -> None:
+    for name in spectra.layers:
+        _check_same(network, name, spectra)
+    if statistics is not None and spectra.weighting == "none":
+        raise ValueError("the spectra are not weighted by the statistics; decompose(network, statistics=...) does that")
+
+
+def _check_same(network: nn.Module, name: str, spectra: Spectra) -> None:
+    """Checks that a layer is the one that was decomposed.
+
+    Raises:
+        ValueError: If it is missing, of another kind or shape, or its weight was changed since.
+    """
+    try:
+        layer = network.get_submodule(name)
+    except AttributeError as error:
+        raise ValueError(f"the spectra have a layer {name!r} that the network lacks; decompose this network") from error
+    reason = why_not(layer)
+    if reason:
+        raise ValueError(f"layer {name!r} was decomposed but cannot be factorised now: {reason}")
+    for spectrum in spectra.options(name):
+        shape = None
+        if (type(layer), spectrum.scheme) in FOLDINGS:
+            shape = tuple(folding_of(layer, spectrum.scheme).matrix(layer).shape)
+        if shape != spectrum.shape:
+            raise ValueError(f"layer {name!r}: the spectra are of a {spectrum.shape} matrix, the network has {shape}")
+    weight, wanted = layer.get_parameter("weight").detach(), spectra.layers[name].norm
+    norm = float(frobenius_norm(weight))
+    if abs(norm - wanted) > _SAME_NORM * wanted:
+        raise ValueError(f"the weight of layer {name!r} was changed after the network was decomposed; decompose again")
+
+
+def _report_dense(network: nn.Module, name: str, full_rank: int, reason: str) -> LayerReport:
+    layer = network.get_submodule(name)
+    params = count_parameters(layer)
+    return LayerReport(name, type(layer).__name__, None, None, full_rank, params, params, 0.0, reason)
+
+
+def _report_replaced(
+    name: str, layer: nn.Module, new: LowRank, spectrum: Spectrum, rank: int, weighting: str
+) -> LayerReport:
+    error = spectrum.relative_error(rank)
+    if weighting != "none":  # then the tail is in another norm
+        dense = layer.get_parameter("weight").detach()
+        norm = float(frobenius_norm(dense))
+        error = float(frobenius_norm(new.weight.detach() - dense)) / norm if norm else 0.0
+    return LayerReport(
+        name=name,
+        kind=type(layer).__name__,
+        scheme=spectrum.scheme,
+        rank=rank,
+        full_rank=spectrum.full_rank,
+        params_before=count_parameters(layer),
+        params_after=count_parameters(new),
+        error=error,
+    )

@@ -1,0 +1,1 @@
+"""What a change of a weight does to the loss: second moments, and their collection."""

@@ -1,0 +1,248 @@
+"""Takes the second moments of a network's layers from a few images, in a stream.
+
+Labels are drawn from the network's own prediction, so that the gradients' moments are those of the Fisher information;
+no true label is needed, and nothing is trained.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from torch_lowrank.curvature.moments import Moments, Statistics
+from torch_lowrank.curvature.patches import input_vectors, output_vectors, positions
+from torch_lowrank.layers.eligibility import survey
+from torch_lowrank.layers.factorized import folding_of
+from torch_lowrank.modes import evaluation_mode, layers_called
+from torch_lowrank.progress import tracked
+
+MEMORY_LIMIT = 2**31  # bytes
+# Pixels side by side say nearly the same, and a moment needs few more vectors than it has rows: of more than this
+# many positions in all a regular grid is taken.
+_POSITIONS = 2**15
+_PER_ROW = 4
+
+
+def collect(
+    network: nn.Module,
+    batches: Sequence[Tensor],
+    *,
+    weighting: str = "curvature",
+    memory_limit: int = MEMORY_LIMIT,
+    seed: int = 0,
+    device: str | torch.device = "cpu",
+) -> Statistics:
+    """Returns the second moments of all layers that can be factorised.
+
+    The network runs in evaluation mode, once for every pass over the batches; where the sums of all layers would take
+    more than the memory limit, layers are grouped into several passes.
+
+    Args:
+        network: Gives logits, (N, classes, ...); with one class, of foreground against background. It is given back
+            as it was.
+        batches: Inputs, (N, ...) each; read again for each pass.
+        weighting: `curvature`; or `activation`, which needs no gradients.
+        memory_limit: Bytes that the sums of one pass may take. Beside them lie one batch's activations, and the
+            patches and the product of one layer.
+        seed: Decides the labels that are drawn.
+        device: Where to compute, the CPU or CUDA. The moments come back to the CPU.
+
+    Raises:
+        ValueError: There are no batches, the weighting is unknown, a layer by itself takes more than the limit, or
+            the network gives no logits.
+        FloatingPointError: A layer's inputs or gradients are not finite.
+    """
+    if weighting not in ("activation", "curvature"):
+        raise ValueError(f"weighting is {weighting!r}; statistics are taken for activation or curvature")
+    if not len(batches):
+        raise ValueError("there are no images to take statistics from; give at least one batch")
+    layers = survey(network).layers
+    moments: dict[str, Moments] = {}
+    seen = 0
+    passes = _passes(layers, memory_limit, weighting)
+    with torch.inference_mode(False), evaluation_mode(network, device), _frozen(network), layers_called():
+        for number, names in enumerate(passes, start=1):
+            sums = {name: _Sums(layers[name], weighting, len(batches)) for name in names}
+            generator = torch.Generator(device).manual_seed(seed)
+            seen = 0
+            with _watched(sums):
+                for index in tracked(range(len(batches)), f"statistics {number}/{len(passes)}"):
+                    batch = _checked(batches[index])
+                    seen += len(batch)
+                    _run(network, batch.to(device), generator, weighting, sums)
+            for name in names:
+                if sums[name].vectors:
+                    moments[name] = sums.pop(name).finish(name)
+    return Statistics(moments, weighting, seen)
+
+
+def _checked(batch: Tensor) -> Tensor:
+    if not isinstance(batch, Tensor):
+        raise ValueError(
+            f"a batch is a {type(batch).__name__}; give the network's inputs alone, as [images for images, _ in loader]"
+        )
+    return batch
+
+
+@dataclasses.dataclass
+class _Sums:
+    """What is added up for one layer."""
+
+    layer: nn.Module
+    weighting: str
+    batches: int
+    columns: Tensor | None = None
+    rows: Tensor | None = None
+    vectors: int = 0
+    images: int = 0
+    turn: int = 0
+
+    def add_inputs(self, values: Tensor) -> None:
+        """Adds a batch's inputs."""
+        vectors = input_vectors(self.layer, values.detach(), self._wanted(), self.turn)
+        self.columns = _added(self.columns, vectors, 1)
+        self.vectors += vectors.shape[2]
+
+    def add_gradient(self, gradient: Tensor, input_shape: torch.Size) -> None:
+        """Adds a batch's gradients, scaled up where only a part of the positions is taken."""
+        dims = folding_of(self.layer, "channel").dims
+        sizes = input_shape[len(input_shape) - dims :]
+        vectors = output_vectors(self.layer, gradient, sizes, self._wanted(), self.turn)
+        everywhere = gradient[..., 0].numel() if dims == 0 else self._positions(gradient, sizes)
+        self.rows = _added(self.rows, vectors, everywhere / vectors.shape[2])
+
+    def finish(self, name: str) -> Moments:
+        """Returns the means: over positions for inputs, over images for gradients."""
+        groups, height, width = folding_of(self.layer, "channel").matrix(self.layer).shape
+        columns = _mean(self.columns, self.vectors, (groups, width, width), name)
+        if self.weighting == "activation":
+            return Moments(columns, None)
+        return Moments(columns, _mean(self.rows, self.images, (groups, height, height), name))
+
+    def _positions(self, gradient: Tensor, input_sizes: Sequence[int]) -> int:
+        dims = len(input_sizes)
+        batch = gradient.shape[0] if gradient.ndim == dims + 2 else 1
+        return batch * positions(self.layer, input_sizes, gradient.shape[-dims:])
+
+    def _wanted(self) -> int:
+        largest = max(folding_of(self.layer, "channel").matrix(self.layer).shape[1:])
+        return -(-max(_POSITIONS, _PER_ROW * largest) // self.batches)
+
+
+def _added(total: Tensor | None, vectors: Tensor, scale: float) -> Tensor:
+    product = (vectors @ vectors.mT).double()
+    return product.mul_(scale) if total is None else total.add_(product, alpha=scale)
+
+
+def _mean(total: Tensor | None, number: int, shape: tuple[int, ...], name: str) -> Tensor:
+    """Returns total / number, float32, on the CPU; zeros where nothing was added: the loss does not feel the layer."""
+    mean = torch.zeros(shape) if total is None else (total / number).float().cpu()
+    if not bool(mean.isfinite().all()):
+        raise FloatingPointError(
+            f"the inputs or gradients of layer {name!r} are not finite; the network has diverged or overflowed"
+        )
+    return mean
+
+
+def _passes(layers: dict[str, nn.Module], limit: int, weighting: str) -> list[list[str]]:
+    """Groups the layers, in order, so that the sums of a group stay within the limit."""
+    passes: list[list[str]] = []
+    used = limit + 1
+    for name, layer in layers.items():
+        groups, rows, columns = folding_of(layer, "channel").matrix(layer).shape
+        size = groups * (columns**2 + (rows**2 if weighting == "curvature" else 0)) * torch.float64.itemsize
+        if size > limit:
+            raise ValueError(
+                f"the moments of layer {name!r} take {size:,} bytes, more than the limit of {limit:,}; raise "
+                "memory_limit, or compress without statistics"
+            )
+        if used + size > limit:
+            passes.append([])
+            used = 0
+        passes[-1].append(name)
+        used += size
+    return passes
+
+
+def _run(network: nn.Module, batch: Tensor, generator: torch.Generator, weighting: str, sums: dict[str, _Sums]) -> None:
+    with torch.set_grad_enabled(weighting == "curvature"):
+        logits = network(batch)
+    if not isinstance(logits, Tensor) or logits.ndim < 2:
+        raise ValueError(
+            f"the network gives a {type(logits).__name__}; statistics need logits of shape (N, classes, ...): "
+            "wrap it in a module that returns them"
+        )
+    if weighting == "curvature" and logits.requires_grad:
+        _check_finite(logits, sums)  # no label can be drawn else
+        # The gradient of the cross entropy, a mean over the positions of an image, for labels that are drawn.
+        scale = (logits[0, 0].numel() or 1) ** -0.5
+        logits.backward(_drawn_residual(logits.detach(), generator) * scale)
+    for each in sums.values():
+        each.images += len(batch)
+        each.turn += 1
+
+
+def _check_finite(logits: Tensor, sums: dict[str, _Sums]) -> None:
+    if bool(logits.isfinite().all()):
+        return
+    broken = (name for name, each in sums.items() if each.columns is not None and not each.columns.isfinite().all())
+    name = next(broken, None)
+    what = "the network's output is" if name is None else f"the inputs of layer {name!r} are"
+    raise FloatingPointError(f"{what} not finite; the network has diverged or overflowed")
+
+
+def _drawn_residual(logits: Tensor, generator: torch.Generator) -> Tensor:
+    """Returns prediction minus a label drawn from it: the gradient of the cross entropy by the logits."""
+    exact = logits.double()
+    if logits.shape[1] == 1:
+        prediction = exact.sigmoid()
+        return (prediction - torch.bernoulli(prediction, generator=generator)).to(logits.dtype)
+    prediction = exact.softmax(1)
+    table = prediction.movedim(1, -1).flatten(0, -2)
+    labels = torch.multinomial(table, 1, generator=generator)
+    drawn = torch.zeros_like(table).scatter_(1, labels, 1.0)
+    residual = (table - drawn).unflatten(0, (logits.shape[0], *logits.shape[2:])).movedim(-1, 1)
+    return residual.to(logits.dtype)
+
+
+@contextlib.contextmanager
+def _watched(sums: dict[str, _Sums]) -> Iterator[None]:
+    """Adds up what the layers see while the block runs."""
+
+    def watch(each: _Sums) -> object:
+        def seen(layer: nn.Module, args: tuple, kwargs: dict, output: Tensor) -> Tensor | None:
+            values = args[0] if args else kwargs["input"]
+            shape = values.shape  # the values themselves need not wait for the gradient
+            each.add_inputs(values)
+            if not torch.is_grad_enabled():
+                return None
+            # Parameters are frozen, so the graph begins here. The copy is what the next module may write into.
+            output = output if output.requires_grad else output.detach().requires_grad_().clone()
+            output.register_hook(lambda gradient: each.add_gradient(gradient, shape))
+            return output
+
+        return seen
+
+    handles = [each.layer.register_forward_hook(watch(each), with_kwargs=True) for each in sums.values()]  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextlib.contextmanager
+def _frozen(network: nn.Module) -> Iterator[None]:
+    """Lets no parameter ask for a gradient: only those of the layers' outputs are needed."""
+    before = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    for parameter in before:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in before:
+            parameter.requires_grad_(True)

@@ -1,0 +1,1 @@
+"""Spectra of weights: plain and weighted SVD, and refinement."""

@@ -1,0 +1,115 @@
+"""Finds the best factors of a rank for the loss where no decomposition gives them.
+
+In the spatial scheme the moments that go with the matrix are only an approximation: taps of the kernel see nearly the
+same pixels, and the matrix cannot say so. The error itself can be written down exactly, for the weight that both
+factors stand for, unfolded by the channel scheme:
+
+    f(left, right) = tr(R D C D^T) / tr(R W C W^T),   D = unfold(left right) - W
+
+It is no longer an eigenvalue problem, but a smooth one with a good start, the weighted decomposition. In coordinates
+where that start is orthonormal a few steps of L-BFGS come close to the best.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from torch_lowrank.curvature.moments import Moments, cholesky
+from torch_lowrank.decomposition.svd import balanced
+from torch_lowrank.layers.factorized import folding_of
+
+_STEPS = 20
+
+
+def refine(
+    layer: nn.Module, scheme: str, left: Tensor, right: Tensor, moments: Moments, device: str | torch.device
+) -> tuple[Tensor, Tensor]:
+    """Returns better factors of the same rank.
+
+    Args:
+        layer: The dense layer.
+        scheme: By which its weight is unfolded to left @ right.
+        left: (groups, m, r).
+        right: (groups, r, n).
+        moments: The layer's.
+        device: Where to compute, in float32.
+
+    Returns:
+        The factors, on the device and in the type of those given. Those given, where no step made them better.
+    """
+    if scheme == "channel":  # the decomposition is the best there is
+        return left, right
+    with torch.inference_mode(False):
+        return _refine(layer, scheme, left, right, moments.to(device), device)
+
+
+def _refine(
+    layer: nn.Module, scheme: str, left: Tensor, right: Tensor, moments: Moments, device: str | torch.device
+) -> tuple[Tensor, Tensor]:
+    weight = folding_of(layer, "channel").matrix(layer).to(device, torch.float64)
+    rows, columns = moments.damped(layer)
+    total = float(((rows @ weight @ columns) * weight).sum())
+    if total == 0:
+        return left, right
+    place = _Coordinates(layer, scheme, moments)
+    inner = place.inside(left.to(device, torch.float64), right.to(device, torch.float64))
+    problem = _Problem(layer, scheme, weight.float(), rows.float() / total, columns.float(), place)
+    found = problem.solve(*(each.float() for each in inner))
+    outside = balanced(*(each.double() for each in place.outside(*found)))
+    return tuple(each.to(left.device, left.dtype) for each in outside)  # type: ignore[return-value]
+
+
+class _Coordinates:
+    """Factors times the square roots of the moments, left and right alike in size."""
+
+    def __init__(self, layer: nn.Module, scheme: str, moments: Moments) -> None:
+        rows, columns = moments.weights(layer, scheme)
+        self._left = cholesky(rows).mT
+        self._right = cholesky(columns)
+        self._left_inverse = torch.linalg.inv(self._left)
+        self._right_inverse = torch.linalg.inv(self._right)
+
+    def inside(self, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+        return balanced(self._left @ left, right @ self._right)
+
+    def outside(self, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+        return self._left_inverse.to(left.dtype) @ left, right @ self._right_inverse.to(right.dtype)
+
+
+class _Problem:
+    """The error as a function of the factors."""
+
+    def __init__(
+        self, layer: nn.Module, scheme: str, weight: Tensor, rows: Tensor, columns: Tensor, place: _Coordinates
+    ) -> None:
+        self._layer, self._scheme, self._place = layer, scheme, place
+        self._weight, self._rows, self._columns = weight, rows, columns
+        self._groups = len(weight)
+
+    def solve(self, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the factors after a few steps, those given if they were better."""
+        factors = [left.clone().requires_grad_(), right.clone().requires_grad_()]
+        optimizer = torch.optim.LBFGS(
+            factors, max_iter=_STEPS, history_size=_STEPS, tolerance_grad=0, line_search_fn="strong_wolfe"
+        )
+        with torch.enable_grad():
+            before = self._error_and_gradient(factors)
+            optimizer.step(lambda: self._error_and_gradient(factors))
+            after = self._error_and_gradient(factors)
+        better = after < before  # false for nan
+        return (factors[0].detach(), factors[1].detach()) if better else (left, right)
+
+    def _error_and_gradient(self, factors: list[Tensor]) -> float:
+        for factor in factors:
+            factor.grad = None
+        difference = self._unfolded(*self._place.outside(*factors)) - self._weight
+        weighted = self._rows @ difference.detach() @ self._columns
+        difference.backward(2 * weighted)  # of tr(R D C D^T)
+        return float((weighted * difference.detach()).sum())
+
+    def _unfolded(self, left: Tensor, right: Tensor) -> Tensor:
+        """Returns the weight that the factors stand for, unfolded by the channel scheme."""
+        folding = folding_of(self._layer, self._scheme)
+        dense = folding.dense_weight(self._layer, *folding.weights(self._layer, left, right))
+        return folding_of(self._layer, "channel").unfold(dense, self._groups)

@@ -1,0 +1,239 @@
+"""Networks on disk: a folder with `network.json` and `weights.safetensors` that describes itself. No pickle.
+
+`network.json` names the architecture and its arguments, and which layers were factorised, of which kind, by which
+scheme and rank. That is enough to rebuild our U-Net in a fresh process; a foreign network is rebuilt from its
+constructor.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor, nn
+
+from torch_lowrank.layers.factorized import LowRank, full_rank, replace_layers
+from torch_lowrank.whole_files import whole_folder
+
+DESCRIPTION, WEIGHTS = "network.json", "weights.safetensors"
+_FORMAT = 1
+_FIELDS: dict[str, type | tuple[type, ...]] = {
+    "architecture": str,
+    "arguments": (dict, type(None)),
+    "factorized": list,
+    "about": dict,
+    "weights_sha256": str,
+}
+
+
+class StorageError(ValueError):
+    """A folder holds no network that can be read, or a network cannot be written to it."""
+
+
+def save_network(network: nn.Module, folder: str | Path, about: dict[str, Any] | None = None) -> None:
+    """Writes a network, dense or compressed, to a folder; whole or not at all.
+
+    Args:
+        network: The network.
+        folder: Where to; made if missing, replaced if a network was saved there before.
+        about: JSON-like data to keep with it, for example how its input is normalised.
+
+    Raises:
+        StorageError: If the folder holds something else, or the network's state is more than tensors.
+    """
+    folder = Path(folder)
+    if folder.exists() and not _may_be_replaced(folder):
+        raise StorageError(f"{folder} is there and holds no saved network; give a new or an empty folder")
+    content = weights(network)
+    description = {**describe(network), "about": about or {}, "weights_sha256": hashlib.sha256(content).hexdigest()}
+    with whole_folder(folder) as new:
+        (new / WEIGHTS).write_bytes(content)
+        (new / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+
+
+def load_network(folder: str | Path, constructor: Callable[..., nn.Module]) -> nn.Module:
+    """Rebuilds a network that `save_network` wrote, on the CPU, in evaluation mode.
+
+    Args:
+        folder: The folder.
+        constructor: Makes the dense network that the saved one was compressed from; its weights do not matter. Where
+            `network.json` holds constructor arguments and the constructor takes them, it is called with them.
+
+    Raises:
+        StorageError: If a file is missing, damaged or does not fit the network.
+    """
+    folder = Path(folder)
+    description = read_description(folder)
+    tensors = _read_tensors(folder, description)
+    network = _check(_construct(constructor, description, folder), description, folder)
+    network = replace_layers(network.cpu(), _empty_layers(network, description["factorized"], folder))
+    try:
+        _take_dtypes(network, tensors)
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise StorageError(f"{folder / WEIGHTS} does not fit the network of {DESCRIPTION}: {error}") from error
+    return network.eval()
+
+
+def read_description(folder: str | Path) -> dict[str, Any]:
+    """Returns the content of `network.json`.
+
+    Raises:
+        StorageError: If it is missing, damaged, or of another format.
+    """
+    file = Path(folder) / DESCRIPTION
+    try:
+        description = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise StorageError(f"{file} is missing; {folder} is no folder of a saved network") from error
+    except OSError as error:
+        raise StorageError(f"{file} cannot be read: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise StorageError(f"{file} is damaged: {error}; save the network again") from error
+    if not isinstance(description, dict):
+        raise StorageError(f"{file} is damaged: it holds a {type(description).__name__}, not an object")
+    if description.get("format") != _FORMAT:
+        raise StorageError(f"{file} has format {description.get('format')!r}, this version reads format {_FORMAT}")
+    for field, kind in _FIELDS.items():
+        if field not in description or not isinstance(description[field], kind):
+            raise StorageError(f"{file} is damaged: {field} is {description.get(field)!r}; save the network again")
+    return description
+
+
+def describe(network: nn.Module) -> dict[str, Any]:
+    """Returns architecture, constructor arguments and factorised layers as JSON-like data."""
+    network = _unwrapped(network)
+    return {
+        "format": _FORMAT,
+        "architecture": f"{type(network).__module__}.{type(network).__qualname__}",
+        "arguments": _arguments(network),
+        "factorized": [
+            {"name": name, "kind": module.kind, "scheme": module.scheme, "rank": module.rank}
+            for name, module in network.named_modules()
+            if isinstance(module, LowRank)
+        ],
+    }
+
+
+def network_digest(network: nn.Module) -> str:
+    """Returns a digest of structure and weights, the same wherever the network lies."""
+    content = hashlib.sha256(json.dumps(describe(network), sort_keys=True).encode())
+    content.update(weights(network))
+    return content.hexdigest()
+
+
+def weights(network: nn.Module) -> bytes:
+    """Returns the content of `weights.safetensors` for a network.
+
+    Raises:
+        StorageError: If the network's state holds something that is no tensor.
+    """
+    return save_tensors(_tensors(network))
+
+
+def _unwrapped(network: nn.Module) -> nn.Module:
+    """Returns what `torch.compile` wrapped, or the network itself."""
+    inner = getattr(network, "_orig_mod", network)
+    return inner if isinstance(inner, nn.Module) else network
+
+
+def _may_be_replaced(folder: Path) -> bool:
+    names = {file.name for file in folder.iterdir()} if folder.is_dir() else {str(folder)}
+    return not names or DESCRIPTION in names
+
+
+def _tensors(network: nn.Module) -> dict[str, Tensor]:
+    """Returns the state dict on the CPU; tensors that share memory are written twice, as safetensors wants it."""
+    state = _unwrapped(network).state_dict()
+    others = [name for name, value in state.items() if not isinstance(value, Tensor)]
+    if others:
+        raise StorageError(f"the network's state has {others[0]!r}, which is no tensor; safetensors cannot hold it")
+    return {name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in state.items()}
+
+
+def _arguments(network: nn.Module) -> dict[str, Any] | None:
+    """Returns the constructor arguments of a network that tells them as an attribute `arguments`, if JSON holds them."""
+    arguments = getattr(network, "arguments", None)
+    try:
+        return json.loads(json.dumps(arguments)) if isinstance(arguments, dict) else None
+    except (TypeError, ValueError):
+        return None
+
+
+def _construct(constructor: Callable[..., nn.Module], description: dict[str, Any], folder: Path) -> nn.Module:
+    arguments = description["arguments"]
+    if arguments is None or not _takes(constructor, arguments):
+        return constructor()
+    try:
+        return constructor(**arguments)
+    except (TypeError, ValueError, RuntimeError, OverflowError, ZeroDivisionError) as error:
+        raise StorageError(f"{folder / DESCRIPTION}: the constructor refuses these arguments: {error}") from error
+
+
+def _takes(constructor: Callable[..., nn.Module], arguments: dict[str, Any]) -> bool:
+    try:
+        inspect.signature(constructor).bind(**arguments)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _check(network: nn.Module, description: dict[str, Any], folder: Path) -> nn.Module:
+    """Checks that a constructor makes what was saved. Modules may have moved, so only the class's own name counts."""
+    if not isinstance(network, nn.Module):
+        raise StorageError(f"the constructor given for {folder} returned a {type(network).__name__}, not a network")
+    network = _unwrapped(network)
+    wanted, made = description["architecture"].rpartition(".")[2], type(network).__name__
+    if wanted != made:
+        raise StorageError(f"{folder} holds a {wanted}, the constructor makes a {made}; pass that of a {wanted}")
+    return network
+
+
+def _empty_layers(network: nn.Module, factorized: list[Any], folder: Path) -> dict[nn.Module, nn.Module]:
+    """Returns the thin layers in the place of those that were factorised, with weights not set."""
+    layers: dict[nn.Module, nn.Module] = {}
+    for entry in factorized:
+        try:
+            layer, scheme, rank = network.get_submodule(entry["name"]), entry["scheme"], entry["rank"]
+            largest = full_rank(layer, scheme)
+            if type(layer).__name__ != entry["kind"] or type(rank) is not int or not 1 <= rank <= largest:
+                raise ValueError(f"the network has a {type(layer).__name__} there, with ranks from 1 to {largest}")
+            layers[layer] = LowRank(layer, scheme, rank)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise StorageError(
+                f"{folder / DESCRIPTION}: factorised layer {entry!r} does not fit the network: {error}"
+            ) from error
+    return layers
+
+
+def _read_tensors(folder: Path, description: dict[str, Any]) -> dict[str, Tensor]:
+    file = folder / WEIGHTS
+    try:
+        content = file.read_bytes()
+    except FileNotFoundError as error:
+        raise StorageError(f"{file} is missing") from error
+    except OSError as error:
+        raise StorageError(f"{file} cannot be read: {error}") from error
+    if hashlib.sha256(content).hexdigest() != description["weights_sha256"]:
+        raise StorageError(f"{file} is damaged: its content does not have the digest that {DESCRIPTION} names")
+    try:
+        return load_tensors(content)
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise StorageError(f"{file} is no safetensors file: {error}") from error
+
+
+def _take_dtypes(network: nn.Module, tensors: dict[str, Tensor]) -> None:
+    """Gives every tensor the dtype it was saved in; in place, so that tied parameters stay tied."""
+    own: dict[str, Tensor] = dict(network.named_parameters(remove_duplicate=False))
+    own.update(network.named_buffers(remove_duplicate=False))
+    for name, stored in tensors.items():
+        if name in own and own[name].dtype != stored.dtype:
+            own[name].data = own[name].data.to(stored.dtype)

@@ -1,0 +1,1 @@
+"""Factorised layers, the unfoldings of weights, and what cannot be factorised."""

@@ -1,0 +1,160 @@
+"""Low-rank layers: two thin layers in the place of one, and how they get into a network."""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from torch_lowrank.layers.unfolding import FOLDINGS, KINDS, Folding
+
+
+class LowRank(nn.Sequential):
+    """Two layers in the place of one: `first` reduces to `rank` channels a group, `second` restores the outputs.
+
+    It can be asked for whatever the dense layer has: `weight` and `bias`, and its geometry (`in_channels`, `stride`,
+    `kernel_size`, ...), since some networks read them in their forward pass.
+
+    Args:
+        layer: The dense layer; it is not kept.
+        scheme: How its weight is unfolded.
+        rank: Channels between the two layers, for each group.
+
+    Attributes:
+        kind: Class name of the dense layer.
+        scheme: As given.
+        rank: As given.
+    """
+
+    first: nn.Module
+    second: nn.Module
+
+    def __init__(self, layer: nn.Module, scheme: str, rank: int) -> None:
+        first, second = folding_of(layer, scheme).build(layer, rank)
+        super().__init__(OrderedDict(first=first, second=second))
+        self.kind = type(layer).__name__
+        self.scheme = scheme
+        self.rank = rank
+        for name in layer.__constants__:  # type: ignore[union-attr]
+            setattr(self, name, getattr(layer, name))
+        self.train(layer.training)
+
+    @classmethod
+    def from_factors(cls, layer: nn.Module, scheme: str, left: Tensor, right: Tensor) -> LowRank:
+        """Returns the replacement with weight left (groups, m, r) @ right (groups, r, n), and the layer's bias.
+
+        Device, dtype, memory format, requires_grad and training mode are the layer's.
+        """
+        low_rank = cls(layer, scheme, left.shape[2])
+        weight = layer.get_parameter("weight")
+        weights = folding_of(layer, scheme).weights(layer, left, right)
+        for thin, values in zip(low_rank, weights, strict=True):
+            parameter = thin.get_parameter("weight")
+            parameter.data.copy_(values)
+            parameter.data = parameter.data.contiguous(memory_format=_memory_format(weight))
+            parameter.requires_grad_(weight.requires_grad)
+        if layer.bias is not None:
+            bias, new = layer.get_parameter("bias"), low_rank.second.get_parameter("bias")
+            new.data.copy_(bias.detach())
+            new.requires_grad_(bias.requires_grad)
+        return low_rank
+
+    @property
+    def weight(self) -> Tensor:
+        """The dense layer's weight as the product of the two, computed at each access."""
+        first, second = self.first.get_parameter("weight"), self.second.get_parameter("weight")
+        return FOLDINGS[KINDS[self.kind], self.scheme].dense_weight(self, first, second).as_subclass(_Product)
+
+    @property
+    def bias(self) -> nn.Parameter | None:
+        """The dense layer's bias."""
+        return self.second.bias  # type: ignore[return-value]
+
+    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """Applies both layers.
+
+        Args:
+            input: As for the dense layer.
+            output_size: As for a transposed convolution; other layers do not take it.
+        """
+        if output_size is None:
+            return self.second(self.first(input))
+        if self.scheme == "channel":
+            return self.second(self.first(input), output_size)
+        return self.second(self.first(input, self._size_between(input, output_size)), output_size)
+
+    def extra_repr(self) -> str:
+        """Names kind, scheme and rank in the printed network."""
+        return f"{self.kind}, scheme={self.scheme}, rank={self.rank}"
+
+    def _size_between(self, input: Tensor, output_size: list[int]) -> list[int]:
+        """The spatial scheme enlarges the first axis in its first layer, the others in its second."""
+        axes = len(self.kernel_size)  # type: ignore[arg-type]
+        return [list(output_size)[-axes], *input.shape[input.ndim - axes + 1 :]]
+
+
+class _Product(Tensor):
+    """A weight that is computed, not stored.
+
+    Fused kernels that take weights past their layers (torch's fast path for transformer layers) refuse tensors of
+    other classes; the layers are then called, and the low rank saves its multiplications. All else sees a tensor.
+    """
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        with torch._C.DisableTorchFunctionSubclass():
+            return func(*args, **(kwargs or {}))
+
+
+def folding_of(layer: nn.Module, scheme: str) -> Folding:
+    """Returns the folding for a layer and a scheme.
+
+    Raises:
+        KeyError: If that kind of layer cannot be factorised by that scheme.
+    """
+    return FOLDINGS[type(layer), scheme]
+
+
+def full_rank(layer: nn.Module, scheme: str) -> int:
+    """Returns the full rank of a layer's weight by a scheme.
+
+    Raises:
+        KeyError: If that kind of layer cannot be factorised by that scheme.
+    """
+    return min(folding_of(layer, scheme).matrix(layer).shape[1:])
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Number of parameters, shared ones once; parameters of lazy layers that have no shape yet count nothing."""
+    return sum(parameter.numel() for parameter in module.parameters() if not is_lazy(parameter))
+
+
+def replace_layers(network: nn.Module, replacements: dict[nn.Module, nn.Module]) -> nn.Module:
+    """Returns a deep copy of the network in which the given layers are replaced, wherever they occur.
+
+    A layer that is used in two places stays one layer. The replaced layers themselves are not copied.
+    """
+    memo: dict[int, Any] = {id(layer): new for layer, new in replacements.items()}
+    for module in network.modules():
+        if module not in replacements:
+            memo.update({id(tensor): tensor.detach().clone() for tensor in _computed_tensors(module)})
+    return copy.deepcopy(network, memo)
+
+
+def _computed_tensors(module: nn.Module) -> list[Tensor]:
+    """Tensors kept as attributes that torch refuses to copy, for example the weight of old-style weight norm."""
+    kept = [*vars(module).values(), *module._buffers.values()]
+    return [value for value in kept if isinstance(value, Tensor) and not value.is_leaf]
+
+
+def _memory_format(weight: Tensor) -> torch.memory_format:
+    """Returns channels-last where the weight is stored so and in no other way."""
+    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+    wanted = formats.get(weight.ndim, torch.contiguous_format)
+    if not weight.is_contiguous() and weight.is_contiguous(memory_format=wanted):
+        return wanted
+    return torch.contiguous_format

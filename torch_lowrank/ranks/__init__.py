@@ -1,0 +1,1 @@
+"""Rank rules, budgets, costs, and the allocation of ranks over a network."""

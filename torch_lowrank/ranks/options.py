@@ -1,0 +1,102 @@
+"""What a rank rule sees of a network, and what it answers. Rules themselves are in `ranks`."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class Option:
+    """One scheme in which a layer can be factorised.
+
+    Attributes:
+        scheme: `channel` or `spatial`.
+        singular_values: (k,), float64, descending.
+        cost_per_rank: Parameters (or multiply-accumulates) of the factorised weight for each rank.
+        dense_cost: The same of the weight as it is.
+        absolute: See `spectra.Spectrum`.
+    """
+
+    scheme: str
+    singular_values: Tensor
+    cost_per_rank: int
+    dense_cost: int
+    absolute: bool = False
+
+    @property
+    def full_rank(self) -> int:
+        """Number of singular values, k."""
+        return self.singular_values.numel()
+
+    @property
+    def largest_rank(self) -> int:
+        """The largest rank that costs less than the dense weight; 0 where none does."""
+        return min((self.dense_cost - 1) // self.cost_per_rank, self.full_rank) if self.dense_cost else 0
+
+    @functools.cached_property
+    def errors(self) -> Tensor:
+        """(k + 1,): the squared error of rank 0, 1, ... k: sum_{i>r} s_i^2, relative to their sum if not absolute."""
+        largest = 1.0 if self.absolute else float(self.singular_values[0]) or 1.0
+        energy = (self.singular_values / largest).square()
+        tails = torch.cat([energy.flip(0).cumsum(0).flip(0), energy.new_zeros(1)])
+        return tails if self.absolute or tails[0] == 0 else tails / tails[0]
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """A layer that may be factorised, as a rule sees it.
+
+    Attributes:
+        name: The layer's name.
+        dense_cost: Cost of the weight as it is.
+        options: The schemes to choose from, at least one.
+    """
+
+    name: str
+    dense_cost: int
+    options: tuple[Option, ...]
+
+    def cost(self, choice: Choice) -> int:
+        """Returns what the layer costs after a choice."""
+        return self.option(choice.scheme).cost_per_rank * choice.rank if choice.scheme else self.dense_cost
+
+    def error(self, choice: Choice) -> float:
+        """Returns the squared error of a choice."""
+        return float(self.option(choice.scheme).errors[choice.rank]) if choice.scheme else 0.0
+
+    def option(self, scheme: str) -> Option:
+        """Returns the option of a scheme."""
+        return next(option for option in self.options if option.scheme == scheme)
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """What becomes of a layer.
+
+    Attributes:
+        scheme: The scheme to factorise it by, None to leave it dense.
+        rank: The rank; where the layer stays dense, the rank that was wanted.
+        reason: Why it stays dense.
+    """
+
+    scheme: str | None
+    rank: int
+    reason: str | None = None
+
+
+def total_cost(candidates: Sequence[Candidate], choices: dict[str, Choice]) -> int:
+    """Returns what the candidates cost together."""
+    return sum(candidate.cost(choices[candidate.name]) for candidate in candidates)
+
+
+def smallest_cost(candidates: Sequence[Candidate]) -> int:
+    """Returns the least that the candidates can cost together."""
+    return sum(
+        min([layer.dense_cost, *(option.cost_per_rank for option in layer.options if option.largest_rank)])
+        for layer in candidates
+    )

@@ -1,0 +1,136 @@
+"""Plans a compression: what becomes of each layer, from its spectra, what ranks cost, and a rule."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Collection, Mapping
+
+from torch import nn
+
+from torch_lowrank.decomposition.spectra import Spectra
+from torch_lowrank.ranks.budgets import BudgetError, JointBudget
+from torch_lowrank.ranks.costs import Costs, mac_costs, parameter_costs
+from torch_lowrank.ranks.joint_allocation import allocate_jointly
+from torch_lowrank.ranks.options import Candidate, Choice, Option, total_cost
+from torch_lowrank.ranks.rules import FixedRank, RankRule
+
+_NAMES_SHOWN = 5
+
+
+def plan(
+    network: nn.Module,
+    spectra: Spectra,
+    rule: RankRule | JointBudget,
+    exclude: Collection[str] = (),
+    pin: Mapping[str, int] | None = None,
+) -> dict[str, Choice]:
+    """Returns a choice for every layer that has a spectrum; for the arguments see `compression.compress`.
+
+    Raises:
+        ValueError: A pattern matches no layer, or two settings contradict.
+        BudgetError: A budget cannot be met.
+    """
+    excluded, pinned = _check_exclude(exclude, spectra), _check_pin(pin or {}, spectra)
+    schemes = {name: [spectrum.scheme for spectrum in spectra.options(name)] for name in spectra.layers}
+    shape = rule.input_shape if isinstance(rule, JointBudget) else rule.macs_for
+    costs = [] if shape is None else [mac_costs(network, schemes, shape)]
+    if isinstance(rule, JointBudget) or shape is None:
+        costs = [parameter_costs(network, schemes), *costs]
+    counted = [{name: _candidate(name, spectra, each) for name in spectra.layers} for each in costs]
+    settled = _settled(counted[0], excluded, pinned)
+    layers = [_Layers(candidates, each, settled) for candidates, each in zip(counted, costs, strict=True)]
+    if isinstance(rule, JointBudget):
+        return {**settled, **_meet_both(rule, *layers)}
+    return {**settled, **layers[0].decide(rule)}
+
+
+class _Layers:
+    """The layers that a rule is to decide on, counted in one cost.
+
+    Attributes:
+        undecided: These layers.
+        total: What the whole network costs as it is.
+        rest: What all that is not to decide on costs.
+    """
+
+    def __init__(self, candidates: dict[str, Candidate], costs: Costs, settled: dict[str, Choice]) -> None:
+        self.undecided = [candidate for name, candidate in candidates.items() if name not in settled]
+        self.total = costs.total
+        self.rest = costs.total - sum(costs.dense.values())
+        self.rest += sum(candidates[name].cost(choice) for name, choice in settled.items())
+
+    def decide(self, rule: RankRule) -> dict[str, Choice]:
+        """Returns what a rule chooses."""
+        return rule.allocate(self.undecided, self.total, self.rest)
+
+
+def _meet_both(rule: JointBudget, small: _Layers, fast: _Layers) -> dict[str, Choice]:
+    """Returns choices that meet both budgets of a rule; where those for one budget meet the other, these."""
+    single = rule.parameter_budget, rule.mac_budget
+    budgets = single[0].units(small.total) - small.rest, single[1].units(fast.total) - fast.rest
+    for budget, layers in zip(single, (small, fast), strict=True):
+        choices = layers.decide(budget)
+        costs = total_cost(small.undecided, choices), total_cost(fast.undecided, choices)
+        if costs[0] <= budgets[0] and costs[1] <= budgets[1]:
+            return choices
+    found = allocate_jointly((small.undecided, fast.undecided), budgets)
+    if found is None:
+        raise BudgetError(
+            f"no ranks were found that meet both a budget of {rule.parameters:g} of the parameters and one of "
+            f"{rule.macs:g} of the multiply-accumulates, though each can be met by itself"
+        )
+    return found
+
+
+def _candidate(name: str, spectra: Spectra, costs: Costs) -> Candidate:
+    dense = costs.dense[name]
+    options = tuple(
+        Option(
+            spectrum.scheme, spectrum.singular_values, costs.per_rank[name, spectrum.scheme], dense, spectrum.absolute
+        )
+        for spectrum in spectra.options(name)
+    )
+    return Candidate(name, dense, options)
+
+
+def _settled(candidates: dict[str, Candidate], excluded: dict[str, str], pinned: dict[str, int]) -> dict[str, Choice]:
+    """Returns the choices that are made before the rule is asked."""
+    both = [name for name in pinned if name in excluded]
+    if both:
+        raise ValueError(f"layer {both[0]!r} is both excluded and pinned; drop one of the two patterns")
+    choices = {name: Choice(None, 0, f"excluded by {pattern!r}") for name, pattern in excluded.items()}
+    choices.update({name: FixedRank(rank).choose(candidates[name]) for name, rank in pinned.items()})
+    return choices
+
+
+def _check_exclude(patterns: Collection[str], spectra: Spectra) -> dict[str, str]:
+    """Returns, for each layer that is excluded, the pattern that says so."""
+    if isinstance(patterns, str):
+        raise ValueError(f"exclude is the string {patterns!r}; give a list of patterns, as [{patterns!r}]")
+    found = {name: pattern for pattern in reversed(list(patterns)) for name in _matches(pattern, spectra)}
+    return {name: pattern for name, pattern in found.items() if name in spectra.layers}
+
+
+def _check_pin(ranks: Mapping[str, int], spectra: Spectra) -> dict[str, int]:
+    """Returns, for each pinned layer, the rank.
+
+    Raises:
+        ValueError: If a pattern matches layers, but none that can be factorised.
+    """
+    pinned: dict[str, int] = {}
+    for pattern, rank in reversed(list(ranks.items())):
+        names = [name for name in _matches(pattern, spectra) if name in spectra.layers]
+        if not names:
+            name = _matches(pattern, spectra)[0]
+            raise ValueError(f"pin {pattern!r}: layer {name!r} cannot be factorised: {spectra.skipped[name]}")
+        pinned.update(dict.fromkeys(names, FixedRank(rank).value))
+    return pinned
+
+
+def _matches(pattern: str, spectra: Spectra) -> list[str]:
+    names = [*spectra.layers, *spectra.skipped]
+    found = [name for name in names if fnmatch.fnmatchcase(name, pattern)]
+    if not found:
+        shown = ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
+        raise ValueError(f"the pattern {pattern!r} matches no layer; the layers are {shown or 'none'}")
+    return found

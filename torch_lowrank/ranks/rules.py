@@ -1,0 +1,164 @@
+"""Rank rules: from spectra to ranks.
+
+A rule for single layers says which rank one spectrum deserves (`LayerRule.rank`); all of them are here. A budget says
+what a whole network may cost; with a rule it solves the rule's parameter, without one it shares the budget out
+(`torch_lowrank.ranks.budgets`). Rules are small, pure and comparable; none of them sees a network.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from torch_lowrank.ranks.options import Candidate, Choice, Option
+
+_SLACK = 1e-12  # cumulative sums of float64 reach their own total only up to rounding
+
+
+class RankRule(abc.ABC):
+    """Decides the rank of every layer of a network."""
+
+    @property
+    def macs_for(self) -> tuple[int, ...] | None:
+        """Shape of the input for which multiply-accumulates are the cost; None where parameters are."""
+        return None
+
+    @abc.abstractmethod
+    def allocate(self, candidates: Sequence[Candidate], total: int, rest: int) -> dict[str, Choice]:
+        """Returns a choice for every candidate, by name.
+
+        Args:
+            candidates: The layers to decide on.
+            total: Cost of the whole network as it is.
+            rest: Cost of all that is not to decide on: other layers as they are, pinned layers at their rank.
+        """
+
+
+class LayerRule(RankRule):
+    """A rule that looks at one spectrum at a time; a subclass gives `rank`.
+
+    Budgets can solve the first field of a rule that is a dataclass, if ranks grow with it: a whole number, or a share
+    in (0, 1].
+    """
+
+    @abc.abstractmethod
+    def rank(self, singular_values: Tensor) -> int:
+        """Returns the rank, 1 to k, for singular values (k,), descending."""
+
+    def allocate(self, candidates: Sequence[Candidate], total: int, rest: int) -> dict[str, Choice]:
+        """Applies `choose` to each layer by itself."""
+        return {candidate.name: self.choose(candidate) for candidate in candidates}
+
+    def choose(self, candidate: Candidate) -> Choice:
+        """Returns the layer's scheme and rank.
+
+        Among the schemes whose rank makes the layer cheaper, the one with the smaller error at equal cost: the cost
+        of the first scheme's rank, for which the other gets as many ranks as it buys.
+        """
+        ranks = [max(1, min(self.rank(option.singular_values), option.full_rank)) for option in candidate.options]
+        cheaper = [
+            (option, rank) for option, rank in zip(candidate.options, ranks, strict=True) if rank <= option.largest_rank
+        ]
+        if not cheaper:
+            return Choice(None, ranks[0], _too_large(ranks[0], candidate.options[0].largest_rank))
+        cost = cheaper[0][0].cost_per_rank * cheaper[0][1]
+        chosen, rank = min(cheaper, key=lambda pair: _error_at(pair[0], cost))
+        return Choice(chosen.scheme, rank)
+
+
+def check_share(name: str, value: float) -> None:
+    """Raises ValueError where a value is no share in (0, 1]."""
+    if not 0 < value <= 1:  # also false for nan
+        raise ValueError(f"{name} is {value!r}; it must lie in (0, 1]")
+
+
+def _error_at(option: Option, cost: int) -> float:
+    return float(option.errors[min(cost // option.cost_per_rank, option.full_rank)])
+
+
+def _too_large(rank: int, largest: int) -> str:
+    return f"rank {rank} would not make it smaller " + (f"(up to {largest} would)" if largest else "(no rank would)")
+
+
+@dataclasses.dataclass(frozen=True)
+class FixedRank(LayerRule):
+    """The same rank for every layer: plain truncated SVD."""
+
+    value: int
+
+    def __post_init__(self) -> None:
+        if isinstance(self.value, bool) or not isinstance(self.value, int) or self.value < 1:
+            raise ValueError(f"rank is {self.value!r}; it must be a whole number of 1 or more")
+
+    def rank(self, singular_values: Tensor) -> int:
+        """Returns min(rank, k)."""
+        return min(self.value, singular_values.numel())
+
+
+@dataclasses.dataclass(frozen=True)
+class RankRatio(LayerRule):
+    """A share of the full rank, the same for every layer: ceil(ratio k)."""
+
+    ratio: float
+
+    def __post_init__(self) -> None:
+        check_share("ratio", self.ratio)
+
+    def rank(self, singular_values: Tensor) -> int:
+        """Returns ceil(ratio k)."""
+        return max(1, math.ceil(self.ratio * singular_values.numel() * (1 - _SLACK)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Energy(LayerRule):
+    """The smallest k with sum_{i<=k} s_i^2 >= energy sum_i s_i^2."""
+
+    energy: float
+
+    def __post_init__(self) -> None:
+        check_share("energy", self.energy)
+
+    def rank(self, singular_values: Tensor) -> int:
+        """Returns the smallest rank that keeps the share of the energy."""
+        return _smallest_reaching(_scaled(singular_values).square(), self.energy)
+
+
+@dataclasses.dataclass(frozen=True)
+class Entropy(LayerRule):
+    """Adaptive-rank SVD: the smallest k whose first k terms reach tau times the spectrum's entropy.
+
+    H = sum_i h_i with h_i = -p_i ln p_i, where p_i = s_i^2 / sum_j s_j^2 (`energy`) or s_i / sum_j s_j (`sigma`).
+    Source: Cherukuri and Lala, "Low-Rank Matrix Approximation for Neural Network Compression", arXiv 2504.20078.
+    """
+
+    tau: float
+    distribution: str = "energy"
+
+    def __post_init__(self) -> None:
+        check_share("tau", self.tau)
+        if self.distribution not in ("energy", "sigma"):
+            raise ValueError(f"distribution is {self.distribution!r}; it must be 'energy' or 'sigma'")
+
+    def rank(self, singular_values: Tensor) -> int:
+        """Returns the smallest rank that keeps the share of the entropy; 1 for a spectrum without entropy."""
+        mass = _scaled(singular_values)
+        mass = mass.square() if self.distribution == "energy" else mass
+        total = mass.sum()
+        return 1 if total == 0 else _smallest_reaching(torch.special.entr(mass / total), self.tau)
+
+
+def _scaled(singular_values: Tensor) -> Tensor:
+    """Returns the values over the largest, as squares of very small ones leave the range of float64."""
+    values = singular_values.double()
+    return values / values.max().clamp_min(torch.finfo(torch.float64).tiny)
+
+
+def _smallest_reaching(terms: Tensor, share: float) -> int:
+    """Returns the smallest k with sum of the first k terms >= share of their total; 1 where all are zero."""
+    cumulative = terms.cumsum(0)
+    return 1 + int((cumulative < share * cumulative[-1] * (1 - _SLACK)).sum())
