@@ -17,7 +17,19 @@ import yaml
 from dataset.phantoms.phantom import write_phantoms
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-SOURCES = ("configs", "dataset", "materializers", "models", "pipelines", "steps", "tracking", "run_pipeline.py")
+SOURCES = (
+    "analysis",
+    "configs",
+    "dataset",
+    "materializers",
+    "models",
+    "pipelines",
+    "reporting",
+    "steps",
+    "torch_lowrank",
+    "tracking",
+    "run_pipeline.py",
+)
 TINY = {
     "data": {"image_size": [32, 32], "channels": 1},
     "model": {"base_filters": 4, "dropout": 0},
