@@ -14,7 +14,7 @@ from models.evaluation.results import EvaluationResult
 from reporting.console import print_equal_sizes
 from reporting.plots.style import long_label
 from reporting.summary import results_table, run_metrics
-from tests.tracking.conftest import make_result
+from tests.comparisons import make_result
 
 
 def at_budget(method: str, budget: float, dice: list[float]) -> EvaluationResult:

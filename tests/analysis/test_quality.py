@@ -9,7 +9,7 @@ import pytest
 from analysis.comparison import Comparison
 from analysis.quality import lesion_groups, quality
 from models.evaluation.results import EvaluationResult
-from tests.tracking.conftest import make_result
+from tests.comparisons import make_result
 
 AREAS = [0.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0]
 

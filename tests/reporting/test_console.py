@@ -6,7 +6,7 @@ from rich.console import Console
 
 from analysis.comparison import Comparison
 from reporting.console import print_comparison, print_table
-from tests.tracking.conftest import recovered
+from tests.comparisons import recovered
 
 
 def printed(results, width=80, **options) -> str:

@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from analysis.comparison import Comparison
-from tests.tracking.conftest import make_result, recovered
+from tests.comparisons import make_result, recovered
 from tracking import mlflow_runs as runs
 from tracking.mlflow_runs import EXPERIMENT
 from tracking.registry import ALIAS, RegistrationError, register

@@ -7,8 +7,9 @@ import pytest
 
 from analysis.comparison import Comparison
 from analysis.findings import Examples, SingularValues
+from reporting.plots import catalogue as pictures
+from reporting.plots import write as plots
 from reporting.plots.catalogue import Shown, drawn_pictures
-from tracking import pictures, plots
 
 
 @pytest.fixture

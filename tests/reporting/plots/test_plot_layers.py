@@ -8,8 +8,8 @@ from analysis.findings import SingularValues
 from reporting.plots.layer_ranks import draw_layer_ranks
 from reporting.plots.spectra import chosen_variants, draw_spectra
 from reporting.plots.style import shortened, shortened_layer
+from tests.comparisons import make_result
 from tests.reporting.plots.test_plots import at_budget
-from tests.tracking.conftest import make_result
 from torch_lowrank.report import LayerReport
 
 SPECTRUM = SingularValues("channel", [8.0, 4.0, 2.0, 1.0])

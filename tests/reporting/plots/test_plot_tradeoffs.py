@@ -11,8 +11,8 @@ from analysis.ranking import front_names
 from reporting.plots.labels import Label, label_points
 from reporting.plots.style import new_figure
 from reporting.plots.tradeoffs import draw_tradeoff
+from tests.comparisons import make_result
 from tests.reporting.plots.test_plots import at_budget, spread
-from tests.tracking.conftest import make_result
 
 
 def labels(axes) -> list[str]:

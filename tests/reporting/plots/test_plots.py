@@ -13,7 +13,7 @@ from reporting.plots.catalogue import PICTURES, Shown
 from reporting.plots.sweeps import draw_sweep
 from reporting.plots.training import draw_finetuning, draw_training
 from reporting.plots.write import DPI, DRAWN, png_of, write_plots
-from tests.tracking.conftest import recovered
+from tests.comparisons import recovered
 
 ALWAYS = ["dice_vs_params", "dice_vs_macs", "dice_vs_latency", "svd_rank", "arsvd_tau", "budget", "layer_ranks"]
 
