@@ -13,10 +13,13 @@ from models.evaluation.evaluate import evaluate as evaluation
 from models.evaluation.metrics import Metrics
 from models.evaluation.results import EvaluationResult
 from models.variant import Variant
+from steps.caching import sources_of
+
+sources = sources_of(__name__)
 
 
 @step(
-    cache_policy=CachePolicy(cache_func="steps.caching.evaluate_sources"),
+    cache_policy=CachePolicy(cache_func=f"{__name__}.sources"),
     output_materializers=ResultMaterializer,
 )
 def evaluate(
@@ -28,9 +31,7 @@ def evaluate(
     cost = measure_cost(network.network, (dataset.manifest.channels, *dataset.manifest.image_size), device)
     log_metadata({**metrics.metrics, **dataclasses.asdict(cost)}, infer_artifact=True)
     return EvaluationResult(
-        name=network.name,
-        method=network.method,
-        setting=network.setting,
+        spec=network.spec,
         cost=cost,
         metrics={
             **metrics.metrics,
