@@ -26,10 +26,10 @@ READ_AT_IMPORT = ("ZENML_", "MLFLOW_", "PYTHON", "LC_", "LANG", "OMP_", "OPENBLA
 class Warm:
     """A process that is a fork, with the part of `subprocess.Popen` that the tests use."""
 
-    def __init__(self, pid: int, status: int, stderr: IO[str] | None) -> None:
+    def __init__(self, pid: int, status: int) -> None:
         self.pid = pid
         self.returncode: int | None = None
-        self.stderr = stderr
+        self.stderr: IO[str] | None = None
         self._status = status
 
     def wait(self, timeout: float | None = None) -> int:
@@ -67,13 +67,7 @@ def can_be_warm(command: Sequence[str], environment: Mapping[str, str]) -> bool:
     return is_python and not other and not custom and "--verbose" not in command
 
 
-def start(
-    command: Sequence[str],
-    cwd: Path,
-    environment: Mapping[str, str],
-    stdout: int,
-    stderr: int,
-) -> Warm:
+def start(command: Sequence[str], cwd: Path, environment: Mapping[str, str], stdout: int, stderr: int) -> Warm:
     """Starts `python ...` as a fork; the descriptors stay the caller's.
 
     Raises:
@@ -81,7 +75,7 @@ def start(
     """
     if not can_be_warm(command, environment):
         raise ValueError(f"{command} in this environment needs a Python of its own")
-    order = {"arguments": command[1:], "cwd": str(cwd), "environment": dict(environment), "own_session": False}
+    order = {"arguments": command[1:], "cwd": str(cwd), "environment": dict(environment)}
     content = json.dumps(order).encode()
     server, (read, write) = _server(), os.pipe()
     with Path(os.devnull).open() as stdin:
@@ -93,7 +87,7 @@ def start(
         byte = os.read(read, 1)
         assert byte, "the Python that forks has ended"
         pid += byte
-    return Warm(int(pid), read, None)
+    return Warm(int(pid), read)
 
 
 def run(

@@ -57,6 +57,23 @@ LIBRARIES = (
     "zenml.integrations.mlflow.experiment_trackers",
     "zenml.orchestrators.local.local_orchestrator",
     "zenml.zen_stores.sql_zen_store",
+    # imported by them when a pipeline runs, or a picture is drawn
+    "contourpy",
+    "jsonref",
+    "matplotlib.patheffects",
+    "mlflow.store.tracking.sqlalchemy_workspace_store",
+    "opentelemetry.instrumentation.logging",
+    "opentelemetry.sdk.metrics",
+    "PIL.PpmImagePlugin",
+    "torch.utils.benchmark",
+    "zenml.config.compiler",
+    "zenml.log_stores.datadog.datadog_flavor",
+    "zenml.log_stores.otel.otel_flavor",
+    "zenml.orchestrators.step_launcher",
+    "zenml.orchestrators.step_runner",
+    "zenml.pipelines.build_utils",
+    "zenml.steps.decorated_step",
+    "zenml.zen_stores.migrations.utils",
 )
 
 
@@ -116,8 +133,6 @@ def _tell_ended(running: dict[int, int]) -> None:
 
 def become(order: dict) -> None:
     """Does what `python` does with this command line, and as there, what goes on after the end is the interpreter's."""
-    if order["own_session"]:
-        os.setsid()
     os.chdir(order["cwd"])
     os.environ.clear()
     os.environ.update(order["environment"])
@@ -125,6 +140,7 @@ def become(order: dict) -> None:
     searched = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     first, *arguments = order["arguments"]
     importlib.invalidate_caches()
+    sys.excepthook = sys.__excepthook__  # ZenML has set its own, which run_pipeline.py replaces unless it is verbose
     if first == "-c":
         code, *arguments = arguments
         sys.argv = ["-c", *arguments]
