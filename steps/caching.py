@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from importlib.util import resolve_name
 from itertools import accumulate
@@ -24,7 +24,7 @@ _PACKAGES = ("steps", "models", "torch_lowrank", "dataset", "materializers")
 _READ_BY = {
     "dataset.store": "materializers.dataset",
     "torch_lowrank.curvature.moments": "materializers.statistics",
-    "torch_lowrank.decomposition.decompose": "materializers.spectra",
+    "torch_lowrank.decomposition.spectra": "materializers.spectra",
     "models.variant": "materializers.variant",
 }
 
@@ -92,10 +92,13 @@ def _reached(module: str, without: frozenset[str]) -> frozenset[str]:
 
 @functools.cache
 def _imports(module: str) -> tuple[str, ...]:
-    """Returns the project modules that one module imports, also inside functions, and all packages on the way to it."""
+    """Returns the project modules that one module imports, also inside functions, and all packages on the way to it.
+
+    Imports for type checkers alone are left out: they are never executed.
+    """
     package = module if _file(module).stem == "__init__" else module.rpartition(".")[0]
     names = [module]
-    for node in ast.walk(ast.parse(_file(module).read_bytes())):
+    for node in _executed(ast.parse(_file(module).read_bytes())):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -104,6 +107,18 @@ def _imports(module: str) -> tuple[str, ...]:
     # `models` runs before `models.unet`
     packages = {each: None for name in names for each in accumulate(name.split("."), "{}.{}".format)}
     return tuple(each for each in packages if each.split(".")[0] in _PACKAGES and each != __name__ and _exists(each))
+
+
+def _executed(node: ast.AST) -> Iterator[ast.AST]:
+    """Yields all nodes below one but those under `if TYPE_CHECKING`."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            for other in child.orelse:
+                yield other
+                yield from _executed(other)
+        else:
+            yield child
+            yield from _executed(child)
 
 
 def _file(module: str) -> Path:
