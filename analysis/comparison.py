@@ -1,4 +1,4 @@
-"""All variants of a run side by side. What follows from them is computed once, for every reader."""
+"""All variants of a run. What follows from them is computed once, and read by tables, pictures, report and MLflow."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Comparison:
 
     @functools.cached_property
     def recommended(self) -> EvaluationResult | None:
-        """The network to take, see `analysis.ranking.recommended`; None where there is none."""
+        """The recommended network, see `analysis.ranking.recommended`; None where there is none."""
         return recommended(self.results)
 
     @property

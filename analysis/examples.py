@@ -1,4 +1,4 @@
-"""Which images, and whose predictions, people are shown."""
+"""Which images and which networks' predictions are shown to people."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from analysis.ranking import metric
 from models.evaluation.results import EvaluationResult
 from models.variant_spec import METHODS
 
-MOST_VARIANTS = 8  # side by side
+MAX_VARIANTS = 8  # side by side
 WORST_CHANGES = 2  # images that lose most by compression
 LISTED_FAILURES = 10
 
@@ -68,7 +68,7 @@ def telling_variants(comparison: Comparison) -> list[str]:
     front = [result for result in comparison.results if result.name in comparison.front]
     chosen = [result for result in (comparison.baseline, comparison.recommended) if result is not None]
     names = dict.fromkeys(result.name for result in [*chosen, *smallest, *front, *comparison.results])
-    return list(names)[:MOST_VARIANTS]
+    return list(names)[:MAX_VARIANTS]
 
 
 def in_question(comparison: Comparison) -> EvaluationResult | None:

@@ -1,4 +1,4 @@
-"""Step: BatchNorm's statistics of a compressed network, estimated anew."""
+"""Step: recalibrate BatchNorm's statistics of a compressed network."""
 
 from typing import Annotated
 
@@ -21,7 +21,7 @@ sources = sources_of(__name__)
 def recalibrate(
     compressed: Variant, dataset: Dataset, images: int, batch_size: int, seed: int, device: str
 ) -> Annotated[Variant, ArtifactConfig(name="{network}")]:
-    """Takes the statistics of so many training images, chosen at random."""
+    """Estimates the statistics from so many training images, chosen at random."""
     compressed.check_input(dataset.manifest.channels, dataset.classes)
     train = dataset["train"]
     chosen = train.sample(images, seed)
