@@ -24,7 +24,7 @@ def compress_variant(  # noqa: PLR0913 - what `compress` takes, and what it is c
     method: str,
     setting: dict[str, Any],
     statistics: Statistics | None = None,
-    device: str | torch.device = "cpu",
+    device: str | torch.device | None = None,
 ) -> Variant:
     """Returns the variant that a rank rule makes of a baseline; see `compress`.
 
@@ -32,7 +32,7 @@ def compress_variant(  # noqa: PLR0913 - what `compress` takes, and what it is c
         BudgetError: If a budget cannot be met; the message names the variant.
     """
     try:
-        result = compress(baseline.network, spectra, rule, statistics=statistics, device=device)
+        result = compress(baseline.network, rule, spectra=spectra, statistics=statistics, device=device)
     except BudgetError as error:
         other = "" if spectra.scheme == "auto" else ", or try another scheme"
         raise BudgetError(f"{name}: {error}; ask for a larger budget{other}", error.smallest) from error

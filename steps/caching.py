@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
+from collections.abc import Iterator
 from importlib.metadata import version
 from importlib.util import resolve_name
 from itertools import accumulate
@@ -158,7 +159,7 @@ def _imports(module: str) -> tuple[str, ...]:
     """Returns the project modules that one module imports, also inside functions, and all packages on the way to it."""
     package = module if _file(module).stem == "__init__" else module.rpartition(".")[0]
     names = [module]
-    for node in ast.walk(ast.parse(_file(module).read_bytes())):
+    for node in _executed(ast.parse(_file(module).read_bytes())):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -167,6 +168,15 @@ def _imports(module: str) -> tuple[str, ...]:
     # `models` runs before `models.unet`
     packages = {each: None for name in names for each in accumulate(name.split("."), "{}.{}".format)}
     return tuple(each for each in packages if each.split(".")[0] in _PACKAGES and each != __name__ and _exists(each))
+
+
+def _executed(node: ast.AST) -> Iterator[ast.AST]:
+    """Yields a node and all nodes below it but those that only type checkers read."""
+    yield node
+    if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+        return
+    for child in ast.iter_child_nodes(node):
+        yield from _executed(child)
 
 
 def _file(module: str) -> Path:

@@ -10,7 +10,7 @@ from dataset.store import Dataset
 from materializers.statistics import StatisticsMaterializer
 from models.preprocessing import ImageBatches
 from models.variant import Variant
-from torch_lowrank.curvature.collect import collect
+from torch_lowrank.curvature import collect
 from torch_lowrank.curvature.moments import Statistics
 
 _BATCH = 4  # images: gradients of every layer lie in memory at once
@@ -29,4 +29,4 @@ def collect_statistics(
     train = dataset["train"]
     batches = ImageBatches(train.images, train.sample(settings.images, seed), baseline.preprocessing, _BATCH)
     limit = settings.memory_limit_mb * _MEGABYTE
-    return collect(baseline.network, batches, memory_limit=limit, seed=seed, device=device)
+    return collect.collect_statistics(baseline.network, batches, memory_limit=limit, seed=seed, device=device)

@@ -24,7 +24,7 @@ from models.preprocessing import Preprocessing
 from models.unet import UNet
 from models.variant import Variant
 from tests.dataset.coco_folder import CocoFolder, options
-from torch_lowrank.curvature.collect import collect
+from torch_lowrank.curvature.collect import collect_statistics
 from torch_lowrank.decomposition.decompose import decompose
 
 RESULT = EvaluationResult("svd_rank_1", "svd", {"rank": 1}, Cost(10, 40, 100, 1.5), {"dice": 0.5}, {"dice": [0.5]}, [])
@@ -70,7 +70,7 @@ def data(tmp_path_factory):
     return {
         "variant": Variant("baseline", "baseline", {}, network, Preprocessing(0, 1), 1),
         "spectra": decompose(network),
-        "statistics": collect(network, [torch.rand(2, 1, 16, 16)]),
+        "statistics": collect_statistics(network, [torch.rand(2, 1, 16, 16)]),
         "result": RESULT,
         "history": {"epochs": [{"epoch": 1}], "best_epoch": 1},
         "findings": Findings(
