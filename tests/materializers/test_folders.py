@@ -25,7 +25,7 @@ from models.unet import UNet
 from models.variant import Variant
 from models.variant_spec import BASELINE, VariantSpec
 from tests.dataset.coco_folder import CocoFolder, options
-from torch_lowrank.curvature.collect import collect
+from torch_lowrank.curvature.collect import collect_statistics
 from torch_lowrank.decomposition.decompose import decompose
 
 RESULT = EvaluationResult(VariantSpec("svd", rank=1), Cost(10, 40, 100, 1.5), {"dice": 0.5}, {"dice": [0.5]}, [])
@@ -71,7 +71,7 @@ def data(tmp_path_factory):
     return {
         "variant": Variant(BASELINE, network, Preprocessing(0, 1), 1),
         "spectra": decompose(network),
-        "statistics": collect(network, [torch.rand(2, 1, 16, 16)]),
+        "statistics": collect_statistics(network, [torch.rand(2, 1, 16, 16)]),
         "result": RESULT,
         "history": {"epochs": [{"epoch": 1}], "best_epoch": 1},
         "findings": Findings(
