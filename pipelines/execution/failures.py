@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from dataset.errors import DatasetError
 from models.checkpoint import CheckpointError
+from models.training.options import TrainingError
 from models.variant import VariantError
 from pipelines.execution.placement import SettingsError
 from pipelines.execution.reuse_training import TrainingNotFoundError
@@ -49,8 +50,6 @@ def explained(failures: Sequence[tuple[str, BaseException]], error: RuntimeError
     """
     if not failures:
         return RunFailedError(first_line(error))
-    from models.training.options import TrainingError  # noqa: PLC0415 - Lightning: seconds, where nothing has failed
-
     step, cause = failures[0]
     if isinstance(cause, INPUT_ERRORS):
         return InputError(str(cause))

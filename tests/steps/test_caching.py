@@ -47,7 +47,7 @@ REACHES = {
         "torch_lowrank.decomposition.refine",
     },
     "steps.recalibrate": {"torch_lowrank.recalibration", "torch_lowrank.layers.factorized"},
-    "steps.finetune": {"models.training.fit", "models.training.distillation", "torch_lowrank.layers.factorized"},
+    "steps.finetune": {"models.training.fit", "models.training.losses", "torch_lowrank.layers.factorized"},
     "steps.evaluate": {
         "models.evaluation.metrics",
         "models.evaluation.hausdorff",

@@ -79,13 +79,15 @@ TABLE: list[tuple[frozenset[str], str]] = [
     ),
     (NETWORKS, "materializers/variant"),
     (LOW_RANK, "torch_lowrank/layers/factorized torch_lowrank/layers/unfolding"),
-    (TRAINING, "models/training/augmentation models/training/winograd models/training/module models/training/history"),
+    (TRAINING, "models/training/__init__ models/training/history"),
     (
-        TRAINING,
-        "models/training/distillation",
-    ),  # wider: the baseline has no teacher, but the training step can have one
-    (TRAINING - {"import"}, "models/training/fit models/training/batches models/training/multiprocess"),
-    (TRAINING | {"evaluate"}, "models/evaluation/metrics materializers/records"),
+        TRAINING - {"import"},
+        "models/training/augmentation models/training/winograd models/training/module models/training/checkpoints "
+        "models/training/fit models/training/batches models/training/multiprocess models/training/options "
+        "models/training/losses",  # wider: the baseline has no teacher, but the training step can have one
+    ),
+    (TRAINING - {"import"} | {"evaluate"}, "models/evaluation/metrics"),
+    (TRAINING | {"evaluate"}, "materializers/records"),
     # Wider: compression switches modes only for MACs, which one step budgets, training only for a teacher.
     (TRAINING | COMPRESSION | {"statistics", "recalibrate", "evaluate"}, "torch_lowrank/modes"),
     (COMPRESSION | {"statistics", "recalibrate", "evaluate"}, "torch_lowrank/progress"),  # wider: it only shows
