@@ -95,7 +95,7 @@ def main() -> None:
 
 
 def throughput(setting: dict[str, int], rounds: int) -> dict[str, Any]:
-    """Returns seconds of an epoch and peak memory of both ways, taken in turns."""
+    """Returns seconds of an epoch and peak memory of all ways, measured in turn."""
     runs: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
     for _ in range(rounds):
         for way, taken in runs.items():
@@ -115,7 +115,7 @@ def throughput(setting: dict[str, int], rounds: int) -> dict[str, Any]:
 
 
 def scaling(rounds: int) -> dict[str, Any]:
-    """Returns by what power of each quantity the processor's seconds of an epoch grow."""
+    """Returns the power of each quantity with which the processor seconds of an epoch grow."""
     found = {}
     for name, values in GROWTH.items():
         settings = [{**FIXED, name: value} for value in values]
@@ -127,7 +127,7 @@ def scaling(rounds: int) -> dict[str, Any]:
 
 
 def in_a_process(way: str, setting: dict[str, int]) -> dict[str, float]:
-    """Trains in a process of its own, so that memory is its own, too."""
+    """Trains in a new process, so that its peak memory can be measured."""
     flags = [part for key, value in setting.items() for part in (f"--{key}", str(value))]
     command = [sys.executable, __file__, "--worker", way, *flags]
     done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - this file
@@ -135,7 +135,7 @@ def in_a_process(way: str, setting: dict[str, int]) -> dict[str, float]:
 
 
 def train_once(way: str, setting: dict[str, int]) -> dict[str, float]:
-    """Trains a first epoch that does not count and one that does; each with validation on a quarter of the images."""
+    """Trains one epoch to warm up and one that is measured, each with validation on a quarter of the images."""
     torch.set_num_threads(setting["threads"])
     our_epochs(UNet(1, 1, 4), Noise(4, 32), Noise(2, 32), dataclasses.replace(RECIPE, batch_size=2))  # loads libraries
     torch.manual_seed(0)
@@ -186,12 +186,12 @@ def our_epochs(network: UNet, train: Split, valid: Split, options: TrainingOptio
 
 
 def elapsed(start: tuple[float, float]) -> dict[str, float]:
-    """Seconds since then, of the clock on the wall and of the processor."""
+    """Returns the wall-clock seconds and the processor seconds since `start`."""
     return {"seconds": time.perf_counter() - start[0], "processor_seconds": time.process_time() - start[1]}
 
 
 def table(result: dict[str, Any]) -> list[str]:
-    """The section of docs/performance.md."""
+    """Returns the section of docs/performance.md."""
     about, lines = result["machine"], []
     if "throughput" in result:
         part = result["throughput"]
@@ -218,7 +218,7 @@ def table(result: dict[str, Any]) -> list[str]:
 
 
 def quality(result: dict[str, Any]) -> list[str]:
-    """The table of Dice."""
+    """Returns the table of Dice."""
     summary = summarise(result["runs"])
     lines = [
         "",

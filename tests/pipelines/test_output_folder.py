@@ -24,7 +24,7 @@ def killed_while_moving(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Path, "replace", end)
     monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
-    monkeypatch.setattr("torch_lowrank.io.shutil.rmtree", lambda *_, **__: None)
+    monkeypatch.setattr("torch_lowrank.whole_files.shutil.rmtree", lambda *_, **__: None)
 
 
 def leave_half_written(folder: Path) -> None:
