@@ -28,7 +28,7 @@ from torch_lowrank.decomposition.decompose import decompose
 from torch_lowrank.io import weights
 
 PREPROCESSING = Preprocessing(0.18, 0.18)
-_SMALL_SPLIT = 2  # images of the splits that a stage does not look at
+_SMALL_SPLIT = 2  # images of the splits that a stage does not use
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,13 +86,13 @@ def network(filters: int) -> UNet:
 
 @functools.cache
 def statistics(filters: int) -> Statistics:
-    """Its moments, from few images, whose number decides nothing of their size."""
+    """Its moments, from few images; their size does not depend on the number of images."""
     images = Images.random(8, 64).images
     return collect_statistics(network(filters), ImageBatches(images, np.arange(8), PREPROCESSING, 4))
 
 
 def ingesting(size: Size, folder: Path) -> Callable[[], int]:
-    """Images and polygons to arrays; every image is stored at the size that it has."""
+    """Images and polygons to arrays; every image is stored at its own size."""
     counts = {"train": size.images, "valid": _SMALL_SPLIT, "test": _SMALL_SPLIT}
     root = write_phantoms(folder / f"phantoms_{size.images}_{size.side}", 0, counts, size.side)
     shape = (size.side, size.side)
