@@ -17,14 +17,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 _LIBRARIES = ("torch", "lightning", "monai", "numpy", "opencv-python-headless", "pycocotools", "scipy")
-_PACKAGES = ("steps", "models", "torch_lowrank", "dataset", "materializers")
+_PACKAGES = ("steps", "reporting", "analysis", "models", "torch_lowrank", "dataset", "materializers")
 
 # What a step is given is read by the materializer of its type, which only the step that made it imports.
 _READ_BY = {
     "dataset.store": "materializers.dataset",
     "torch_lowrank.curvature.moments": "materializers.statistics",
-    "torch_lowrank.decomposition.decompose": "materializers.spectra",
+    "torch_lowrank.decomposition.spectra": "materializers.spectra",
     "models.variant": "materializers.variant",
+    "models.evaluation.results": "materializers.records",
 }
 
 # A trained network does not depend on how compressed layers are built.
@@ -96,6 +97,12 @@ def evaluate_sources() -> str:
     return source_digest("steps.evaluate")
 
 
+def picture_sources() -> str:
+    """Digest of what `draw_pictures` depends on; Matplotlib decides no other result."""
+    digest = source_digest("steps.draw_pictures")
+    return f"{digest} {version('matplotlib')}"
+
+
 def fix_sources() -> None:
     """Computes all digests now: a file that is edited while a run goes on is not the code that the run executes."""
     for sources in (
@@ -112,6 +119,7 @@ def fix_sources() -> None:
         recalibrate_sources,
         finetune_sources,
         evaluate_sources,
+        picture_sources,
     ):
         sources()
 

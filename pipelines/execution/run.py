@@ -17,7 +17,6 @@ from rich.console import Console
 from zenml.models import PipelineRunResponse
 
 from analysis.comparison import Comparison
-from analysis.findings import Findings
 from configs.schema import RunConfig
 from materializers.folders import DamagedArtifactError
 from models.checkpoint import load_checkpoint
@@ -33,6 +32,7 @@ from pipelines.execution.repair import forget_damaged
 from pipelines.execution.reuse_training import find_training
 from pipelines.execution.runtime_values import launch
 from pipelines.recompress import recompress, recompress_checkpoint
+from reporting.bundle import ReportBundle
 from reporting.console import print_comparison
 from steps.caching import fix_sources
 from torch_lowrank.ranks.budgets import BudgetError
@@ -63,19 +63,19 @@ def run(config: RunConfig, root: Path, command: str) -> None:
     messages.attach()
     try:
         with _reserved(config.out_dir), _told_what_is_replaced(config.out_dir):
-            findings = _prepare_and_run(config, root, command, messages)
+            bundle = _prepare_and_run(config, root, command, messages)
     except INPUT_ERRORS as error:
         raise InputError(str(error)) from error
     except ServiceError as error:
         raise RunFailedError(str(error)) from error
     except RuntimeError as error:
         raise explained(messages.failures, error) from error
-    console, comparison = Console(), Comparison(findings.results)
+    console, comparison = Console(), Comparison(bundle.results)
     print_comparison(comparison, console)
     _print_warnings(config.out_dir, console)
-    _print_places(config, root, findings.view, console)
+    _print_places(config, root, bundle.view, console)
     try:
-        register_chosen(config.registration, comparison, findings.runs, tracking_uri(root))
+        register_chosen(config.registration, comparison, bundle.runs, tracking_uri(root))
     except RegistrationError as error:
         raise RunFailedError(str(error)) from error
 
@@ -85,7 +85,7 @@ def close() -> None:
     mark_abandoned("interrupted", own=True)
 
 
-def _prepare_and_run(config: RunConfig, root: Path, command: str, messages: StepMessages) -> Findings:
+def _prepare_and_run(config: RunConfig, root: Path, command: str, messages: StepMessages) -> ReportBundle:
     check_registration(config)
     remote = is_remote()
     config = placed(config, remote)
@@ -144,17 +144,17 @@ def _check_budget(name: str, budget: float, smallest: float, scheme: str) -> Non
     )
 
 
-def _run(config: RunConfig, root: Path, command: str, remote: bool) -> Findings:
+def _run(config: RunConfig, root: Path, command: str, remote: bool) -> ReportBundle:
     runtime = launch(config, root, command, remote)
     options = {"extra": runtime.to_extra(), "enable_cache": not config.no_cache}
     if not remote:
-        return _findings(_finished(config, options))
+        return _bundle_of(_finished(config, options))
     with told_by_its_machine(runtime.process):
         run = _finished(config, options | read_settings(config))
     check_finished(run)
-    findings = _findings(run)
-    bring_home(run, findings, config.out_dir)
-    return findings
+    bundle = _bundle_of(run)
+    bring_home(run, bundle, config.out_dir)
+    return bundle
 
 
 def _finished(config: RunConfig, options: dict[str, Any]) -> PipelineRunResponse:
@@ -169,7 +169,7 @@ def _finished(config: RunConfig, options: dict[str, Any]) -> PipelineRunResponse
     return comparison.with_options(**options)(config)
 
 
-def _findings(run: PipelineRunResponse) -> Findings:
+def _bundle_of(run: PipelineRunResponse) -> ReportBundle:
     return run.steps["compare"].outputs["comparison"][0].load()
 
 

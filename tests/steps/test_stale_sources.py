@@ -36,6 +36,7 @@ STEP_OF = {  # the groups, and each one's step
     "recalibrate": "recalibrate",
     "finetune": "finetune",
     "evaluate": "evaluate",
+    "picture": "draw_pictures",
 }
 
 ALL = frozenset(STEP_OF)
@@ -114,7 +115,7 @@ TABLE: list[tuple[frozenset[str], str]] = [
     (TRAINING | INGEST, "steps/runtime"),
     # Steps that run always, and what only they and the start of a run use.
     (NOTHING, "steps/fingerprint_dataset steps/fingerprint_checkpoint steps/compare"),
-    (NOTHING, "analysis/findings materializers/findings"),
+    (NOTHING, "materializers/report"),
     (
         INGEST,
         "steps/data_roots/phantoms dataset/phantoms/phantom dataset/phantoms/brain_slices",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from analysis.comparison import Comparison
-from analysis.findings import SingularValues
+from analysis.singular_values import SingularValues
 from reporting.plots.layer_ranks import draw_layer_ranks
 from reporting.plots.spectra import chosen_variants, draw_spectra
 from reporting.plots.style import shortened, shortened_layer
