@@ -44,7 +44,7 @@ def evaluate(
 def _measured(variant: Variant, dataset: Dataset, batch_size: int, device: str) -> Metrics:
     variant.check_input(dataset.manifest.channels, dataset.classes)
     test = dataset["test"]
-    return evaluation.evaluate(
+    return evaluation(
         variant.network,
         test.images,
         test.masks,

@@ -1,15 +1,12 @@
 """The folder of results: which files it holds, and what goes when a later run has other ones."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
 from analysis.comparison import Comparison
 from reporting.bundle import ReportBundle, ReportContent, remove_stale_networks, write_files
 from reporting.html.report import About
-from tests.conftest import ROOT
 
 PICTURES = {"training": b"two", "dice_vs_params": b"one"}
 
@@ -65,8 +62,3 @@ def test_networks_of_variants_that_a_run_does_not_have_go_and_folders_of_others_
         (tmp_path / name / "network.json").write_text("{}")
     remove_stale_networks(tmp_path, ["svd_rank_16"])
     assert {folder.name for folder in tmp_path.iterdir()} == {"svd_rank_16", "mine"}
-
-
-def test_a_run_that_draws_nothing_does_not_import_matplotlib():
-    code = "import steps.draw_pictures, steps.compare, sys; sys.exit('matplotlib' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
