@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from importlib.util import resolve_name
 from itertools import accumulate
@@ -29,110 +30,41 @@ _READ_BY = {
 }
 
 # A trained network does not depend on how compressed layers are built.
-_NO_COMPRESSION = ("torch_lowrank.layers.factorized",)
+COMPRESSED_LAYERS = ("torch_lowrank.layers.factorized",)
 
 
-def ingest_sources() -> str:
-    """Digest of what `ingest_coco` depends on."""
-    return source_digest("steps.ingest_coco")
+_REGISTERED: list[Callable[[], str]] = []  # what `sources_of` returned
 
 
-def train_sources() -> str:
-    """Digest of what `train_unet` depends on; not on the code of compression."""
-    return source_digest("steps.train_unet", _NO_COMPRESSION)
+def sources_of(step: str, without: tuple[str, ...] = (), libraries: tuple[str, ...] = ()) -> Callable[[], str]:
+    """Returns the function that a step's `CachePolicy` names; it returns `source_digest` of the step's module.
 
-
-def import_sources() -> str:
-    """Digest of what `import_checkpoint` depends on."""
-    return source_digest("steps.import_checkpoint", _NO_COMPRESSION)
-
-
-def decompose_sources() -> str:
-    """Digest of what `decompose` depends on."""
-    return source_digest("steps.decompose")
-
-
-def statistics_sources() -> str:
-    """Digest of what `collect_statistics` depends on."""
-    return source_digest("steps.collect_statistics")
-
-
-def decompose_weighted_sources() -> str:
-    """Digest of what `decompose_weighted` depends on."""
-    return source_digest("steps.decompose_weighted")
-
-
-def svd_sources() -> str:
-    """Digest of what `compress_svd` depends on."""
-    return source_digest("steps.compress_svd")
-
-
-def arsvd_sources() -> str:
-    """Digest of what `compress_arsvd` depends on."""
-    return source_digest("steps.compress_arsvd")
-
-
-def solved_sources() -> str:
-    """Digest of what `compress_solved` depends on."""
-    return source_digest("steps.compress_solved")
-
-
-def budget_sources() -> str:
-    """Digest of what `compress_budget` depends on."""
-    return source_digest("steps.compress_budget")
-
-
-def recalibrate_sources() -> str:
-    """Digest of what `recalibrate` depends on."""
-    return source_digest("steps.recalibrate")
-
-
-def finetune_sources() -> str:
-    """Digest of what `finetune` depends on."""
-    return source_digest("steps.finetune")
-
-
-def evaluate_sources() -> str:
-    """Digest of what `evaluate` depends on."""
-    return source_digest("steps.evaluate")
-
-
-def picture_sources() -> str:
-    """Digest of what `draw_pictures` depends on; Matplotlib decides no other result."""
-    digest = source_digest("steps.draw_pictures")
-    return f"{digest} {version('matplotlib')}"
+    Args:
+        step: Name of the step's module, its `__name__`.
+        without: As for `source_digest`.
+        libraries: As for `source_digest`.
+    """
+    sources = functools.partial(source_digest, step, without, libraries)
+    _REGISTERED.append(sources)
+    return sources
 
 
 def fix_sources() -> None:
-    """Computes all digests now: a file that is edited while a run goes on is not the code that the run executes."""
-    for sources in (
-        ingest_sources,
-        train_sources,
-        import_sources,
-        decompose_sources,
-        statistics_sources,
-        decompose_weighted_sources,
-        svd_sources,
-        arsvd_sources,
-        solved_sources,
-        budget_sources,
-        recalibrate_sources,
-        finetune_sources,
-        evaluate_sources,
-        picture_sources,
-    ):
+    """Computes the digests of all imported steps now: a file that is edited during a run is not the code that runs."""
+    for sources in _REGISTERED:
         sources()
 
 
 @functools.cache
-def source_digest(module: str, without: tuple[str, ...] = ()) -> str:
+def source_digest(module: str, without: tuple[str, ...] = (), libraries: tuple[str, ...] = ()) -> str:
     """Returns a digest over library versions and the files of a module and of all project modules below it.
 
     Args:
         module: Name of the module, for example `steps.train_unet`.
         without: Modules that are left out, with what only they import.
+        libraries: Libraries that decide the result of this step alone.
     """
-    content = hashlib.sha256(_versions().encode())
+    content = hashlib.sha256(_versions(_LIBRARIES + libraries).encode())
     for name in sorted(_reached(module, frozenset(without))):
         content.update(name.encode())
         content.update(_file(name).read_bytes())
@@ -140,8 +72,8 @@ def source_digest(module: str, without: tuple[str, ...] = ()) -> str:
 
 
 @functools.cache
-def _versions() -> str:
-    return " ".join(f"{package}=={version(package)}" for package in _LIBRARIES)
+def _versions(libraries: tuple[str, ...]) -> str:
+    return " ".join(f"{package}=={version(package)}" for package in libraries)
 
 
 def reached_modules(module: str) -> frozenset[str]:
@@ -163,10 +95,13 @@ def _reached(module: str, without: frozenset[str]) -> frozenset[str]:
 
 @functools.cache
 def _imports(module: str) -> tuple[str, ...]:
-    """Returns the project modules that one module imports, also inside functions, and all packages on the way to it."""
+    """Returns the project modules that one module imports, also inside functions, and all packages on the way to it.
+
+    Imports for type checkers alone are left out: they are never executed.
+    """
     package = module if _file(module).stem == "__init__" else module.rpartition(".")[0]
     names = [module]
-    for node in ast.walk(ast.parse(_file(module).read_bytes())):
+    for node in _executed(ast.parse(_file(module).read_bytes())):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -175,6 +110,18 @@ def _imports(module: str) -> tuple[str, ...]:
     # `models` runs before `models.unet`
     packages = {each: None for name in names for each in accumulate(name.split("."), "{}.{}".format)}
     return tuple(each for each in packages if each.split(".")[0] in _PACKAGES and each != __name__ and _exists(each))
+
+
+def _executed(node: ast.AST) -> Iterator[ast.AST]:
+    """Yields all nodes below one but those under `if TYPE_CHECKING`."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            for other in child.orelse:
+                yield other
+                yield from _executed(other)
+        else:
+            yield child
+            yield from _executed(child)
 
 
 def _file(module: str) -> Path:

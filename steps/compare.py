@@ -97,8 +97,7 @@ def _placed(files: dict[str, bytes], folder: Path) -> list[tuple[Path, str | Non
 
 def _not_applied(config: RunConfig) -> set[str]:
     """Returns what says nothing of this run: how a network from elsewhere was trained is not known."""
-    training = {"training"} if config.checkpoint is not None and not config.finetune.enabled else set()
-    return training if config.gpu_steps else training | {"gpu_steps"}
+    return {"training"} if config.checkpoint is not None and not config.finetune.enabled else set()
 
 
 def _training_params(config: RunConfig) -> dict[str, Any]:

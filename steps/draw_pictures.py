@@ -14,13 +14,15 @@ from materializers.pictures import PicturesMaterializer
 from models.evaluation.evaluate import predict
 from models.evaluation.results import EvaluationResult
 from models.variant import Variant
+from steps.caching import sources_of
 from torch_lowrank.decomposition.spectra import Spectra
 
+sources = sources_of(__name__, libraries=("matplotlib",))
 _BATCH = 1  # images: there are a handful, and one fits wherever a batch of the training did
 
 
 @step(
-    cache_policy=CachePolicy(cache_func="steps.caching.picture_sources"),
+    cache_policy=CachePolicy(cache_func=f"{__name__}.sources"),
     output_materializers=PicturesMaterializer,
 )
 def draw_pictures(  # noqa: PLR0913, PLR0917 - pictures are of everything

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from models.evaluation.results import Cost, EvaluationResult
+from models.variant_spec import BASELINE, VariantSpec
 from torch_lowrank.report import LayerReport
 
 # layer -> (full rank, parameters)
@@ -39,12 +40,9 @@ SPREAD = (-0.2, 0.1, 0.05, -0.1, 0.15, 0.0, -0.05, 0.12, -0.02, -0.08, 0.03, 0.0
 
 def make_result(method: str, value: float | None, dice: float, params: int, latency_ms: float = 12.5):
     """One variant, named as the pipeline names it."""
-    parameter = {"svd": "rank", "arsvd": "tau", "budget": "budget"}.get(method)
-    name = {"svd": "svd_rank_", "arsvd": "arsvd_tau_", "budget": "budget_"}.get(method, "baseline")
+    size = {"svd": "rank", "arsvd": "tau", "budget": "budget"}.get(method)
     return EvaluationResult(
-        name=name if value is None else f"{name}{value:g}",
-        method=method,
-        setting={} if parameter is None else {parameter: value, "scheme": "channel"},
+        spec=BASELINE if size is None else VariantSpec(method, scheme="channel", **{size: value}),
         cost=Cost(params, 4 * params, 60 * params, latency_ms),
         metrics={"dice": dice, "iou": dice / (2 - dice), "pixel_accuracy": 0.9 + dice / 10},
         per_image={"dice": spread(dice), "iou": spread(dice / (2 - dice))},
@@ -77,10 +75,26 @@ def recovered(result: EvaluationResult, dice: float, curve: list[float]) -> Eval
     best = max(range(len(curve)), key=lambda index: curve[index])
     return dataclasses.replace(
         result,
-        setting={**result.setting, "finetune_epochs": len(curve)},
+        spec=dataclasses.replace(result.spec, finetune_epochs=len(curve)),
         metrics={**result.metrics, "dice_before_recovery": dice, "iou_before_recovery": dice / (2 - dice)},
         finetune_history={"epochs": epochs, "best_epoch": best + 1, "best_valid_dice": curve[best]},
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class NamedSpec(VariantSpec):
+    """A description with a name of any kind, which no user can give."""
+
+    other_name: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.other_name
+
+
+def renamed(result: EvaluationResult, name: str) -> EvaluationResult:
+    """The variant by another name."""
+    return dataclasses.replace(result, spec=NamedSpec(**result.spec.to_dict(), other_name=name))
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from analysis.comparison import Comparison
 from analysis.examples import LISTED_FAILURES, Failure, failures, in_question
-from analysis.ranking import METHODS
 from models.evaluation.results import EvaluationResult
 
 NOTABLE = 0.01  # change of an image's Dice that is counted
@@ -41,7 +40,7 @@ def failure_tables(comparison: Comparison, file_names: Sequence[str]) -> list[Fa
         file_names: File names of the evaluated images, in order; may be shorter where they are not known.
     """
     shown, tables = in_question(comparison), []
-    for result in comparison.of_methods(*METHODS[1:]):
+    for result in comparison.compressed:
         images, worse = len(result.per_image.get("dice", [])), failures(comparison, result)
         pairs = _paired_dice(comparison, result)
         changes = [after - before for before, after in pairs]

@@ -15,6 +15,7 @@ from models.evaluation.results import Cost, EvaluationResult
 from models.preprocessing import Preprocessing
 from models.unet import UNet
 from models.variant import Variant
+from models.variant_spec import BASELINE, VariantSpec
 from reporting.plots import draw
 from steps.compress_svd import compress_svd
 from steps.draw_pictures import draw_pictures
@@ -37,7 +38,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 @pytest.fixture(scope="module")
 def baseline() -> Variant:
     torch.manual_seed(0)
-    return Variant("baseline", "baseline", {}, UNet(base_filters=4).eval(), Preprocessing(0.5, 0.2), 1)
+    return Variant(BASELINE, UNet(base_filters=4).eval(), Preprocessing(0.5, 0.2), 1)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,7 @@ def result(variant: Variant, dice: list[float]) -> EvaluationResult:
     metrics = {"dice": sum(dice) / len(dice), "iou": 0.4, "pixel_accuracy": 0.9}
     per_image = {"dice": dice, "iou": dice, "lesion_px": [36.0] * len(dice)}
     cost = Cost(variant.params, 4 * variant.params, 1000, 1.0)
-    return EvaluationResult(variant.name, variant.method, variant.setting, cost, metrics, per_image, variant.layers)
+    return EvaluationResult(variant.spec, cost, metrics, per_image, variant.layers)
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def shown(dataset: Dataset, baseline: Variant, spectra: Spectra, monkeypatch: py
     """What is drawn of a baseline and one network that was fine-tuned."""
     given: list[draw.Shown] = []
     monkeypatch.setattr(draw, "draw_all", lambda shown: given.append(shown) or {"training": b"png"})
-    small = compress_svd.entrypoint(spectra, baseline, "svd_rank_1", 1)
+    small = compress_svd.entrypoint(spectra, baseline, VariantSpec("svd", rank=1))
     results = [result(baseline, [0.9, 0.1, 0.5, 0.6]), result(small, [0.9, 0.1, 0.2, 0.6])]
     tuning = {"epochs": [{"epoch": 1, "valid_dice": 0.5}], "best_epoch": 1, "best_valid_dice": 0.5}
     history = {"epochs": [{"epoch": 1}]}

@@ -196,7 +196,7 @@ def test_the_best_tradeoffs_are_tagged_and_the_tags_follow_the_latest_comparison
 
 
 def test_a_run_says_what_was_done_to_its_network(uri: str, tmp_path: Path) -> None:
-    recalibrated = dataclasses.replace(RESULTS[1], setting={**RESULTS[1].setting, "recalibrated": 12})
+    recalibrated = dataclasses.replace(RESULTS[1], spec=dataclasses.replace(RESULTS[1].spec, recalibrated=12))
     record(uri, [RESULTS[0], recovered(recalibrated, 0.1, [0.4])], training(), tmp_path)
     tags = {run.info.run_name: run.data.tags.get("recovery") for run in active(uri)}
     assert tags == {"training": None, "baseline": "none", "svd_rank_8": "recalibrated, fine-tuned"}

@@ -8,6 +8,7 @@ import pytest
 from analysis.comparison import Comparison
 from reporting.html.report import LISTED, About, render_report
 from reporting.plots.draw import Shown, draw_all
+from tests.comparisons import renamed
 
 EVIL = "<img src=x onerror=alert(1)>.jpg"
 DASH = "\N{EN DASH}"
@@ -101,7 +102,7 @@ def test_pictures_are_inside_and_nothing_is_requested(page, results, history, ma
 
 
 def test_what_comes_from_the_data_is_text_wherever_it_stands(page, results, manifest):
-    hostile = [dataclasses.replace(result, name=f"{result.method}{EVIL}") for result in results]
+    hostile = [renamed(result, f"{result.method}{EVIL}") for result in results]
     layers = [dataclasses.replace(results[0].layers[0], name=EVIL, skipped=EVIL)]
     hostile[0] = dataclasses.replace(hostile[0], layers=layers)
     manifest |= {"warnings": [EVIL, {EVIL: EVIL}], EVIL: [EVIL], "categories": {EVIL: EVIL, "b": {EVIL: [EVIL]}}}

@@ -10,6 +10,7 @@ from PIL import Image
 from analysis.comparison import Comparison
 from analysis.examples import Examples
 from analysis.singular_values import SingularValues
+from models.variant_spec import VariantSpec
 from reporting.plots.catalogue import PICTURES
 from reporting.plots.draw import DPI, DRAWN, Shown, draw_all, png_of
 from reporting.plots.sweeps import draw_sweep
@@ -31,9 +32,7 @@ def spread(result, width=0.1):
 
 
 def at_budget(result, method, budget, dice=0.6, params=1000):
-    return dataclasses.replace(
-        result(method, 1, dice, params), name=f"{method}_budget_{budget:g}", setting={"budget": budget}
-    )
+    return dataclasses.replace(result(method, 1, dice, params), spec=VariantSpec(method, budget=budget))
 
 
 def test_every_picture_is_drawn_and_not_blank(recovered_results, history):
