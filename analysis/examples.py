@@ -1,4 +1,4 @@
-"""Which images, and whose predictions, people are shown."""
+"""Which images and which networks' predictions are shown to people."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import dataclasses
 import numpy as np
 
 from analysis.comparison import Comparison
-from analysis.ranking import METHODS, metric
+from analysis.ranking import metric
 from models.evaluation.results import EvaluationResult
+from models.variant_spec import METHODS
 
-MOST_VARIANTS = 8  # side by side
+MAX_VARIANTS = 8  # side by side
 WORST_CHANGES = 2  # images that lose most by compression
 LISTED_FAILURES = 10
 
@@ -67,12 +68,12 @@ def telling_variants(comparison: Comparison) -> list[str]:
     front = [result for result in comparison.results if result.name in comparison.front]
     chosen = [result for result in (comparison.baseline, comparison.recommended) if result is not None]
     names = dict.fromkeys(result.name for result in [*chosen, *smallest, *front, *comparison.results])
-    return list(names)[:MOST_VARIANTS]
+    return list(names)[:MAX_VARIANTS]
 
 
 def in_question(comparison: Comparison) -> EvaluationResult | None:
     """Returns the compressed network that a reader wants to know most of: the recommended one, else the best."""
-    compressed = comparison.of_methods(*METHODS[1:])
+    compressed = comparison.compressed
     best = max(compressed, key=lambda r: (metric(r, "dice"), -r.cost.params), default=None)
     return comparison.recommended or best
 

@@ -6,7 +6,7 @@ import fnmatch
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import yaml
@@ -16,6 +16,7 @@ from zenml.config.pipeline_run_configuration import PipelineRunConfiguration
 from zenml.config.resource_settings import ResourceSettings
 
 from configs.schema import RunConfig
+from pipelines.devices import Devices
 from pipelines.variants import step_names
 
 _RESOURCES = "resources"
@@ -30,8 +31,8 @@ def is_remote() -> bool:
     return not Client().active_stack.orchestrator.config.is_local
 
 
-def placed(config: RunConfig, remote: bool) -> RunConfig:
-    """Returns the configuration with the device of every step resolved, which is a part of its cache key.
+def place_steps(config: RunConfig, remote: bool) -> Devices:
+    """Returns the device of every step, which is a part of its cache key.
 
     On machines of their own the steps that ask for a GPU compute there, and all others on the CPU.
 
@@ -40,7 +41,7 @@ def placed(config: RunConfig, remote: bool) -> RunConfig:
     """
     if not remote:
         _say_if_unused(config)
-        return config.model_copy(update={"device": _device_here(config.device), "gpu_steps": ()})
+        return Devices(_device_here(config.device))
     asked = gpu_steps(read_settings(config), step_names(config.compression))
     if config.device == "cuda" and not asked:
         raise SettingsError(
@@ -52,7 +53,7 @@ def placed(config: RunConfig, remote: bool) -> RunConfig:
             f"checkpoint {config.checkpoint} is a file of this machine, which the steps of a remote stack do not see: "
             "import it on a local stack with the same artifact store, and go on with --reuse_training"
         )
-    return config.model_copy(update={"device": "cpu", "gpu_steps": () if config.device == "cpu" else asked})
+    return Devices("cpu", () if config.device == "cpu" else asked)
 
 
 def read_settings(config: RunConfig) -> dict[str, Any]:
@@ -134,7 +135,7 @@ def _explain(error: ValidationError) -> str:
     return "; ".join(dict.fromkeys(faults))
 
 
-def _device_here(wanted: str) -> str:
+def _device_here(wanted: str) -> Literal["cpu", "cuda"]:
     available = torch.cuda.is_available()
     if wanted == "cuda" and not available:
         print("CUDA is not available; going on with the CPU", file=sys.stderr)

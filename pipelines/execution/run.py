@@ -23,10 +23,11 @@ from materializers.folders import DamagedArtifactError
 from models.checkpoint import load_checkpoint
 from models.unet import UNet
 from pipelines.comparison import comparison
+from pipelines.devices import Devices
 from pipelines.execution.abandoned_runs import mark_abandoned
 from pipelines.execution.console import StepMessages
 from pipelines.execution.failures import INPUT_ERRORS, InputError, OutputFolderError, RunFailedError, explained
-from pipelines.execution.placement import is_remote, placed, read_settings
+from pipelines.execution.placement import is_remote, place_steps, read_settings
 from pipelines.execution.registration import check_registration, register_chosen
 from pipelines.execution.remote_results import bring_home, check_finished, told_by_its_machine
 from pipelines.execution.repair import forget_damaged
@@ -88,7 +89,8 @@ def close() -> None:
 def _prepare_and_run(config: RunConfig, root: Path, command: str, messages: StepMessages) -> Findings:
     check_registration(config)
     remote = is_remote()
-    config = placed(config, remote)
+    devices = place_steps(config, remote)
+    config = config.model_copy(update={"device": devices.default})  # as the report shows it
     if config.checkpoint is not None:
         config = _fitted_to(load_checkpoint(config.checkpoint), config)
     if config.reuse_training is None:
@@ -98,7 +100,7 @@ def _prepare_and_run(config: RunConfig, root: Path, command: str, messages: Step
     repaired: set[str] = set()
     while True:
         try:
-            return _run(config, root, command, remote)
+            return _run(config, devices, root, command, remote)
         except RuntimeError:
             if not _repaired(messages, repaired):
                 raise
@@ -144,29 +146,29 @@ def _check_budget(name: str, budget: float, smallest: float, scheme: str) -> Non
     )
 
 
-def _run(config: RunConfig, root: Path, command: str, remote: bool) -> Findings:
+def _run(config: RunConfig, devices: Devices, root: Path, command: str, remote: bool) -> Findings:
     runtime = launch(config, root, command, remote)
     options = {"extra": runtime.to_extra(), "enable_cache": not config.no_cache}
     if not remote:
-        return _findings(_finished(config, options))
+        return _findings(_finished(config, devices, options))
     with told_by_its_machine(runtime.process):
-        run = _finished(config, options | read_settings(config))
+        run = _finished(config, devices, options | read_settings(config))
     check_finished(run)
     findings = _findings(run)
     bring_home(run, findings, config.out_dir)
     return findings
 
 
-def _finished(config: RunConfig, options: dict[str, Any]) -> PipelineRunResponse:
+def _finished(config: RunConfig, devices: Devices, options: dict[str, Any]) -> PipelineRunResponse:
     """Runs the pipeline that the configuration asks for."""
     if config.reuse_training is not None:
         training = find_training(config.reuse_training)
         print(training.describe(config), file=sys.stderr)
         ids = (training.dataset_id, training.network_id, training.history_id)
-        return recompress.with_options(**options)(training.configure(config), *ids)
+        return recompress.with_options(**options)(training.configure(config), devices, *ids)
     if config.checkpoint is not None:
-        return recompress_checkpoint.with_options(**options)(config)
-    return comparison.with_options(**options)(config)
+        return recompress_checkpoint.with_options(**options)(config, devices)
+    return comparison.with_options(**options)(config, devices)
 
 
 def _findings(run: PipelineRunResponse) -> Findings:
