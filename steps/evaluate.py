@@ -9,7 +9,7 @@ from zenml.config.cache_policy import CachePolicy
 from dataset.store import Dataset
 from materializers.records import ResultMaterializer
 from models.evaluation.cost import measure_cost
-from models.evaluation.evaluate import evaluate as evaluation
+from models.evaluation.evaluate import evaluate as evaluate_network
 from models.evaluation.metrics import Metrics
 from models.evaluation.results import EvaluationResult
 from models.variant import Variant
@@ -45,7 +45,7 @@ def evaluate(
 def _measured(variant: Variant, dataset: Dataset, batch_size: int, device: str) -> Metrics:
     variant.check_input(dataset.manifest.channels, dataset.classes)
     test = dataset["test"]
-    return evaluation.evaluate(
+    return evaluate_network(
         variant.network,
         test.images,
         test.masks,

@@ -183,7 +183,7 @@ def test_a_random_factorisation_fails_the_tolerance():
 
 @pytest.mark.parametrize(("layer", "scheme"), layers_of_every_kind())
 def test_reported_parameters_are_those_counted(layer, scheme):
-    result = compress(layer, decompose(layer, scheme), FixedRank(1))
+    result = compress(layer, FixedRank(1), spectra=decompose(layer, scheme))
     report = result.layers[0]
     assert isinstance(result.network, LowRank)
     assert report.params_after == sum(parameter.numel() for parameter in result.network.parameters())
