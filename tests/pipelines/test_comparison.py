@@ -16,7 +16,7 @@ pytestmark = pytest.mark.pipeline
 ALWAYS = {"fingerprint_dataset", "compare"}
 COMPRESS = {f"compress_{name}" for name in TINY_VARIANTS - {"baseline"}}
 EVALUATE = {f"evaluate_{name}" for name in TINY_VARIANTS}
-ALL = ALWAYS | {"ingest_coco", "train_unet", "decompose"} | COMPRESS | EVALUATE
+ALL = ALWAYS | {"ingest_coco", "train_unet", "decompose", "draw_pictures"} | COMPRESS | EVALUATE
 FILES = (
     "experiment_summary.json",
     "results.csv",
@@ -85,13 +85,13 @@ def test_the_same_command_again_only_reads_the_data_and_compares(workshop: Works
 
 def test_one_tau_more_compresses_and_evaluates_that_one(workshop: Workshop) -> None:
     again = workshop.run("--arsvd_taus", "0.5,0.8,0.9")
-    assert again.ran == ALWAYS | {"compress_arsvd_tau_0.9", "evaluate_arsvd_tau_0.9"}
+    assert again.ran == ALWAYS | {"compress_arsvd_tau_0.9", "evaluate_arsvd_tau_0.9", "draw_pictures"}
     workshop.assert_complete(TINY_VARIANTS | {"arsvd_tau_0.9"})
 
 
 def test_a_sweep_with_less_in_it_leaves_no_stale_network(workshop: Workshop) -> None:
     less = workshop.run("--arsvd_taus", "0.5")
-    assert less.ran == ALWAYS
+    assert less.ran == ALWAYS | {"draw_pictures"}
     assert "as this run has no such variants: arsvd_tau_0.8" in less.stderr
     workshop.assert_complete(TINY_VARIANTS - {"arsvd_tau_0.8"})
 
