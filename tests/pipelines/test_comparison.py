@@ -181,7 +181,7 @@ version = run.model_version
 result = run.steps["evaluate_svd_rank_1"].outputs["svd_rank_1_result"][0]
 network = run.steps["compress_svd_rank_1"].outputs["svd_rank_1_network"][0]
 print(json.dumps({
-    "shown": [visualization.uri.rpartition("pages/")[2] for visualization in comparison.visualizations],
+    "shown": [visualization.uri.rpartition("content/files/")[2] for visualization in comparison.visualizations],
     "dice": comparison.run_metadata["dice"],
     "result": result.run_metadata["dice"],
     "ranks": network.run_metadata["ranks"],
