@@ -71,7 +71,9 @@ def main(questions: list[list[str]]) -> None:
 
     newest = Client().list_pipeline_runs(sort_by="desc:created", status="completed", size=1).items[0]
     finished = dict(newest.steps)
-    BaseOrchestrator.run = lambda _, snapshot, stack, run: answer(snapshot, stack, run, finished)
+    BaseOrchestrator.run = lambda _, snapshot, stack, placeholder_run: answer(
+        snapshot, stack, placeholder_run, finished
+    )
     answers = []
     for words in questions:
         try:

@@ -73,7 +73,7 @@ def test_the_table_names_every_field_and_no_other() -> None:
 
 
 def test_the_base_has_run_every_kind_of_step(base: Workshop) -> None:
-    assert base.base.ran == ALWAYS | DATA
+    assert base.base.steps.keys() == ALWAYS | DATA
 
 
 def test_the_same_again_runs_nothing(base: Workshop) -> None:
@@ -93,5 +93,5 @@ def test_a_changed_field_changes_the_keys_of_the_steps_that_depend_on_it_and_no_
 def test_the_answer_is_what_a_run_does(base: Workshop) -> None:
     """Where other things come out of every step, those that follow run, too."""
     ((changed, follow),) = ask(base, "training.epochs=2")
-    assert changed == {"train_unet"}
+    assert "train_unet" in changed
     assert base.run(*places(base), "training.epochs=2", tiny=False).ran == ALWAYS | changed | follow == ALWAYS | TRAIN

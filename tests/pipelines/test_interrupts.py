@@ -29,7 +29,7 @@ def training(workshop: Workshop, cold: bool = False) -> Iterator[Run]:
 def test_a_signal_ends_a_training_in_seconds_and_marks_it(workshop: Workshop, number: int, status: int) -> None:
     with training(workshop, cold=number == signal.SIGINT) as run:
         run.send(number)
-        assert run.wait(30) == status
+        assert run.wait(90) == status
     assert "interrupted" in run.errors
     assert "Traceback" not in run.errors
     assert zenml_states(workshop) <= FINISHED
@@ -51,7 +51,7 @@ def test_the_next_run_leaves_a_living_one_alone(workshop: Workshop) -> None:
         assert other.status == 0
         assert "running" in zenml_states(workshop)
         run.send(signal.SIGTERM)
-        run.wait(30)
+        run.wait(90)
     assert zenml_states(workshop) <= FINISHED
 
 
@@ -80,7 +80,7 @@ def test_code_that_swallows_the_signal_is_ended_by_the_clock(workshop: Workshop,
         assert process.stdout.readline() == "ready\n"
         process.send_signal(number)
         process.send_signal(number)  # people press it twice
-        out, errors = process.communicate(timeout=20)
+        out, errors = process.communicate(timeout=90)
     assert process.returncode == status
     assert out == "tidied\n"
     assert "interrupted" in errors

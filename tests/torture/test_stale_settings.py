@@ -92,11 +92,7 @@ FIELDS: dict[str, tuple[str, frozenset[str]]] = {
     "compression.arsvd_taus": ("compression.arsvd_taus=0.5,0.8", DRAW | chain("arsvd_tau_0.8")),
     "compression.budgets": ("compression.budgets=0.5,0.6", DRAW | chain(*BUDGETS)),
     "compression.mac_budgets": ("compression.mac_budgets=0.6", DRAW | chain("budget_0.5_macs_0.6")),
-    # Wider: SVD has no distribution, but its step, which ARSVD shares, has the parameter; the same comes out.
-    "compression.distribution": (
-        "compression.distribution=sigma",
-        DRAW | chain("arsvd_tau_0.5", "arsvd_budget_0.5") | {"compress_svd_budget_0.5"},
-    ),
+    "compression.distribution": ("compression.distribution=sigma", DRAW | chain("arsvd_tau_0.5", "arsvd_budget_0.5")),
     "compression.scheme": ("compression.scheme=spatial", DRAW | chain(*PLAIN) | {"decompose"}),
     "statistics.images": (
         "statistics.images=8",
