@@ -91,7 +91,7 @@ def test_networks_at_the_limits_are_compressed_to_finite_ones(damage, rule, sche
 
 
 @pytest.mark.parametrize("damage", [zero_layer, dead_channels, rank_one, all_zero])
-def test_what_the_loss_feels_of_dead_networks_is_finite(damage):
+def test_statistics_of_dead_networks_are_finite(damage):
     network = damaged(damage)
     statistics = collect_statistics(network, [IMAGES])
     result = compress(network, ParameterBudget(0.5), spectra=decompose(network, "auto", statistics=statistics))
