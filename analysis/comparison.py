@@ -1,14 +1,17 @@
-"""All variants of a run side by side. What follows from them is computed once, for every reader."""
+"""All variants of a run. What follows from them is computed once, and read by tables, pictures, report and MLflow."""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from analysis.equal_size import EqualSize, equal_sizes
 from analysis.quality import LesionGroup, Quality, lesion_groups, quality
 from analysis.ranking import baseline_of, front_names, in_order, recommended
 from models.evaluation.results import EvaluationResult
+from models.variant_spec import BASELINE
 
 
 class Comparison:
@@ -45,9 +48,30 @@ class Comparison:
 
     @functools.cached_property
     def recommended(self) -> EvaluationResult | None:
-        """The network to take, see `analysis.ranking.recommended`; None where there is none."""
+        """The recommended network, see `analysis.ranking.recommended`; None where there is none."""
         return recommended(self.results)
+
+    @property
+    def compressed(self) -> list[EvaluationResult]:
+        """All variants but the baseline, in reading order."""
+        return [result for result in self.results if result.method != BASELINE.method]
 
     def of_methods(self, *methods: str) -> list[EvaluationResult]:
         """Returns the variants of some methods, in reading order."""
         return [result for result in self.results if result.method in methods]
+
+
+def with_finetuning(
+    results: Sequence[EvaluationResult], names: Sequence[str], histories: Sequence[Mapping[str, Any]]
+) -> list[EvaluationResult]:
+    """Returns the results with the fine-tuning history of each network added.
+
+    Args:
+        results: The variants.
+        names: The networks that were fine-tuned, by name.
+        histories: Their histories, in the same order; none at all where nothing was fine-tuned.
+    """
+    if not histories:
+        return list(results)
+    of_variant = {name: dict(history) for name, history in zip(names, histories, strict=True)}
+    return [dataclasses.replace(result, finetune_history=of_variant.get(result.name, {})) for result in results]

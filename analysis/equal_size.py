@@ -1,4 +1,4 @@
-"""Methods side by side where they have the same budget, with intervals of their differences."""
+"""Methods compared at the same budget, with intervals of their differences."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ class EqualSize:
 
     Attributes:
         budget: Share of the baseline's parameters.
+        variants: Method to the name of its variant.
         dice: Method to mean Dice over images, of the methods that were evaluated.
         gains: Pair of methods to the difference of Dice over the same images, the first minus the second.
         iou_gains: The same of IoU.
     """
 
     budget: float
+    variants: Mapping[str, str]
     dice: Mapping[str, float]
     gains: Mapping[tuple[str, str], Interval]
     iou_gains: Mapping[tuple[str, str], Interval]
@@ -39,12 +41,15 @@ class EqualSize:
         ]
         return {"budget": self.budget, "dice": dict(self.dice), "gains": gains}
 
-    def numbers_of(self, method: str) -> dict[str, float]:
-        """Returns the differences of one method to others, and the ends of their intervals, by name."""
+    def numbers_of(self, variant: str) -> dict[str, float]:
+        """Returns the differences of one variant to those of other methods, and the ends of their intervals, by name.
+
+        Empty where the variant is none of those that are compared here.
+        """
         numbers = {}
         for name, found in self._by_metric():
             for (ours, other), gain in found.items():
-                if ours == method:
+                if self.variants[ours] == variant:
                     key = f"{name}_over_{other}"
                     numbers |= {key: gain.mean, f"{key}_low": gain.low, f"{key}_high": gain.high}
         return numbers
@@ -56,17 +61,18 @@ class EqualSize:
 def equal_sizes(results: Sequence[EvaluationResult]) -> list[EqualSize]:
     """Returns one line for each budget that several methods have, the largest first.
 
-    Variants that keep a budget of multiply-accumulates, too, are left out: they may be smaller, and others need not.
+    Variants that also keep a budget of multiply-accumulates are left out: the other methods have no such constraint.
     """
     groups: dict[float, dict[str, EvaluationResult]] = {}
     for result in results:
-        if "budget" in result.setting and "mac_budget" not in result.setting:
-            groups.setdefault(float(result.setting["budget"]), {})[result.method] = result
+        if result.spec.budget is not None and result.spec.mac_budget is None:
+            groups.setdefault(result.spec.budget, {})[result.method] = result
     lines = []
     for budget, group in sorted(groups.items(), reverse=True):
         if len(group) > 1:
             dice = {method: metric(group[method], "dice") for method in PARAMETER if method in group}
-            lines.append(EqualSize(budget, dice, _gains(group, "dice"), _gains(group, "iou")))
+            names = {method: result.name for method, result in group.items()}
+            lines.append(EqualSize(budget, names, dice, _gains(group, "dice"), _gains(group, "iou")))
     return lines
 
 
@@ -78,17 +84,20 @@ def gain_text(interval: Interval | None) -> str:
     return f"{interval.mean:+.3f} ({interval.low:+.3f} to {interval.high:+.3f}){star}"
 
 
-def verdict(lines: Sequence[EqualSize], method: str, other: str, least: float) -> str:
-    """Says at which budgets a method is better or worse than another beyond chance; empty where they do not meet.
+def verdict(lines: Sequence[EqualSize], method: str, other: str, min_dice: float) -> str:
+    """Returns a sentence: at which budgets a method is better or worse than another beyond chance.
 
     Args:
         lines: The methods at each budget.
-        method: The one.
-        other: What it is compared with.
-        least: Dice below which a network is of no use; where both are below, neither is called better.
+        method: The method.
+        other: The method that it is compared with.
+        min_dice: Dice below which a network is useless; where both are below, neither is called better.
+
+    Returns:
+        The sentence; empty where no budget has both methods.
     """
     met = [line for line in lines if (method, other) in line.gains]
-    useless = [line.budget for line in met if max(line.dice[method], line.dice[other]) < least]
+    useless = [line.budget for line in met if max(line.dice[method], line.dice[other]) < min_dice]
     gains = {line.budget: line.gains[method, other] for line in met if line.budget not in useless}
     ours, theirs = TITLES[method], TITLES[other]
     parts = [

@@ -111,7 +111,7 @@ def measure(dense: UNet, arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def compressed(dense: UNet, shape: tuple[int, int, int]) -> dict[str, nn.Module]:
-    """Returns the smaller networks by method, share and what is budgeted."""
+    """Returns the compressed networks by method, share and kind of budget."""
     networks = {}
     one_rank = FixedRank(1)  # which the budget solves
     for method, scheme in METHODS.items():
@@ -129,7 +129,7 @@ def compressed(dense: UNet, shape: tuple[int, int, int]) -> dict[str, nn.Module]
 
 
 def by_our_budgets(dense: UNet, shape: tuple[int, int, int]) -> dict[str, nn.Module]:
-    """Returns networks by budgets: with the ranks of a trained network of this kind, or of this very one."""
+    """Returns networks by budgets, with the ranks of a trained network of this kind or of this network."""
     spectra, kept = decompose(dense, "auto"), read_result("trained_ranks")
     if {"network": described(dense), "side": shape[1]}.items() <= kept.items():
         return {name.replace("_", " "): with_ranks(dense, spectra, ranks) for name, ranks in kept["ranks"].items()}
@@ -139,7 +139,7 @@ def by_our_budgets(dense: UNet, shape: tuple[int, int, int]) -> dict[str, nn.Mod
 
 
 def described(network: UNet) -> str:
-    """Returns how a network was made, for results."""
+    """Returns a description of how a network was made, for the results."""
     made = network.arguments
     return f"UNet({made['in_channels']}, {made['classes']}, {made['base_filters']})"
 
@@ -157,7 +157,7 @@ def with_ranks(dense: nn.Module, spectra: Spectra, ranks: dict[str, tuple[str, i
 
 
 def prepared(network: nn.Module, mode: str, image: Tensor | None = None) -> Run:
-    """Returns the network as it runs in a mode."""
+    """Returns the network prepared for a mode."""
     if mode == "plain":
         return network
     if mode == "channels_last":
@@ -176,7 +176,7 @@ def prepared(network: nn.Module, mode: str, image: Tensor | None = None) -> Run:
 
 
 def in_layout(network: nn.Module) -> Run:
-    """Returns a network that is given its images in channels_last."""
+    """Returns a network that converts its images to channels_last."""
     return lambda batch: network(batch.contiguous(memory_format=torch.channels_last))
 
 
@@ -192,7 +192,7 @@ def onnx_session(network: nn.Module, image: Tensor | None) -> Run:
 
 
 def medians(runs: dict[tuple[str, str], Run], images: Tensor, rounds: int) -> dict[tuple[str, str], float]:
-    """Returns processor milliseconds of one call a thread, of all runs in turn."""
+    """Returns processor milliseconds of one call a thread, of all functions, run in turn."""
     seconds: dict[tuple[str, str], list[float]] = {key: [] for key in runs}
     with torch.inference_mode():
         for turn in range(rounds + 1):  # the first warms up

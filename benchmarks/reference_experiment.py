@@ -52,7 +52,7 @@ _STATISTICS_IMAGES, _RECALIBRATION_IMAGES, _STATISTICS_BATCH = 64, 256, 4
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """What is run where.
+    """The setting of the experiment.
 
     Attributes:
         data_root: COCO folder.
@@ -117,7 +117,7 @@ def run_experiment(experiment: Experiment) -> dict[str, Any]:
 
 
 class _Clock:
-    """Seconds by stage, the device's queue empty at both ends."""
+    """Measures seconds by stage; the device is synchronised before and after."""
 
     def __init__(self, device: str) -> None:
         self.seconds: dict[str, float] = {}
@@ -161,7 +161,7 @@ def _trained(experiment: Experiment, dataset: Dataset) -> tuple[nn.Module, Histo
 def _compressed(
     network: nn.Module, experiment: Experiment, dataset: Dataset, clock: _Clock
 ) -> Iterator[tuple[str, Compressed]]:
-    """Yields all variants; what is shared by several is computed once."""
+    """Yields all variants; what several need is computed once."""
     with clock.timing("decompose"):
         spectra = decompose(network, "channel", device=experiment.device)
     plain = {f"svd_rank_{rank}": FixedRank(rank) for rank in experiment.ranks}
@@ -214,7 +214,7 @@ def _measured(network: nn.Module, experiment: Experiment, dataset: Dataset) -> d
 
 
 class _InBfloat16(nn.Module):
-    """A network as it may be deployed, weights and activations in bfloat16."""
+    """A network with weights and activations in bfloat16."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()

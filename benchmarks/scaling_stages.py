@@ -21,13 +21,14 @@ from models.evaluation.results import Cost, EvaluationResult
 from models.preprocessing import ImageBatches, Preprocessing
 from models.training.fit import fit
 from models.unet import UNet
+from models.variant_spec import BASELINE, VariantSpec
 from torch_lowrank.curvature.collect import collect_statistics
 from torch_lowrank.curvature.moments import Statistics
 from torch_lowrank.decomposition.decompose import decompose
 from torch_lowrank.io import weights
 
 PREPROCESSING = Preprocessing(0.18, 0.18)
-_SMALL_SPLIT = 2  # images of the splits that a stage does not look at
+_SMALL_SPLIT = 2  # images of the splits that a stage does not use
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,13 +86,13 @@ def network(filters: int) -> UNet:
 
 @functools.cache
 def statistics(filters: int) -> Statistics:
-    """Its moments, from few images, whose number decides nothing of their size."""
+    """Its moments, from few images; their size does not depend on the number of images."""
     images = Images.random(8, 64).images
     return collect_statistics(network(filters), ImageBatches(images, np.arange(8), PREPROCESSING, 4))
 
 
 def ingesting(size: Size, folder: Path) -> Callable[[], int]:
-    """Images and polygons to arrays; every image is stored at the size that it has."""
+    """Images and polygons to arrays; every image is stored at its own size."""
     counts = {"train": size.images, "valid": _SMALL_SPLIT, "test": _SMALL_SPLIT}
     root = write_phantoms(folder / f"phantoms_{size.images}_{size.side}", 0, counts, size.side)
     shape = (size.side, size.side)
@@ -173,9 +174,9 @@ def comparing(size: Size, folder: Path) -> Callable[[], int]:
 
     def result(number: int) -> EvaluationResult:
         values = {name: generator.random(10 * size.images).tolist() for name in ("dice", "iou", "lesion_px")}
-        method, setting = ("svd", {"rank": number}) if number else ("baseline", {})
+        spec = VariantSpec("svd", rank=number) if number else BASELINE
         metrics = {"dice": 0.7, "iou": 0.6, "pixel_accuracy": 0.9}
-        return EvaluationResult(f"{method}_{number}", method, setting, Cost(1, 4, 1, 1.0), metrics, values, [])
+        return EvaluationResult(spec, Cost(1, 4, 1, 1.0), metrics, values, [])
 
     results = [result(number) for number in range(size.variants)]
 

@@ -22,7 +22,7 @@ FLAGS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "out_dir": ("out_dir", {"metavar": "DIR", "help": "results (default: artifacts)"}),
     "device": ("device", {"help": "auto, cpu or cuda"}),
-    "seed": ("seed", {"metavar": "N", "help": "decides everything that is random"}),
+    "seed": ("seed", {"metavar": "N", "help": "seed of everything that is random"}),
     "num_workers": ("num_workers", {"metavar": "N", "help": "threads that decode images (0: one a core)"}),
     "image_size": ("data.image_size", {"nargs": 2, "metavar": ("H", "W"), "help": "images are resized to this"}),
     "channels": ("data.channels", {"metavar": "N", "help": "1 gray, 3 colour"}),
@@ -42,7 +42,7 @@ FLAGS: dict[str, tuple[str, dict[str, Any]]] = {
         "compression.mac_budgets",
         {"metavar": "LIST", "help": 'and of the multiply-accumulates, "0.25" (with --budgets)'},
     ),
-    "statistics_images": ("statistics.images", {"metavar": "N", "help": "images that tell what the loss feels"}),
+    "statistics_images": ("statistics.images", {"metavar": "N", "help": "training images for the loss curvature"}),
     "recalibrate": ("recalibration.enabled", {"action": "store_true", "help": "fit BatchNorm to compressed networks"}),
     "recalibration_images": ("recalibration.images", {"metavar": "N", "help": "training images for that"}),
     "finetune_compressed": ("finetune.enabled", {"action": "store_true", "help": "train the compressed networks on"}),
@@ -105,8 +105,6 @@ def load_config(arguments: Sequence[str]) -> RunConfig:
         if not equals:
             raise ConfigError(f"{override!r} is neither a flag nor key=value (lists are written 16,32); see --help")
         _put(values, FLAGS[key][0] if key in FLAGS else key, _parse_value(override, text))
-    if values.get("gpu_steps"):
-        raise ConfigError("gpu_steps follows from other settings: name such steps in the file of --run_settings")
     try:
         return RunConfig.model_validate(values)
     except ValidationError as error:

@@ -10,122 +10,60 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from importlib.util import resolve_name
 from itertools import accumulate
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-_LIBRARIES = ("torch", "lightning", "monai", "numpy", "opencv-python-headless", "pycocotools", "scipy")
-_PACKAGES = ("steps", "models", "torch_lowrank", "dataset", "materializers")
+_LIBRARIES = ("torch", "lightning", "monai", "numpy", "opencv-python-headless", "pillow", "pycocotools", "scipy")
+_PACKAGES = ("steps", "reporting", "analysis", "models", "torch_lowrank", "dataset", "materializers")
 
 # What a step is given is read by the materializer of its type, which only the step that made it imports.
 _READ_BY = {
     "dataset.store": "materializers.dataset",
     "torch_lowrank.curvature.moments": "materializers.statistics",
-    "torch_lowrank.decomposition.decompose": "materializers.spectra",
+    "torch_lowrank.decomposition.spectra": "materializers.spectra",
     "models.variant": "materializers.variant",
+    "models.evaluation.results": "materializers.records",
 }
 
 # A trained network does not depend on how compressed layers are built.
-_NO_COMPRESSION = ("torch_lowrank.layers.factorized",)
+COMPRESSED_LAYERS = ("torch_lowrank.layers.factorized",)
+
+_REGISTERED: list[Callable[[], str]] = []  # what `sources_of` returned
 
 
-def ingest_sources() -> str:
-    """Digest of what `ingest_coco` depends on."""
-    return source_digest("steps.ingest_coco")
+def sources_of(step: str, without: tuple[str, ...] = (), libraries: tuple[str, ...] = ()) -> Callable[[], str]:
+    """Returns the function that a step's `CachePolicy` names; it returns `source_digest` of the step's module.
 
-
-def train_sources() -> str:
-    """Digest of what `train_unet` depends on; not on the code of compression."""
-    return source_digest("steps.train_unet", _NO_COMPRESSION)
-
-
-def import_sources() -> str:
-    """Digest of what `import_checkpoint` depends on."""
-    return source_digest("steps.import_checkpoint", _NO_COMPRESSION)
-
-
-def decompose_sources() -> str:
-    """Digest of what `decompose` depends on."""
-    return source_digest("steps.decompose")
-
-
-def statistics_sources() -> str:
-    """Digest of what `collect_statistics` depends on."""
-    return source_digest("steps.collect_statistics")
-
-
-def decompose_weighted_sources() -> str:
-    """Digest of what `decompose_weighted` depends on."""
-    return source_digest("steps.decompose_weighted")
-
-
-def svd_sources() -> str:
-    """Digest of what `compress_svd` depends on."""
-    return source_digest("steps.compress_svd")
-
-
-def arsvd_sources() -> str:
-    """Digest of what `compress_arsvd` depends on."""
-    return source_digest("steps.compress_arsvd")
-
-
-def solved_sources() -> str:
-    """Digest of what `compress_solved` depends on."""
-    return source_digest("steps.compress_solved")
-
-
-def budget_sources() -> str:
-    """Digest of what `compress_budget` depends on."""
-    return source_digest("steps.compress_budget")
-
-
-def recalibrate_sources() -> str:
-    """Digest of what `recalibrate` depends on."""
-    return source_digest("steps.recalibrate")
-
-
-def finetune_sources() -> str:
-    """Digest of what `finetune` depends on."""
-    return source_digest("steps.finetune")
-
-
-def evaluate_sources() -> str:
-    """Digest of what `evaluate` depends on."""
-    return source_digest("steps.evaluate")
+    Args:
+        step: Name of the step's module, its `__name__`.
+        without: As for `source_digest`.
+        libraries: As for `source_digest`.
+    """
+    sources = functools.partial(source_digest, step, without, libraries)
+    _REGISTERED.append(sources)
+    return sources
 
 
 def fix_sources() -> None:
-    """Computes all digests now: a file that is edited while a run goes on is not the code that the run executes."""
-    for sources in (
-        ingest_sources,
-        train_sources,
-        import_sources,
-        decompose_sources,
-        statistics_sources,
-        decompose_weighted_sources,
-        svd_sources,
-        arsvd_sources,
-        solved_sources,
-        budget_sources,
-        recalibrate_sources,
-        finetune_sources,
-        evaluate_sources,
-    ):
+    """Computes the digests of all imported steps now: a file that is edited during a run is not the code that runs."""
+    for sources in _REGISTERED:
         sources()
 
 
 @functools.cache
-def source_digest(module: str, without: tuple[str, ...] = ()) -> str:
+def source_digest(module: str, without: tuple[str, ...] = (), libraries: tuple[str, ...] = ()) -> str:
     """Returns a digest over library versions and the files of a module and of all project modules below it.
 
     Args:
         module: Name of the module, for example `steps.train_unet`.
         without: Modules that are left out, with what only they import.
+        libraries: Libraries that decide the result of this step alone.
     """
-    content = hashlib.sha256(_versions().encode())
+    content = hashlib.sha256(_versions(_LIBRARIES + libraries).encode())
     for name in sorted(_reached(module, frozenset(without))):
         content.update(name.encode())
         content.update(_file(name).read_bytes())
@@ -133,8 +71,8 @@ def source_digest(module: str, without: tuple[str, ...] = ()) -> str:
 
 
 @functools.cache
-def _versions() -> str:
-    return " ".join(f"{package}=={version(package)}" for package in _LIBRARIES)
+def _versions(libraries: tuple[str, ...]) -> str:
+    return " ".join(f"{package}=={version(package)}" for package in libraries)
 
 
 def reached_modules(module: str) -> frozenset[str]:
@@ -156,7 +94,10 @@ def _reached(module: str, without: frozenset[str]) -> frozenset[str]:
 
 @functools.cache
 def _imports(module: str) -> tuple[str, ...]:
-    """Returns the project modules that one module imports, also inside functions, and all packages on the way to it."""
+    """Returns the project modules that one module imports, also inside functions, and all packages on the way to it.
+
+    Imports for type checkers alone are left out: they are never executed.
+    """
     package = module if _file(module).stem == "__init__" else module.rpartition(".")[0]
     names = [module]
     for node in _executed(ast.parse(_file(module).read_bytes())):
@@ -171,12 +112,15 @@ def _imports(module: str) -> tuple[str, ...]:
 
 
 def _executed(node: ast.AST) -> Iterator[ast.AST]:
-    """Yields a node and all nodes below it but those that only type checkers read."""
-    yield node
-    if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-        return
+    """Yields all nodes below one but those under `if TYPE_CHECKING`."""
     for child in ast.iter_child_nodes(node):
-        yield from _executed(child)
+        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            for other in child.orelse:
+                yield other
+                yield from _executed(other)
+        else:
+            yield child
+            yield from _executed(child)
 
 
 def _file(module: str) -> Path:

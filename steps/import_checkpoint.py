@@ -10,12 +10,17 @@ from materializers.records import HistoryMaterializer
 from materializers.variant import VariantMaterializer
 from models.checkpoint import CheckpointError, checkpoint_digest, load_checkpoint
 from models.preprocessing import Preprocessing
+from models.training.history import History
 from models.variant import Variant
+from models.variant_spec import BASELINE
 from steps import runtime
+from steps.caching import COMPRESSED_LAYERS, sources_of
+
+sources = sources_of(__name__, without=COMPRESSED_LAYERS)
 
 
 @step(
-    cache_policy=CachePolicy(cache_func="steps.caching.import_sources"),
+    cache_policy=CachePolicy(cache_func=f"{__name__}.sources"),
     output_materializers={"baseline_network": VariantMaterializer, "train_history": HistoryMaterializer},
 )
 def import_checkpoint(
@@ -27,12 +32,10 @@ def import_checkpoint(
         fingerprint: Digest of the file's content; the file's place is no part of the cache key.
         inputs: How the network's input is normalised.
     """
-    from models.training.history import History  # noqa: PLC0415 - Lightning: seconds, for an import alone
-
     file = runtime.current().checkpoint
     network = load_checkpoint(file)
     if checkpoint_digest(file) != fingerprint:
         raise CheckpointError(f"{file} was changed while it was read; run again")
     preprocessing = Preprocessing(**inputs.model_dump())
-    variant = Variant("baseline", "baseline", {}, network, preprocessing, network.arguments["classes"])
+    variant = Variant(BASELINE, network, preprocessing, network.arguments["classes"])
     return variant, History().to_dict()

@@ -11,14 +11,18 @@ from dataset.store import Dataset
 from materializers.records import HistoryMaterializer
 from materializers.variant import VariantMaterializer
 from models.preprocessing import Preprocessing
+from models.training.options import TrainingOptions
 from models.unet import UNet
 from models.variant import Variant
+from models.variant_spec import BASELINE
 from steps import runtime
-from steps.caching import train_sources
+from steps.caching import COMPRESSED_LAYERS, sources_of
+
+sources = sources_of(__name__, without=COMPRESSED_LAYERS)
 
 
 @step(
-    cache_policy=CachePolicy(cache_func="steps.caching.train_sources"),
+    cache_policy=CachePolicy(cache_func=f"{__name__}.sources"),
     output_materializers={"baseline_network": VariantMaterializer, "train_history": HistoryMaterializer},
 )
 def train_unet(
@@ -29,7 +33,6 @@ def train_unet(
     A training that was cut off goes on from its last epoch when the same command runs again.
     """
     from models.training.fit import fit  # noqa: PLC0415 - Lightning: seconds, for a training alone
-    from models.training.options import TrainingOptions  # noqa: PLC0415 - Lightning: seconds, for a training alone
 
     now = runtime.current()
     torch.manual_seed(seed)
@@ -44,8 +47,8 @@ def train_unet(
         preprocessing,
         options,
         classes=dataset.classes,
-        checkpoint_dir=now.checkpoint_dir(dataset.content_digest(), train_sources(), settings, seed, device),
+        checkpoint_dir=now.checkpoint_dir(dataset.content_digest(), sources(), settings, seed, device),
         device=device,
         resume=now.resume,
     )
-    return Variant("baseline", "baseline", {}, network, preprocessing, dataset.classes), history.to_dict()
+    return Variant(BASELINE, network, preprocessing, dataset.classes), history.to_dict()
