@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dataset.annotations.json_values import cleaned, shortened
+from dataset.message_text import escaped, shortened
 
 LISTED_PROBLEMS = 20  # more fill the screen without helping: they mostly repeat the first ones
 
@@ -42,7 +42,7 @@ class Refusal:
 
     def __str__(self) -> str:
         """One line: place first, then the reason."""
-        where = self.split if self.file_name is None else f"{self.split}/{shortened(cleaned(self.file_name))}"
+        where = self.split if self.file_name is None else f"{self.split}/{shortened(escaped(self.file_name))}"
         ids = [
             f"{name} {value}"
             for name, value in (("image", self.image_id), ("annotation", self.annotation_id))
@@ -51,7 +51,7 @@ class Refusal:
         return f"{where} ({', '.join(ids)}): {self.reason}" if ids else f"{where}: {self.reason}"
 
 
-def report(structural: Sequence[str], refused: Sequence[Refusal] = ()) -> DatasetError:
+def combined_error(structural: Sequence[str], refused: Sequence[Refusal] = ()) -> DatasetError:
     """Builds the one error that reports every problem of all splits.
 
     Args:

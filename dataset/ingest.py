@@ -13,14 +13,22 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dataset.annotations.coco import Sample, SplitAnnotations, read_annotations
-from dataset.errors import DatasetError, Refusal, report
-from dataset.images.decode import ImageError, Wanted, decode_image, read_image_file, resize_image
-from dataset.images.masks import Shape, draw_mask
+from dataset.cores import usable_cores
+from dataset.errors import DatasetError, Refusal, combined_error
+from dataset.images.decode import DecodeRequest, ImageError, decode_image, read_image_file, resize_image
+from dataset.images.masks import LabelledObject, draw_mask
+from dataset.layout import SPLITS
 from dataset.manifest import MANIFEST_VERSION, ClassEntry, Manifest
-from dataset.sources.folders import SPLITS, new_folder, usable_cores
-from dataset.sources.local_folder import source_of
-from dataset.sources.source import Root, Source, missing_splits
-from dataset.split_statistics import Row, SplitStatistics, category_entries, duplicates_across_splits, warnings_for
+from dataset.output_folder import new_folder
+from dataset.sources.local_folder import as_source
+from dataset.sources.source import DataRoot, Source, missing_splits
+from dataset.split_statistics import (
+    PreparedSample,
+    SplitStatistics,
+    category_entries,
+    duplicates_across_splits,
+    warnings_for,
+)
 from dataset.store import Dataset, RowWriter, images_file, masks_file
 
 _MOST_CLASSES = 255  # what the masks' bytes hold, beside the background
@@ -53,7 +61,7 @@ class IngestOptions:
             raise ValueError(f"num_workers is {self.num_workers}: choose 0 (all cores) or more")
 
 
-def ingest(root: Root, folder: Path, options: IngestOptions) -> Dataset:
+def ingest(root: DataRoot, folder: Path, options: IngestOptions) -> Dataset:
     """Reads the COCO folder `root` and stores it in `folder`, which appears whole or not at all.
 
     Memory does not grow with the number of images: a bounded window of them is decoded at a time.
@@ -70,7 +78,7 @@ def ingest(root: Root, folder: Path, options: IngestOptions) -> Dataset:
     Raises:
         DatasetError: The structure is wrong, or samples are, unless `options.skip_bad_samples`; all in one message.
     """
-    _write(source_of(root), Path(folder), options)
+    _write(as_source(root), Path(folder), options)
     return Dataset.open(Path(folder))  # what writing held in memory is free by now
 
 
@@ -82,7 +90,7 @@ def _write(source: Source, folder: Path, options: IngestOptions) -> None:
     # Where there are problems already, samples are read only to find more.
     labels = {each.category_id: each.index for each in classes} if options.multi_class and not problems else None
 
-    def prepare(sample: Sample) -> Row | Refusal:
+    def prepare(sample: Sample) -> PreparedSample | Refusal:
         return _prepare(source, sample, labels, options)
 
     with new_folder(folder) as partial, _plain_opencv():
@@ -97,7 +105,7 @@ def _write(source: Source, folder: Path, options: IngestOptions) -> None:
         blocking = [] if options.skip_bad_samples else refused
         problems += _shortages(source, statistics, refused, {refusal.split for refusal in blocking})
         if problems or blocking:
-            raise report(problems, blocking)
+            raise combined_error(problems, blocking)
         _describe(parts, statistics, classes, refused, options).save(partial)
 
 
@@ -143,14 +151,14 @@ def _shortages(
 ) -> list[str]:
     """Says which splits hold too little for training and testing; those whose faults are reported anyway apart."""
     found = [
-        f"{source.place(split)}: every sample was refused; the first: {_first(refused, split)}"
+        f"{source.location(split)}: every sample was refused; the first: {_first(refused, split)}"
         for split in statistics
         if split not in at_fault and not statistics[split].samples
     ]
     train = statistics.get("train")
     if train is not None and train.samples and not train.areas and "train" not in at_fault:
         found.append(
-            f"{source.place('train')}: no training image has an object, so there is nothing to learn: "
+            f"{source.location('train')}: no training image has an object, so there is nothing to learn: "
             "annotate objects, or use larger images if they are too small to be seen"
         )
     return found
@@ -158,31 +166,31 @@ def _shortages(
 
 def _prepare(
     source: Source, sample: Sample, labels: dict[int | None, int] | None, options: IngestOptions
-) -> Row | Refusal:
+) -> PreparedSample | Refusal:
     """Reads, draws and resizes one sample; runs in a worker thread."""
     name = f"{sample.split}/{sample.file_name}"
-    if source.leads_out(name):
+    if source.lies_outside(name):
         return sample.refuse("the file is a link that leads out of the data set's folder: copy the image into it")
-    wanted = Wanted(sample.height, sample.width, options.channels, enough=options.image_size)
+    request = DecodeRequest(sample.height, sample.width, options.channels, target_size=options.image_size)
     try:
-        image, rescaled = decode_image(read_image_file(source, name), wanted)
+        image, rescaled = decode_image(read_image_file(source, name), request)
     except ImageError as error:
         return sample.refuse(str(error))
     shapes = [
-        Shape(annotation.segmentation, 1 if labels is None else labels[annotation.category_id])
+        LabelledObject(annotation.segmentation, 1 if labels is None else labels[annotation.category_id])
         for annotation in sample.annotations
     ]
     mask, empty = draw_mask(shapes, (sample.height, sample.width), options.image_size)
     reduced = image.shape[:2] != (sample.height, sample.width)
-    return Row.of(sample, resize_image(image, *options.image_size, reduced), rescaled, mask, empty)
+    return PreparedSample.of(sample, resize_image(image, *options.image_size, reduced), rescaled, mask, empty)
 
 
 def _in_order(
-    pool: ThreadPoolExecutor, prepare: Callable[[Sample], Row | Refusal], samples: Sequence[Sample]
-) -> Iterator[Row | Refusal]:
+    pool: ThreadPoolExecutor, prepare: Callable[[Sample], PreparedSample | Refusal], samples: Sequence[Sample]
+) -> Iterator[PreparedSample | Refusal]:
     """Gives the results in the samples' order, with few of them in memory at a time."""
     window = 4 * usable_cores()
-    waiting: deque[Future[Row | Refusal]] = deque()
+    waiting: deque[Future[PreparedSample | Refusal]] = deque()
     try:
         for sample in samples:
             waiting.append(pool.submit(prepare, sample))
@@ -196,7 +204,7 @@ def _in_order(
 
 
 def _store_split(
-    folder: Path, split: str, rows: Iterable[Row | Refusal], refused: list[Refusal], options: IngestOptions
+    folder: Path, split: str, rows: Iterable[PreparedSample | Refusal], refused: list[Refusal], options: IngestOptions
 ) -> SplitStatistics:
     """Writes a split's arrays; appends to `refused` what cannot be stored."""
     statistics = SplitStatistics()

@@ -20,7 +20,7 @@ _DIGEST_BYTES = 16
 
 
 @dataclass(frozen=True)
-class Row:
+class PreparedSample:
     """A sample ready to be stored.
 
     Attributes:
@@ -44,7 +44,7 @@ class Row:
     @classmethod
     def of(
         cls, sample: Sample, image: NDArray[np.uint8], rescaled: bool, mask: NDArray[np.uint8], empty_annotations: int
-    ) -> "Row":
+    ) -> "PreparedSample":
         """Builds the row and measures its pixels."""
         digest = hashlib.sha256(np.ascontiguousarray(image).data).digest()[:_DIGEST_BYTES]
         return cls(sample, image, mask, rescaled, empty_annotations, digest, int(np.count_nonzero(mask)))
@@ -61,7 +61,7 @@ class SplitStatistics:
     counts: Counter[str] = field(default_factory=Counter)
     areas: "array[float]" = field(default_factory=lambda: array("d"))
 
-    def add(self, row: Row) -> None:
+    def add(self, row: PreparedSample) -> None:
         """Counts one stored row."""
         sample = row.sample
         self.samples.append(sample)

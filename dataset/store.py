@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset.errors import DatasetError
+from dataset.layout import SPLITS
 from dataset.manifest import MANIFEST_FILE, Manifest
-from dataset.sources.folders import SPLITS
 
 # What NumPy raises at a damaged header, which it reads as Python.
 _DAMAGE = (OSError, ValueError, EOFError, OverflowError, SyntaxError, TokenError)

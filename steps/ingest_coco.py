@@ -18,7 +18,7 @@ from dataset.store import Dataset
 from materializers.dataset import ARRAYS, DatasetMaterializer
 from steps import runtime
 from steps.caching import sources_of
-from steps.data_roots.open_source import open_source
+from steps.data_roots.open_data_root import open_data_root
 from steps.data_roots.phantoms import make_phantoms
 
 sources = sources_of(__name__)
@@ -38,9 +38,9 @@ def ingest_coco(fingerprint: str, data: DataConfig) -> Annotated[Dataset, "datas
     now = runtime.current()
     make_phantoms(now)
     options = IngestOptions(**data.model_dump(), num_workers=now.num_workers)
-    with open_source(now.data_root) as source:
+    with open_data_root(now.data_root) as source:
         dataset = ingest(source, _output_folder(), options)
-    with open_source(now.data_root) as source:
+    with open_data_root(now.data_root) as source:
         changed = digest(source, now.num_workers) != fingerprint
     if changed:
         raise DatasetError(f"{now.data_root} was changed while it was read; run again")

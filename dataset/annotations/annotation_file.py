@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from dataset.annotations.json_stream import stream_lists
-from dataset.annotations.json_values import is_clean, quoted, whole
-from dataset.errors import DatasetError, report
-from dataset.sources.folders import ANNOTATION_FILE
+from dataset.annotations.json_values import whole_number
+from dataset.errors import DatasetError, combined_error
+from dataset.layout import ANNOTATION_FILE
+from dataset.message_text import is_clean, quoted
 from dataset.sources.source import Source, cannot_read
 
 Entry: TypeAlias = dict[str, object]
@@ -45,9 +46,9 @@ def load_annotations(source: Source, split: str) -> AnnotationFile:
         DatasetError: The file is missing, cannot be read, is no COCO JSON, or lists no images; all that is wrong.
     """
     name = f"{split}/{ANNOTATION_FILE}"
-    if source.leads_out(name):
+    if source.lies_outside(name):
         raise DatasetError(
-            f"{source.place(name)} is a link that leads out of the data set's folder: copy the file into it"
+            f"{source.location(name)} is a link that leads out of the data set's folder: copy the file into it"
         )
     return _streamed(source, name) or _loaded(source, name)
 
@@ -67,7 +68,7 @@ def _streamed(source: Source, file_name: str) -> AnnotationFile | None:
     except (OSError, ValueError, RecursionError):
         return None
     problems: list[str] = []
-    names = _read_categories(categories, source.place(file_name), problems)
+    names = _read_categories(categories, source.location(file_name), problems)
     return None if problems or not images else AnnotationFile(images, _Annotations(source, file_name), names)
 
 
@@ -79,7 +80,7 @@ class _Annotations:
     file_name: str
 
     def __iter__(self) -> Iterator[Entry]:
-        place = self.source.place(self.file_name)
+        place = self.source.location(self.file_name)
         try:
             with self.source.open(self.file_name) as file:
                 for name, entry in stream_lists(file, _LISTS, _object):
@@ -92,7 +93,7 @@ class _Annotations:
 
 
 def _loaded(source: Source, file_name: str) -> AnnotationFile:
-    content, path = _load(source, file_name), source.place(file_name)
+    content, path = _load(source, file_name), source.location(file_name)
     problems: list[str] = []
     images = _entries(content, "images", path, problems)
     annotations = _entries(content, "annotations", path, problems)
@@ -100,17 +101,17 @@ def _loaded(source: Source, file_name: str) -> AnnotationFile:
     if not images and not problems:
         problems.append(f"{path} lists no images: every split needs at least one")
     if problems:
-        raise report(problems)
+        raise combined_error(problems)
     return AnnotationFile(images, annotations, categories)
 
 
 def _load(source: Source, file_name: str) -> Entry:
-    path = source.place(file_name)
+    path = source.location(file_name)
     try:
         data = source.read(file_name)
     except FileNotFoundError as error:
         split, _, name = file_name.partition("/")
-        folder = source.place(split)
+        folder = source.location(split)
         raise DatasetError(f"{folder} has no {name}: export the annotations in COCO format there") from error
     except OSError as error:
         raise cannot_read(path, error) from error
@@ -152,7 +153,7 @@ def _entries(content: Entry, key: str, path: str, problems: list[str]) -> list[E
 def _read_categories(entries: list[Entry], path: str, problems: list[str]) -> dict[int, str]:
     categories: dict[int, str] = {}
     for i, entry in enumerate(entries):
-        category_id, name = whole(entry.get("id")), entry.get("name")
+        category_id, name = whole_number(entry.get("id")), entry.get("name")
         if category_id is None or not isinstance(name, str):
             problems.append(f"{path}: categories[{i}] needs a whole number 'id' and a text 'name': correct it")
         elif not is_clean(name):

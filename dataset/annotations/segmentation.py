@@ -11,7 +11,8 @@ from typing import TypeAlias, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset.annotations.json_values import is_finite, is_number, quoted, whole
+from dataset.annotations.json_values import is_finite, is_number, whole_number
+from dataset.message_text import quoted
 
 MAX_OUTLINE = 2**21  # pycocotools holds 120 bytes for every pixel of an outline: 250 MB
 _MAX_GROUPS = 6  # of 5 bits, more than any run of 2**26 pixels needs; pycocotools overflows beyond
@@ -97,7 +98,7 @@ def _check_rle(raw: Mapping[str, object], height: int, width: int) -> Rle:
 
 
 def _check_run(raw: object) -> int:
-    run = whole(raw)
+    run = whole_number(raw)
     if run is None:
         raise ValueError(f"the RLE's counts must be a list of whole numbers, not {quoted(raw)}: encode it again")
     return run

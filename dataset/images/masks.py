@@ -23,7 +23,7 @@ class _CompressedRle(TypedDict):
 
 
 @dataclass(frozen=True)
-class Shape:
+class LabelledObject:
     """One object to draw.
 
     Attributes:
@@ -35,7 +35,7 @@ class Shape:
     label: int
 
 
-def draw_mask(shapes: Sequence[Shape], size: Size, stored: Size) -> tuple[NDArray[np.uint8], int]:
+def draw_mask(shapes: Sequence[LabelledObject], size: Size, stored: Size) -> tuple[NDArray[np.uint8], int]:
     """Draws all objects of an image, the largest first, so that a small one is never hidden by a larger one.
 
     Objects are drawn at the image's size; each pixel of the stored mask is the nearest of these, in exact integer

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dataset.errors import DatasetError
-from dataset.sources.folders import SPLITS
-from dataset.sources.source import Root, Source, cannot_read, too_large
+from dataset.layout import SPLITS
+from dataset.sources.source import DataRoot, Source, cannot_read, too_large
 
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -20,7 +20,7 @@ _KINDS = {
 }
 
 
-def source_of(root: Root) -> Source:
+def as_source(root: DataRoot) -> Source:
     """Gives the source that a data set's place stands for."""
     return root if isinstance(root, Source) else LocalFolder(root)
 
@@ -43,7 +43,7 @@ class LocalFolder:
                 f"{self.root} is not a folder: give the folder that holds {', '.join(SPLITS)}"
             ) from error
         except OSError as error:
-            raise cannot_read(self.place(), error) from error
+            raise cannot_read(self.location(), error) from error
 
     def has_folder(self, name: str) -> bool:
         """Tells whether it has a folder of this name, or a link to one."""
@@ -77,7 +77,7 @@ class LocalFolder:
                 except DatasetError as error:
                     unreadable += error.problems
 
-    def leads_out(self, name: str) -> bool:
+    def lies_outside(self, name: str) -> bool:
         """Tells whether a file lies elsewhere; of the many that are no links, only the folders are resolved."""
         split, path = name.partition("/")[0], f"{self.root}{os.sep}{name}"  # a Path for every image takes longer
         if os.path.islink(path):  # noqa: PTH114 - which raises where nothing can have this name
@@ -97,7 +97,7 @@ class LocalFolder:
         """Gives the bytes of a file, as `read_file` does."""
         return read_file(self.root / name, largest)
 
-    def place(self, name: str = "") -> str:
+    def location(self, name: str = "") -> str:
         """Gives its path."""
         return str(self.root / name)
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol, TypeAlias, runtime_checkable
 
-from dataset.annotations.json_values import cleaned
 from dataset.errors import DatasetError
-from dataset.sources.folders import ANNOTATION_FILE, SPLITS
+from dataset.layout import ANNOTATION_FILE, SPLITS
+from dataset.message_text import escaped
 
 
 @runtime_checkable
@@ -33,7 +33,7 @@ class Source(Protocol):
         """Gives the files of a split that are not hidden, in any order; appends what cannot be looked at."""
         ...
 
-    def leads_out(self, name: str) -> bool:
+    def lies_outside(self, name: str) -> bool:
         """Tells whether a file is a link to somewhere that is no part of the data set."""
         ...
 
@@ -45,12 +45,12 @@ class Source(Protocol):
         """Gives the bytes of a file; raises OSError where they are more than `largest`."""
         ...
 
-    def place(self, name: str = "") -> str:
+    def location(self, name: str = "") -> str:
         """Gives how messages name a file or folder, or the whole."""
         ...
 
 
-Root: TypeAlias = Path | Source  # what a data set can be read from: a path is a folder of this machine
+DataRoot: TypeAlias = Path | Source  # what a data set can be read from: a path is a folder of this machine
 
 
 def missing_splits(source: Source) -> tuple[list[str], str]:
@@ -68,7 +68,7 @@ def missing_splits(source: Source) -> tuple[list[str], str]:
     missing = [split for split in SPLITS if not source.has_folder(split)]
     found = source.folders() if missing else []
     return missing, (
-        f"{source.place()} has no folder {', '.join(missing)} (found: {', '.join(map(cleaned, found)) or 'none'}): "
+        f"{source.location()} has no folder {', '.join(missing)} (found: {', '.join(map(escaped, found)) or 'none'}): "
         f"expected {', '.join(SPLITS)}, each with {ANNOTATION_FILE} and its images"
     )
 

@@ -31,7 +31,7 @@ class StoredFolder:
     def check(self) -> None:
         """Checks that something lies there; what the store remembers of earlier listings is forgotten."""
         try:
-            with _as_the_system_would():  # the first look at credentials
+            with _as_os_errors():  # the first look at credentials
                 if hasattr(type(self.store), "filesystem"):
                     self.store.filesystem.invalidate_cache()
         except OSError as error:
@@ -41,12 +41,12 @@ class StoredFolder:
 
     def has_folder(self, name: str) -> bool:
         """Tells whether it has a folder of this name."""
-        return self._is_folder(self.place(name))
+        return self._is_folder(self.location(name))
 
     def folders(self) -> list[str]:
         """Gives the names of the folders in it."""
         try:
-            with _as_the_system_would():
+            with _as_os_errors():
                 names = {str(name).strip("/") for name in self.store.listdir(self._whole)}
         except OSError as error:
             raise cannot_read(self.uri, error) from error
@@ -57,7 +57,7 @@ class StoredFolder:
 
         So each folder that was named must come, and one that comes empty is listed again, which fails where it must.
         """
-        announced = {self.place(split)}
+        announced = {self.location(split)}
         try:
             for folder, folders, names in self._walk(split):
                 announced.discard(folder)
@@ -69,60 +69,60 @@ class StoredFolder:
                     unreadable += self._fault_of(folder)
                 yield from (f"{inside}/{name}" for name in names if name and not name.startswith("."))
         except OSError as error:
-            unreadable += cannot_read(self.place(split), error).problems
+            unreadable += cannot_read(self.location(split), error).problems
         else:
             unreadable += [f"{folder} cannot be listed: check the permissions" for folder in sorted(announced)]
 
-    def leads_out(self, name: str) -> bool:
+    def lies_outside(self, name: str) -> bool:
         """Gives False: a store has no links."""
         return False
 
     def open(self, name: str) -> BinaryIO:
         """Opens a file, which is read in parts."""
-        with _as_the_system_would():
-            return io.BufferedReader(_Told(self.store.open(self.place(name), "rb")))
+        with _as_os_errors():
+            return io.BufferedReader(_StoredFile(self.store.open(self.location(name), "rb")))
 
     def read(self, name: str, largest: int | None = None) -> bytes:
         """Gives the bytes of a file."""
-        place = self.place(name)
-        with _as_the_system_would():
+        place = self.location(name)
+        with _as_os_errors():
             size = self.store.size(place) or 0
         if largest is not None and size > largest:
             raise OSError(errno.EFBIG, too_large(size, largest))
-        with _as_the_system_would(), self.store.open(place, "rb") as file:
+        with _as_os_errors(), self.store.open(place, "rb") as file:
             content: bytes = file.read() if largest is None else file.read(largest + 1)
         if largest is not None and len(content) > largest:  # not every store knows sizes
             raise OSError(errno.EFBIG, f"it has more than {largest >> 20} MB")
         return content
 
-    def place(self, name: str = "") -> str:
+    def location(self, name: str = "") -> str:
         """Gives the URI; `./a.png` and `a.png` are one file on a disk, and here as well."""
         return f"{self.uri}/{posixpath.normpath(name)}" if name else self.uri
 
     def _is_folder(self, place: str) -> bool:
         try:
-            with _as_the_system_would():
+            with _as_os_errors():
                 return self.store.isdir(place)
         except OSError as error:
             raise cannot_read(place.rstrip("/"), error) from error
 
     def _walk(self, split: str) -> Iterator[tuple[str, list[str], list[str]]]:
         """Gives each folder of a split with the names of its folders and files."""
-        with _as_the_system_would():
-            for top, folders, names in self.store.walk(self.place(split)):
+        with _as_os_errors():
+            for top, folders, names in self.store.walk(self.location(split)):
                 yield str(top).rstrip("/"), [str(name) for name in folders], [str(name) for name in names]
 
     def _fault_of(self, folder: str) -> tuple[str, ...]:
         """Tells why a folder came empty, if it is not."""
         try:
-            with _as_the_system_would():
+            with _as_os_errors():
                 self.store.listdir(folder)
         except OSError as error:
             return cannot_read(folder, error).problems
         return ()
 
 
-class _Told(io.RawIOBase):
+class _StoredFile(io.RawIOBase):
     """A stored file whose faults are those of a file on a disk."""
 
     def __init__(self, file: BinaryIO) -> None:
@@ -133,7 +133,7 @@ class _Told(io.RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        with _as_the_system_would():
+        with _as_os_errors():
             data = self._file.read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
@@ -144,7 +144,7 @@ class _Told(io.RawIOBase):
 
 
 @contextmanager
-def _as_the_system_would() -> Iterator[None]:
+def _as_os_errors() -> Iterator[None]:
     """Raises OSError with a `strerror` where the library below a store fails, in whatever way."""
     try:
         yield

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dataset.phantoms.phantom import PHANTOM_VERSION, write_phantoms
+from dataset.phantoms.write_phantoms import PHANTOM_VERSION, write_phantoms
 from steps.runtime import Runtime
 
 PHANTOM_COUNTS = {"train": 600, "valid": 60, "test": 100}

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from dataset.ingest import IngestOptions
-from dataset.sources.folders import ANNOTATION_FILE, SPLITS
+from dataset.layout import ANNOTATION_FILE, SPLITS
 from tests.dataset.coco_folder import CocoFolder
 from tests.dataset.images.test_image_kinds import huge_bmp, huge_jpeg, huge_png
 from tests.fuzz.annotations import BATCH, damage_bytes, damage_value, odd_values, random_options

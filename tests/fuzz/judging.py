@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from dataset.annotations.coco import read_annotations
-from dataset.annotations.json_values import is_clean
 from dataset.errors import DatasetError
 from dataset.fingerprint import fingerprint
 from dataset.ingest import IngestOptions, ingest
-from dataset.sources.folders import ANNOTATION_FILE, SPLITS
+from dataset.layout import ANNOTATION_FILE, SPLITS
+from dataset.message_text import is_clean
 from dataset.sources.local_folder import LocalFolder
 from dataset.store import Dataset
 from tests.dataset.memory import peak_megabytes

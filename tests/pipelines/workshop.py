@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dataset.phantoms.phantom import write_phantoms
+from dataset.phantoms.write_phantoms import write_phantoms
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SOURCES = ("configs", "dataset", "materializers", "models", "pipelines", "steps", "tracking", "run_pipeline.py")

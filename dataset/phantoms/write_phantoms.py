@@ -11,8 +11,9 @@ from scipy import ndimage
 from skimage import measure
 
 from dataset.errors import DatasetError
+from dataset.layout import ANNOTATION_FILE, SPLITS
+from dataset.output_folder import new_folder
 from dataset.phantoms.brain_slices import Slice, draw_slice
-from dataset.sources.folders import ANNOTATION_FILE, SPLITS, new_folder
 from dataset.sources.local_folder import read_file
 
 PHANTOM_VERSION = 1  # raise whenever other pictures come out of the same seed

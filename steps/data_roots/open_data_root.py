@@ -29,7 +29,7 @@ def is_uri(data_root: str) -> bool:
 
 
 @contextmanager
-def open_source(data_root: str) -> Iterator[Source]:
+def open_data_root(data_root: str) -> Iterator[Source]:
     """Gives where a data set lies, for as long as the block takes; nothing is known of what was there before.
 
     Args:
@@ -41,14 +41,14 @@ def open_source(data_root: str) -> Iterator[Source]:
     if not is_uri(data_root):
         yield LocalFolder(Path(data_root))
         return
-    store = _opened(_component_of(data_root), data_root)
+    store = _open_store(_component_of(data_root), data_root)
     try:
         yield StoredFolder(store, data_root)
     finally:
         store.cleanup()
 
 
-def chosen_store(uri: str, paths: Iterable[str]) -> str | None:
+def store_containing(uri: str, paths: Iterable[str]) -> str | None:
     """Returns which store's path a URI lies in; of several, the one that says most of it; None of none."""
     fitting = [path for path in paths if path and f"{uri.rstrip('/')}/".startswith(f"{path.rstrip('/')}/")]
     return max(fitting, key=len, default=None)
@@ -61,7 +61,7 @@ def _component_of(uri: str) -> ComponentResponse:
     stores = {  # of several with one path, the active one; ZenML's own store on this machine says no path
         str(store.configuration.get("path", "")): store for store in sorted(found, key=lambda each: each.id == active)
     }
-    path = chosen_store(uri, stores)
+    path = store_containing(uri, stores)
     if path is None:
         known = ", ".join(filter(None, stores)) or "none"
         raise DatasetError(f"{uri} lies in none of ZenML's artifact stores (known: {known}): {_repair(uri)}")
@@ -77,7 +77,7 @@ def _repair(uri: str) -> str:
     return f"register one that holds it, for example `{command}`; it need not be in the stack"
 
 
-def _opened(component: ComponentResponse, uri: str) -> BaseArtifactStore:
+def _open_store(component: ComponentResponse, uri: str) -> BaseArtifactStore:
     """Returns a store, ready to be read; the one that artifacts are read by stays in its place."""
     scheme = f"{uri.partition('://')[0]}://"
     try:
