@@ -1,18 +1,18 @@
-"""What can be wrong with a data set: the exception, and the record of a refused sample."""
+"""The exception for data that cannot be used, and the record of a refused sample."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dataset.message_text import escaped, shortened
 
-LISTED_PROBLEMS = 20  # more fill the screen without helping: they mostly repeat the first ones
+LISTED_PROBLEMS = 20  # more would fill the screen without helping: most repeat the first ones
 
 
 class DatasetError(ValueError):
     """The data cannot be used as it is; the message says what is wrong, where, and what to do.
 
     Attributes:
-        problems: The message in parts, where it reports several problems; else the message alone.
+        problems: The problems that the message reports, one text each.
     """
 
     def __init__(self, message: str, problems: Sequence[str] = ()) -> None:
@@ -55,8 +55,8 @@ def combined_error(structural: Sequence[str], refused: Sequence[Refusal] = ()) -
     """Builds the one error that reports every problem of all splits.
 
     Args:
-        structural: What no skipping of samples can help against; listed first.
-        refused: Samples at fault; one problem at least, of either kind.
+        structural: Problems that remain even if bad samples are skipped; listed first.
+        refused: Samples with faults. There is at least one problem of either kind.
 
     Returns:
         An error whose message lists the first `LISTED_PROBLEMS` problems and counts the others.

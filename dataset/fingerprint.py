@@ -1,4 +1,4 @@
-"""Digest of a data set's content: the same wherever it lies, another after any change."""
+"""Digest of a data set's content: the same wherever the data lies, another one after any change."""
 
 import functools
 import hashlib
@@ -19,12 +19,12 @@ from dataset.sources.source import DataRoot, Source, cannot_read
 def fingerprint(root: DataRoot, num_workers: int = 0) -> str:
     """Digests the relative names and bytes of all files in the split folders that `ingest` might read.
 
-    Not counted are hidden files, pipes and devices, and links that lead out of the data set: `ingest` refuses them.
-    What is missing or wrong is for `ingest` to report, all at once. Files are read in blocks, several at a time, so
-    that memory does not grow with the data.
+    Hidden files, pipes, devices, and links that lead out of the data set are left out: `ingest` refuses them. Missing
+    or wrong files are reported by `ingest`, all at once. Files are read in blocks, several at a time, so that memory
+    does not grow with the data.
 
     Args:
-        root: The data set's folder, or where else it lies.
+        root: The data set's folder, or another source.
         num_workers: Threads; 0 for as many as cores may be used.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Turns a COCO folder into a stored data set: decode, check and resize in parallel, write in order."""
+"""Turns a COCO folder into a stored data set: decodes, checks and resizes in parallel, writes in order."""
 
 import sys
 from collections import deque
@@ -31,7 +31,7 @@ from dataset.split_statistics import (
 )
 from dataset.store import Dataset, RowWriter, images_file, masks_file
 
-_MOST_CLASSES = 255  # what the masks' bytes hold, beside the background
+_MAX_CLASSES = 255  # values of a mask's byte without the background
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class IngestOptions:
     Attributes:
         image_size: Height and width of the stored images and masks.
         channels: 1 for gray, 3 for red, green, blue.
-        multi_class: Masks hold 1 to K for the K used categories by rising id, instead of 1 for any.
-        skip_bad_samples: Leave out samples with faults and list them in the manifest, instead of stopping.
+        multi_class: Masks hold 1 to K for the K categories in use, by increasing id, instead of 1 for all of them.
+        skip_bad_samples: Leave out samples with faults and list them in the manifest, instead of raising.
         num_workers: Threads; 0 for as many as cores may be used.
     """
 
@@ -67,8 +67,8 @@ def ingest(root: DataRoot, folder: Path, options: IngestOptions) -> Dataset:
     Memory does not grow with the number of images: a bounded window of them is decoded at a time.
 
     Args:
-        root: A folder, or what is read like one, with train, valid and test; each with `_annotations.coco.json` and
-            its images.
+        root: A folder, or another source, with train, valid and test; each with `_annotations.coco.json` and its
+            images.
         folder: Where to store; absent or empty.
         options: How to store.
 
@@ -83,11 +83,11 @@ def ingest(root: DataRoot, folder: Path, options: IngestOptions) -> Dataset:
 
 
 def _write(source: Source, folder: Path, options: IngestOptions) -> None:
-    """Stores the data set."""
+    """Stores the data set; see `ingest`."""
     source.check()
     parts, problems = _read_splits(source)
     classes = _class_entries(parts, options.multi_class, problems)
-    # Where there are problems already, samples are read only to find more.
+    # If there are problems already, samples are read only to find more of them.
     labels = {each.category_id: each.index for each in classes} if options.multi_class and not problems else None
 
     def prepare(sample: Sample) -> PreparedSample | Refusal:
@@ -110,7 +110,7 @@ def _write(source: Source, folder: Path, options: IngestOptions) -> None:
 
 
 def _read_splits(source: Source) -> tuple[list[SplitAnnotations], list[str]]:
-    """Reads the annotation files that can be read, and says what is wrong with the others."""
+    """Returns the content of the annotation files that can be read, and what is wrong with the others."""
     missing, sentence = missing_splits(source)
     parts: list[SplitAnnotations] = []
     problems = [sentence] if missing else []
@@ -124,9 +124,9 @@ def _read_splits(source: Source) -> tuple[list[SplitAnnotations], list[str]]:
 
 
 def _class_entries(parts: Sequence[SplitAnnotations], multi_class: bool, problems: list[str]) -> list[ClassEntry]:
-    """Numbers the categories in use without gaps, so that a network has no output that nothing trains.
+    """Numbers the categories in use without gaps, so that a network has no output without training examples.
 
-    What makes that impossible is appended to `problems`; the entries are then of no use.
+    What makes that impossible is appended to `problems`; the entries must not be used then.
     """
     background = ClassEntry(0, None, "background")
     if not multi_class:
@@ -141,7 +141,7 @@ def _class_entries(parts: Sequence[SplitAnnotations], multi_class: bool, problem
                     f"category {category_id} is {names[category_id]!r} in one split and {name!r} in {part.split}: "
                     "give the categories the same ids in all annotation files"
                 )
-    if not 1 <= len(names) <= _MOST_CLASSES and len(parts) == len(SPLITS):
+    if not 1 <= len(names) <= _MAX_CLASSES and len(parts) == len(SPLITS):
         problems.append(f"multi_class needs 1 to 255 categories in use, found {len(names)}: correct the annotations")
     return [background, *(ClassEntry(i, key, names[key]) for i, key in enumerate(sorted(names), start=1))]
 
@@ -149,7 +149,7 @@ def _class_entries(parts: Sequence[SplitAnnotations], multi_class: bool, problem
 def _shortages(
     source: Source, statistics: dict[str, SplitStatistics], refused: Sequence[Refusal], at_fault: set[str]
 ) -> list[str]:
-    """Says which splits hold too little for training and testing; those whose faults are reported anyway apart."""
+    """Returns which splits hold too little for training and testing, except those whose faults are reported anyway."""
     found = [
         f"{source.location(split)}: every sample was refused; the first: {_first(refused, split)}"
         for split in statistics
@@ -188,7 +188,7 @@ def _prepare(
 def _in_order(
     pool: ThreadPoolExecutor, prepare: Callable[[Sample], PreparedSample | Refusal], samples: Sequence[Sample]
 ) -> Iterator[PreparedSample | Refusal]:
-    """Gives the results in the samples' order, with few of them in memory at a time."""
+    """Yields the results in the samples' order, with few of them in memory at a time."""
     window = 4 * usable_cores()
     waiting: deque[Future[PreparedSample | Refusal]] = deque()
     try:
@@ -199,7 +199,7 @@ def _in_order(
         while waiting:
             yield waiting.popleft().result()
     finally:
-        for future in waiting:  # after an error nobody wants the rest
+        for future in waiting:  # after an error the rest is not needed
             future.cancel()
 
 
@@ -252,14 +252,14 @@ def _first(refused: Sequence[Refusal], split: str) -> Refusal:
 
 
 def _progress_bar() -> Progress:
-    """One line a split with count and remaining time; silent where standard error is no terminal."""
+    """Returns a bar with one line per split, count and remaining time; silent if standard error is no terminal."""
     columns = (TextColumn("{task.description:>6}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
 
 
 @contextmanager
 def _plain_opencv() -> Iterator[None]:
-    """Keeps OpenCV from printing about damaged files, which the report names, and from threads within our threads."""
+    """Keeps OpenCV from printing about damaged files, which we report, and from starting threads within our threads."""
     level, threads = cv2.utils.logging.getLogLevel(), cv2.getNumThreads()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     cv2.setNumThreads(1)

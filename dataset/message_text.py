@@ -6,14 +6,14 @@ _SHOWN = 120
 
 
 def is_clean(text: str) -> bool:
-    """Tells whether a text is free of control characters (new lines too) and of halves of surrogate pairs."""
+    """Returns whether a text is free of control characters (new lines too) and of halves of surrogate pairs."""
     if text.isascii() and text.isprintable():
         return True
     return not any(unicodedata.category(sign) in ("Cc", "Cs") for sign in text)
 
 
 def escaped(text: str) -> str:
-    r"""Writes out (as in \n or \ud800) what is not clean."""
+    r"""Replaces control characters and halves of surrogate pairs by their escapes, as in \n or \ud800."""
     return "".join(sign if is_clean(sign) else repr(sign)[1:-1] for sign in text)
 
 
@@ -23,7 +23,7 @@ def shortened(text: str) -> str:
 
 
 def quoted(raw: object, length: int = 40) -> str:
-    """Shows a value in a message: `length` characters at most, never the inside of a list, which may be deep."""
+    """Formats a value for a message: `length` characters at most; never the content of a list, which may be deep."""
     if isinstance(raw, (list, dict)):
         return "a list" if isinstance(raw, list) else "an object"
     if isinstance(raw, str):

@@ -32,7 +32,7 @@ def ingest_coco(fingerprint: str, data: DataConfig) -> Annotated[Dataset, "datas
     """Decodes all images and draws all masks, once.
 
     Args:
-        fingerprint: Digest of the data folder's content; the folder itself is no part of the cache key.
+        fingerprint: Digest of the data folder's content; the folder's path is not part of the cache key.
         data: What to read.
     """
     now = runtime.current()
@@ -48,7 +48,7 @@ def ingest_coco(fingerprint: str, data: DataConfig) -> Annotated[Dataset, "datas
 
 
 def _output_folder() -> Path:
-    """Returns where to write: straight into the artifact where the store is local, else a temporary folder."""
+    """Returns where to write: directly into the artifact if the store is local, else into a temporary folder."""
     if Client().active_stack.artifact_store.config.is_local:
         return Path(get_step_context().get_output_artifact_uri()) / ARRAYS
     folder = Path(tempfile.mkdtemp(prefix="dataset-"))

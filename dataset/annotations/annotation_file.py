@@ -1,4 +1,4 @@
-"""Reads a split's annotation file as far as it concerns all samples: JSON, the three lists, the categories."""
+"""Reads a split's annotation file and checks what concerns all samples: JSON, the three lists, the categories."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -19,11 +19,11 @@ _LISTS = ("images", "annotations", "categories")
 
 @dataclass(frozen=True)
 class AnnotationFile:
-    """What a COCO file holds; the entries are objects, and no more is known of them.
+    """What a COCO file holds; each entry is known to be a JSON object, its values are not checked yet.
 
     Attributes:
-        images: One entry an image, at least one.
-        annotations: One entry an object; read from the file each time, because most of the file are these.
+        images: One entry per image, at least one.
+        annotations: One entry per object. Read from the file on each iteration: they are most of the file.
         categories: Name of each category id.
     """
 
@@ -43,7 +43,7 @@ def load_annotations(source: Source, split: str) -> AnnotationFile:
         Its content.
 
     Raises:
-        DatasetError: The file is missing, cannot be read, is no COCO JSON, or lists no images; all that is wrong.
+        DatasetError: The file is missing, cannot be read, is not COCO JSON, or lists no images; names every fault.
     """
     name = f"{split}/{ANNOTATION_FILE}"
     if source.lies_outside(name):
@@ -54,7 +54,7 @@ def load_annotations(source: Source, split: str) -> AnnotationFile:
 
 
 def _streamed(source: Source, file_name: str) -> AnnotationFile | None:
-    """Reads a file without fault in little memory; gives None for any other, of which `_loaded` says what is wrong."""
+    """Reads a file without faults in little memory; returns None for any other, whose faults `_loaded` reports."""
     images: list[Entry] = []
     categories: list[Entry] = []
     kept = {"images": images, "categories": categories}
@@ -74,7 +74,7 @@ def _streamed(source: Source, file_name: str) -> AnnotationFile | None:
 
 @dataclass(frozen=True)
 class _Annotations:
-    """The annotations of a file that was found to be JSON of the right form, read anew each time."""
+    """The annotations of a file that has been checked to be JSON of the right form, read again on each iteration."""
 
     source: Source
     file_name: str
@@ -130,7 +130,7 @@ def _load(source: Source, file_name: str) -> Entry:
 
 
 def _object(pairs: list[tuple[str, object]]) -> Entry:
-    """Builds an object; of a key that occurs twice, readers take the first or the last value, so nobody can say."""
+    """Builds an object; refuses a key that occurs twice, because some readers take the first value and some the last."""
     entry = dict(pairs)
     if len(entry) < len(pairs):
         seen: set[str] = set()
@@ -140,7 +140,7 @@ def _object(pairs: list[tuple[str, object]]) -> Entry:
 
 
 def _entries(content: Entry, key: str, path: str, problems: list[str]) -> list[Entry]:
-    """Gives the entries of a list that are objects; appends what is wrong."""
+    """Returns the entries of a list that are objects; appends what is wrong to `problems`."""
     entries = content.get(key)
     if not isinstance(entries, list):
         problems.append(f"{path} has no list '{key}': export the annotations in COCO format")

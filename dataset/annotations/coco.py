@@ -1,6 +1,6 @@
 """Checks every entry of a split's COCO annotation file.
 
-What concerns the whole file raises; what concerns one image is collected, so that one run reports all of it.
+A fault of the whole file raises; faults of single images are collected, so that one run reports them all.
 """
 
 from collections import Counter, defaultdict
@@ -60,7 +60,7 @@ class Sample:
     annotations: tuple[Annotation, ...]
 
     def refuse(self, reason: str, annotation_id: int | None = None) -> Refusal:
-        """Says why this sample cannot be used."""
+        """Returns the record of why this sample cannot be used."""
         return Refusal(self.split, self.file_name, self.image_id, annotation_id, reason)
 
 
@@ -71,8 +71,8 @@ class SplitAnnotations:
     Attributes:
         split: Name of the split.
         categories: Name of each category id.
-        samples: The samples without fault, in the file's order.
-        refused: The faults of all others.
+        samples: The samples without faults, in the file's order.
+        refused: The faults of the others.
     """
 
     split: str
@@ -97,7 +97,7 @@ def read_annotations(source: Source, split: str) -> SplitAnnotations:
     content = load_annotations(source, split)
     reader = _SplitReader(split, content.categories)
     headers = reader.read_images(content.images)
-    content.images.clear()  # so that they are not in memory beside what becomes of them
+    content.images.clear()  # so that they are not in memory together with the headers made of them
     by_image = reader.read_annotations(content.annotations, headers)
     bad = reader.bad_images
     samples = [
@@ -129,7 +129,7 @@ class _SplitReader:
         self.listed: set[int] = set()  # every image id in the file, of bad images too
 
     def read_images(self, entries: list[Entry]) -> dict[int, _Header]:
-        """Gives the sound images by id; ids and files that occur twice are ambiguous and refused."""
+        """Returns the images without faults by id; ids and files that occur twice are ambiguous and refused."""
         ids = _repeated(whole_number(entry.get("id")) for entry in entries)
         names = _repeated(_plain_name(entry.get("file_name")) for entry in entries)
         headers: dict[int, _Header] = {}
@@ -155,7 +155,7 @@ class _SplitReader:
         return headers
 
     def read_annotations(self, entries: Iterable[Entry], headers: dict[int, _Header]) -> dict[int, list[Annotation]]:
-        """Gives the annotations of every image, and notes the images that have a bad one."""
+        """Returns the annotations of every image, and notes the images that have a bad one."""
         repeated = _repeated(whole_number(entry.get("id")) for entry in entries)
         by_image: dict[int, list[Annotation]] = defaultdict(list)
         for entry in entries:
@@ -202,7 +202,7 @@ class _SplitReader:
 
 
 def name_fault(raw: object) -> str | None:
-    """Says what is wrong with a `file_name`, or None.
+    """Returns what is wrong with a `file_name`, or None.
 
     A name must stay within its split's folder, and must not be hidden: the fingerprint ignores hidden files, so a
     change of one would go unnoticed.
@@ -228,7 +228,7 @@ def name_fault(raw: object) -> str | None:
 
 
 def _size_fault(entry: Entry) -> str | None:
-    """Says what is wrong with the size of an image, or None; a mask of this size will be allocated."""
+    """Returns what is wrong with the size of an image, or None; memory of this size will be allocated."""
     height, width = whole_number(entry.get("height")), whole_number(entry.get("width"))
     sizes = f"the entry's width x height is {quoted(entry.get('width'), 20)} x {quoted(entry.get('height'), 20)}"
     if not (height and width and min(height, width) > 0):
@@ -239,7 +239,7 @@ def _size_fault(entry: Entry) -> str | None:
 
 
 def _plain_name(raw: object) -> str | None:
-    """Gives one spelling of a name: './a.jpg' and 'a.jpg' are one file."""
+    """Returns one spelling of a name: './a.jpg' and 'a.jpg' are the same file."""
     return str(PurePosixPath(raw)) if isinstance(raw, str) and raw else None
 
 

@@ -3,18 +3,18 @@
 import math
 from typing import TypeGuard
 
-_LARGEST_EXACT = 2**53  # beyond it a float no longer tells neighbouring whole numbers apart
+_LARGEST_EXACT = 2**53  # beyond it a float cannot hold every whole number
 _LARGEST_ID = 2**63  # what databases and other languages can hold
 
 
 def whole_number(raw: object) -> int | None:
-    """Reads a whole number; JSON does not tell 3.0 from 3, and some tools write ids so.
+    """Returns a value as a whole number; 3.0 counts as 3, because some tools write ids so.
 
     Args:
         raw: The value as read from JSON.
 
     Returns:
-        The number; None for what is none, true and false included, and for numbers beyond 64 bit.
+        The number; None for anything else, true and false included, and for numbers beyond 64 bit.
     """
     if isinstance(raw, float) and raw.is_integer() and abs(raw) <= _LARGEST_EXACT:
         return int(raw)
@@ -24,12 +24,12 @@ def whole_number(raw: object) -> int | None:
 
 
 def is_number(raw: object) -> TypeGuard[int | float]:
-    """Tells whether a value is a number that a float can hold; NaN and infinity are (`math.isfinite` tells)."""
+    """Returns whether a value is a number that a float can hold, NaN and infinity included."""
     if isinstance(raw, float):
         return True
     return isinstance(raw, int) and not isinstance(raw, bool) and raw.bit_length() < 1024
 
 
 def is_finite(raw: object) -> bool:
-    """Tells whether a value is a finite number."""
+    """Returns whether a value is a finite number."""
     return is_number(raw) and math.isfinite(raw)

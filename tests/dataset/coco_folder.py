@@ -48,7 +48,7 @@ class CocoFolder:
             self.annotation(split, 1)
 
     def image(self, split: str, name: str, data: bytes | None, size=(16, 16), **entry: Any) -> int:
-        """Adds an image and its file (None: no file) and gives its id."""
+        """Adds an image and its file (None: no file) and returns its id."""
         images = self.content[split]["images"]
         image_id = entry.pop("id", len(images) + 1)
         images.append({"id": image_id, "file_name": name, "height": size[0], "width": size[1], **entry})

@@ -1,4 +1,4 @@
-"""Everything that is wrong with a folder is told at once; and what is too little to learn from."""
+"""Everything that is wrong with a folder is reported at once, and so is too little data to learn from."""
 
 import json
 import shutil

@@ -103,7 +103,7 @@ def sound_folder(root: Path) -> CocoFolder:
 
 
 def build(root: Path, number: int) -> IngestOptions:
-    """Writes the folder of case `number` into `root`, and gives the options to read it with."""
+    """Writes the folder of case `number` into `root`, and returns the options to read it with."""
     rng = random.Random(f"annotations-{number}")
     values = odd_values(number // BATCH)
     folder = sound_folder(root)

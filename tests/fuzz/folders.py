@@ -133,7 +133,7 @@ def damage_tree(rng: random.Random, root: Path, split: str) -> None:
 
 
 def build(root: Path, number: int) -> IngestOptions:
-    """Writes the folder of case `number` into `root`, and gives the options to read it with."""
+    """Writes the folder of case `number` into `root`, and returns the options to read it with."""
     rng = random.Random(f"folders-{number}")
     folder = sound_folder(rng, root)
     for _ in range(rng.choice([0, 1, 1, 2])):

@@ -1,4 +1,4 @@
-"""Reading a JSON object's lists piece by piece gives what reading it at once gives."""
+"""Reading a JSON object's lists piece by piece returns the same as reading it at once."""
 
 import io
 import json

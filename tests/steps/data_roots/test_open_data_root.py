@@ -1,4 +1,4 @@
-"""A data set in a bucket is read as one in a folder, and what is wrong there is told alike."""
+"""A data set in a bucket is read like one in a folder, and its faults are reported in the same way."""
 
 import hashlib
 import io
