@@ -9,6 +9,7 @@ from analysis.equal_size import EqualSize, equal_sizes
 from analysis.quality import LesionGroup, Quality, lesion_groups, quality
 from analysis.ranking import baseline_of, front_names, in_order, recommended
 from models.evaluation.results import EvaluationResult
+from models.variant_spec import BASELINE
 
 
 class Comparison:
@@ -47,6 +48,11 @@ class Comparison:
     def recommended(self) -> EvaluationResult | None:
         """The network to take, see `analysis.ranking.recommended`; None where there is none."""
         return recommended(self.results)
+
+    @property
+    def compressed(self) -> list[EvaluationResult]:
+        """All variants but the baseline, in reading order."""
+        return [result for result in self.results if result.method != BASELINE.method]
 
     def of_methods(self, *methods: str) -> list[EvaluationResult]:
         """Returns the variants of some methods, in reading order."""

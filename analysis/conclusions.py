@@ -5,7 +5,7 @@ from __future__ import annotations
 from analysis.comparison import Comparison
 from analysis.equal_size import verdict
 from analysis.intervals import FEWEST_IMAGES
-from analysis.ranking import METHODS, TOLERATED_DICE_LOSS, USEFUL_SHARE, metric
+from analysis.ranking import TOLERATED_DICE_LOSS, USEFUL_SHARE, metric
 from models.evaluation.results import EvaluationResult
 
 _SCHEME_HINT = (
@@ -25,7 +25,7 @@ def answer(comparison: Comparison) -> str:
     if baseline is None or not metric(baseline, "dice") >= 0:
         return "The baseline was not evaluated, so there is nothing to compare the variants with."
     full = metric(baseline, "dice")
-    if not any(metric(result, "dice") >= 0 for result in comparison.of_methods(*METHODS[1:])):
+    if not any(metric(result, "dice") >= 0 for result in comparison.compressed):
         return f"Only the baseline was evaluated: Dice {full:.3f} with {baseline.cost.params:,} parameters."
     if full == 0:
         return "The baseline has Dice 0: train it longer before comparing what compression keeps of it."
@@ -35,7 +35,7 @@ def answer(comparison: Comparison) -> str:
     chosen = comparison.recommended
     if chosen is None:
         return f"{weak}{_none_is_close(comparison, baseline)}"
-    recovered = _RECALIBRATED if "recalibrated" in chosen.setting else ""
+    recovered = _RECALIBRATED if chosen.spec.recalibrated is not None else ""
     return f"{weak}{_keeps(chosen, baseline)}.{_trust(comparison, chosen)}{_safe(comparison, chosen)}{recovered}"
 
 
@@ -45,7 +45,7 @@ def methods_answer(comparison: Comparison) -> str:
     verdicts = [verdict(comparison.equal_sizes, *pair, least) for pair in (("arsvd", "svd"), ("budget", "svd"))]
     if verdicts[1] and _schemes(comparison, "svd") != _schemes(comparison, "budget"):
         verdicts.append(_SCHEME_HINT)
-    return " ".join(filter(None, verdicts)) or (_SIZE_HINT if comparison.of_methods(*METHODS[1:]) else "")
+    return " ".join(filter(None, verdicts)) or (_SIZE_HINT if comparison.compressed else "")
 
 
 def describe(comparison: Comparison, result: EvaluationResult) -> str:
@@ -59,7 +59,7 @@ def describe(comparison: Comparison, result: EvaluationResult) -> str:
 def _none_is_close(comparison: Comparison, baseline: EvaluationResult) -> str:
     full = metric(baseline, "dice")
     none = f"No smaller network stays within {TOLERATED_DICE_LOSS:g} of the baseline's Dice ({full:.3f})"
-    smaller = [r for r in comparison.of_methods(*METHODS[1:]) if r.cost.params < baseline.cost.params]
+    smaller = [r for r in comparison.compressed if r.cost.params < baseline.cost.params]
     if not smaller:
         return f"{none}: none of the variants is smaller than the baseline."
     best = max(smaller, key=lambda r: (metric(r, "dice"), -r.cost.params))
@@ -100,15 +100,15 @@ def _safe(comparison: Comparison, chosen: EvaluationResult) -> str:
     return f" Such a loss is excluded for {best.name}, with {_share_pct(best, comparison.baseline)} of the parameters."
 
 
-def _schemes(comparison: Comparison, method: str) -> set[str]:
+def _schemes(comparison: Comparison, method: str) -> set[str | None]:
     """Returns the schemes that a method's variants at budgets were allowed to use."""
-    return {str(r.setting.get("scheme")) for r in comparison.of_methods(method) if "budget" in r.setting}
+    return {r.spec.scheme for r in comparison.of_methods(method) if r.spec.budget is not None}
 
 
 def _keeps(result: EvaluationResult, baseline: EvaluationResult, verb: str = " keeps") -> str:
     dice_pct = 100 * metric(result, "dice") / metric(baseline, "dice")
     size = f"{_share_pct(result, baseline)} of the parameters"
-    if "mac_budget" in result.setting and result.cost.macs and baseline.cost.macs:
+    if result.spec.mac_budget is not None and result.cost.macs and baseline.cost.macs:
         size += f" and {100 * result.cost.macs / baseline.cost.macs:.3g} % of the multiply-accumulates"
     return f"{result.name}{verb} {dice_pct:.1f} % of the Dice with {size}"
 

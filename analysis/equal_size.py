@@ -20,12 +20,14 @@ class EqualSize:
 
     Attributes:
         budget: Share of the baseline's parameters.
+        variants: Method to the name of its variant.
         dice: Method to mean Dice over images, of the methods that were evaluated.
         gains: Pair of methods to the difference of Dice over the same images, the first minus the second.
         iou_gains: The same of IoU.
     """
 
     budget: float
+    variants: Mapping[str, str]
     dice: Mapping[str, float]
     gains: Mapping[tuple[str, str], Interval]
     iou_gains: Mapping[tuple[str, str], Interval]
@@ -39,12 +41,15 @@ class EqualSize:
         ]
         return {"budget": self.budget, "dice": dict(self.dice), "gains": gains}
 
-    def numbers_of(self, method: str) -> dict[str, float]:
-        """Returns the differences of one method to others, and the ends of their intervals, by name."""
+    def numbers_of(self, variant: str) -> dict[str, float]:
+        """Returns the differences of one variant to those of other methods, and the ends of their intervals, by name.
+
+        Empty where the variant is none of those that are compared here.
+        """
         numbers = {}
         for name, found in self._by_metric():
             for (ours, other), gain in found.items():
-                if ours == method:
+                if self.variants[ours] == variant:
                     key = f"{name}_over_{other}"
                     numbers |= {key: gain.mean, f"{key}_low": gain.low, f"{key}_high": gain.high}
         return numbers
@@ -60,13 +65,14 @@ def equal_sizes(results: Sequence[EvaluationResult]) -> list[EqualSize]:
     """
     groups: dict[float, dict[str, EvaluationResult]] = {}
     for result in results:
-        if "budget" in result.setting and "mac_budget" not in result.setting:
-            groups.setdefault(float(result.setting["budget"]), {})[result.method] = result
+        if result.spec.budget is not None and result.spec.mac_budget is None:
+            groups.setdefault(result.spec.budget, {})[result.method] = result
     lines = []
     for budget, group in sorted(groups.items(), reverse=True):
         if len(group) > 1:
             dice = {method: metric(group[method], "dice") for method in PARAMETER if method in group}
-            lines.append(EqualSize(budget, dice, _gains(group, "dice"), _gains(group, "iou")))
+            names = {method: result.name for method, result in group.items()}
+            lines.append(EqualSize(budget, names, dice, _gains(group, "dice"), _gains(group, "iou")))
     return lines
 
 

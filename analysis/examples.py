@@ -7,8 +7,9 @@ import dataclasses
 import numpy as np
 
 from analysis.comparison import Comparison
-from analysis.ranking import METHODS, metric
+from analysis.ranking import metric
 from models.evaluation.results import EvaluationResult
+from models.variant_spec import METHODS
 
 MOST_VARIANTS = 8  # side by side
 WORST_CHANGES = 2  # images that lose most by compression
@@ -72,7 +73,7 @@ def telling_variants(comparison: Comparison) -> list[str]:
 
 def in_question(comparison: Comparison) -> EvaluationResult | None:
     """Returns the compressed network that a reader wants to know most of: the recommended one, else the best."""
-    compressed = comparison.of_methods(*METHODS[1:])
+    compressed = comparison.compressed
     best = max(compressed, key=lambda r: (metric(r, "dice"), -r.cost.params), default=None)
     return comparison.recommended or best
 

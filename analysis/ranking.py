@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 
 from models.evaluation.results import EvaluationResult
+from models.variant_spec import METHODS
 
-METHODS = ("baseline", "svd", "arsvd", "budget")
 PARAMETER = {"svd": "rank", "arsvd": "tau", "budget": "budget"}
 TITLES = {"baseline": "baseline", "svd": "SVD", "arsvd": "ARSVD", "budget": "budget"}
 TOLERATED_DICE_LOSS = 0.01
@@ -78,23 +78,14 @@ def metric(result: EvaluationResult, name: str) -> float:
     return float(value) if value is not None and math.isfinite(value) else math.nan
 
 
-def setting_value(result: EvaluationResult) -> float:
-    """Returns the variant's rank, tau or budget; NaN for the baseline, and where the setting does not name it."""
-    value = result.setting.get(PARAMETER.get(result.method, ""))
-    return math.nan if value is None else float(value)
-
-
 def in_order(results: Sequence[EvaluationResult]) -> list[EvaluationResult]:
-    """Orders variants for reading: baseline, SVD by rank, ARSVD by tau, budgets; methods unknown here come last.
-
-    Budgets come largest first, as everywhere.
-    """
+    """Orders variants for reading: baseline, SVD by rank, ARSVD by tau, budgets, largest first."""
 
     def place(result: EvaluationResult) -> tuple[int, float, float, str]:
-        method = METHODS.index(result.method) if result.method in METHODS else len(METHODS)
-        budget = -float(result.setting.get("budget", math.inf))
-        value = setting_value(result) if result.method in ("svd", "arsvd") else math.nan
-        return method, math.inf if math.isnan(value) else value, budget, result.name
+        spec = result.spec
+        given = spec.rank if spec.rank is not None else spec.tau
+        budget = math.inf if spec.budget is None else spec.budget
+        return METHODS.index(spec.method), math.inf if given is None else given, -budget, spec.name
 
     return sorted(results, key=place)
 

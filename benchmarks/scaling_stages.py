@@ -21,6 +21,7 @@ from models.evaluation.results import Cost, EvaluationResult
 from models.preprocessing import ImageBatches, Preprocessing
 from models.training.fit import fit
 from models.unet import UNet
+from models.variant_spec import BASELINE, VariantSpec
 from torch_lowrank.curvature.collect import collect
 from torch_lowrank.curvature.moments import Statistics
 from torch_lowrank.decomposition.decompose import decompose
@@ -173,9 +174,9 @@ def comparing(size: Size, folder: Path) -> Callable[[], int]:
 
     def result(number: int) -> EvaluationResult:
         values = {name: generator.random(10 * size.images).tolist() for name in ("dice", "iou", "lesion_px")}
-        method, setting = ("svd", {"rank": number}) if number else ("baseline", {})
+        spec = VariantSpec("svd", rank=number) if number else BASELINE
         metrics = {"dice": 0.7, "iou": 0.6, "pixel_accuracy": 0.9}
-        return EvaluationResult(f"{method}_{number}", method, setting, Cost(1, 4, 1, 1.0), metrics, values, [])
+        return EvaluationResult(spec, Cost(1, 4, 1, 1.0), metrics, values, [])
 
     results = [result(number) for number in range(size.variants)]
 

@@ -105,8 +105,6 @@ def load_config(arguments: Sequence[str]) -> RunConfig:
         if not equals:
             raise ConfigError(f"{override!r} is neither a flag nor key=value (lists are written 16,32); see --help")
         _put(values, FLAGS[key][0] if key in FLAGS else key, _parse_value(override, text))
-    if values.get("gpu_steps"):
-        raise ConfigError("gpu_steps follows from other settings: name such steps in the file of --run_settings")
     try:
         return RunConfig.model_validate(values)
     except ValidationError as error:

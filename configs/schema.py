@@ -223,7 +223,6 @@ class RunConfig(Section):
         checkpoint: A U-Net's state dict, trained elsewhere.
         run_settings: Where each step of the stack has a machine of its own: what machines, as ZenML's settings in YAML.
         remote_dir: Folder of those machines for checkpoints and phantoms; a volume there outlives a killed training.
-        gpu_steps: Steps that take a GPU of their own; `run_settings` decides them.
         no_cache: Runs every step, whatever is known already.
         verbose: Shows all messages, and tracebacks.
     """
@@ -237,7 +236,6 @@ class RunConfig(Section):
     checkpoint: Path | None = None
     run_settings: Path | None = None
     remote_dir: Annotated[str, Field(pattern="^/")] = "/tmp/arsvd"  # noqa: S108 - of a machine without other users
-    gpu_steps: tuple[str, ...] = ()
     no_cache: bool = False
     verbose: bool = False
     data: DataConfig = DataConfig()
@@ -254,10 +252,6 @@ class RunConfig(Section):
     def recovers(self) -> bool:
         """Whether networks are worked on after their truncation."""
         return self.recalibration.enabled or self.finetune.enabled
-
-    def device_of(self, step: str) -> str:
-        """Returns where a step computes, so that its cache key says so: `cpu` or `cuda`, once `device` is resolved."""
-        return "cuda" if step in self.gpu_steps else self.device
 
     @model_validator(mode="after")
     def _one_origin(self) -> RunConfig:

@@ -37,8 +37,8 @@ class VariantMaterializer(FolderMaterializer):
         ranks = [layer.rank for layer in data.layers if layer.rank is not None]
         summary = {"smallest": min(ranks), "median": statistics.median(ranks), "largest": max(ranks)} if ranks else {}
         return {
-            "method": data.method,
-            "setting": {key: str(value) for key, value in data.setting.items()},
+            "method": data.spec.method,
+            "setting": {key: str(value) for key, value in data.spec.parameters().items()},
             "params": data.params,
             "factorized_layers": len(ranks),
             "ranks": summary,

@@ -1,32 +1,41 @@
-"""The variant that a rank rule makes of a baseline."""
+"""The variant that a description makes of a baseline."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import TypeVar
 
 import torch
 
 from models.variant import Variant
+from models.variant_spec import VariantSpec
 from torch_lowrank.compression import compress
 from torch_lowrank.curvature.moments import Statistics
 from torch_lowrank.decomposition.spectra import Spectra
-from torch_lowrank.ranks.budgets import BudgetError, JointBudget
-from torch_lowrank.ranks.rules import RankRule
+from torch_lowrank.ranks.budgets import BudgetError, JointBudget, ParameterBudget
+from torch_lowrank.ranks.rules import Entropy, FixedRank, RankRule
+
+Value = TypeVar("Value")
 
 
-def compress_variant(  # noqa: PLR0913 - what `compress` takes, and what it is called
+def compress_variant(
     baseline: Variant,
     spectra: Spectra,
     rule: RankRule | JointBudget,
+    spec: VariantSpec,
     *,
-    name: str,
-    method: str,
-    setting: dict[str, Any],
     statistics: Statistics | None = None,
     device: str | torch.device = "cpu",
 ) -> Variant:
-    """Returns the variant that a rank rule makes of a baseline; see `compress`.
+    """Returns the variant that a rank rule makes of a baseline; see `torch_lowrank.compress`.
+
+    Args:
+        baseline: The network to compress; it is not changed.
+        spectra: Of that network.
+        rule: The rule that `spec` describes, see `svd_rule`, `arsvd_rule` and `budget_rule`.
+        spec: What the variant is.
+        statistics: What the spectra were weighted with; then factors are refined.
+        device: Where to refine.
 
     Raises:
         BudgetError: If a budget cannot be met; the message names the variant.
@@ -35,12 +44,37 @@ def compress_variant(  # noqa: PLR0913 - what `compress` takes, and what it is c
         result = compress(baseline.network, spectra, rule, statistics=statistics, device=device)
     except BudgetError as error:
         other = "" if spectra.scheme == "auto" else ", or try another scheme"
-        raise BudgetError(f"{name}: {error}; ask for a larger budget{other}", error.smallest) from error
-    return dataclasses.replace(
-        baseline,
-        name=name,
-        method=method,
-        setting={**setting, "scheme": spectra.scheme},
-        network=result.network,
-        layers=result.layers,
-    )
+        raise BudgetError(f"{spec.name}: {error}; ask for a larger budget{other}", error.smallest) from error
+    return dataclasses.replace(baseline, spec=spec, network=result.network, layers=result.layers)
+
+
+def svd_rule(spec: VariantSpec) -> RankRule:
+    """Returns plain truncated SVD: the rank of the description, or the largest one that meets its budget."""
+    if spec.rank is not None:
+        return FixedRank(spec.rank)
+    return ParameterBudget(_given(spec.budget, "budget", spec), FixedRank(1))
+
+
+def arsvd_rule(spec: VariantSpec) -> RankRule:
+    """Returns adaptive-rank SVD: the tau of the description, or the largest one that meets its budget."""
+    distribution = _given(spec.distribution, "distribution", spec)
+    if spec.tau is not None:
+        return Entropy(spec.tau, distribution)
+    return ParameterBudget(_given(spec.budget, "budget", spec), Entropy(1.0, distribution))
+
+
+def budget_rule(spec: VariantSpec, input_shape: tuple[int, ...]) -> RankRule | JointBudget:
+    """Returns global allocation within the description's budgets.
+
+    Args:
+        spec: The description.
+        input_shape: (channels, height, width) of one image, which multiply-accumulates are counted for.
+    """
+    budget = _given(spec.budget, "budget", spec)
+    return ParameterBudget(budget) if spec.mac_budget is None else JointBudget(budget, spec.mac_budget, input_shape)
+
+
+def _given(value: Value | None, name: str, spec: VariantSpec) -> Value:
+    if value is None:
+        raise ValueError(f"{spec.name} has no {name}")
+    return value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import nn
 
 from models.preprocessing import Preprocessing
 from models.unet import UNet
+from models.variant_spec import VariantSpec
 from torch_lowrank.io import load_network, network_digest, read_description, save_network
 from torch_lowrank.layers.factorized import count_parameters
 from torch_lowrank.report import LayerReport
@@ -26,22 +28,23 @@ class Variant:
     """The baseline or one compressed network.
 
     Attributes:
-        name: For example `baseline` or `svd_rank_16`.
-        method: `baseline`, `svd`, `arsvd` or `budget`.
-        setting: The method's parameters, for example `{"rank": 16, "scheme": "channel"}`.
+        spec: What the variant is, and its name.
         network: The network.
         preprocessing: From stored images to the network's input.
         classes: 1 for binary masks (one logit), else the number of classes, background included.
         layers: What compression did to each layer; empty for the baseline.
     """
 
-    name: str
-    method: str
-    setting: dict[str, Any]
+    spec: VariantSpec
     network: nn.Module
     preprocessing: Preprocessing
     classes: int
     layers: list[LayerReport] = dataclasses.field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """For example `baseline` or `svd_rank_16`."""
+        return self.spec.name
 
     @property
     def params(self) -> int:
@@ -51,17 +54,15 @@ class Variant:
     def about(self) -> dict[str, Any]:
         """Returns everything but the network as JSON-like data."""
         return {
-            "name": self.name,
-            "method": self.method,
-            "setting": self.setting,
+            "spec": self.spec.to_dict(),
             "preprocessing": dataclasses.asdict(self.preprocessing),
             "classes": self.classes,
             "layers": [dataclasses.asdict(layer) for layer in self.layers],
         }
 
-    def noted(self, **notes: float) -> Variant:
-        """Returns the variant with notes in its setting of what was done to its network after compression."""
-        return dataclasses.replace(self, setting={**self.setting, **notes})
+    def with_spec(self, **changes: Any) -> Variant:
+        """Returns the variant with some fields of its description replaced, for what was done to its network."""
+        return dataclasses.replace(self, spec=dataclasses.replace(self.spec, **changes))
 
     def check_input(self, channels: int, classes: int) -> None:
         """Checks that the network fits a data set.
@@ -98,10 +99,16 @@ class Variant:
         """
         about = read_description(folder)["about"]
         return cls(
-            **{
-                **about,
-                "network": load_network(folder, UNet),
-                "preprocessing": Preprocessing(**about["preprocessing"]),
-                "layers": [LayerReport(**layer) for layer in about["layers"]],
-            }
+            spec=_spec_of(about),
+            network=load_network(folder, UNet),
+            preprocessing=Preprocessing(**about["preprocessing"]),
+            classes=about["classes"],
+            layers=[LayerReport(**layer) for layer in about["layers"]],
         )
+
+
+def _spec_of(about: Mapping[str, Any]) -> VariantSpec:
+    """Returns the description of a saved variant; versions up to 0.1 wrote method and setting apart."""
+    if "spec" in about:
+        return VariantSpec.from_dict(about["spec"])
+    return VariantSpec.from_dict({"method": about["method"], **about["setting"]})

@@ -3,6 +3,7 @@
 from zenml import Model, pipeline
 
 from configs.schema import RunConfig
+from pipelines.devices import Devices
 from pipelines.variants import MODEL, sweep
 from steps.compare import compare
 from steps.fingerprint_dataset import fingerprint_dataset
@@ -11,7 +12,7 @@ from steps.train_unet import train_unet
 
 
 @pipeline(model=Model(name=MODEL))
-def comparison(config: RunConfig) -> None:
+def comparison(config: RunConfig, devices: Devices) -> None:
     """Fingerprint -> ingest -> train -> decompose -> (compress -> recover? -> evaluate) x N -> compare."""
     fingerprint = fingerprint_dataset()
     dataset = ingest_coco(fingerprint, config.data)
@@ -21,7 +22,8 @@ def comparison(config: RunConfig) -> None:
         config.training,
         config.input,
         seed=config.seed,
-        device=config.device_of("train_unet"),
+        device=devices.of("train_unet"),
     )
-    swept = sweep(baseline, dataset, config)
-    compare(dataset, history, baseline, swept.networks, swept.tunings, swept.results, swept.spectra, config)
+    swept = sweep(baseline, dataset, config, devices)
+    device = devices.of("compare")
+    compare(dataset, history, baseline, swept.networks, swept.tunings, swept.results, swept.spectra, config, device)

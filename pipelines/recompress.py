@@ -6,6 +6,7 @@ from zenml import Model, pipeline
 from zenml.client import Client
 
 from configs.schema import RunConfig
+from pipelines.devices import Devices
 from pipelines.variants import MODEL, sweep
 from steps.compare import compare
 from steps.fingerprint_checkpoint import fingerprint_checkpoint
@@ -15,19 +16,21 @@ from steps.ingest_coco import ingest_coco
 
 
 @pipeline(name="recompress", model=Model(name=MODEL))
-def recompress(config: RunConfig, dataset_id: str, network_id: str, history_id: str) -> None:
+def recompress(config: RunConfig, devices: Devices, dataset_id: str, network_id: str, history_id: str) -> None:
     """(data, network, history of an earlier run) -> decompose -> (compress -> recover? -> evaluate) x N -> compare."""
     dataset, baseline, history = (
         Client().get_artifact_version(UUID(id_)) for id_ in (dataset_id, network_id, history_id)
     )
-    swept = sweep(baseline, dataset, config)
-    compare(dataset, history, baseline, swept.networks, swept.tunings, swept.results, swept.spectra, config)
+    swept = sweep(baseline, dataset, config, devices)
+    device = devices.of("compare")
+    compare(dataset, history, baseline, swept.networks, swept.tunings, swept.results, swept.spectra, config, device)
 
 
 @pipeline(name="recompress", model=Model(name=MODEL))
-def recompress_checkpoint(config: RunConfig) -> None:
+def recompress_checkpoint(config: RunConfig, devices: Devices) -> None:
     """(checkpoint, data folder) -> decompose -> (compress -> recover? -> evaluate) x N -> compare."""
     dataset = ingest_coco(fingerprint_dataset(), config.data)
     baseline, history = import_checkpoint(fingerprint_checkpoint(), config.input)
-    swept = sweep(baseline, dataset, config)
-    compare(dataset, history, baseline, swept.networks, swept.tunings, swept.results, swept.spectra, config)
+    swept = sweep(baseline, dataset, config, devices)
+    device = devices.of("compare")
+    compare(dataset, history, baseline, swept.networks, swept.tunings, swept.results, swept.spectra, config, device)

@@ -1,15 +1,17 @@
-"""The part that both pipelines share: N variants of one network, each compressed and evaluated by steps of its own."""
+"""The list of variants, and the part that all pipelines share: each is compressed and evaluated by steps of its own."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from configs.schema import CompressionConfig, RunConfig
+from models.variant_spec import BASELINE, VariantSpec
+from pipelines.devices import Devices
 from steps.collect_statistics import collect_statistics
 from steps.compress_arsvd import compress_arsvd
 from steps.compress_budget import compress_budget
-from steps.compress_solved import compress_solved
 from steps.compress_svd import compress_svd
 from steps.decompose import decompose
 from steps.decompose_weighted import decompose_weighted
@@ -31,6 +33,31 @@ _SHARED_STEPS = (
 MODEL = "compressed_unet"  # ZenML's model: a version of it links data, network and variants of a run
 
 
+def variant_specs(settings: CompressionConfig) -> list[VariantSpec]:
+    """Returns all variants of a comparison but the baseline, in the order in which they are made."""
+    entropy = settings.distribution
+    svd = [VariantSpec("svd", rank=rank, scheme=settings.scheme) for rank in settings.svd_ranks]
+    arsvd = [VariantSpec("arsvd", tau=tau, distribution=entropy, scheme=settings.scheme) for tau in settings.arsvd_taus]
+    solved = [
+        VariantSpec(method, budget=budget, distribution=entropy if method == "arsvd" else None, scheme=settings.scheme)
+        for budget in settings.budgets
+        for method in ("svd", "arsvd")
+    ]
+    allocated = [
+        VariantSpec("budget", budget=budget, mac_budget=macs, weighting="curvature", scheme="auto")
+        for macs in (None, *settings.mac_budgets)
+        for budget in settings.budgets
+    ]
+    return [*svd, *arsvd, *solved, *allocated]
+
+
+def step_names(settings: CompressionConfig) -> list[str]:
+    """Returns the names of all steps that a comparison can have, whatever else is switched on."""
+    stages = ("compress", "recalibrate", "finetune", "evaluate")
+    of_variants = [f"{stage}_{spec.name}" for spec in variant_specs(settings) for stage in stages]
+    return [*_SHARED_STEPS, f"evaluate_{BASELINE.name}", *of_variants]
+
+
 @dataclasses.dataclass
 class Sweep:
     """All variants, as steps' outputs.
@@ -48,104 +75,89 @@ class Sweep:
     spectra: list[Any] = dataclasses.field(default_factory=list)
 
 
-def sweep(baseline: Any, dataset: Any, config: RunConfig) -> Sweep:
+def sweep(baseline: Any, dataset: Any, config: RunConfig, devices: Devices) -> Sweep:
     """Adds decompose, and compress -> (recalibrate) -> (finetune) -> evaluate for each variant, to a pipeline.
 
     Args:
         baseline: The baseline network, as a step's output.
         dataset: The data set, as a step's output.
         config: The run.
+        devices: Where each step computes.
     """
-    swept = Sweep([_evaluated("baseline", baseline, None, dataset, config)])
-    swept.spectra, compressed = _compressed(baseline, dataset, config)
-    for name, truncated in compressed:
-        network = truncated
+    swept = Sweep([_evaluated(BASELINE.name, baseline, None, dataset, config, devices)])
+    specs = variant_specs(config.compression)
+    decomposed = _Decomposed(baseline, dataset, specs, config, devices)
+    swept.spectra = decomposed.all()
+    for spec in specs:
+        truncated = network = _compressed(spec, baseline, decomposed, config, devices)
         if config.recalibration.enabled:
-            network = _recalibrated(name, network, dataset, config)
+            network = _recalibrated(spec.name, network, dataset, config, devices)
         if config.finetune.enabled:
-            network, tuning = _finetuned(name, network, baseline, dataset, config)
+            network, tuning = _finetuned(spec.name, network, baseline, dataset, config, devices)
             swept.tunings.append(tuning)
         before = truncated if config.recovers else None
         swept.networks.append(network)
-        swept.results.append(_evaluated(name, network, before, dataset, config))
+        swept.results.append(_evaluated(spec.name, network, before, dataset, config, devices))
     return swept
 
 
-def variant_names(settings: CompressionConfig) -> list[str]:
-    """Returns the names of all variants of a sweep but the baseline."""
-    ranks = [f"svd_rank_{rank}" for rank in settings.svd_ranks]
-    taus = [f"arsvd_tau_{tau:.12g}" for tau in settings.arsvd_taus]
-    budgets = [f"{method}budget_{b:.12g}" for b in settings.budgets for method in ("svd_", "arsvd_", "")]
-    return ranks + taus + budgets + [name for name, *_ in _joint_budgets(settings)]
+class _Decomposed:
+    """The spectra of the baseline, each decomposed once and only where a variant needs it.
+
+    Attributes:
+        plain: Spectra in the Frobenius norm, for SVD and ARSVD.
+        statistics: Second moments of the training images, for what follows.
+        weighted: Spectra weighted by the statistics, for budgets.
+    """
+
+    def __init__(
+        self, baseline: Any, dataset: Any, specs: Sequence[VariantSpec], config: RunConfig, devices: Devices
+    ) -> None:
+        self.plain = self.statistics = self.weighted = None
+        if any(spec.weighting is None for spec in specs):
+            self.plain = decompose(baseline, scheme=config.compression.scheme, device=devices.of("decompose"))
+        if any(spec.weighting is not None for spec in specs):
+            of_statistics = devices.of("collect_statistics")
+            self.statistics = collect_statistics(dataset, baseline, config.statistics, config.seed, of_statistics)
+            self.weighted = decompose_weighted(self.statistics, baseline, devices.of("decompose_weighted"))
+
+    def all(self) -> list[Any]:
+        """Returns those that there are."""
+        return [spectra for spectra in (self.plain, self.weighted) if spectra is not None]
 
 
-def _joint_budgets(settings: CompressionConfig) -> list[tuple[str, float, float]]:
-    """Returns the variants that keep a budget of multiply-accumulates, too: (name, parameters, MACs)."""
-    return [(f"budget_{b:.12g}_macs_{m:.12g}", b, m) for b in settings.budgets for m in settings.mac_budgets]
-
-
-def step_names(settings: CompressionConfig) -> list[str]:
-    """Returns the names of all steps that a sweep can have, whatever else is switched on."""
-    stages = ("compress", "recalibrate", "finetune", "evaluate")
-    of_variants = [f"{stage}_{name}" for name in variant_names(settings) for stage in stages]
-    return [*_SHARED_STEPS, "evaluate_baseline", *of_variants]
-
-
-def _compressed(baseline: Any, dataset: Any, config: RunConfig) -> tuple[list[Any], list[tuple[str, Any]]]:
+def _compressed(spec: VariantSpec, baseline: Any, decomposed: _Decomposed, config: RunConfig, devices: Devices) -> Any:
     # The spectra come first: ZenML's cache keys depend on the order of inputs, and in `recompress`, where the baseline
     # is no step's output, it counts as the last.
-    settings = config.compression
-    compressed: list[tuple[str, Any]] = []
-    decomposed: list[Any] = []
-
-    def add(step: Any, name: str, *inputs: Any) -> None:
-        compressed.append((name, _named(step, name, "truncated", config)(*inputs, id=f"compress_{name}")))
-
-    if settings.svd_ranks or settings.arsvd_taus or settings.budgets:
-        spectra = decompose(baseline, scheme=settings.scheme, device=config.device_of("decompose"))
-        decomposed.append(spectra)
-    for rank in settings.svd_ranks:
-        name = f"svd_rank_{rank}"
-        add(compress_svd, name, spectra, baseline, name, rank)
-    for tau in settings.arsvd_taus:
-        name = f"arsvd_tau_{tau:.12g}"
-        add(compress_arsvd, name, spectra, baseline, name, tau, settings.distribution)
-    if settings.budgets:
-        device = config.device_of("collect_statistics")
-        statistics = collect_statistics(dataset, baseline, config.statistics, config.seed, device)
-        weighted = decompose_weighted(statistics, baseline, config.device_of("decompose_weighted"))
-        decomposed.append(weighted)
-    for budget in settings.budgets:
-        ours = f"budget_{budget:.12g}"
-        for method in ("svd", "arsvd"):
-            name = f"{method}_{ours}"
-            add(compress_solved, name, spectra, baseline, name, method, budget, settings.distribution)
-    shape = (config.data.channels, *config.data.image_size)
-    alone = [(f"budget_{budget:.12g}", budget, None) for budget in settings.budgets]
-    for name, budget, macs in [*alone, *_joint_budgets(settings)]:
-        device = config.device_of(f"compress_{name}")
-        add(compress_budget, name, weighted, statistics, baseline, name, budget, macs, shape, device)
-    return decomposed, compressed
+    id_ = f"compress_{spec.name}"
+    if spec.method == "budget":
+        shape = (config.data.channels, *config.data.image_size)
+        step = _named(compress_budget, spec.name, "truncated", config)
+        return step(decomposed.weighted, decomposed.statistics, baseline, spec, shape, devices.of(id_), id=id_)
+    step = _named({"svd": compress_svd, "arsvd": compress_arsvd}[spec.method], spec.name, "truncated", config)
+    return step(decomposed.plain, baseline, spec, id=id_)
 
 
-def _recalibrated(name: str, network: Any, dataset: Any, config: RunConfig) -> Any:
+def _recalibrated(name: str, network: Any, dataset: Any, config: RunConfig, devices: Devices) -> Any:
     step = _named(recalibrate, name, "recalibrated", config)
     images, batch_size, id_ = config.recalibration.images, config.training.batch_size, f"recalibrate_{name}"
-    return step(network, dataset, images, batch_size, config.seed, config.device_of(id_), id=id_)
+    return step(network, dataset, images, batch_size, config.seed, devices.of(id_), id=id_)
 
 
-def _finetuned(name: str, network: Any, baseline: Any, dataset: Any, config: RunConfig) -> tuple[Any, Any]:
+def _finetuned(
+    name: str, network: Any, baseline: Any, dataset: Any, config: RunConfig, devices: Devices
+) -> tuple[Any, Any]:
     step = _named(finetune, name, "finetuned", config)
     teacher = baseline if config.finetune.distillation > 0 else None
     id_ = f"finetune_{name}"
-    arguments = (network, dataset, teacher, config.training, config.finetune, config.seed, config.device_of(id_))
+    arguments = (network, dataset, teacher, config.training, config.finetune, config.seed, devices.of(id_))
     return step(*arguments, id=id_)
 
 
-def _evaluated(name: str, network: Any, truncated: Any, dataset: Any, config: RunConfig) -> Any:
+def _evaluated(name: str, network: Any, truncated: Any, dataset: Any, config: RunConfig, devices: Devices) -> Any:
     step = evaluate.with_options(substitutions={"variant": name})
     id_ = f"evaluate_{name}"
-    return step(network, truncated, dataset, config.training.batch_size, config.device_of(id_), id=id_)
+    return step(network, truncated, dataset, config.training.batch_size, devices.of(id_), id=id_)
 
 
 def _named(step: Any, variant: str, stage: str, config: RunConfig) -> Any:

@@ -39,7 +39,7 @@ def print_table(comparison: Comparison, console: Console) -> None:
     """
     rows = variant_rows(comparison)
     recovered = any(row.dice_before is not None for row in rows)
-    by_macs = any("mac_budget" in result.setting for result in comparison.results)
+    by_macs = any(result.spec.mac_budget is not None for result in comparison.results)
     columns = {
         "before": recovered,
         "Dice": True,

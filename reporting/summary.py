@@ -128,7 +128,7 @@ def _variant(result: EvaluationResult, comparison: Comparison) -> dict[str, Any]
     baseline = baseline_in(comparison)
     factors = sum(layer.params_after for layer in result.layers if layer.rank is not None)
     return {
-        **result.setting,
+        **result.spec.parameters(),
         **_entry(result, comparison),
         "theoretical_factors_MB": factors * _BYTES_PER_WEIGHT / 1e6,
         "compression_vs_baseline_%": {
@@ -142,15 +142,15 @@ def _variant(result: EvaluationResult, comparison: Comparison) -> dict[str, Any]
 
 def _row(result: EvaluationResult, comparison: Comparison) -> dict[str, Any]:
     cost = dataclasses.asdict(result.cost) | {"size_mb": result.cost.size_mb}
-    known = {"variant": result.name, "method": result.method, **result.setting, **result.metrics, **cost}
+    known = {"variant": result.name, "method": result.method, **result.spec.parameters(), **result.metrics, **cost}
     return finite(known | _intervals(result, comparison, "_"))
 
 
 def _intervals(result: EvaluationResult, comparison: Comparison, separator: str) -> dict[str, float]:
     sections = comparison.qualities[result.name].numbers()
     for line in comparison.equal_sizes:
-        if result.setting.get("budget") == line.budget:
-            sections["equal_size"] = line.numbers_of(result.method)
+        if numbers := line.numbers_of(result.name):
+            sections["equal_size"] = numbers
     return {
         f"{section}{separator}{name}": value for section, numbers in sections.items() for name, value in numbers.items()
     }

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from importlib.util import resolve_name
 from itertools import accumulate
@@ -23,96 +24,32 @@ _PACKAGES = ("steps", "models", "torch_lowrank", "dataset", "materializers")
 _READ_BY = {
     "dataset.store": "materializers.dataset",
     "torch_lowrank.curvature.moments": "materializers.statistics",
-    "torch_lowrank.decomposition.decompose": "materializers.spectra",
+    "torch_lowrank.decomposition.spectra": "materializers.spectra",
     "models.variant": "materializers.variant",
 }
 
 # A trained network does not depend on how compressed layers are built.
-_NO_COMPRESSION = ("torch_lowrank.layers.factorized",)
+COMPRESSED_LAYERS = ("torch_lowrank.layers.factorized",)
 
 
-def ingest_sources() -> str:
-    """Digest of what `ingest_coco` depends on."""
-    return source_digest("steps.ingest_coco")
+_REGISTERED: list[Callable[[], str]] = []  # what `sources_of` returned
 
 
-def train_sources() -> str:
-    """Digest of what `train_unet` depends on; not on the code of compression."""
-    return source_digest("steps.train_unet", _NO_COMPRESSION)
+def sources_of(step: str, without: tuple[str, ...] = ()) -> Callable[[], str]:
+    """Returns the function that a step's `CachePolicy` names; it returns `source_digest` of the step's module.
 
-
-def import_sources() -> str:
-    """Digest of what `import_checkpoint` depends on."""
-    return source_digest("steps.import_checkpoint", _NO_COMPRESSION)
-
-
-def decompose_sources() -> str:
-    """Digest of what `decompose` depends on."""
-    return source_digest("steps.decompose")
-
-
-def statistics_sources() -> str:
-    """Digest of what `collect_statistics` depends on."""
-    return source_digest("steps.collect_statistics")
-
-
-def decompose_weighted_sources() -> str:
-    """Digest of what `decompose_weighted` depends on."""
-    return source_digest("steps.decompose_weighted")
-
-
-def svd_sources() -> str:
-    """Digest of what `compress_svd` depends on."""
-    return source_digest("steps.compress_svd")
-
-
-def arsvd_sources() -> str:
-    """Digest of what `compress_arsvd` depends on."""
-    return source_digest("steps.compress_arsvd")
-
-
-def solved_sources() -> str:
-    """Digest of what `compress_solved` depends on."""
-    return source_digest("steps.compress_solved")
-
-
-def budget_sources() -> str:
-    """Digest of what `compress_budget` depends on."""
-    return source_digest("steps.compress_budget")
-
-
-def recalibrate_sources() -> str:
-    """Digest of what `recalibrate` depends on."""
-    return source_digest("steps.recalibrate")
-
-
-def finetune_sources() -> str:
-    """Digest of what `finetune` depends on."""
-    return source_digest("steps.finetune")
-
-
-def evaluate_sources() -> str:
-    """Digest of what `evaluate` depends on."""
-    return source_digest("steps.evaluate")
+    Args:
+        step: Name of the step's module, its `__name__`.
+        without: As for `source_digest`.
+    """
+    sources = functools.partial(source_digest, step, without)
+    _REGISTERED.append(sources)
+    return sources
 
 
 def fix_sources() -> None:
-    """Computes all digests now: a file that is edited while a run goes on is not the code that the run executes."""
-    for sources in (
-        ingest_sources,
-        train_sources,
-        import_sources,
-        decompose_sources,
-        statistics_sources,
-        decompose_weighted_sources,
-        svd_sources,
-        arsvd_sources,
-        solved_sources,
-        budget_sources,
-        recalibrate_sources,
-        finetune_sources,
-        evaluate_sources,
-    ):
+    """Computes the digests of all imported steps now: a file that is edited during a run is not the code that runs."""
+    for sources in _REGISTERED:
         sources()
 
 
@@ -155,10 +92,13 @@ def _reached(module: str, without: frozenset[str]) -> frozenset[str]:
 
 @functools.cache
 def _imports(module: str) -> tuple[str, ...]:
-    """Returns the project modules that one module imports, also inside functions, and all packages on the way to it."""
+    """Returns the project modules that one module imports, also inside functions, and all packages on the way to it.
+
+    Imports for type checkers alone are left out: they are never executed.
+    """
     package = module if _file(module).stem == "__init__" else module.rpartition(".")[0]
     names = [module]
-    for node in ast.walk(ast.parse(_file(module).read_bytes())):
+    for node in _executed(ast.parse(_file(module).read_bytes())):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -167,6 +107,18 @@ def _imports(module: str) -> tuple[str, ...]:
     # `models` runs before `models.unet`
     packages = {each: None for name in names for each in accumulate(name.split("."), "{}.{}".format)}
     return tuple(each for each in packages if each.split(".")[0] in _PACKAGES and each != __name__ and _exists(each))
+
+
+def _executed(node: ast.AST) -> Iterator[ast.AST]:
+    """Yields all nodes below one but those under `if TYPE_CHECKING`."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            for other in child.orelse:
+                yield other
+                yield from _executed(other)
+        else:
+            yield child
+            yield from _executed(child)
 
 
 def _file(module: str) -> Path:

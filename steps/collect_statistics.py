@@ -1,4 +1,4 @@
-"""Step: what the loss feels of each layer, from a few training images."""
+"""Step: the loss's curvature around the baseline, from a few training images."""
 
 from typing import Annotated
 
@@ -10,15 +10,17 @@ from dataset.store import Dataset
 from materializers.statistics import StatisticsMaterializer
 from models.preprocessing import ImageBatches
 from models.variant import Variant
+from steps.caching import sources_of
 from torch_lowrank.curvature.collect import collect
 from torch_lowrank.curvature.moments import Statistics
 
+sources = sources_of(__name__)
 _BATCH = 4  # images: gradients of every layer lie in memory at once
 _MEGABYTE = 10**6
 
 
 @step(
-    cache_policy=CachePolicy(cache_func="steps.caching.statistics_sources"),
+    cache_policy=CachePolicy(cache_func=f"{__name__}.sources"),
     output_materializers=StatisticsMaterializer,
 )
 def collect_statistics(

@@ -40,6 +40,7 @@ def compare(  # noqa: PLR0913, PLR0917 - everything meets here
     results: list[EvaluationResult],
     spectra: list[Spectra],
     config: RunConfig,
+    device: str,
 ) -> Annotated[Findings, "comparison"]:
     """Writes the results and brings MLflow up to date; runs always, so that both are complete after cached runs too."""
     _link_to_model("dataset", "history", "baseline")
@@ -56,7 +57,7 @@ def compare(  # noqa: PLR0913, PLR0917 - everything meets here
         config=config.model_dump(mode="json", exclude=_NOT_SHOWN | _not_applied(config)),
         provenance={"seed": str(config.seed), "command": now.command, **provenance(ROOT, now.commit)},
         spectra=_singular_values(spectra),
-        examples=_examples(comparison, (baseline, *compressed), dataset, config),
+        examples=_examples(comparison, (baseline, *compressed), dataset, config.training.batch_size, device),
     )
     files = outputs.write(folder)
     training = dataclasses.replace(
@@ -102,7 +103,9 @@ def _training(dataset: Dataset, baseline: Variant, config: RunConfig, outputs: O
     )
 
 
-def _examples(comparison: Comparison, variants: Sequence[Variant], dataset: Dataset, config: RunConfig) -> Examples:
+def _examples(
+    comparison: Comparison, variants: Sequence[Variant], dataset: Dataset, batch_size: int, device: str
+) -> Examples:
     """Returns what some variants predict on a few telling images of the test split."""
     chosen, test = telling_images(comparison), dataset["test"]
     names, rows = telling_variants(comparison), list(chosen)
@@ -120,8 +123,8 @@ def _examples(comparison: Comparison, variants: Sequence[Variant], dataset: Data
                 images,
                 each.preprocessing,
                 classes=each.classes,
-                device=config.device_of("compare"),
-                batch_size=config.training.batch_size,
+                device=device,
+                batch_size=batch_size,
             )
             for each in shown
         },
@@ -156,8 +159,7 @@ def _with_tunings(
 
 def _not_applied(config: RunConfig) -> set[str]:
     """Returns what says nothing of this run: how a network from elsewhere was trained is not known."""
-    training = {"training"} if config.checkpoint is not None and not config.finetune.enabled else set()
-    return training if config.gpu_steps else training | {"gpu_steps"}
+    return {"training"} if config.checkpoint is not None and not config.finetune.enabled else set()
 
 
 def _training_params(config: RunConfig) -> dict[str, Any]:

@@ -6,21 +6,18 @@ from zenml import ArtifactConfig, step
 from zenml.config.cache_policy import CachePolicy
 
 from materializers.variant import VariantMaterializer
-from models.compress_variant import compress_variant
+from models.compress_variant import arsvd_rule, compress_variant
 from models.variant import Variant
+from models.variant_spec import VariantSpec
+from steps.caching import sources_of
 from torch_lowrank.decomposition.spectra import Spectra
-from torch_lowrank.ranks.rules import Entropy
+
+sources = sources_of(__name__)
 
 
-@step(
-    cache_policy=CachePolicy(cache_func="steps.caching.arsvd_sources"),
-    output_materializers=VariantMaterializer,
-)
+@step(cache_policy=CachePolicy(cache_func=f"{__name__}.sources"), output_materializers=VariantMaterializer)
 def compress_arsvd(
-    spectra: Spectra, baseline: Variant, variant: str, tau: float, distribution: str
+    spectra: Spectra, baseline: Variant, spec: VariantSpec
 ) -> Annotated[Variant, ArtifactConfig(name="{network}")]:
-    """Truncates each layer where its spectrum has reached the share tau of its entropy."""
-    setting = {"tau": tau, "distribution": distribution}
-    return compress_variant(
-        baseline, spectra, Entropy(tau, distribution), name=variant, method="arsvd", setting=setting
-    )
+    """Truncates each layer where its spectrum reaches the share tau of its entropy, given or solved for a budget."""
+    return compress_variant(baseline, spectra, arsvd_rule(spec), spec)

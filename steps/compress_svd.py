@@ -6,18 +6,18 @@ from zenml import ArtifactConfig, step
 from zenml.config.cache_policy import CachePolicy
 
 from materializers.variant import VariantMaterializer
-from models.compress_variant import compress_variant
+from models.compress_variant import compress_variant, svd_rule
 from models.variant import Variant
+from models.variant_spec import VariantSpec
+from steps.caching import sources_of
 from torch_lowrank.decomposition.spectra import Spectra
-from torch_lowrank.ranks.rules import FixedRank
+
+sources = sources_of(__name__)
 
 
-@step(
-    cache_policy=CachePolicy(cache_func="steps.caching.svd_sources"),
-    output_materializers=VariantMaterializer,
-)
+@step(cache_policy=CachePolicy(cache_func=f"{__name__}.sources"), output_materializers=VariantMaterializer)
 def compress_svd(
-    spectra: Spectra, baseline: Variant, variant: str, rank: int
+    spectra: Spectra, baseline: Variant, spec: VariantSpec
 ) -> Annotated[Variant, ArtifactConfig(name="{network}")]:
-    """Truncates every layer to one rank."""
-    return compress_variant(baseline, spectra, FixedRank(rank), name=variant, method="svd", setting={"rank": rank})
+    """Truncates every layer to one rank: the one asked for, or the largest that meets a budget."""
+    return compress_variant(baseline, spectra, svd_rule(spec), spec)

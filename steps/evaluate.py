@@ -9,14 +9,17 @@ from zenml.config.cache_policy import CachePolicy
 from dataset.store import Dataset
 from materializers.records import ResultMaterializer
 from models.evaluation.cost import measure_cost
-from models.evaluation.evaluate import evaluate as evaluation
+from models.evaluation.evaluate import evaluate as evaluate_network
 from models.evaluation.metrics import Metrics
 from models.evaluation.results import EvaluationResult
 from models.variant import Variant
+from steps.caching import sources_of
+
+sources = sources_of(__name__)
 
 
 @step(
-    cache_policy=CachePolicy(cache_func="steps.caching.evaluate_sources"),
+    cache_policy=CachePolicy(cache_func=f"{__name__}.sources"),
     output_materializers=ResultMaterializer,
 )
 def evaluate(
@@ -28,9 +31,7 @@ def evaluate(
     cost = measure_cost(network.network, (dataset.manifest.channels, *dataset.manifest.image_size), device)
     log_metadata({**metrics.metrics, **dataclasses.asdict(cost)}, infer_artifact=True)
     return EvaluationResult(
-        name=network.name,
-        method=network.method,
-        setting=network.setting,
+        spec=network.spec,
         cost=cost,
         metrics={
             **metrics.metrics,
@@ -44,7 +45,7 @@ def evaluate(
 def _measured(variant: Variant, dataset: Dataset, batch_size: int, device: str) -> Metrics:
     variant.check_input(dataset.manifest.channels, dataset.classes)
     test = dataset["test"]
-    return evaluation.evaluate(
+    return evaluate_network(
         variant.network,
         test.images,
         test.masks,

@@ -12,11 +12,13 @@ from materializers.variant import VariantMaterializer
 from models.training.options import TrainingOptions
 from models.variant import Variant
 from steps import runtime
-from steps.caching import finetune_sources
+from steps.caching import sources_of
+
+sources = sources_of(__name__)
 
 
 @step(
-    cache_policy=CachePolicy(cache_func="steps.caching.finetune_sources"),
+    cache_policy=CachePolicy(cache_func=f"{__name__}.sources"),
     output_materializers={"{network}": VariantMaterializer, "{variant}_finetune_history": HistoryMaterializer},
 )
 def finetune(
@@ -40,7 +42,7 @@ def finetune(
     now = runtime.current()
     settings = training.model_dump() | tuning.model_dump(exclude={"enabled"})
     taught_by = teacher.digest() if teacher else None
-    identity = (compressed.digest(), dataset.content_digest(), taught_by, finetune_sources(), settings, seed, device)
+    identity = (compressed.digest(), dataset.content_digest(), taught_by, sources(), settings, seed, device)
     history = fit(
         compressed.network,
         dataset["train"],
@@ -54,4 +56,4 @@ def finetune(
         teacher=teacher.network if teacher else None,
     )
     notes = {f"finetune_{key}": value for key, value in tuning.model_dump(exclude={"enabled"}).items()}
-    return compressed.noted(**notes), history.to_dict()
+    return compressed.with_spec(**notes), history.to_dict()

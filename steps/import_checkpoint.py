@@ -12,11 +12,15 @@ from models.checkpoint import CheckpointError, checkpoint_digest, load_checkpoin
 from models.preprocessing import Preprocessing
 from models.training.history import History
 from models.variant import Variant
+from models.variant_spec import BASELINE
 from steps import runtime
+from steps.caching import COMPRESSED_LAYERS, sources_of
+
+sources = sources_of(__name__, without=COMPRESSED_LAYERS)
 
 
 @step(
-    cache_policy=CachePolicy(cache_func="steps.caching.import_sources"),
+    cache_policy=CachePolicy(cache_func=f"{__name__}.sources"),
     output_materializers={"baseline_network": VariantMaterializer, "train_history": HistoryMaterializer},
 )
 def import_checkpoint(
@@ -33,5 +37,5 @@ def import_checkpoint(
     if checkpoint_digest(file) != fingerprint:
         raise CheckpointError(f"{file} was changed while it was read; run again")
     preprocessing = Preprocessing(**inputs.model_dump())
-    variant = Variant("baseline", "baseline", {}, network, preprocessing, network.arguments["classes"])
+    variant = Variant(BASELINE, network, preprocessing, network.arguments["classes"])
     return variant, History().to_dict()

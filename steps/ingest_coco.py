@@ -17,12 +17,15 @@ from dataset.ingest import IngestOptions, ingest
 from dataset.store import Dataset
 from materializers.dataset import ARRAYS, DatasetMaterializer
 from steps import runtime
+from steps.caching import sources_of
 from steps.data_roots.open_source import open_source
 from steps.data_roots.phantoms import make_phantoms
 
+sources = sources_of(__name__)
+
 
 @step(
-    cache_policy=CachePolicy(cache_func="steps.caching.ingest_sources"),
+    cache_policy=CachePolicy(cache_func=f"{__name__}.sources"),
     output_materializers=DatasetMaterializer,
 )
 def ingest_coco(fingerprint: str, data: DataConfig) -> Annotated[Dataset, "dataset"]:

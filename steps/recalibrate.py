@@ -8,11 +8,14 @@ from zenml.config.cache_policy import CachePolicy
 from dataset.store import Dataset
 from materializers.variant import VariantMaterializer
 from models.variant import Variant
+from steps.caching import sources_of
 from torch_lowrank import recalibration
+
+sources = sources_of(__name__)
 
 
 @step(
-    cache_policy=CachePolicy(cache_func="steps.caching.recalibrate_sources"),
+    cache_policy=CachePolicy(cache_func=f"{__name__}.sources"),
     output_materializers=VariantMaterializer,
 )
 def recalibrate(
@@ -30,4 +33,4 @@ def recalibrate(
         device=device,
         chosen=chosen,
     )
-    return compressed.noted(recalibrated=len(chosen))
+    return compressed.with_spec(recalibrated=len(chosen))

@@ -14,12 +14,15 @@ from models.preprocessing import Preprocessing
 from models.training.options import TrainingOptions
 from models.unet import UNet
 from models.variant import Variant
+from models.variant_spec import BASELINE
 from steps import runtime
-from steps.caching import train_sources
+from steps.caching import COMPRESSED_LAYERS, sources_of
+
+sources = sources_of(__name__, without=COMPRESSED_LAYERS)
 
 
 @step(
-    cache_policy=CachePolicy(cache_func="steps.caching.train_sources"),
+    cache_policy=CachePolicy(cache_func=f"{__name__}.sources"),
     output_materializers={"baseline_network": VariantMaterializer, "train_history": HistoryMaterializer},
 )
 def train_unet(
@@ -44,8 +47,8 @@ def train_unet(
         preprocessing,
         options,
         classes=dataset.classes,
-        checkpoint_dir=now.checkpoint_dir(dataset.content_digest(), train_sources(), settings, seed, device),
+        checkpoint_dir=now.checkpoint_dir(dataset.content_digest(), sources(), settings, seed, device),
         device=device,
         resume=now.resume,
     )
-    return Variant("baseline", "baseline", {}, network, preprocessing, dataset.classes), history.to_dict()
+    return Variant(BASELINE, network, preprocessing, dataset.classes), history.to_dict()

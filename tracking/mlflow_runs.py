@@ -29,7 +29,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from analysis.comparison import Comparison
 from analysis.conclusions import answer, describe
-from models.evaluation.results import EvaluationResult
 from reporting.summary import run_metrics
 from tracking.connectivity import ServiceError, database_file, first_line, without_password
 from tracking.run_records import Recorded, TrainingRecord
@@ -138,7 +137,7 @@ class _Recorder:
         existing, recorded = self._children(experiment, parent), {}
         for result in reversed(comparison.results):  # MLflow's table has the newest first
             metrics, tuning = run_metrics(result, comparison), result.finetune_history
-            params = {**training.params, "method": result.method, **result.setting}
+            params = {**training.params, "method": result.method, **result.spec.parameters()}
             key = _digest([training.key, result.name, params, metrics, tuning])
             same_name = [run for run in existing if run.info.run_name == result.name]
             right = [run.info.run_id for run in same_name if run.data.tags.get(_KEY) == key and _finished(run)]
@@ -146,7 +145,7 @@ class _Recorder:
                 if run.info.run_id not in right[:1]:
                     self._client.delete_run(run.info.run_id)
             tags = {**training.tags, _KEY: key, MLFLOW_PARENT_RUN_ID: parent, "method": result.method}
-            tags["recovery"] = _recovery(result)
+            tags["recovery"] = result.spec.recovery
             made = _RunRecord(
                 name=result.name,
                 params=params,
@@ -247,12 +246,6 @@ class _Recorder:
         elif experiment.lifecycle_stage == "deleted":
             self._client.restore_experiment(experiment.experiment_id)
         return experiment
-
-
-def _recovery(result: EvaluationResult) -> str:
-    """Says what was done to a network after its truncation, for people to filter runs by."""
-    done = {"recalibrated": "recalibrated" in result.setting, "fine-tuned": "finetune_epochs" in result.setting}
-    return ", ".join(name for name, applied in done.items() if applied) or "none"
 
 
 def _finished(run: Run) -> bool:

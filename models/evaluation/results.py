@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from models.variant_spec import Method, VariantSpec
 from torch_lowrank.report import LayerReport
 
 
@@ -35,9 +36,7 @@ class EvaluationResult:
     """One evaluated variant.
 
     Attributes:
-        name: The variant's name, for example `arsvd_tau_0.9`.
-        method: `baseline`, `svd`, `arsvd` or `budget`.
-        setting: The method's parameters, for example `{"tau": 0.9, "distribution": "energy", "scheme": "channel"}`.
+        spec: What the variant is.
         cost: What the network costs.
         metrics: Metric name to value; `dice`, `iou` and `hausdorff95_px` are means over images, `dice_before_recovery`
             and `iou_before_recovery` those of the network straight after truncation, where it was worked on since.
@@ -47,14 +46,22 @@ class EvaluationResult:
         finetune_history: The curves of its fine-tuning, as `History.to_dict`; empty where there was none.
     """
 
-    name: str
-    method: str
-    setting: dict[str, Any]
+    spec: VariantSpec
     cost: Cost
     metrics: dict[str, float]
     per_image: dict[str, list[float]]
     layers: list[LayerReport]
     finetune_history: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The variant's name, for example `arsvd_tau_0.9`."""
+        return self.spec.name
+
+    @property
+    def method(self) -> Method:
+        """`baseline`, `svd`, `arsvd` or `budget`."""
+        return self.spec.method
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the result as JSON-like data."""
@@ -66,6 +73,7 @@ class EvaluationResult:
         return cls(
             **{
                 **data,
+                "spec": VariantSpec(**data["spec"]),
                 "cost": Cost(**data["cost"]),
                 "layers": [LayerReport(**layer) for layer in data["layers"]],
             }

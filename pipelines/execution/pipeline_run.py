@@ -11,6 +11,7 @@ from zenml.models import PipelineRunResponse
 from analysis.findings import Findings
 from configs.schema import RunConfig
 from pipelines.comparison import comparison
+from pipelines.devices import Devices
 from pipelines.execution.placement import read_settings
 from pipelines.execution.remote_results import check_finished, copy_results, remote_errors
 from pipelines.execution.reuse_training import find_training
@@ -18,11 +19,12 @@ from pipelines.execution.runtime_values import runtime_of
 from pipelines.recompress import recompress, recompress_checkpoint
 
 
-def run_on_stack(config: RunConfig, root: Path, command: str, remote: bool) -> Findings:
+def run_on_stack(config: RunConfig, devices: Devices, root: Path, command: str, remote: bool) -> Findings:
     """Runs the pipeline; from a remote stack, copies the results to the folder of results.
 
     Args:
         config: The run.
+        devices: The device of every step.
         root: The repository.
         command: The command line, for the report.
         remote: Whether each step runs on a machine of its own.
@@ -30,26 +32,26 @@ def run_on_stack(config: RunConfig, root: Path, command: str, remote: bool) -> F
     runtime = runtime_of(config, root, command, remote)
     options = {"extra": runtime.to_extra(), "enable_cache": not config.no_cache}
     if not remote:
-        return _findings(_finished_run(config, options))
+        return _findings(_finished_run(config, devices, options))
     with remote_errors(runtime.process):
-        run = _finished_run(config, options | read_settings(config))
+        run = _finished_run(config, devices, options | read_settings(config))
     check_finished(run)
     findings = _findings(run)
     copy_results(run, findings, config.out_dir)
     return findings
 
 
-def _finished_run(config: RunConfig, options: dict[str, Any]) -> PipelineRunResponse:
+def _finished_run(config: RunConfig, devices: Devices, options: dict[str, Any]) -> PipelineRunResponse:
     """Runs the pipeline `comparison` or `recompress`, and waits for it if the stack's orchestrator does."""
     if config.reuse_training is not None:
         training = find_training(config.reuse_training)
         print(training.describe(config), file=sys.stderr)
         ids = (training.dataset_id, training.network_id, training.history_id)
-        run = recompress.with_options(**options)(training.configure(config), *ids)
+        run = recompress.with_options(**options)(training.configure(config), devices, *ids)
     elif config.checkpoint is not None:
-        run = recompress_checkpoint.with_options(**options)(config)
+        run = recompress_checkpoint.with_options(**options)(config, devices)
     else:
-        run = comparison.with_options(**options)(config)
+        run = comparison.with_options(**options)(config, devices)
     if run is None:
         raise RuntimeError("ZenML started no run: the pipeline is one that it only prepares")
     return run

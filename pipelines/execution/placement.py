@@ -6,7 +6,7 @@ import fnmatch
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import yaml
@@ -16,6 +16,7 @@ from zenml.config.pipeline_run_configuration import PipelineRunConfiguration
 from zenml.config.resource_settings import ResourceSettings
 
 from configs.schema import RunConfig
+from pipelines.devices import Devices
 from pipelines.variants import step_names
 
 _RESOURCES = "resources"
@@ -30,8 +31,8 @@ def is_remote() -> bool:
     return not Client().active_stack.orchestrator.config.is_local
 
 
-def resolve_devices(config: RunConfig, remote: bool) -> RunConfig:
-    """Returns the configuration with the device of every step resolved, which is part of the step's cache key.
+def place_steps(config: RunConfig, remote: bool) -> Devices:
+    """Returns the device of every step, which is part of the step's cache key.
 
     On a remote stack, steps whose settings request a GPU use it, and all others use the CPU.
 
@@ -40,7 +41,7 @@ def resolve_devices(config: RunConfig, remote: bool) -> RunConfig:
     """
     if not remote:
         _warn_if_unused(config)
-        return config.model_copy(update={"device": _local_device(config.device), "gpu_steps": ()})
+        return Devices(_local_device(config.device))
     asked = gpu_steps(read_settings(config), step_names(config.compression))
     if config.device == "cuda" and not asked:
         raise SettingsError(
@@ -52,7 +53,7 @@ def resolve_devices(config: RunConfig, remote: bool) -> RunConfig:
             f"checkpoint {config.checkpoint} is a file of this machine, which the steps of a remote stack do not see: "
             "import it on a local stack with the same artifact store, and go on with --reuse_training"
         )
-    return config.model_copy(update={"device": "cpu", "gpu_steps": () if config.device == "cpu" else asked})
+    return Devices("cpu", () if config.device == "cpu" else asked)
 
 
 def read_settings(config: RunConfig) -> dict[str, Any]:
@@ -134,7 +135,7 @@ def _explain(error: ValidationError) -> str:
     return "; ".join(dict.fromkeys(faults))
 
 
-def _local_device(wanted: str) -> str:
+def _local_device(wanted: str) -> Literal["cpu", "cuda"]:
     available = torch.cuda.is_available()
     if wanted == "cuda" and not available:
         print("CUDA is not available; going on with the CPU", file=sys.stderr)

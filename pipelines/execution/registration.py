@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from analysis.comparison import Comparison
 from analysis.conclusions import describe
 from configs.schema import RegistrationConfig, RunConfig
-from pipelines.variants import variant_names
+from pipelines.variants import variant_specs
 from tracking.registry import ALIAS, RegistrationError, register
 
 
@@ -17,7 +17,10 @@ def check_registration(config: RunConfig) -> None:
     Raises:
         RegistrationError: It is not.
     """
-    wanted, names = config.registration.variant, ["baseline", *variant_names(config.compression)]
+    wanted, names = (
+        config.registration.variant,
+        ["baseline", *(spec.name for spec in variant_specs(config.compression))],
+    )
     if wanted is not None and wanted not in names:
         raise RegistrationError(f"--register_variant {wanted}: there is no such variant; there are {', '.join(names)}")
 

@@ -18,7 +18,7 @@ from pipelines.execution.failures import INPUT_ERRORS, InputError, RunFailedErro
 from pipelines.execution.final_output import print_results
 from pipelines.execution.output_folder import output_folder, reported_removals
 from pipelines.execution.pipeline_run import run_on_stack
-from pipelines.execution.placement import is_remote, resolve_devices
+from pipelines.execution.placement import is_remote, place_steps
 from pipelines.execution.registration import check_registration, register_chosen
 from pipelines.execution.repair import invalidate_damaged
 from steps.caching import fix_sources
@@ -68,7 +68,8 @@ def mark_interrupted() -> None:
 def _prepare_and_run(config: RunConfig, root: Path, command: str, messages: StepMessages) -> Findings:
     check_registration(config)
     remote = is_remote()
-    config = resolve_devices(config, remote)
+    devices = place_steps(config, remote)
+    config = config.model_copy(update={"device": devices.default})  # as the report shows it
     if config.checkpoint is not None:
         config = _with_architecture_of(load_checkpoint(config.checkpoint), config)
     if config.reuse_training is None:
@@ -78,7 +79,7 @@ def _prepare_and_run(config: RunConfig, root: Path, command: str, messages: Step
     repaired: set[str] = set()
     while True:
         try:
-            return run_on_stack(config, root, command, remote)
+            return run_on_stack(config, devices, root, command, remote)
         except RuntimeError:
             if not _can_repeat(messages, repaired):
                 raise

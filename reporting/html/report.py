@@ -16,7 +16,7 @@ from analysis.comparison import Comparison
 from analysis.conclusions import answer, methods_answer
 from analysis.equal_size import PAIRS, gain_text
 from analysis.examples import LISTED_FAILURES, Failure, failures, in_question
-from analysis.ranking import METHODS, PARAMETER, TITLES
+from analysis.ranking import PARAMETER, TITLES
 from analysis.table_rows import variant_rows
 from models.evaluation.results import EvaluationResult
 from reporting.plots.catalogue import PICTURES
@@ -110,7 +110,7 @@ def write_report(comparison: Comparison, about: About, plots: Sequence[Path], fi
 def _failure_tables(comparison: Comparison, file_names: Sequence[str]) -> list[FailureTable]:
     """Returns one table for each compressed network, that of the recommended one opened."""
     shown, tables = in_question(comparison), []
-    for result in comparison.of_methods(*METHODS[1:]):
+    for result in comparison.compressed:
         images, worse = len(result.per_image.get("dice", [])), failures(comparison, result)
         pairs = _paired_dice(comparison, result)
         changes = [after - before for before, after in pairs]

@@ -6,7 +6,6 @@ Colours are those of Okabe and Ito ("Color Universal Design", 2008); marker, lin
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterable, Sequence
 
 from matplotlib.artist import Artist
@@ -18,7 +17,6 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.transforms import ScaledTranslation
 
 from analysis.intervals import Interval
-from analysis.ranking import setting_value
 from models.evaluation.results import EvaluationResult
 
 GRAY = "#555555"
@@ -32,7 +30,7 @@ class Series:
     """How variants that belong together are drawn.
 
     Attributes:
-        title: Name in legends and before a variant's setting.
+        title: Name in legends and before a variant's size.
         color: Of marker, line and label.
         marker: Matplotlib's marker.
         line: Matplotlib's line style.
@@ -60,9 +58,7 @@ SERIES = {
     "arsvd_at_budget": Series("ARSVD at a budget", "#D55E00", "s", (0, (1, 3)), filled=False),
     "budget": Series("budget", "#009E73", "^", ":"),
     "budget_and_macs": Series("budget and MACs", "#CC79A7", "D", "none"),
-    "other": Series("other", "#777777", "x", "none"),
 }
-_SETTINGS = {"svd": "r {:g}", "arsvd": "\N{GREEK SMALL LETTER TAU} {:.4g}"}
 
 
 def new_figure(width: float, height: float, layout: str | None = "tight") -> Figure:
@@ -74,11 +70,12 @@ def new_figure(width: float, height: float, layout: str | None = "tight") -> Fig
 
 def series_name(result: EvaluationResult) -> str:
     """Returns the key in `SERIES` of a variant."""
-    if result.method in _SETTINGS and math.isnan(setting_value(result)) and "budget" in result.setting:
-        return f"{result.method}_at_budget"
-    if "mac_budget" in result.setting:
-        return f"{result.method}_and_macs"
-    return result.method if result.method in SERIES else "other"
+    spec = result.spec
+    if spec.mac_budget is not None:
+        return f"{spec.method}_and_macs"
+    if spec.method != "budget" and spec.budget is not None:
+        return f"{spec.method}_at_budget"
+    return spec.method
 
 
 def by_series(results: Iterable[EvaluationResult]) -> dict[str, list[EvaluationResult]]:
@@ -90,19 +87,20 @@ def by_series(results: Iterable[EvaluationResult]) -> dict[str, list[EvaluationR
 
 
 def short_label(result: EvaluationResult) -> str:
-    """Returns a variant's setting alone, for places where its series can be seen: `r 16`, `25 %`, `25 %, MACs 20 %`."""
-    value = setting_value(result)
-    if result.method in _SETTINGS and not math.isnan(value):
-        return _SETTINGS[result.method].format(value)
-    if "budget" in result.setting:
-        share = f"{100 * float(result.setting['budget']):.4g} %"
-        macs = result.setting.get("mac_budget")
-        return share if macs is None else f"{share}, MACs {100 * float(macs):.4g} %"
-    return result.name
+    """Returns a variant's size alone, for places where its series can be seen: `r 16`, `25 %`, `25 %, MACs 20 %`."""
+    spec = result.spec
+    if spec.rank is not None:
+        return f"r {spec.rank}"
+    if spec.tau is not None:
+        return f"\N{GREEK SMALL LETTER TAU} {spec.tau:.4g}"
+    if spec.budget is not None:
+        macs = "" if spec.mac_budget is None else f", MACs {100 * spec.mac_budget:.4g} %"
+        return f"{100 * spec.budget:.4g} %{macs}"
+    return spec.name
 
 
 def long_label(result: EvaluationResult) -> str:
-    """Returns series and setting of a variant: `SVD r 16`, `SVD at 25 %`, `budget 25 %`."""
+    """Returns series and size of a variant: `SVD r 16`, `SVD at 25 %`, `budget 25 %`."""
     short = short_label(result)
     if short == result.name:
         return short

@@ -58,8 +58,9 @@ def _groups(comparison: Comparison, method: str) -> dict[str, list[tuple[float, 
     parameter = PARAMETER[method]
     groups: dict[str, list[tuple[float, EvaluationResult]]] = {}
     for result in comparison.of_methods(*(PARAMETER if method == "budget" else (method,))):
-        if result.setting.get(parameter) is not None and "mac_budget" not in result.setting:
-            groups.setdefault(series_name(result), []).append((float(result.setting[parameter]), result))
+        value = getattr(result.spec, parameter)
+        if value is not None and result.spec.mac_budget is None:
+            groups.setdefault(series_name(result), []).append((float(value), result))
     return {name: sorted(group, key=lambda pair: pair[0]) for name, group in groups.items()}
 
 

@@ -1,5 +1,6 @@
 """Methods at the same budget."""
 
+import csv
 import dataclasses
 import io
 
@@ -11,15 +12,17 @@ from analysis.conclusions import describe, methods_answer
 from analysis.equal_size import equal_sizes, gain_text, verdict
 from analysis.ranking import in_order
 from models.evaluation.results import EvaluationResult
+from models.variant_spec import VariantSpec
 from reporting.console import print_equal_sizes
 from reporting.plots.style import long_label
 from reporting.summary import results_table, run_metrics
-from tests.tracking.conftest import make_result
+from tests.comparisons import make_result
 
 
 def at_budget(method: str, budget: float, dice: list[float]) -> EvaluationResult:
-    made = make_result(method, budget, sum(dice) / len(dice), 1000)
-    return dataclasses.replace(made, setting={"budget": budget}, per_image={"dice": dice, "iou": dice})
+    made = make_result(method, 1, sum(dice) / len(dice), 1000)
+    spec = VariantSpec(method, budget=budget)
+    return dataclasses.replace(made, spec=spec, per_image={"dice": dice, "iou": dice})
 
 
 @pytest.fixture
@@ -112,11 +115,18 @@ def test_a_variant_that_saves_work_as_well_is_no_match_for_those_that_need_not(
     results: list[EvaluationResult],
 ) -> None:
     ours = next(result for result in results if result.name == "budget_0.25")
-    setting = {**ours.setting, "mac_budget": 0.2}
-    fast = dataclasses.replace(ours, name="budget_0.25_macs_0.2", setting=setting, per_image={"dice": [0.0] * 10})
+    fast = dataclasses.replace(
+        ours, spec=dataclasses.replace(ours.spec, mac_budget=0.2), per_image={"dice": [0.0] * 10, "iou": [0.0] * 10}
+    )
+    assert fast.name == "budget_0.25_macs_0.2"
     assert equal_sizes([*results, fast]) == equal_sizes(results)
     comparison = Comparison([*results, fast])
     assert long_label(fast) == "budget 25 %, MACs 20 %"
     assert "multiply-accumulates" in describe(comparison, fast)
     assert "multiply-accumulates" not in describe(comparison, ours)
+    numbers, others = run_metrics(fast, comparison), run_metrics(ours, comparison)
+    assert others["equal_size/dice_over_svd"] == pytest.approx(0.4), "what would be wrong of the other"
+    assert not any("equal_size" in name for name in numbers)
+    row = next(row for row in csv.DictReader(io.StringIO(results_table(comparison))) if row["variant"] == fast.name)
+    assert {row[name] for name in row if name.startswith("equal_size")} == {""}
     assert [result.name for result in in_order([fast, *results])][-2:] == ["budget_0.25", "budget_0.25_macs_0.2"]

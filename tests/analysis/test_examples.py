@@ -7,7 +7,7 @@ import pytest
 from analysis.comparison import Comparison
 from analysis.examples import MOST_VARIANTS, failures, in_question, telling_images, telling_variants
 from models.evaluation.results import EvaluationResult
-from tests.tracking.conftest import make_result
+from tests.comparisons import make_result
 
 FULL = [0.9, 0.1, 0.5, 0.95, 0.6, 1.0]
 AREAS = [9.0, 9.0, 9.0, 9.0, 9.0, 0.0]

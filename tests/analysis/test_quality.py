@@ -9,7 +9,8 @@ import pytest
 from analysis.comparison import Comparison
 from analysis.quality import lesion_groups, quality
 from models.evaluation.results import EvaluationResult
-from tests.tracking.conftest import make_result
+from models.variant_spec import VariantSpec
+from tests.comparisons import make_result
 
 AREAS = [0.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0]
 
@@ -54,7 +55,7 @@ def test_the_change_is_paired_and_that_of_the_baseline_is_none() -> None:
 
 def test_a_network_against_itself_has_an_interval_around_zero() -> None:
     full = measured("baseline", None, [0.9, 0.2, 0.8, 0.4, 0.7, 0.5, 0.6])
-    same = dataclasses.replace(full, name="svd_rank_8", method="svd")
+    same = dataclasses.replace(full, spec=VariantSpec("svd", rank=8))
     change = Comparison([full, same]).qualities["svd_rank_8"].change["dice"]
     assert change.low <= 0 <= change.high
 

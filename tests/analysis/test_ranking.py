@@ -158,6 +158,6 @@ def test_a_baseline_that_has_learned_little_is_said_first(baseline, result):
 
 def test_that_the_baseline_was_not_recalibrated_is_said(baseline, result):
     plain = result("svd", 32, 0.79, 100_000)
-    recalibrated = dataclasses.replace(plain, setting={**plain.setting, "recalibrated": 256})
+    recalibrated = dataclasses.replace(plain, spec=dataclasses.replace(plain.spec, recalibrated=256))
     assert answer(Comparison([baseline, recalibrated])).endswith("part of the difference may be what that does.")
     assert "recalibrated" not in answer(Comparison([baseline, plain]))

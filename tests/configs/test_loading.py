@@ -93,7 +93,7 @@ def test_sweeps_are_comma_separated(text: str, expected: tuple[int, ...]) -> Non
         (["--svd-rank", "3", "--svd-rank", "4", "--confg"], "(did you mean --svd_ranks, --config?)"),
         (["trainig.lr=1"], "trainig: there is no such field"),
         (["loose"], "'loose'"),
-        (["gpu_steps=[train_unet]"], "gpu_steps follows from other settings"),
+        (["gpu_steps=[train_unet]"], "gpu_steps: there is no such field"),
         (["--reuse_training", "--checkpoint", "x.pth"], "exclude each other"),
     ],
 )

@@ -23,11 +23,12 @@ from models.evaluation.results import Cost, EvaluationResult
 from models.preprocessing import Preprocessing
 from models.unet import UNet
 from models.variant import Variant
+from models.variant_spec import BASELINE, VariantSpec
 from tests.dataset.coco_folder import CocoFolder, options
 from torch_lowrank.curvature.collect import collect
 from torch_lowrank.decomposition.decompose import decompose
 
-RESULT = EvaluationResult("svd_rank_1", "svd", {"rank": 1}, Cost(10, 40, 100, 1.5), {"dice": 0.5}, {"dice": [0.5]}, [])
+RESULT = EvaluationResult(VariantSpec("svd", rank=1), Cost(10, 40, 100, 1.5), {"dice": 0.5}, {"dice": [0.5]}, [])
 KINDS = {
     "variant": VariantMaterializer,
     "spectra": SpectraMaterializer,
@@ -68,7 +69,7 @@ def data(tmp_path_factory):
     torch.manual_seed(0)
     network = UNet(1, 1, 4).eval()
     return {
-        "variant": Variant("baseline", "baseline", {}, network, Preprocessing(0, 1), 1),
+        "variant": Variant(BASELINE, network, Preprocessing(0, 1), 1),
         "spectra": decompose(network),
         "statistics": collect(network, [torch.rand(2, 1, 16, 16)]),
         "result": RESULT,

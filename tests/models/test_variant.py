@@ -5,23 +5,23 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.compress_variant import compress_variant
+from models.compress_variant import compress_variant, svd_rule
 from models.preprocessing import Preprocessing
 from models.unet import UNet
 from models.variant import Variant, VariantError
+from models.variant_spec import BASELINE, VariantSpec
 from torch_lowrank.decomposition.decompose import decompose
-from torch_lowrank.ranks.rules import FixedRank
+from torch_lowrank.io import save_network
 
 
 def baseline(seed: int = 0) -> Variant:
     torch.manual_seed(seed)
-    return Variant("baseline", "baseline", {}, UNet(base_filters=4).eval(), Preprocessing(0.18, 0.18), 1)
+    return Variant(BASELINE, UNet(base_filters=4).eval(), Preprocessing(0.18, 0.18), 1)
 
 
 def compressed(of: Variant, rank: int = 3) -> Variant:
-    setting = {"rank": rank}
-    rule = FixedRank(rank)
-    return compress_variant(of, decompose(of.network), rule, name=f"svd_rank_{rank}", method="svd", setting=setting)
+    spec = VariantSpec("svd", rank=rank, scheme="channel")
+    return compress_variant(of, decompose(of.network), svd_rule(spec), spec)
 
 
 @pytest.mark.parametrize("make", [baseline, lambda: compressed(baseline())])
@@ -35,9 +35,24 @@ def test_a_variant_survives_storage(tmp_path: Path, make) -> None:
     assert loaded.digest() == variant.digest()
 
 
+@pytest.mark.parametrize(
+    ("method", "setting", "spec"),
+    [
+        ("baseline", {}, BASELINE),
+        ("svd", {"rank": 3, "scheme": "channel"}, VariantSpec("svd", rank=3, scheme="channel")),
+        ("budget", {"budget": 0.5, "recalibrated": 8}, VariantSpec("budget", budget=0.5, recalibrated=8)),
+    ],
+)
+def test_a_folder_of_an_earlier_version_is_read(tmp_path: Path, method: str, setting: dict, spec: VariantSpec) -> None:
+    about = baseline().about()
+    del about["spec"]
+    save_network(baseline().network, tmp_path / "old", {**about, "name": "x", "method": method, "setting": setting})
+    assert Variant.load(tmp_path / "old").spec == spec
+
+
 def test_compression_says_how_the_network_came_about() -> None:
     variant = compressed(baseline())
-    assert (variant.method, variant.setting) == ("svd", {"rank": 3, "scheme": "channel"})
+    assert variant.spec == VariantSpec("svd", rank=3, scheme="channel")
     assert any(layer.rank == 3 for layer in variant.layers)
 
 
@@ -45,7 +60,7 @@ def test_digests_differ_in_weights_and_in_origin() -> None:
     one = baseline()
     assert one.digest() == baseline().digest()
     assert one.digest() != baseline(1).digest()
-    assert one.digest() != one.noted(recalibrated=8).digest()
+    assert one.digest() != one.with_spec(recalibrated=8).digest()
     assert compressed(one, 2).digest() != compressed(one, 3).digest()
 
 

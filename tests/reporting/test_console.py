@@ -6,7 +6,7 @@ from rich.console import Console
 
 from analysis.comparison import Comparison
 from reporting.console import print_comparison, print_table
-from tests.tracking.conftest import recovered
+from tests.comparisons import recovered, renamed
 
 
 def printed(results, width=80, **options) -> str:
@@ -66,7 +66,7 @@ def test_baseline_alone_is_printed(baseline):
 
 
 def test_square_brackets_in_a_name_are_text(baseline):
-    assert "[red]x" in printed([dataclasses.replace(baseline, name="[red]x")])
+    assert "[red]x" in printed([renamed(baseline, "[red]x")])
 
 
 def test_a_recovered_variant_shows_what_it_was_before(results, recovered_results):

@@ -8,7 +8,7 @@ import pytest
 
 from analysis.comparison import Comparison
 from reporting.summary import results_table, run_metrics, summarize, to_json
-from tests.tracking.conftest import make_result, recovered
+from tests.comparisons import make_result, recovered
 
 BASELINE = make_result("baseline", None, 0.8, 1000)
 SVD = [make_result("svd", rank, 0.5, 10 * rank) for rank in (16, 8)]

@@ -1,5 +1,6 @@
 """Which source files decide which cached results."""
 
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,6 @@ REACHES = {
         "torch_lowrank.decomposition.weighted_svd",
         "torch_lowrank.curvature.moments",
     },
-    "steps.compress_solved": {"torch_lowrank.ranks.rules", "torch_lowrank.ranks.budgets", "torch_lowrank.compression"},
     "steps.compress_svd": {
         "torch_lowrank.ranks.rules",
         "torch_lowrank.compression",
@@ -100,7 +100,7 @@ def test_a_step_depends_on_no_module_that_it_does_not_use(step: str) -> None:
 
 
 def test_training_does_not_depend_on_how_compressed_layers_are_built() -> None:
-    reached = caching._reached("steps.train_unet", frozenset(caching._NO_COMPRESSION))
+    reached = caching._reached("steps.train_unet", frozenset(caching.COMPRESSED_LAYERS))
     assert "torch_lowrank.layers.factorized" not in reached
     assert "models.unet" in reached
 
@@ -135,18 +135,34 @@ def test_a_digest_changes_with_any_file_below(tmp_path: Path, monkeypatch: pytes
     forget()
 
 
-def test_every_cached_step_names_a_digest_of_its_own_file() -> None:
-    cached = {file for file in (ROOT / "steps").glob("*.py") if 'cache_func="' in file.read_text()}
-    uncached = {file for file in (ROOT / "steps").glob("*.py") if "enable_cache=False" in file.read_text()}
-    steps = {file for file in (ROOT / "steps").glob("*.py") if "@step" in file.read_text()}
-    assert cached | uncached == steps
-    for file in cached:
-        function = file.read_text().partition('cache_func="steps.caching.')[2].partition('"')[0]
-        monitored = caching.reached_modules(f"steps.{file.stem}")
-        assert f"steps.{file.stem}" in monitored
-        assert getattr(caching, function)()
-        assert f"        {function}," in (ROOT / "steps" / "caching.py").read_text(), "fix_sources leaves it out"
-        assert (
-            f'source_digest("steps.{file.stem}"'
-            in (ROOT / "steps" / "caching.py").read_text().partition(f"def {function}()")[2].partition("def ")[0]
-        )
+def cached_steps() -> dict[str, str]:
+    """The modules of the cached steps, and the text of each."""
+    files = (ROOT / "steps").glob("*.py")
+    return {file.stem: text for file in files if "@step" in (text := file.read_text()) and "enable_cache" not in text}
+
+
+def test_every_cached_step_names_the_digest_of_its_own_file() -> None:
+    assert len(cached_steps()) >= 12
+    for name, text in cached_steps().items():
+        module = import_module(f"steps.{name}")
+        assert 'CachePolicy(cache_func=f"{__name__}.sources")' in text, name
+        assert module.sources.args[0] == f"steps.{name}", "the digest is of another step"
+        assert f"steps.{name}" in caching.reached_modules(f"steps.{name}")
+        policy = getattr(module, name).configuration.cache_policy
+        assert policy.cache_func.import_path == f"steps.{name}.sources"
+        assert module.sources in caching._REGISTERED, "`fix_sources` leaves it out"
+
+
+def test_imports_for_type_checkers_are_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, content in {
+        "steps/one.py": "if TYPE_CHECKING:\n    import models.a\nelse:\n    import models.b",
+        "models/__init__.py": "",
+        "models/a.py": "",
+        "models/b.py": "",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    monkeypatch.setattr(caching, "ROOT", tmp_path)
+    forget()
+    assert caching.reached_modules("steps.one") == {"steps.one", "models", "models.b"}
+    forget()

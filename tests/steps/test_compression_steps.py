@@ -1,5 +1,7 @@
 """Steps through their entry point: no pipeline, no store."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -7,9 +9,9 @@ from models.evaluation.cost import macs
 from models.preprocessing import Preprocessing
 from models.unet import UNet
 from models.variant import Variant
+from models.variant_spec import BASELINE, VariantSpec
 from steps.compress_arsvd import compress_arsvd
 from steps.compress_budget import compress_budget
-from steps.compress_solved import compress_solved
 from steps.compress_svd import compress_svd
 from steps.decompose import decompose
 from steps.decompose_weighted import decompose_weighted
@@ -21,7 +23,7 @@ SHAPE = (1, 32, 32)
 @pytest.fixture(scope="module")
 def baseline() -> Variant:
     torch.manual_seed(0)
-    return Variant("baseline", "baseline", {}, UNet(base_filters=4).eval(), Preprocessing(0.18, 0.18), 1)
+    return Variant(BASELINE, UNet(base_filters=4).eval(), Preprocessing(0.18, 0.18), 1)
 
 
 @pytest.fixture(scope="module")
@@ -30,41 +32,50 @@ def spectra(baseline: Variant):
 
 
 def test_svd_applies_one_rank_to_every_layer(baseline: Variant, spectra) -> None:
-    variant = compress_svd.entrypoint(spectra, baseline, "svd_rank_2", 2)
-    assert (variant.name, variant.method, variant.setting) == ("svd_rank_2", "svd", {"rank": 2, "scheme": "channel"})
+    spec = VariantSpec("svd", rank=2, scheme="channel")
+    variant = compress_svd.entrypoint(spectra, baseline, spec)
+    assert (variant.name, variant.spec) == ("svd_rank_2", spec)
     assert {layer.rank for layer in variant.layers} == {2, None}
     assert variant.params < baseline.params
 
 
 def test_arsvd_ranks_grow_with_tau(baseline: Variant, spectra) -> None:
-    variants = [compress_arsvd.entrypoint(spectra, baseline, f"t{tau}", tau, "energy") for tau in (0.5, 0.7, 0.9)]
-    assert [variant.setting["tau"] for variant in variants] == [0.5, 0.7, 0.9]
+    specs = [VariantSpec("arsvd", tau=tau, distribution="energy") for tau in (0.5, 0.7, 0.9)]
+    variants = [compress_arsvd.entrypoint(spectra, baseline, spec) for spec in specs]
+    assert [variant.spec for variant in variants] == specs
     assert variants[0].params < variants[1].params < variants[2].params
 
 
 def test_a_budget_is_kept(baseline: Variant) -> None:
     statistics = collect(baseline.network, [torch.randn(4, *SHAPE)])
     weighted = decompose_weighted.entrypoint(statistics, baseline, "cpu")
-    given = weighted, statistics, baseline, "budget_0.4", 0.4
-    variant = compress_budget.entrypoint(*given, None, SHAPE, "cpu")
+    given = weighted, statistics, baseline
+    spec = VariantSpec("budget", budget=0.4, weighting="curvature", scheme="auto")
+    variant = compress_budget.entrypoint(*given, spec, SHAPE, "cpu")
     assert 0.39 * baseline.params < variant.params <= 0.4 * baseline.params
-    about = {"weighting": "curvature", "statistics_images": 4, "scheme": "auto"}
-    assert variant.setting == {"budget": 0.4, **about}
+    assert variant.spec == dataclasses.replace(spec, statistics_images=4)
     limit = 0.8 * macs(variant.network, SHAPE) / macs(baseline.network, SHAPE)
-    faster = compress_budget.entrypoint(*given, limit, SHAPE, "cpu")
+    both = dataclasses.replace(spec, mac_budget=limit)
+    faster = compress_budget.entrypoint(*given, both, SHAPE, "cpu")
     assert faster.params <= 0.4 * baseline.params
     assert macs(faster.network, SHAPE) <= limit * macs(baseline.network, SHAPE)
-    assert faster.setting == {"budget": 0.4, "mac_budget": limit, **about}
+    assert faster.spec == dataclasses.replace(both, statistics_images=4)
 
 
-@pytest.mark.parametrize("method", ["svd", "arsvd"])
-def test_svd_and_arsvd_meet_the_same_budget(baseline: Variant, spectra, method: str) -> None:
-    variant = compress_solved.entrypoint(spectra, baseline, f"{method}_budget_0.4", method, 0.4, "energy")
+@pytest.mark.parametrize(
+    ("step", "spec"),
+    [
+        (compress_svd, VariantSpec("svd", budget=0.4)),
+        (compress_arsvd, VariantSpec("arsvd", budget=0.4, distribution="energy")),
+    ],
+)
+def test_svd_and_arsvd_meet_the_same_budget(baseline: Variant, spectra, step, spec: VariantSpec) -> None:
+    variant = step.entrypoint(spectra, baseline, spec)
     assert 0.39 * baseline.params < variant.params <= 0.4 * baseline.params
-    assert (variant.method, variant.setting["budget"]) == (method, 0.4)
+    assert variant.spec == spec
 
 
 def test_the_baseline_is_never_changed(baseline: Variant, spectra) -> None:
     before = baseline.digest()
-    compress_svd.entrypoint(spectra, baseline, "svd_rank_1", 1)
+    compress_svd.entrypoint(spectra, baseline, VariantSpec("svd", rank=1))
     assert baseline.digest() == before

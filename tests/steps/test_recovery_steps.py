@@ -14,6 +14,7 @@ from dataset.store import Dataset
 from models.preprocessing import Preprocessing
 from models.unet import UNet
 from models.variant import Variant, VariantError
+from models.variant_spec import BASELINE, VariantSpec
 from steps.evaluate import evaluate
 from steps.finetune import finetune
 from steps.recalibrate import recalibrate
@@ -35,13 +36,13 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 @pytest.fixture
 def variant() -> Variant:
     torch.manual_seed(0)
-    return Variant("svd_rank_1", "svd", {"rank": 1}, UNet(1, 1, 2), PLAIN, 1)
+    return Variant(VariantSpec("svd", rank=1), UNet(1, 1, 2), PLAIN, 1)
 
 
 @pytest.fixture
 def teacher() -> Variant:
     torch.manual_seed(1)
-    return Variant("baseline", "baseline", {}, UNet(1, 1, 4).eval(), PLAIN, 1)
+    return Variant(BASELINE, UNet(1, 1, 4).eval(), PLAIN, 1)
 
 
 @pytest.fixture
@@ -64,7 +65,7 @@ def test_recalibration_uses_and_notes_as_many_training_images_as_asked_for(datas
     chosen = np.sort(np.random.default_rng(7).choice(9, 5, replace=False))
     recalibrate_network(expected, dataset["train"].images[chosen], PLAIN, batch_size=4, device="cpu")
     result = recalibrate.entrypoint(variant, dataset, 5, 4, 7, "cpu")
-    assert result.setting == {"rank": 1, "recalibrated": 5}
+    assert result.spec == VariantSpec("svd", rank=1, recalibrated=5)
     assert all(torch.equal(a, b) for a, b in zip(expected.buffers(), result.network.buffers(), strict=True))
 
 
@@ -76,11 +77,11 @@ def test_recalibration_depends_on_the_seed_alone(dataset: Dataset, variant: Vari
 
 
 def test_recalibration_takes_all_images_where_there_are_fewer(dataset: Dataset, variant: Variant) -> None:
-    assert recalibrate.entrypoint(variant, dataset, 256, 4, 7, "cpu").setting["recalibrated"] == 9
+    assert recalibrate.entrypoint(variant, dataset, 256, 4, 7, "cpu").spec.recalibrated == 9
 
 
 def test_recalibration_refuses_data_of_other_channels(dataset: Dataset, variant: Variant) -> None:
-    colour = Variant(variant.name, variant.method, {}, UNet(3, 1, 2), PLAIN, 1)
+    colour = Variant(variant.spec, UNet(3, 1, 2), PLAIN, 1)
     with pytest.raises(VariantError, match="--channels 3"):
         recalibrate.entrypoint(colour, dataset, 5, 4, 7, "cpu")
 
@@ -88,9 +89,9 @@ def test_recalibration_refuses_data_of_other_channels(dataset: Dataset, variant:
 def test_fine_tuning_gives_network_and_history_and_notes_how(dataset: Dataset, variant: Variant, folder: Path) -> None:
     result, history = tuned(variant, dataset, None, FinetuneConfig(epochs=2, lr=1e-3))
     notes = {"finetune_epochs": 2, "finetune_lr": 1e-3, "finetune_distillation": 0}
-    assert result.setting == {"rank": 1, **notes}
+    assert result.spec == VariantSpec("svd", rank=1, **notes)
     assert [epoch["epoch"] for epoch in history["epochs"]] == [1, 2]
-    assert result.digest() != variant.noted(**notes).digest(), "the weights are others"
+    assert result.digest() != variant.with_spec(**notes).digest(), "the weights are others"
 
 
 def test_a_teacher_makes_another_training_with_a_checkpoint_of_its_own(
@@ -99,7 +100,7 @@ def test_a_teacher_makes_another_training_with_a_checkpoint_of_its_own(
     before = teacher.digest()
     alone = tuned(variant, dataset, None, FinetuneConfig(epochs=1, lr=1e-3))[0]
     taught = tuned(variant, dataset, teacher, FinetuneConfig(epochs=1, lr=1e-3, distillation=0.5))[0]
-    other = Variant(teacher.name, teacher.method, {}, UNet(1, 1, 2).eval(), PLAIN, 1)
+    other = Variant(teacher.spec, UNet(1, 1, 2).eval(), PLAIN, 1)
     again = tuned(variant, dataset, other, FinetuneConfig(epochs=1, lr=1e-3, distillation=0.5))[0]
     weights = [torch.cat([p.flatten() for p in each.network.parameters()]) for each in (alone, taught, again)]
     assert not torch.equal(weights[0], weights[1])

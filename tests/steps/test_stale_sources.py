@@ -21,7 +21,7 @@ from materializers.folders import FolderMaterializer
 from steps import caching
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PACKAGES = ("models", "dataset", "materializers", "steps")
+PACKAGES = ("torch_lowrank", "models", "dataset", "materializers", "steps")
 STEP_OF = {  # the groups, and each one's step
     "ingest": "ingest_coco",
     "train": "train_unet",
@@ -31,7 +31,6 @@ STEP_OF = {  # the groups, and each one's step
     "decompose_weighted": "decompose_weighted",
     "svd": "compress_svd",
     "arsvd": "compress_arsvd",
-    "solved": "compress_solved",
     "budget": "compress_budget",
     "recalibrate": "recalibrate",
     "finetune": "finetune",
@@ -42,7 +41,7 @@ ALL = frozenset(STEP_OF)
 INGEST = frozenset({"ingest"})
 READERS = frozenset({"train", "statistics", "recalibrate", "finetune", "evaluate"})  # of the data set
 NETWORKS = ALL - INGEST
-COMPRESSION = frozenset({"svd", "arsvd", "solved", "budget"})
+COMPRESSION = frozenset({"svd", "arsvd", "budget"})
 SPECTRA = COMPRESSION | {"decompose", "decompose_weighted"}  # they make or read them
 LOW_RANK = NETWORKS - {"train", "import"}  # they see compressed layers, or what layers can become
 # A network that was trained elsewhere has an empty history, and this class stands beside the training. Importing again
@@ -50,80 +49,68 @@ LOW_RANK = NETWORKS - {"train", "import"}  # they see compressed layers, or what
 TRAINING = frozenset({"train", "finetune", "import"})
 NOTHING = frozenset()
 
-TABLE: list[tuple[frozenset[str], str]] = [
-    (ALL, "steps/__init__ materializers/__init__ materializers/folders"),
+# Which results an edit of a file forgets: groups of steps, a room, its files.
+TABLE: list[tuple[frozenset[str], str, str]] = [
+    (ALL, "steps", "__init__"),
+    (ALL, "materializers", "__init__ folders"),
     # From the data folder to arrays, and what reads the arrays.
-    (
-        INGEST,
-        "dataset/annotations/annotation_file dataset/annotations/coco dataset/images/image_headers dataset/images/decode dataset/ingest dataset/images/masks",
-    ),
-    (
-        INGEST,
-        "dataset/annotations/segmentation dataset/split_statistics dataset/annotations/json_stream dataset/annotations/segmentation_cache",
-    ),
-    (
-        INGEST,
-        "dataset/sources/local_folder dataset/sources/source steps/data_roots/open_source steps/data_roots/bucket",
-    ),
-    (INGEST, "dataset/fingerprint"),  # wider: only to see that nothing changed meanwhile
-    (INGEST | READERS, "dataset/__init__ dataset/store dataset/manifest materializers/dataset"),
-    (INGEST | READERS, "dataset/sources/folders"),  # the names of the splits
-    (
-        INGEST | READERS,
-        "dataset/errors dataset/annotations/json_values",
-    ),  # wider: the store raises errors, whose texts train nothing
+    (INGEST, "dataset/annotations", "annotation_file coco json_stream segmentation segmentation_cache"),
+    (INGEST, "dataset/images", "__init__ decode image_headers masks"),
+    (INGEST, "dataset/sources", "local_folder source"),
+    (INGEST, "dataset", "ingest split_statistics"),
+    (INGEST, "dataset", "fingerprint"),  # wider: only to see that nothing changed meanwhile
+    (INGEST, "steps/data_roots", "__init__ open_source bucket"),
+    (INGEST | READERS, "dataset", "__init__ store manifest"),
+    (INGEST | READERS, "materializers", "dataset"),
+    (INGEST | READERS, "dataset/sources", "__init__ folders"),  # the names of the splits
+    # Wider: the store raises errors, whose texts train nothing.
+    (INGEST | READERS, "dataset/annotations", "__init__ json_values"),
+    (INGEST | READERS, "dataset", "errors"),
+    # Wider: the fingerprint sees the bytes that the phantoms are written as.
+    (INGEST, "steps/data_roots", "phantoms"),
+    (INGEST, "dataset/phantoms", "__init__ phantom brain_slices"),
     # Networks.
-    (
-        NETWORKS,
-        "models/__init__ models/unet torch_lowrank/io models/variant models/evaluation/results models/preprocessing",
-    ),
-    (NETWORKS, "materializers/variant"),
-    (LOW_RANK, "torch_lowrank/layers/factorized torch_lowrank/layers/unfolding"),
-    (TRAINING, "models/training/__init__ models/training/history"),
-    (
-        TRAINING - {"import"},
-        "models/training/augmentation models/training/winograd models/training/module models/training/checkpoints "
-        "models/training/fit models/training/batches models/training/multiprocess models/training/options "
-        "models/training/losses",  # wider: the baseline has no teacher, but the training step can have one
-    ),
-    (TRAINING - {"import"} | {"evaluate"}, "models/evaluation/metrics"),
-    (TRAINING | {"evaluate"}, "materializers/records"),
+    (ALL, "torch_lowrank", "__init__ whole_files"),  # wider: files come out the same however they are written
+    (NETWORKS, "models", "__init__ unet variant variant_spec preprocessing"),
+    (NETWORKS, "materializers", "variant"),
+    (NETWORKS, "torch_lowrank", "io report"),
+    (LOW_RANK, "torch_lowrank/layers", "factorized"),
+    (NETWORKS, "torch_lowrank/layers", "__init__ unfolding"),
+    (TRAINING, "models/training", "__init__ history"),
+    (TRAINING - {"import"}, "models/training", "augmentation batches checkpoints fit losses module multiprocess"),
+    (TRAINING - {"import"}, "models/training", "options winograd"),
+    (TRAINING - {"import"} | {"evaluate"}, "models/evaluation", "metrics"),
+    (TRAINING | {"evaluate"}, "materializers", "records"),
+    (NETWORKS, "models/evaluation", "__init__ results"),
     # Wider: compression switches modes only for MACs, which one step budgets, training only for a teacher.
-    (TRAINING | COMPRESSION | {"statistics", "recalibrate", "evaluate"}, "torch_lowrank/modes"),
-    (COMPRESSION | {"statistics", "recalibrate", "evaluate"}, "torch_lowrank/progress"),  # wider: it only shows
-    (frozenset({"import"}), "models/checkpoint"),
-    (frozenset({"recalibrate"}), "torch_lowrank/recalibration"),
-    (
-        frozenset({"evaluate"}),
-        "models/evaluation/evaluate models/evaluation/hausdorff models/evaluation/cost torch_lowrank/inference",
-    ),
-    # What the loss feels, spectra, compression. Wider: `torch_lowrank.decomposition.decompose` makes plain and weighted ones in one file, and
-    # `torch_lowrank.compression` knows all rules and the refinement, which compress_budget alone uses. All of it is fast.
-    (frozenset({"statistics"}), "torch_lowrank/curvature/collect torch_lowrank/curvature/patches"),
-    (SPECTRA | {"statistics"}, "torch_lowrank/layers/eligibility torch_lowrank/curvature/moments"),
-    (frozenset({"statistics", "decompose_weighted", "budget"}), "materializers/statistics"),
-    (
-        SPECTRA,
-        "torch_lowrank/decomposition/decompose torch_lowrank/decomposition/spectra torch_lowrank/decomposition/svd torch_lowrank/decomposition/weighted_svd materializers/spectra",
-    ),
-    (
-        COMPRESSION,
-        "torch_lowrank/compression torch_lowrank/ranks/rules torch_lowrank/ranks/options torch_lowrank/ranks/budgets torch_lowrank/ranks/allocation torch_lowrank/ranks/costs",
-    ),
-    (COMPRESSION, "torch_lowrank/decomposition/refine torch_lowrank/ranks/plan torch_lowrank/ranks/joint_allocation"),
-    # Steps. `steps/runtime` is wider: where and how fast changes no result.
-    *((frozenset({group}), f"steps/{step}") for group, step in STEP_OF.items()),
-    (TRAINING | INGEST, "steps/runtime"),
+    (TRAINING - {"import"} | COMPRESSION | {"statistics", "recalibrate", "evaluate"}, "torch_lowrank", "modes"),
+    (COMPRESSION | {"statistics", "recalibrate", "evaluate"}, "torch_lowrank", "progress"),  # wider: it only shows
+    (frozenset({"import"}), "models", "checkpoint"),
+    (frozenset({"recalibrate"}), "torch_lowrank", "recalibration"),
+    (frozenset({"evaluate"}), "models/evaluation", "evaluate hausdorff cost"),
+    (frozenset({"evaluate"}), "models", "unet_inference"),
+    (frozenset({"evaluate"}), "torch_lowrank", "inference"),
+    # Curvature, spectra, compression. Wider: `decompose` makes plain and weighted spectra in one file, and
+    # `compression` knows all rules and the refinement, which compress_budget alone uses. All of it is fast.
+    (frozenset({"statistics"}), "torch_lowrank/curvature", "collect patches"),
+    (SPECTRA | {"statistics"}, "torch_lowrank/curvature", "__init__ moments"),
+    (SPECTRA | {"statistics"}, "torch_lowrank/layers", "eligibility"),
+    (frozenset({"statistics", "decompose_weighted", "budget"}), "materializers", "statistics"),
+    (SPECTRA, "torch_lowrank/decomposition", "__init__ decompose spectra svd weighted_svd"),
+    (SPECTRA, "materializers", "spectra"),
+    (COMPRESSION, "torch_lowrank", "compression"),
+    (COMPRESSION, "torch_lowrank/decomposition", "refine"),
+    (COMPRESSION, "torch_lowrank/ranks", "__init__ allocation budgets costs joint_allocation options plan rules"),
+    (COMPRESSION, "models", "compress_variant"),
+    # Steps. `runtime` is wider: where and how fast changes no result.
+    *((frozenset({group}), "steps", step) for group, step in STEP_OF.items()),
+    (TRAINING | INGEST, "steps", "runtime"),
     # Steps that run always, and what only they and the start of a run use.
-    (NOTHING, "steps/fingerprint_dataset steps/fingerprint_checkpoint steps/compare"),
-    (NOTHING, "analysis/findings materializers/findings"),
-    (
-        INGEST,
-        "steps/data_roots/phantoms dataset/phantoms/phantom dataset/phantoms/brain_slices",
-    ),  # wider: the fingerprint sees the bytes they write
-    (NOTHING, "steps/caching"),  # it makes the keys: a change matters by the digests that come out
+    (NOTHING, "steps", "fingerprint_dataset fingerprint_checkpoint compare"),
+    (NOTHING, "materializers", "findings"),
+    (NOTHING, "steps", "caching"),  # it makes the keys: a change matters by the digests that come out
 ]
-EXPECTED = {f"{name}.py": groups for groups, names in TABLE for name in names.split()}
+EXPECTED = {f"{room}/{name}.py": groups for groups, room, names in TABLE for name in names.split()}
 FILES = sorted(
     file.relative_to(ROOT).as_posix()
     for package in PACKAGES
@@ -148,13 +135,11 @@ def forget() -> None:
 
 
 def digests() -> dict[str, str]:
-    found = {name: function for name, function in vars(caching).items() if name.endswith("_sources")}
-    del found["fix_sources"]
-    return {name.removesuffix("_sources"): function() for name, function in found.items()}
+    return {group: import_module(f"steps.{step}").sources() for group, step in STEP_OF.items()}
 
 
 def reached(group: str) -> frozenset[str]:
-    without = frozenset(caching._NO_COMPRESSION if group in ("train", "import") else ())
+    without = frozenset(caching.COMPRESSED_LAYERS if group in ("train", "import") else ())
     return caching._reached(f"steps.{STEP_OF[group]}", without)
 
 
@@ -180,7 +165,7 @@ def before(copy: Path) -> dict[str, str]:
 def test_the_table_names_every_file_and_no_other() -> None:
     assert set(FILES) - set(EXPECTED) == set(), "say in TABLE which steps depend on these"
     assert set(EXPECTED) - set(FILES) == set(), "these are gone, or are no Python files"
-    assert len(EXPECTED) == sum(len(names.split()) for _, names in TABLE), "a file is named twice"
+    assert len(EXPECTED) == sum(len(names.split()) for _, _, names in TABLE), "a file is named twice"
 
 
 def test_the_table_names_every_digest(before: dict[str, str]) -> None:
@@ -213,14 +198,14 @@ def test_an_edit_undone_gives_the_digests_that_there_were(copy: Path, before: di
         "import models.added",
         "from models.added import X",
         "from models import added",
-        "from . import added",
-        "from .added import X",
+        "from .. import added",
+        "from ..added import X",
         "def later():\n    from models.added import X",
         "if __debug__:\n    import models.added as other",
     ],
 )
 def test_a_new_module_is_part_of_the_digest_however_it_is_imported(copy: Path, line: str) -> None:
-    file = copy / "models" / "profile.py"
+    file = copy / "models" / "evaluation" / "cost.py"
     content = file.read_text()
     (copy / "models" / "added.py").write_text("X = 1")
     try:

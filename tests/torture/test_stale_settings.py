@@ -66,7 +66,6 @@ FIELDS: dict[str, tuple[str, frozenset[str]]] = {
     # Where steps run in this process, these say nothing to them.
     "run_settings": ("run_settings=none.yaml", NOTHING),
     "remote_dir": ("remote_dir=/nowhere", NOTHING),
-    "gpu_steps": ("gpu_steps=[]", NOTHING),
     "no_cache": ("no_cache=true", DATA),
     "verbose": ("verbose=true", NOTHING),
     "data.image_size": ("data.image_size=[32,48]", DATA),

@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from analysis.comparison import Comparison
-from tests.tracking.conftest import make_result, recovered
+from tests.comparisons import make_result, recovered
 from tracking import mlflow_runs as runs
 from tracking.mlflow_runs import EXPERIMENT
 from tracking.registry import ALIAS, RegistrationError, register
@@ -196,7 +196,7 @@ def test_the_best_tradeoffs_are_tagged_and_the_tags_follow_the_latest_comparison
 
 
 def test_a_run_says_what_was_done_to_its_network(uri: str, tmp_path: Path) -> None:
-    recalibrated = dataclasses.replace(RESULTS[1], setting={**RESULTS[1].setting, "recalibrated": 12})
+    recalibrated = dataclasses.replace(RESULTS[1], spec=dataclasses.replace(RESULTS[1].spec, recalibrated=12))
     record(uri, [RESULTS[0], recovered(recalibrated, 0.1, [0.4])], training(), tmp_path)
     tags = {run.info.run_name: run.data.tags.get("recovery") for run in active(uri)}
     assert tags == {"training": None, "baseline": "none", "svd_rank_8": "recalibrated, fine-tuned"}

@@ -8,6 +8,7 @@ from analysis.comparison import Comparison
 from reporting.html.report import LISTED, About, write_report
 from reporting.plots.catalogue import Shown
 from reporting.plots.write import write_plots
+from tests.comparisons import renamed
 
 EVIL = "<img src=x onerror=alert(1)>.jpg"
 DASH = "\N{EN DASH}"
@@ -103,7 +104,7 @@ def test_pictures_are_inside_and_nothing_is_requested(page, results, history, ma
 
 
 def test_what_comes_from_the_data_is_text_wherever_it_stands(page, results, manifest):
-    hostile = [dataclasses.replace(result, name=f"{result.method}{EVIL}") for result in results]
+    hostile = [renamed(result, f"{result.method}{EVIL}") for result in results]
     layers = [dataclasses.replace(results[0].layers[0], name=EVIL, skipped=EVIL)]
     hostile[0] = dataclasses.replace(hostile[0], layers=layers)
     manifest |= {"warnings": [EVIL, {EVIL: EVIL}], EVIL: [EVIL], "categories": {EVIL: EVIL, "b": {EVIL: [EVIL]}}}

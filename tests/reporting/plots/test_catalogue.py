@@ -7,8 +7,10 @@ import pytest
 
 from analysis.comparison import Comparison
 from analysis.findings import Examples, SingularValues
+from reporting.plots import catalogue as pictures
+from reporting.plots import write as plots
 from reporting.plots.catalogue import Shown, drawn_pictures
-from tracking import pictures, plots
+from tests.comparisons import renamed
 
 
 @pytest.fixture
@@ -61,7 +63,7 @@ def test_what_has_not_changed_is_not_drawn_again(shown, drawn, tmp_path):
         lambda shown: other(shown, comparison=Comparison(shown.comparison.results[:1])),
         lambda shown: other(
             shown,
-            comparison=Comparison([shown.comparison.results[0], other(shown.comparison.results[1], name="svd_rank_8")]),
+            comparison=Comparison([shown.comparison.results[0], renamed(shown.comparison.results[1], "svd_rank_8")]),
         ),
     ],
 )

@@ -5,13 +5,15 @@ import pytest
 
 from analysis.comparison import Comparison
 from analysis.findings import SingularValues
+from models.variant_spec import VariantSpec
 from reporting.plots.layer_ranks import draw_layer_ranks
 from reporting.plots.spectra import chosen_variants, draw_spectra
 from reporting.plots.style import shortened, shortened_layer
+from tests.comparisons import make_result, renamed
 from tests.reporting.plots.test_plots import at_budget
-from tests.tracking.conftest import make_result
 from torch_lowrank.report import LayerReport
 
+RANK_2 = VariantSpec("svd", rank=2)
 SPECTRUM = SingularValues("channel", [8.0, 4.0, 2.0, 1.0])
 
 
@@ -23,14 +25,14 @@ def ticks(axes) -> list[str]:
     return [label.get_text() for label in axes.get_xticklabels()]
 
 
-def cut(name, layers, method="svd", setting=None):
+def cut(name, layers, spec=RANK_2):
     """A variant whose layers, name to (scheme, rank), are cut so; rank None stays dense."""
     reports = [
         LayerReport(layer, "Conv2d", None if rank is None else scheme, rank, 4, 100, 50, 0.1)
         for layer, (scheme, rank) in layers.items()
     ]
-    result = make_result(method, 1, 0.7, 1000)
-    return dataclasses.replace(result, name=name, setting=setting or {"rank": 2}, layers=reports)
+    result = dataclasses.replace(make_result("svd", 1, 0.7, 1000), spec=spec, layers=reports)
+    return renamed(result, name)
 
 
 def marks(axes):
@@ -107,7 +109,7 @@ def test_cuts_stand_on_the_spectrum_of_their_scheme_only():
 
 def test_weighted_spectra_are_cut_by_budgets_alone():
     layers = {"inc": ("channel", 2)}
-    variants = [cut("svd", layers), cut("ours", {"inc": ("channel", 3)}, "budget", {"budget": 0.25})]
+    variants = [cut("svd", layers), cut("ours", {"inc": ("channel", 3)}, VariantSpec("budget", budget=0.25))]
     plain, weighted = (draw_spectra(Comparison(variants), kind, {"inc": SPECTRUM}) for kind in ("plain", "weighted"))
     assert marks(plain.axes[0]) == [(2, 0.5)]
     assert marks(weighted.axes[0]) == [(3, 0.25)]

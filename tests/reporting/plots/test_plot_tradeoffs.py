@@ -11,8 +11,8 @@ from analysis.ranking import front_names
 from reporting.plots.labels import Label, label_points
 from reporting.plots.style import new_figure
 from reporting.plots.tradeoffs import draw_tradeoff
+from tests.comparisons import make_result
 from tests.reporting.plots.test_plots import at_budget, spread
-from tests.tracking.conftest import make_result
 
 
 def labels(axes) -> list[str]:
@@ -170,12 +170,7 @@ def test_costs_are_on_a_log_axis_if_they_differ_much(result, largest, scale):
     assert draw_tradeoff(comparison).axes[0].get_xscale() == scale
 
 
-@pytest.mark.parametrize("method", ["baseline", "svd"])
-def test_one_variant_alone_is_drawn(result, method):
-    (axes,) = draw_tradeoff(Comparison([result(method, None, 0.0, 1000)])).axes
+@pytest.mark.parametrize(("method", "rank"), [("baseline", None), ("svd", 1)])
+def test_one_variant_alone_is_drawn(result, method, rank):
+    (axes,) = draw_tradeoff(Comparison([result(method, rank, 0.0, 1000)])).axes
     assert len(front(axes)) == 1
-
-
-def test_a_method_unknown_here_is_drawn_as_other(baseline, result):
-    (axes,) = draw_tradeoff(Comparison([baseline, result("tucker", None, 0.7, 1000)])).axes
-    assert "other" in series(axes)

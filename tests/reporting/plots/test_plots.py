@@ -9,11 +9,12 @@ from PIL import Image
 
 from analysis.comparison import Comparison
 from analysis.findings import Examples, SingularValues
+from models.variant_spec import VariantSpec
 from reporting.plots.catalogue import PICTURES, Shown
 from reporting.plots.sweeps import draw_sweep
 from reporting.plots.training import draw_finetuning, draw_training
 from reporting.plots.write import DPI, DRAWN, png_of, write_plots
-from tests.tracking.conftest import recovered
+from tests.comparisons import recovered
 
 ALWAYS = ["dice_vs_params", "dice_vs_macs", "dice_vs_latency", "svd_rank", "arsvd_tau", "budget", "layer_ranks"]
 
@@ -30,9 +31,7 @@ def spread(result, width=0.1):
 
 
 def at_budget(result, method, budget, dice=0.6, params=1000):
-    return dataclasses.replace(
-        result(method, 1, dice, params), name=f"{method}_budget_{budget:g}", setting={"budget": budget}
-    )
+    return dataclasses.replace(result(method, 1, dice, params), spec=VariantSpec(method, budget=budget))
 
 
 def test_every_picture_is_written_and_not_blank(recovered_results, history, tmp_path):

@@ -1,0 +1,102 @@
+"""What one variant of a comparison is: a frozen description, which names, steps, tables and records read."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
+
+Method = Literal["baseline", "svd", "arsvd", "budget"]
+METHODS: tuple[Method, ...] = get_args(Method)
+_SIZES = ("rank", "tau", "budget")  # what decides how large a variant is
+
+
+@dataclasses.dataclass(frozen=True)
+class VariantSpec:
+    """One variant: how it is made, and what its name says. Fields that do not apply are None.
+
+    Attributes:
+        method: `baseline`; `svd`, one rank for all layers; `arsvd`, a rank for each layer from the entropy of its
+            spectrum; or `budget`, ranks allocated over the network by the loss's curvature.
+        rank: The rank of every layer, of `svd`.
+        tau: The share of each spectrum's entropy that is kept, of `arsvd`, in (0, 1].
+        budget: The share of the baseline's parameters that the network may have, in (0, 1]; of `svd` and `arsvd` in
+            the place of a rank or tau, which is then solved.
+        mac_budget: The share of its multiply-accumulates, too, in (0, 1].
+        distribution: Of the entropy: `energy` or `sigma`.
+        weighting: The norm that errors are measured in, where it is not the weights' own: `curvature`.
+        statistics_images: Training images that the curvature was taken from.
+        scheme: How weights are unfolded: `channel`, `spatial` or `auto`.
+        recalibrated: Training images that BatchNorm's statistics were estimated from after compression.
+        finetune_epochs: Epochs of fine-tuning after compression.
+        finetune_lr: Learning rate of the fine-tuning.
+        finetune_distillation: Weight of the baseline's predictions in its loss.
+
+    Raises:
+        ValueError: The method is unknown, or its fields contradict each other.
+    """
+
+    method: Method
+    rank: int | None = None
+    tau: float | None = None
+    budget: float | None = None
+    mac_budget: float | None = None
+    distribution: Literal["energy", "sigma"] | None = None
+    weighting: str | None = None
+    statistics_images: int | None = None
+    scheme: str | None = None
+    recalibrated: int | None = None
+    finetune_epochs: int | None = None
+    finetune_lr: float | None = None
+    finetune_distillation: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise ValueError(f"method is {self.method!r}; known are {', '.join(METHODS)}")
+        given = [name for name in _SIZES if getattr(self, name) is not None]
+        allowed = {"baseline": (), "svd": ("rank", "budget"), "arsvd": ("tau", "budget"), "budget": ("budget",)}
+        if len(given) != bool(allowed[self.method]) or not {*given} <= {*allowed[self.method]}:
+            wanted = " or ".join(allowed[self.method]) or "none of rank, tau and budget"
+            raise ValueError(f"{self.method} has {', '.join(given) or 'no size'}; give {wanted}")
+        if self.mac_budget is not None and self.method != "budget":
+            raise ValueError(f"{self.method} has a mac_budget, which is for the method `budget` alone")
+
+    @property
+    def name(self) -> str:
+        """The variant's name: of its MLflow run, its folder and its steps. It is made here, and read nowhere."""
+        if self.method == "baseline":
+            return "baseline"
+        if self.rank is not None:
+            return f"{self.method}_rank_{self.rank}"
+        if self.tau is not None:
+            return f"{self.method}_tau_{self.tau:.12g}"
+        prefix = "" if self.method == "budget" else f"{self.method}_"
+        macs = "" if self.mac_budget is None else f"_macs_{self.mac_budget:.12g}"
+        return f"{prefix}budget_{self.budget:.12g}{macs}"
+
+    @property
+    def recovery(self) -> str:
+        """What was done to the network after its truncation: `none`, `recalibrated`, `fine-tuned`, or both."""
+        done = {"recalibrated": self.recalibrated, "fine-tuned": self.finetune_epochs}
+        return ", ".join(name for name, applied in done.items() if applied is not None) or "none"
+
+    def parameters(self) -> dict[str, Any]:
+        """Returns the fields that apply, without the method, by name: for tables, files and records."""
+        return {name: value for name, value in self.to_dict().items() if name != "method"}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the fields that apply as JSON-like data."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> VariantSpec:
+        """Rebuilds what `to_dict` returned.
+
+        Raises:
+            TypeError: There is a field that is unknown here.
+            ValueError: The fields contradict each other.
+        """
+        return cls(**data)
+
+
+BASELINE = VariantSpec("baseline")

@@ -1,0 +1,58 @@
+"""Descriptions of variants: names, what they refuse, and their way through JSON."""
+
+import json
+
+import pytest
+
+from models.variant_spec import BASELINE, VariantSpec
+
+SPECS = {
+    "baseline": BASELINE,
+    "svd_rank_16": VariantSpec("svd", rank=16, scheme="channel"),
+    "arsvd_tau_0.9": VariantSpec("arsvd", tau=0.9, distribution="energy"),
+    "svd_budget_0.25": VariantSpec("svd", budget=0.25),
+    "arsvd_budget_0.125": VariantSpec("arsvd", budget=0.125, distribution="sigma"),
+    "budget_0.25": VariantSpec("budget", budget=0.25, weighting="curvature", statistics_images=64),
+    "budget_0.25_macs_0.3": VariantSpec("budget", budget=0.25, mac_budget=0.3),
+    "budget_1": VariantSpec("budget", budget=1.0, finetune_epochs=3, finetune_lr=1e-5, finetune_distillation=0.0),
+}
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_a_description_has_the_name_that_others_rely_on(name: str) -> None:
+    assert SPECS[name].name == name
+
+
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+def test_a_description_survives_json(spec: VariantSpec) -> None:
+    assert VariantSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
+    assert spec.parameters() == {key: value for key, value in spec.to_dict().items() if key != "method"}
+    assert None not in spec.to_dict().values()
+
+
+def test_no_two_descriptions_of_different_size_have_one_name() -> None:
+    specs = [VariantSpec("arsvd", tau=tau) for tau in (0.1 + 0.2, 0.3, 0.1234567, 0.1234568)]
+    assert len({spec.name for spec in specs}) == 3, "0.1 + 0.2 is 0.3 to twelve digits, and no user writes more"
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"method": "tucker"}, "known are baseline, svd, arsvd, budget"),
+        ({"method": "baseline", "rank": 3}, "baseline has rank; give none"),
+        ({"method": "svd"}, "svd has no size; give rank or budget"),
+        ({"method": "svd", "tau": 0.5}, "svd has tau; give rank or budget"),
+        ({"method": "arsvd", "tau": 0.5, "budget": 0.5}, "arsvd has tau, budget; give tau or budget"),
+        ({"method": "budget", "rank": 3}, "budget has rank; give budget"),
+        ({"method": "svd", "budget": 0.5, "mac_budget": 0.5}, "svd has a mac_budget"),
+    ],
+)
+def test_contradictions_are_refused(fields: dict, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        VariantSpec.from_dict(fields)
+
+
+def test_recovery_says_what_was_done() -> None:
+    assert [BASELINE.recovery, VariantSpec("svd", rank=1, recalibrated=8).recovery] == ["none", "recalibrated"]
+    both = VariantSpec("svd", rank=1, recalibrated=8, finetune_epochs=2)
+    assert both.recovery == "recalibrated, fine-tuned"
