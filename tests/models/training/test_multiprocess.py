@@ -8,10 +8,13 @@ import itertools
 import logging
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from torch import nn
@@ -132,6 +135,50 @@ def test_an_interrupt_ends_all_processes():
             run_together(interrupt_parent, None, 2)
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def note_and_sleep(folder, rank):
+    (folder / f"pid of {rank}").write_text(str(os.getpid()))
+    time.sleep(600)
+
+
+START = """
+import pathlib, sys
+from models.training.multiprocess import run_together
+from tests.models.training.test_multiprocess import note_and_sleep
+run_together(note_and_sleep, pathlib.Path(sys.argv[1]), 2)
+"""
+
+
+def is_alive(pid):
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def test_processes_end_with_their_parent_however_it_ends(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", START, tmp_path], cwd=Path(__file__).parents[3]) as parent:
+        notes = [tmp_path / f"pid of {rank}" for rank in range(2)]
+        while not all(note.exists() and note.read_text() for note in notes):
+            assert parent.poll() is None
+            time.sleep(0.1)
+        children = [int(note.read_text()) for note in notes]
+        assert all(map(is_alive, children))
+        parent.kill()
+    end = time.monotonic() + 30
+    while any(map(is_alive, children)):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def fail_in_an_unexpected_way(_, rank):
+    if rank == 1:
+        raise KeyError("name")
+    time.sleep(600)
+
+
+def test_an_unexpected_error_ends_all_processes_with_its_traceback():
+    with pytest.raises(RuntimeError, match="KeyError: 'name'") as caught:
+        run_together(fail_in_an_unexpected_way, None, 2)
+    assert "in fail_in_an_unexpected_way" in str(caught.value.__cause__)
 
 
 def test_more_devices_than_images_or_than_there_are_is_refused(tmp_path, monkeypatch):
