@@ -24,6 +24,7 @@ from models.training.checkpoints import LAST_CHECKPOINT
 from models.training.fit import fit
 from models.training.multiprocess import check_devices, run_together
 from models.training.options import TrainingError
+from tests.models.training.process_work import fail_in_an_unexpected_way, interrupt_parent
 from tests.models.training.small_training import OPTIONS, PLAIN, VALID, Split, make_split, same_weights, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -122,12 +123,6 @@ def test_what_one_process_refuses_is_told_as_if_there_were_one(tmp_path):
         train(tmp_path, TWO, train=Split(make_split(12, 0).images, masks))
 
 
-def interrupt_parent(_, rank):
-    if rank == 0:
-        os.kill(os.getppid(), signal.SIGINT)
-    time.sleep(600)
-
-
 def test_an_interrupt_ends_all_processes():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore interrupts
     try:
@@ -137,15 +132,10 @@ def test_an_interrupt_ends_all_processes():
         signal.signal(signal.SIGINT, before)
 
 
-def note_and_sleep(folder, rank):
-    (folder / f"pid of {rank}").write_text(str(os.getpid()))
-    time.sleep(600)
-
-
 START = """
 import pathlib, sys
 from models.training.multiprocess import run_together
-from tests.models.training.test_multiprocess import note_and_sleep
+from tests.models.training.process_work import note_and_sleep
 run_together(note_and_sleep, pathlib.Path(sys.argv[1]), 2)
 """
 
@@ -167,12 +157,6 @@ def test_processes_end_with_their_parent_however_it_ends(tmp_path):
     while any(map(is_alive, children)):
         assert time.monotonic() < end
         time.sleep(0.1)
-
-
-def fail_in_an_unexpected_way(_, rank):
-    if rank == 1:
-        raise KeyError("name")
-    time.sleep(600)
 
 
 def test_an_unexpected_error_ends_all_processes_with_its_traceback():
