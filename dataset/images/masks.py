@@ -3,15 +3,23 @@
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from dataset.annotations.segmentation import Segmentation
+from dataset.annotations.segmentation import Segmentation, decompress_counts
 
 Size = tuple[int, int]
+
+
+class _CompressedRle(TypedDict):
+    """What pycocotools works on."""
+
+    size: list[int]
+    counts: bytes
 
 
 @dataclass(frozen=True)
@@ -48,7 +56,7 @@ def draw_mask(shapes: Sequence[Shape], size: Size, stored: Size) -> tuple[NDArra
     mask = np.zeros(stored[::-1], np.uint8)  # columns first, as in RLE
     for i in sorted(range(len(encoded)), key=lambda i: -areas[i]):
         rle, label = encoded[i]
-        np.copyto(mask, label, where=grid.draw(_run_lengths(rle)))
+        np.copyto(mask, label, where=grid.draw(decompress_counts(rle["counts"].decode("ascii"))))
     return np.asarray(cv2.transpose(mask), np.uint8), areas.count(0)
 
 
@@ -99,21 +107,7 @@ def _grid(size: Size, stored: Size) -> _Grid:
     )
 
 
-def _run_lengths(rle: dict[str, list[int] | bytes]) -> NDArray[np.int64]:
-    """Decodes compressed run lengths that pycocotools wrote, or that are checked, as `segmentation` describes them."""
-    groups = np.frombuffer(bytes(rle["counts"]), np.uint8).astype(np.int64) - 48
-    ends = np.flatnonzero(groups < 32)
-    starts = np.concatenate(([0], ends[:-1] + 1))
-    lengths = ends - starts + 1
-    shifts = 5 * (np.arange(len(groups)) - np.repeat(starts, lengths))
-    runs = np.add.reduceat((groups & 31) << shifts, starts)
-    runs -= ((groups[ends] & 16) > 0) * (np.int64(1) << (5 * lengths))
-    for parity in (1, 2):  # from the fourth number on, differences to the one two before
-        runs[parity::2] = np.cumsum(runs[parity::2])
-    return runs
-
-
-def _encode(segmentation: Segmentation, height: int, width: int) -> dict[str, list[int] | bytes]:
+def _encode(segmentation: Segmentation, height: int, width: int) -> _CompressedRle:
     """Turns a segmentation into the compressed RLE that pycocotools works on; polygons are united."""
     if isinstance(segmentation, list):
         encoded = coco_mask.frPyObjects(segmentation, height, width)
