@@ -201,7 +201,7 @@ def test_a_budget_solves_the_declared_field_within_its_range(fraction, ranks):
     assert {layer.rank for layer in result.layers} == ranks
     assert (min(TRIED), max(TRIED)) == (2, 5)
     assert {type(value) for value in TRIED} == {int}
-    with pytest.raises(BudgetError, match="smallest reachable is 0.1389"):
+    with pytest.raises(BudgetError, match=r"smallest reachable is 0\.1389"):
         compress(network, ParameterBudget(0.1, InRange("any", 9)), spectra=decompose(network))
 
 
