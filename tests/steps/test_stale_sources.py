@@ -57,21 +57,23 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (ALL, "steps", "__init__"),
     (ALL, "materializers", "__init__ folders"),
     # From the data folder to arrays, and what reads the arrays.
-    (INGEST, "dataset/annotations", "annotation_file coco json_stream segmentation segmentation_cache"),
+    (
+        INGEST,
+        "dataset/annotations",
+        "__init__ annotation_file coco json_stream json_values segmentation segmentation_cache",
+    ),
     (INGEST, "dataset/images", "__init__ decode image_headers masks"),
-    (INGEST, "dataset/sources", "local_folder source"),
-    (INGEST, "dataset", "ingest split_statistics"),
-    (INGEST, "dataset", "fingerprint"),  # wider: only to see that nothing changed meanwhile
-    (INGEST, "steps/data_roots", "__init__ open_source bucket"),
-    (INGEST | READERS, "dataset", "__init__ store manifest"),
+    (INGEST, "dataset/sources", "__init__ local_folder source"),
+    (INGEST, "dataset", "ingest output_folder split_statistics"),
+    (INGEST, "dataset", "cores fingerprint"),  # wider: only to see that nothing changed meanwhile
+    (INGEST, "steps/data_roots", "__init__ open_data_root bucket"),
+    (INGEST | READERS, "dataset", "__init__ layout manifest store"),
     (INGEST | READERS, "materializers", "dataset"),
-    (INGEST | READERS, "dataset/sources", "__init__ folders"),  # the names of the splits
     # Wider: the store raises errors, whose texts train nothing.
-    (INGEST | READERS, "dataset/annotations", "__init__ json_values"),
-    (INGEST | READERS, "dataset", "errors"),
+    (INGEST | READERS, "dataset", "errors message_text"),
     # Wider: the fingerprint sees the bytes that the phantoms are written as.
     (INGEST, "steps/data_roots", "phantoms"),
-    (INGEST, "dataset/phantoms", "__init__ phantom brain_slices"),
+    (INGEST, "dataset/phantoms", "__init__ write_phantoms brain_slices"),
     # Networks.
     (ALL, "torch_lowrank", "__init__ whole_files"),  # wider: files come out the same however they are written
     (NETWORKS, "models", "__init__ unet variant variant_spec preprocessing"),
