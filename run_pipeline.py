@@ -48,11 +48,11 @@ def _main(arguments: list[str], interrupts: Interrupts) -> int:
         from tracking.stack import prepare_stack  # noqa: PLC0415
 
         prepare_stack(ROOT)
-        from pipelines.execution.run import InputError, RunFailedError, close, run  # noqa: PLC0415
+        from pipelines.execution.run import InputError, RunFailedError, mark_interrupted, run  # noqa: PLC0415
     finally:
         if not config.verbose:
             sys.excepthook = _say_uncaught  # ZenML has set its own
-    interrupts.tidy = close
+    interrupts.clean_up = mark_interrupted
     try:
         run(config, ROOT, command=shlex.join(["python", "run_pipeline.py", *map(_portable, arguments)]))
     except InputError as error:

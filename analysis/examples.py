@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.comparison import Comparison
 from analysis.ranking import metric
@@ -17,11 +18,32 @@ LISTED_FAILURES = 10
 
 
 @dataclasses.dataclass(frozen=True)
+class Examples:
+    """Predictions of some variants on a few images.
+
+    Attributes:
+        rows: Index of each image in the split.
+        kinds: Why each image was chosen, for example `best`.
+        file_names: File name of each image.
+        images: uint8 (N, H, W, C).
+        truth: Labels uint8 (N, H, W).
+        predictions: Variant to its predicted labels uint8 (N, H, W).
+    """
+
+    rows: list[int]
+    kinds: list[str]
+    file_names: list[str]
+    images: NDArray[np.uint8]
+    truth: NDArray[np.uint8]
+    predictions: dict[str, NDArray[np.uint8]]
+
+
+@dataclasses.dataclass(frozen=True)
 class Failure:
     """An image on which a compressed network is worse than the baseline.
 
     Attributes:
-        row: Its place in the split.
+        row: Its index in the split.
         lesion_px: Pixels of the true mask.
         baseline_dice: Dice of the baseline.
         dice: Dice of the compressed network.

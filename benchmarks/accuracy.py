@@ -42,7 +42,7 @@ from models.preprocessing import ImageBatches, Preprocessing  # noqa: E402
 from models.training.fit import fit  # noqa: E402
 from models.variant import Variant  # noqa: E402
 from torch_lowrank.compression import compress  # noqa: E402
-from torch_lowrank.curvature.collect import collect  # noqa: E402
+from torch_lowrank.curvature.collect import collect_statistics  # noqa: E402
 from torch_lowrank.decomposition.decompose import decompose  # noqa: E402
 from torch_lowrank.io import network_digest  # noqa: E402
 from torch_lowrank.layers.factorized import count_parameters  # noqa: E402
@@ -84,7 +84,7 @@ def main() -> None:
 
 
 class Bench:
-    """One network on one data set; every result is on disk before the next is measured."""
+    """Measures one network on one data set; each result is written to disk before the next is measured."""
 
     def __init__(self, arguments: argparse.Namespace, file: Path, folder: Path) -> None:
         self.file, self.device = file, arguments.device
@@ -125,7 +125,7 @@ class Bench:
                 self.keep(key(method, budget), self.at_budget(compressor, budget))
 
     def at_budget(self, compressor: Callable[[float], nn.Module], budget: float) -> dict[str, Any]:  # type: ignore[misc]
-        """Returns what one method achieves at one budget."""
+        """Returns size and Dice of one method at one budget."""
         try:
             network = compressor(budget)
         except BudgetError as error:
@@ -135,7 +135,7 @@ class Bench:
         return {"params": count_parameters(network), "plain": plain, "recalibrated": self.dice(network)}
 
     def finetune(self, methods: list[str], budgets: list[float]) -> None:
-        """Trains every network on for three epochs, after recalibration."""
+        """Trains every network for three more epochs, after recalibration."""
         for method in methods:
             compressor: Callable[[float], nn.Module] | None = None
             for budget in budgets:
@@ -157,13 +157,13 @@ class Bench:
         if method == "ours":
             seconds, statistics = timed(self.statistics)
             self.record["seconds"]["statistics"] = seconds
-            seconds, spectra = timed(lambda: decompose(self.network, "auto", self.device, statistics=statistics))
+            seconds, spectra = timed(lambda: decompose(self.network, "auto", device=self.device, statistics=statistics))
             self.record["seconds"]["weighted decomposition"] = seconds
 
             def ours(budget: float) -> nn.Module:
                 rule = ParameterBudget(budget)
                 options = {"statistics": statistics, "device": self.device}
-                seconds, made = timed(lambda: compress(self.network, spectra, rule, **options))  # type: ignore[arg-type]
+                seconds, made = timed(lambda: compress(self.network, rule, spectra=spectra, **options))  # type: ignore[arg-type]
                 self.record["seconds"]["allocation and refinement of one budget"] = seconds
                 return made.network
 
@@ -171,19 +171,20 @@ class Bench:
         spectra = decompose(self.network, "spatial" if method == "svd_spatial" else "channel")
         rules = {"arsvd": Entropy(1.0, "energy"), "arsvd_sigma": Entropy(1.0, "sigma")}
         rule = rules.get(method, FixedRank(1))
-        return lambda budget: compress(self.network, spectra, ParameterBudget(budget, rule)).network
+        return lambda budget: compress(self.network, ParameterBudget(budget, rule), spectra=spectra).network
 
     def statistics(self) -> Any:
-        """Takes the second moments from training images."""
+        """Collects the second moments on training images."""
         train = self.data["train"]
         batches = ImageBatches(train.images, train.sample(STATISTICS_IMAGES, SEED), self.preprocessing, 8)
-        return collect(self.network, batches, seed=SEED, device=self.device)
+        return collect_statistics(self.network, batches, seed=SEED, device=self.device)
 
     def recalibrate(self, network: nn.Module) -> None:
-        """Estimates BatchNorm's statistics anew, from training images."""
+        """Re-estimates BatchNorm's statistics on training images."""
         train = self.data["train"]
-        options = {"batch_size": BATCH, "device": self.device, "chosen": train.sample(RECALIBRATION_IMAGES, SEED)}
-        recalibrate(network, train.images, self.preprocessing, **options)  # type: ignore[arg-type]
+        chosen = train.sample(RECALIBRATION_IMAGES, SEED)
+        batches = ImageBatches(train.images, chosen, self.preprocessing, BATCH, min_batch=2)
+        recalibrate(network, batches, device=self.device)
 
     def dice(self, network: nn.Module) -> list[float]:
         """Returns the Dice of every test image."""
@@ -221,7 +222,7 @@ def read_data(arguments: argparse.Namespace, channels: int, folder: Path) -> Dat
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    """Returns the seconds that work took, and what it returned."""
+    """Returns the seconds that a function took, and its result."""
     start = time.perf_counter()
     done = work()
     return time.perf_counter() - start, done

@@ -1,4 +1,4 @@
-"""What the library does on a GPU: decomposition, training, latency, and the whole reference experiment.
+"""Benchmarks on a GPU: decomposition, training, latency, and the whole reference experiment.
 
 Needs torch, numpy, opencv, scipy, pycocotools, safetensors, rich and lightning; neither ZenML nor MLflow. Parts:
 

@@ -57,7 +57,7 @@ def networks(setup: Setup) -> dict[str, nn.Module]:
 
 
 def forward_passes(network: nn.Module, mode: str, size: tuple[int, int], setup: Setup) -> Callable[[], None]:
-    """Returns what calls a network on the same images; the size is (images, calls)."""
+    """Returns a function that calls a network on the same images; the size is (images, calls)."""
     batch, steps = size
     images = torch.rand(batch, *setup.image_shape, device=setup.device)
     called: Any = network
@@ -79,10 +79,10 @@ def forward_passes(network: nn.Module, mode: str, size: tuple[int, int], setup: 
 
 @torch.inference_mode()
 def recorded(network: nn.Module, images: Tensor) -> Callable[[], None]:
-    """Returns the replay of a network's kernels as they were recorded for these images (needs CUDA)."""
+    """Returns a function that replays the network's kernels, recorded as a CUDA graph for these images."""
     aside = torch.cuda.Stream()
     aside.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(aside):  # libraries choose and set up their kernels, which a record must not hold
+    with torch.cuda.stream(aside):  # warm-up: libraries set up their kernels
         for _ in range(3):
             network(images)
     torch.cuda.current_stream().wait_stream(aside)

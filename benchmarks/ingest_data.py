@@ -67,7 +67,7 @@ def _numbers(images: int) -> dict[str, int]:
 
 
 def _vary(rng: np.random.Generator, drawn: Slice) -> tuple[NDArray[np.uint8], list[list[float]]]:
-    """Turns, scales and shifts a slice and its lesions, and adds noise; gives the picture and a polygon a lesion."""
+    """Rotates, scales and shifts a slice and its lesions, and adds noise; returns the image and a polygon a lesion."""
     size = drawn.image.shape[0]
     move = cv2.getRotationMatrix2D((size / 2, size / 2), rng.uniform(-25, 25), rng.uniform(0.85, 1.1))
     move[:, 2] += rng.uniform(-0.04, 0.04, 2) * size

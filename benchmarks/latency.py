@@ -111,7 +111,7 @@ def measure(dense: UNet, arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def compressed(dense: UNet, shape: tuple[int, int, int]) -> dict[str, nn.Module]:
-    """Returns the smaller networks by method, share and what is budgeted."""
+    """Returns the compressed networks by method, share and kind of budget."""
     networks = {}
     one_rank = FixedRank(1)  # which the budget solves
     for method, scheme in METHODS.items():
@@ -122,20 +122,24 @@ def compressed(dense: UNet, shape: tuple[int, int, int]) -> dict[str, nn.Module]
                 "MACs": MacBudget(share, shape, one_rank),
             }
             for what, budget in budgets.items():
-                networks[f"{method}, {100 * share:g} % of {what}"] = compress(dense, spectra, budget).network.eval()
+                networks[f"{method}, {100 * share:g} % of {what}"] = compress(
+                    dense, budget, spectra=spectra
+                ).network.eval()
     return {**networks, **by_our_budgets(dense, shape)}
 
 
 def by_our_budgets(dense: UNet, shape: tuple[int, int, int]) -> dict[str, nn.Module]:
-    """Returns networks by budgets: with the ranks of a trained network of this kind, or of this very one."""
+    """Returns networks by budgets, with the ranks of a trained network of this kind or of this network."""
     spectra, kept = decompose(dense, "auto"), read_result("trained_ranks")
     if {"network": described(dense), "side": shape[1]}.items() <= kept.items():
         return {name.replace("_", " "): with_ranks(dense, spectra, ranks) for name, ranks in kept["ranks"].items()}
-    return {f"budget {share}": compress(dense, spectra, ParameterBudget(share)).network.eval() for share in SHARES}
+    return {
+        f"budget {share}": compress(dense, ParameterBudget(share), spectra=spectra).network.eval() for share in SHARES
+    }
 
 
 def described(network: UNet) -> str:
-    """Returns how a network was made, for results."""
+    """Returns a description of how a network was made, for the results."""
     made = network.arguments
     return f"UNet({made['in_channels']}, {made['classes']}, {made['base_filters']})"
 
@@ -153,7 +157,7 @@ def with_ranks(dense: nn.Module, spectra: Spectra, ranks: dict[str, tuple[str, i
 
 
 def prepared(network: nn.Module, mode: str, image: Tensor | None = None) -> Run:
-    """Returns the network as it runs in a mode."""
+    """Returns the network prepared for a mode."""
     if mode == "plain":
         return network
     if mode == "channels_last":
@@ -172,7 +176,7 @@ def prepared(network: nn.Module, mode: str, image: Tensor | None = None) -> Run:
 
 
 def in_layout(network: nn.Module) -> Run:
-    """Returns a network that is given its images in channels_last."""
+    """Returns a network that converts its images to channels_last."""
     return lambda batch: network(batch.contiguous(memory_format=torch.channels_last))
 
 
@@ -188,7 +192,7 @@ def onnx_session(network: nn.Module, image: Tensor | None) -> Run:
 
 
 def medians(runs: dict[tuple[str, str], Run], images: Tensor, rounds: int) -> dict[tuple[str, str], float]:
-    """Returns processor milliseconds of one call a thread, of all runs in turn."""
+    """Returns processor milliseconds of one call a thread, of all functions, run in turn."""
     seconds: dict[tuple[str, str], list[float]] = {key: [] for key in runs}
     with torch.inference_mode():
         for turn in range(rounds + 1):  # the first warms up

@@ -15,7 +15,7 @@ DOCS = ROOT / "docs"
 
 
 def machine(device: str = "cpu") -> dict[str, Any]:
-    """Returns what figures that were measured on a device depend on: its name, threads, versions."""
+    """Returns what measurements on a device depend on: its name, the number of threads, versions."""
     name = torch.cuda.get_device_name() if device == "cuda" else _processor()
     return {"device": name, "threads": torch.get_num_threads(), "torch": torch.__version__}
 
@@ -33,7 +33,7 @@ def read_result(name: str) -> dict[str, Any]:
 
 
 def write_section(page: str, name: str, lines: list[str]) -> None:
-    """Replaces what stands between `<!-- name -->` and `<!-- end name -->` in a page of the documentation.
+    """Replaces the text between `<!-- name -->` and `<!-- end name -->` in a page of the documentation.
 
     Raises:
         ValueError: If the page has not each of these marks once.
@@ -47,7 +47,7 @@ def write_section(page: str, name: str, lines: list[str]) -> None:
 
 
 def _processor() -> str:
-    """Returns the processor's name, as Linux knows it."""
+    """Returns the name of the processor, from Linux."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())

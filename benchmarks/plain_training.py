@@ -1,4 +1,4 @@
-"""The training loop that people write: what `benchmarks/train.py` compares with.
+"""A plain training loop, as most people write it, to which `benchmarks/train.py` compares ours.
 
 Images one at a time as float32 tensors, torch's own collation, contiguous format, Adam, binary cross entropy.
 """
@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 from models.preprocessing import Preprocessing
 from models.training.batches import LabelledImages
 
-LEARNING_RATE = 1e-3  # Adam's own
+LEARNING_RATE = 1e-3  # Adam's default
 
 
 class Images(Dataset[tuple[Tensor, Tensor]]):

@@ -1,4 +1,4 @@
-"""How benchmarks train, where they say nothing else; without the configuration, which a GPU machine need not have."""
+"""The default options of trainings in benchmarks; without pydantic, which a GPU machine need not have."""
 
 from __future__ import annotations
 

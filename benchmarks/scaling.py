@@ -82,7 +82,7 @@ def exponent(values: tuple[int, ...], results: list[float] | list[int]) -> float
 
 
 def _alternating(works: list[Callable[[], int]], rounds: int) -> tuple[list[float], list[int]]:
-    """Runs all works in turn, and again, and returns the least CPU seconds and the bytes of each."""
+    """Runs all functions in turn, several times; returns the minimum CPU seconds and the bytes of each."""
     least, stored = [float("inf")] * len(works), [0] * len(works)
     works[0]()  # loads libraries
     for _ in range(rounds):

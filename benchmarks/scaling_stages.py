@@ -22,13 +22,13 @@ from models.preprocessing import ImageBatches, Preprocessing
 from models.training.fit import fit
 from models.unet import UNet
 from models.variant_spec import BASELINE, VariantSpec
-from torch_lowrank.curvature.collect import collect
+from torch_lowrank.curvature.collect import collect_statistics
 from torch_lowrank.curvature.moments import Statistics
 from torch_lowrank.decomposition.decompose import decompose
 from torch_lowrank.io import weights
 
 PREPROCESSING = Preprocessing(0.18, 0.18)
-_SMALL_SPLIT = 2  # images of the splits that a stage does not look at
+_SMALL_SPLIT = 2  # images of the splits that a stage does not use
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,13 +86,13 @@ def network(filters: int) -> UNet:
 
 @functools.cache
 def statistics(filters: int) -> Statistics:
-    """Its moments, from few images, whose number decides nothing of their size."""
+    """Its moments, from few images; their size does not depend on the number of images."""
     images = Images.random(8, 64).images
-    return collect(network(filters), ImageBatches(images, np.arange(8), PREPROCESSING, 4))
+    return collect_statistics(network(filters), ImageBatches(images, np.arange(8), PREPROCESSING, 4))
 
 
 def ingesting(size: Size, folder: Path) -> Callable[[], int]:
-    """Images and polygons to arrays; every image is stored at the size that it has."""
+    """Images and polygons to arrays; every image is stored at its own size."""
     counts = {"train": size.images, "valid": _SMALL_SPLIT, "test": _SMALL_SPLIT}
     root = write_phantoms(folder / f"phantoms_{size.images}_{size.side}", 0, counts, size.side)
     shape = (size.side, size.side)
@@ -127,7 +127,7 @@ def decomposing(size: Size, folder: Path) -> Callable[[], int]:
     """Plain spectra by one scheme."""
 
     def work() -> int:
-        spectra = decompose(network(size.filters), "channel", "cpu")
+        spectra = decompose(network(size.filters), "channel", device="cpu")
         spectra.save(folder / "spectra")
         return (folder / "spectra").stat().st_size
 
@@ -140,7 +140,7 @@ def collecting(size: Size, folder: Path) -> Callable[[], int]:
 
     def work() -> int:
         batches = ImageBatches(images, np.arange(size.images), PREPROCESSING, 4)
-        collect(network(size.filters), batches).save(folder / "statistics")
+        collect_statistics(network(size.filters), batches).save(folder / "statistics")
         return (folder / "statistics").stat().st_size
 
     return work
@@ -151,7 +151,7 @@ def decomposing_weighted(size: Size, folder: Path) -> Callable[[], int]:
     moments = statistics(size.filters)
 
     def work() -> int:
-        decompose(network(size.filters), "auto", "cpu", statistics=moments).save(folder / "weighted")
+        decompose(network(size.filters), "auto", device="cpu", statistics=moments).save(folder / "weighted")
         return (folder / "weighted").stat().st_size
 
     return work

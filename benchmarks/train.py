@@ -5,9 +5,9 @@
     python benchmarks/train_quality.py                 # the Dice that both reach; its figures enter the table here
 
 Ours is `models.training.fit.fit` with the defaults of the project, plain is benchmarks/plain_training.py: the same
-network, images and validation; a third way is ours without models/training/winograd.py. Each round trains one epoch
-every way, in processes of their own; the median round counts. On a machine with other work, only processor seconds tell something,
-and only with --threads 1.
+network, images and validation; a third way is ours with `cpu_weight_gradients="torch"`. Each round trains one epoch
+each way, in a process of its own; the median round counts. On a machine with other work, only processor seconds can be
+compared, and only with --threads 1.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from dataset.store import Split  # noqa: E402
 from models.evaluation.evaluate import evaluate  # noqa: E402
 from models.preprocessing import Preprocessing  # noqa: E402
 from models.training.fit import fit  # noqa: E402
-from models.training.fit import winograd as convolution  # noqa: E402
+from models.training.options import TrainingOptions, WeightGradients  # noqa: E402
 from models.unet import UNet  # noqa: E402
 
 PREPROCESSING = Preprocessing(mean=0.18, std=0.18)
@@ -95,7 +95,7 @@ def main() -> None:
 
 
 def throughput(setting: dict[str, int], rounds: int) -> dict[str, Any]:
-    """Returns seconds of an epoch and peak memory of both ways, taken in turns."""
+    """Returns seconds of an epoch and peak memory of all ways, measured in turn."""
     runs: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
     for _ in range(rounds):
         for way, taken in runs.items():
@@ -115,7 +115,7 @@ def throughput(setting: dict[str, int], rounds: int) -> dict[str, Any]:
 
 
 def scaling(rounds: int) -> dict[str, Any]:
-    """Returns by what power of each quantity the processor's seconds of an epoch grow."""
+    """Returns the power of each quantity with which the processor seconds of an epoch grow."""
     found = {}
     for name, values in GROWTH.items():
         settings = [{**FIXED, name: value} for value in values]
@@ -127,7 +127,7 @@ def scaling(rounds: int) -> dict[str, Any]:
 
 
 def in_a_process(way: str, setting: dict[str, int]) -> dict[str, float]:
-    """Trains in a process of its own, so that memory is its own, too."""
+    """Trains in a new process, so that its peak memory can be measured."""
     flags = [part for key, value in setting.items() for part in (f"--{key}", str(value))]
     command = [sys.executable, __file__, "--worker", way, *flags]
     done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - this file
@@ -135,17 +135,20 @@ def in_a_process(way: str, setting: dict[str, int]) -> dict[str, float]:
 
 
 def train_once(way: str, setting: dict[str, int]) -> dict[str, float]:
-    """Trains a first epoch that does not count and one that does; each with validation on a quarter of the images."""
+    """Trains one epoch to warm up and one that is measured, each with validation on a quarter of the images."""
     torch.set_num_threads(setting["threads"])
-    our_epochs(UNet(1, 1, 4), Noise(4, 32), Noise(2, 32), 2)  # loads libraries
+    our_epochs(UNet(1, 1, 4), Noise(4, 32), Noise(2, 32), dataclasses.replace(RECIPE, batch_size=2))  # loads libraries
     torch.manual_seed(0)
     network = UNet(1, 1, setting["base_filters"], dropout=0.5)
     train = Noise(setting["images"], setting["image_size"])
     valid = Noise(math.ceil(setting["images"] / 4), setting["image_size"])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    if way == "torch_gradients":
-        convolution.CHANNELS_LEAST = sys.maxsize
-    epochs = (plain_epochs if way == "plain" else our_epochs)(network, train, valid, setting["batch_size"])
+    if way == "plain":
+        epochs = plain_epochs(network, train, valid, setting["batch_size"])
+    else:
+        gradients: WeightGradients = "torch" if way == "torch_gradients" else "winograd"
+        options = dataclasses.replace(RECIPE, batch_size=setting["batch_size"], cpu_weight_gradients=gradients)
+        epochs = our_epochs(network, train, valid, options)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {**epochs, "peak_memory_mb": (peak - before) / 1024}
 
@@ -162,8 +165,8 @@ def plain_epochs(network: UNet, train: Split, valid: Split, batch_size: int) -> 
     return elapsed(clocks[1])
 
 
-def our_epochs(network: UNet, train: Split, valid: Split, batch_size: int) -> dict[str, float]:
-    """`fit`: what two epochs take less what one takes, so that starting it does not count, as it does not above."""
+def our_epochs(network: UNet, train: Split, valid: Split, options: TrainingOptions) -> dict[str, float]:
+    """Measures `fit`: two epochs less one, so that the time to start is left out, as it is for the plain loop."""
     taken = []
     for epochs in (1, 2):
         start = time.perf_counter(), time.process_time()
@@ -173,7 +176,7 @@ def our_epochs(network: UNet, train: Split, valid: Split, batch_size: int) -> di
                 train,
                 valid,
                 PREPROCESSING,
-                dataclasses.replace(RECIPE, epochs=epochs, batch_size=batch_size),
+                dataclasses.replace(options, epochs=epochs),
                 classes=1,
                 checkpoint_dir=Path(folder),
                 device="cpu",
@@ -183,12 +186,12 @@ def our_epochs(network: UNet, train: Split, valid: Split, batch_size: int) -> di
 
 
 def elapsed(start: tuple[float, float]) -> dict[str, float]:
-    """Seconds since then, of the clock on the wall and of the processor."""
+    """Returns the wall-clock seconds and the processor seconds since `start`."""
     return {"seconds": time.perf_counter() - start[0], "processor_seconds": time.process_time() - start[1]}
 
 
 def table(result: dict[str, Any]) -> list[str]:
-    """The section of docs/performance.md."""
+    """Returns the section of docs/performance.md."""
     about, lines = result["machine"], []
     if "throughput" in result:
         part = result["throughput"]
@@ -215,7 +218,7 @@ def table(result: dict[str, Any]) -> list[str]:
 
 
 def quality(result: dict[str, Any]) -> list[str]:
-    """The table of Dice."""
+    """Returns the table of Dice."""
     summary = summarise(result["runs"])
     lines = [
         "",

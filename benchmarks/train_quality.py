@@ -46,7 +46,7 @@ T_975 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571}  # Student's t of n 
 
 
 def main() -> None:
-    """Measures what is missing."""
+    """Runs the trainings that have no result yet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data_root", type=Path, default=DATA)
     parser.add_argument("--image_size", type=int, default=64)
@@ -106,7 +106,7 @@ def plain(network: UNet, data: Dataset, epochs: int, seed: int) -> list[float]:
 
 
 def ours(way: str, network: UNet, data: Dataset, epochs: int, seed: int, folder: Path) -> list[float]:
-    """Ours, as configs/brain_tumor.yaml has it."""
+    """Our training, with the options of configs/brain_tumor.yaml."""
     devices = 2 if way == "two processes" else 1
     options = dataclasses.replace(
         RECIPE, epochs=epochs, batch_size=BATCH, lr=2 * LEARNING_RATE, augment="flips", seed=seed, devices=devices
@@ -135,13 +135,13 @@ def summarise(runs: dict[str, Any]) -> dict[str, Any]:
 
 
 def interval(values: list[float]) -> dict[str, float]:
-    """Mean and half the width of its 95 % interval, by Student's t."""
+    """Returns the mean and half the width of its 95 % interval, by Student's t."""
     half = T_975[len(values)] * statistics.stdev(values) / len(values) ** 0.5
     return {"mean": statistics.mean(values), "half_width": half}
 
 
 def to_goal(run: dict[str, Any]) -> float | None:
-    """Processor seconds until the validation Dice is high enough; None where it never is."""
+    """Returns the processor seconds until the validation Dice reaches the goal, or None if it never does."""
     epochs = next((epoch for epoch, dice in enumerate(run["dice"], start=1) if dice >= GOAL), None)
     return None if epochs is None else epochs * run["seconds_an_epoch"]
 

@@ -87,6 +87,8 @@ class TrainingConfig(Section):
     The reference implementation's way is `optimizer: adam`, `schedule: plateau`, `loss: bce`, `augment: none`.
     `augment: flips` is flips and quarter turns, `full` adds small affine maps and changes of intensity.
     `devices` share each batch: CUDA devices, or processes on the CPU.
+    `cpu_weight_gradients: torch` switches off our own weight gradients of 3x3 convolutions, which make training on the
+    CPU several times faster and differ from torch's by rounding; see `models.training.options.TrainingOptions`.
     """
 
     epochs: Annotated[int, Field(ge=1)] = 10
@@ -100,6 +102,7 @@ class TrainingConfig(Section):
     patience: Annotated[int, Field(ge=1)] | None = None
     precision: Annotated[Literal["auto", "32", "bf16"], BeforeValidator(str)] = "auto"
     devices: Annotated[int, Field(ge=1)] = 1
+    cpu_weight_gradients: Literal["winograd", "torch"] = "winograd"
 
     @model_validator(mode="after")
     def _shared(self) -> TrainingConfig:
@@ -145,7 +148,7 @@ class StatisticsConfig(Section):
     """The statistics of the data that the budget method uses.
 
     Attributes:
-        images: Training images that the second moments are estimated from, chosen at random; all, where there are fewer.
+        images: Training images that second moments are estimated from, chosen at random; all, where there are fewer.
         memory_limit_mb: Megabytes that the moments may take while they are accumulated; less memory means more passes.
     """
 

@@ -1,4 +1,4 @@
-"""State dicts of U-Nets that were trained elsewhere."""
+"""Loads U-Nets that were trained elsewhere, from a file with their state dict."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from models.unet import UNet
 
 
 class CheckpointError(ValueError):
-    """A file holds no U-Net that can be loaded."""
+    """A file is missing, or does not hold a U-Net that can be loaded."""
 
 
 def load_checkpoint(file: str | Path) -> UNet:
-    """Loads a U-Net from a state dict whose keys are as in the widely copied PyTorch U-Net.
+    """Loads a U-Net, in evaluation mode, from a state dict with the keys of the widely copied PyTorch U-Net.
 
     Args:
-        file: `.safetensors`, or `.pth`/`.pt` that is read with `weights_only=True`, so that no code in it can run.
+        file: `.safetensors`, or `.pth` or `.pt`, read with `weights_only=True`, so that no code in them can run.
 
     Raises:
-        CheckpointError: If the file is missing, damaged, no state dict, of another architecture, or not finite.
+        CheckpointError: The file is missing, damaged, not a state dict or of another architecture, or a weight is not
+            finite.
     """
     file = Path(file)
     state = _read(file)
@@ -40,10 +41,10 @@ def load_checkpoint(file: str | Path) -> UNet:
 
 
 def checkpoint_digest(file: str | Path) -> str:
-    """Returns a digest of the file's content.
+    """Returns the SHA-256 digest of a file, in hexadecimal.
 
     Raises:
-        CheckpointError: If it cannot be read.
+        CheckpointError: The file cannot be read.
     """
     try:
         with Path(file).open("rb") as stream:
@@ -59,7 +60,7 @@ def _read(file: Path) -> Mapping[str, object]:
         if file.suffix == ".safetensors":
             return load_file(file)
         state = torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:  # torch's own message advises to load it unsafely
+    except pickle.UnpicklingError as error:  # torch's message advises to load it without `weights_only`
         message = "is damaged, or holds more than a state dict: save it with torch.save(network.state_dict(), file)"
         raise CheckpointError(f"{file} {message}") from error
     except (SafetensorError, RuntimeError, EOFError, OSError) as error:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 # Four halvings lie between the input and the bottleneck, so a side must have at least 2**4 pixels.
-_SMALLEST_SIDE = 16
+_MIN_SIDE = 16
 _NAMES_SHOWN = 5
 
 
@@ -58,7 +58,7 @@ class Down(nn.Module):
 
 
 class Up(nn.Module):
-    """Doubles height and width, puts the skip connection in front, then applies `DoubleConv`."""
+    """Doubles height and width, concatenates the skip connection in front, then applies `DoubleConv`."""
 
     up: nn.Module
 
@@ -75,7 +75,7 @@ class Up(nn.Module):
         return self.conv(torch.cat([skip, self.enlarged(x, skip)], dim=1))
 
     def enlarged(self, x: Tensor, skip: Tensor) -> Tensor:
-        """Doubles the height and width of x, to those of skip (N, C, H, W)."""
+        """Enlarges x to the height and width of skip (N, C, H, W)."""
         x = self.up(x)
         rows, columns = skip.shape[2] - x.shape[2], skip.shape[3] - x.shape[3]
         if rows or columns:  # an odd size was rounded down by the pooling
@@ -105,11 +105,11 @@ class UNet(nn.Module):
         in_channels: Channels of the input images.
         classes: Channels of the output: 1 for foreground against background, else the number of labels.
         base_filters: Channels of the first level; each level down has twice as many.
-        bilinear: Up-sample without parameters (the bottleneck then has half the channels), else by transposed
-            convolutions.
-        dropout: Probability of dropping an activation of the bottleneck while training.
-        wide_decoder: With `bilinear`, keep half the input channels between the two convolutions of an up block, as
-            later versions of the copied network do (17,262,977 parameters instead of 13,391,361).
+        bilinear: Up-sample by bilinear interpolation (the bottleneck then has half the channels), otherwise by
+            transposed convolutions.
+        dropout: Probability of dropping an activation of the bottleneck during training.
+        wide_decoder: With `bilinear`, use half the input channels between the two convolutions of an up block, as later
+            versions of the copied network do (17,262,977 parameters instead of 13,391,361).
 
     Raises:
         ValueError: An argument is out of range.
@@ -163,11 +163,11 @@ class UNet(nn.Module):
         """Maps images (N, in_channels, H, W) to logits (N, classes, H, W), for any H and W.
 
         Raises:
-            ValueError: The number of channels is not `in_channels`, or BatchNorm cannot train on so little.
+            ValueError: The number of channels is not `in_channels`, or the batch is too small for BatchNorm to train.
         """
         height, width = self._check(x)
-        if height < _SMALLEST_SIDE or width < _SMALLEST_SIDE:
-            pad = [0, max(0, _SMALLEST_SIDE - width), 0, max(0, _SMALLEST_SIDE - height)]
+        if height < _MIN_SIDE or width < _MIN_SIDE:
+            pad = [0, max(0, _MIN_SIDE - width), 0, max(0, _MIN_SIDE - height)]
             x = F.pad(x, pad, mode="replicate")
         x1 = self.inc(x)
         x2 = self.down1(x1)
@@ -185,22 +185,22 @@ class UNet(nn.Module):
         if x.ndim != 4 or x.shape[1] != expected:
             raise ValueError(f"images have shape {tuple(x.shape)}; this U-Net takes (N, {expected}, H, W)")
         height, width = x.shape[2:]
-        smallest = 2 * _SMALLEST_SIDE
-        if self.training and len(x) == 1 and height < smallest and width < smallest:
+        min_side = 2 * _MIN_SIDE
+        if self.training and len(x) == 1 and height < min_side and width < min_side:
             raise ValueError(
                 f"one image of {height}x{width} leaves one value a channel at the bottleneck, and BatchNorm cannot "
-                f"train on it; use a batch size of at least 2, or images of at least {smallest} pixels"
+                f"train on it; use a batch size of at least 2, or images of at least {min_side} pixels"
             )
         return height, width
 
     @classmethod
     def from_state_dict(cls, state_dict: Mapping[str, object]) -> UNet:
-        """Builds the U-Net a state dict belongs to and loads it.
+        """Builds the U-Net that a state dict belongs to, and loads the state dict.
 
-        Entries that are no tensors (the copied network's training script adds `mask_values`) are left out.
+        Entries that are not tensors are ignored (the copied network's training script adds `mask_values`).
 
         Raises:
-            ValueError: The state dict is not that of such a U-Net; see `infer_arguments`.
+            ValueError: The state dict does not belong to such a U-Net; see `infer_arguments`.
         """
         network = cls(**infer_arguments(state_dict))
         network.load_state_dict({key: value for key, value in state_dict.items() if isinstance(value, Tensor)})
@@ -208,16 +208,16 @@ class UNet(nn.Module):
 
 
 def infer_arguments(state_dict: Mapping[str, object]) -> UNetArguments:
-    """Reads the constructor arguments off the names and shapes of a state dict.
+    """Returns the constructor arguments that follow from the names and shapes of a state dict.
 
-    Dropout leaves no trace in a state dict and is given as 0. Entries that are no tensors are ignored.
+    A state dict does not show the dropout, which is returned as 0. Entries that are not tensors are ignored.
 
     Args:
         state_dict: Parameter name to tensor, named as in this file or in the widely copied PyTorch U-Net.
 
     Raises:
-        ValueError: Names or shapes are not those of such a U-Net; the message lists what is missing, unexpected or
-            of another shape.
+        ValueError: Names or shapes do not match such a U-Net; the message lists what is missing, unexpected or of
+            another shape.
     """
     shapes = {key: tuple(value.shape) for key, value in state_dict.items() if isinstance(value, Tensor)}
     first, last, up = "inc.double_conv.0.weight", "outc.conv.weight", "up1.conv.double_conv.0.weight"
@@ -235,7 +235,7 @@ def infer_arguments(state_dict: Mapping[str, object]) -> UNetArguments:
     )
     with torch.device("meta"):
         expected = {key: tuple(value.shape) for key, value in UNet(**arguments).state_dict().items()}
-    # Files of torch before 0.4.1 lack the counter, and `load_state_dict` fills it in.
+    # Files written by torch before 0.4.1 lack this counter; `load_state_dict` accepts them.
     missing = [key for key in expected if key not in shapes and not key.endswith("num_batches_tracked")]
     unexpected = [key for key in shapes if key not in expected]
     differing = [

@@ -9,6 +9,7 @@ from configs.schema import FinetuneConfig, TrainingConfig
 from dataset.store import Dataset
 from materializers.records import HistoryMaterializer
 from materializers.variant import VariantMaterializer
+from models.training.options import TrainingOptions
 from models.variant import Variant
 from steps import runtime
 from steps.caching import sources_of
@@ -37,7 +38,6 @@ def finetune(
     With a teacher, which is the baseline, its predictions are learned beside the masks.
     """
     from models.training.fit import fit  # noqa: PLC0415 - Lightning: seconds, for a training alone
-    from models.training.options import TrainingOptions  # noqa: PLC0415 - Lightning: seconds, for a training alone
 
     now = runtime.current()
     settings = training.model_dump() | tuning.model_dump(exclude={"enabled"})

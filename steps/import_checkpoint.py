@@ -10,6 +10,7 @@ from materializers.records import HistoryMaterializer
 from materializers.variant import VariantMaterializer
 from models.checkpoint import CheckpointError, checkpoint_digest, load_checkpoint
 from models.preprocessing import Preprocessing
+from models.training.history import History
 from models.variant import Variant
 from models.variant_spec import BASELINE
 from steps import runtime
@@ -31,8 +32,6 @@ def import_checkpoint(
         fingerprint: Digest of the file's content; the file's place is no part of the cache key.
         inputs: How the network's input is normalised.
     """
-    from models.training.history import History  # noqa: PLC0415 - Lightning: seconds, for an import alone
-
     file = runtime.current().checkpoint
     network = load_checkpoint(file)
     if checkpoint_digest(file) != fingerprint:

@@ -7,6 +7,7 @@ from zenml.config.cache_policy import CachePolicy
 
 from dataset.store import Dataset
 from materializers.variant import VariantMaterializer
+from models.preprocessing import ImageBatches
 from models.variant import Variant
 from steps.caching import sources_of
 from torch_lowrank import recalibration
@@ -25,12 +26,6 @@ def recalibrate(
     compressed.check_input(dataset.manifest.channels, dataset.classes)
     train = dataset["train"]
     chosen = train.sample(images, seed)
-    recalibration.recalibrate(
-        compressed.network,
-        train.images,
-        compressed.preprocessing,
-        batch_size=batch_size,
-        device=device,
-        chosen=chosen,
-    )
+    batches = ImageBatches(train.images, chosen, compressed.preprocessing, batch_size, min_batch=2)
+    recalibration.recalibrate(compressed.network, batches, device=device)
     return compressed.with_spec(recalibrated=len(chosen))

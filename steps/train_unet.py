@@ -11,6 +11,7 @@ from dataset.store import Dataset
 from materializers.records import HistoryMaterializer
 from materializers.variant import VariantMaterializer
 from models.preprocessing import Preprocessing
+from models.training.options import TrainingOptions
 from models.unet import UNet
 from models.variant import Variant
 from models.variant_spec import BASELINE
@@ -32,7 +33,6 @@ def train_unet(
     A training that was cut off goes on from its last epoch when the same command runs again.
     """
     from models.training.fit import fit  # noqa: PLC0415 - Lightning: seconds, for a training alone
-    from models.training.options import TrainingOptions  # noqa: PLC0415 - Lightning: seconds, for a training alone
 
     now = runtime.current()
     torch.manual_seed(seed)

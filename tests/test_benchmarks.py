@@ -26,6 +26,7 @@ def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", lambda network, **options: network)
 
 
+@pytest.mark.slow
 def test_every_part_of_the_gpu_benchmark_runs_and_has_its_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

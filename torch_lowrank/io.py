@@ -160,7 +160,7 @@ def _tensors(network: nn.Module) -> dict[str, Tensor]:
 
 
 def _arguments(network: nn.Module) -> dict[str, Any] | None:
-    """Returns the constructor arguments of a network that tells them as an attribute `arguments`, if JSON holds them."""
+    """Returns the constructor arguments that a network has as `arguments`, None where JSON cannot hold them."""
     arguments = getattr(network, "arguments", None)
     try:
         return json.loads(json.dumps(arguments)) if isinstance(arguments, dict) else None

@@ -1,1 +1,1 @@
-"""What a network achieves, and what it costs."""
+"""The quality of networks on a split, and their cost."""

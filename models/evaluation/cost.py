@@ -1,4 +1,4 @@
-"""What a network costs: parameters, bytes, multiply-accumulates, time."""
+"""The cost of a network: parameters, bytes, multiply-accumulates, latency."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from torch_lowrank.io import weights
 from torch_lowrank.layers.factorized import count_parameters
 from torch_lowrank.modes import evaluating
 
-# Warming up and measuring together take about a second, unless one forward pass alone takes longer.
+# Warm-up and measurement take about a second together, unless a single forward pass takes longer.
 _WARM_UP_SECONDS = 0.2
 _MEASURE_SECONDS = 0.6
 
 
 def macs(network: nn.Module, input_shape: tuple[int, int, int]) -> int:
-    """Multiply-accumulates of all convolutions and matrix products for one image (C, H, W).
+    """Returns the multiply-accumulates of all convolutions and matrix products for one image (C, H, W).
 
     Counted by `torch.utils.flop_counter`, which counts a multiply-accumulate as two operations. Normalisation,
     activations and interpolation are not counted.
@@ -38,16 +38,15 @@ def macs(network: nn.Module, input_shape: tuple[int, int, int]) -> int:
 
 
 def weights_size_bytes(network: nn.Module) -> int:
-    """Size of the safetensors file that `save_network` writes, header included."""
+    """Returns the size of the safetensors file that `save_network` writes, header included."""
     return len(weights(network))
 
 
 def latency_ms(network: nn.Module, input_shape: tuple[int, int, int], device: str | torch.device) -> float:
-    """Median time in milliseconds of a forward pass of one image (C, H, W), warmed up, with torch's threads.
+    """Returns the median time in milliseconds of a forward pass of one image (C, H, W).
 
-    Of the network as `for_inference` makes it, in float32 and inference mode: BatchNorm folded, channels_last.
-
-    Measured by `torch.utils.benchmark`, which waits for CUDA to finish.
+    The network is prepared by `for_inference` (BatchNorm folded, channels_last) and runs in float32 and inference mode,
+    after a warm-up, with as many threads as torch is set to. Measured by `torch.utils.benchmark`, which waits for CUDA.
 
     Raises:
         ValueError: `input_shape` is not (C, H, W).
@@ -68,7 +67,7 @@ def latency_ms(network: nn.Module, input_shape: tuple[int, int, int], device: st
 
 
 def measure_cost(network: nn.Module, input_shape: tuple[int, int, int], device: str | torch.device) -> Cost:
-    """Measures everything a network costs on images (C, H, W); the network is left as it was."""
+    """Measures the cost of a network on images (C, H, W); the network is not changed."""
     return Cost(
         params=count_parameters(network),
         size_bytes=weights_size_bytes(network),

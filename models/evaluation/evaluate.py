@@ -1,4 +1,4 @@
-"""Runs a network over a split, batch by batch."""
+"""Evaluates a network on a split, and predicts masks, batch by batch."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ def evaluate(
     batch_size: int,
     device: str | torch.device,
 ) -> Metrics:
-    """Measures a network on images with known masks; memory does not grow with their pixels.
+    """Evaluates a network on images with known masks; memory does not grow with the number of images.
 
-    Beside the metrics of `summarise` there is `hausdorff95_px`, of every image and as their mean.
+    The metrics are those of `summarise` and `hausdorff95_px`, of every image and their mean.
 
     Args:
-        network: Maps (N, C, H, W) to logits (N, classes, H, W). It is given back in the mode and on the device it had.
-        images: uint8 (N, H, W, C), memory-mapped or not.
+        network: Maps (N, C, H, W) to logits (N, classes, H, W). It ends in the mode and on the device it had before.
+        images: Images uint8 (N, H, W, C), memory-mapped or not.
         masks: Labels uint8 (N, H, W).
-        preprocessing: From stored images to network input.
+        preprocessing: Turns stored images into network input.
         classes: 1 for foreground against background, else the number of labels.
         batch_size: Images a forward pass; no metric depends on it.
-        device: Where to compute.
+        device: Device to compute on.
 
     Raises:
-        ValueError: Images and masks do not match, are empty, or a mask holds a label that is not allowed.
-        FloatingPointError: The network gives logits that are not finite.
+        ValueError: The shapes of images and masks do not match, there are none, or a mask holds a label out of range.
+        FloatingPointError: The network returns logits that are not finite.
     """
     if images.shape[:3] != masks.shape:
         raise ValueError(f"images have shape {images.shape} and masks {masks.shape}; give (N, H, W, C) and (N, H, W)")
@@ -66,10 +66,10 @@ def predict(
     batch_size: int,
     device: str | torch.device,
 ) -> np.ndarray:
-    """Predicts masks: uint8 labels (N, H, W) for uint8 images (N, H, W, C).
+    """Returns predicted labels uint8 (N, H, W) for images uint8 (N, H, W, C).
 
     Raises:
-        FloatingPointError: The network gives logits that are not finite.
+        FloatingPointError: The network returns logits that are not finite.
     """
     masks = np.zeros(images.shape[:3], dtype=np.uint8)
     with evaluating(network, device):
@@ -86,7 +86,7 @@ def _predictions(
     batch_size: int,
     device: str | torch.device,
 ) -> Iterator[tuple[int, Tensor]]:
-    """Yields (index of the first image, labels int64 (n, H, W)) a batch."""
+    """Yields the index of the first image and the predicted labels int64 (n, H, W) of each batch."""
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; give an integer of at least 1")
     for first in tracked(range(0, len(images), batch_size), "evaluate"):

@@ -1,6 +1,6 @@
-"""Segmentation metrics: counts of pixels an image and label first, metrics from counts.
+"""Segmentation metrics, computed from the pixel counts of every image and label.
 
-Nothing here is averaged over batches, so no value depends on the batch size. All values are finite.
+Nothing is averaged over batches, so no value depends on the batch size. All values are finite.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 
 @dataclasses.dataclass(frozen=True)
 class Counts:
-    """Pixels of each image, counted for each label against the rest; int64 tensors (N, L), label 0 is background.
+    """Pixel counts of each image and label (label against the rest): int64 tensors (N, L); label 0 is background.
 
     Attributes:
         tp: Pixels of the label, predicted as the label.
@@ -41,13 +41,13 @@ class Counts:
         return cls(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
 
     def total(self) -> Counts:
-        """Sums over the images: tensors (1, L)."""
+        """Returns the sums over the images: tensors (1, L)."""
         return Counts(*(getattr(self, field.name).sum(0, keepdim=True) for field in dataclasses.fields(self)))
 
 
 @dataclasses.dataclass(frozen=True)
 class Metrics:
-    """Metrics of a network on a split.
+    """The metrics of a network on a split.
 
     Attributes:
         metrics: At least `dice` and `iou` (means over images), `dice_global`, `iou_global`, `precision`, `recall` (from
@@ -61,14 +61,14 @@ class Metrics:
 
 
 def label_count(classes: int) -> int:
-    """Number of labels a mask may hold: with one class there are two, background and foreground."""
+    """Returns the number of labels in a mask: with one class two, background and foreground."""
     return max(classes, 2)
 
 
 def predicted_labels(logits: Tensor, classes: int) -> Tensor:
-    """Turns logits (N, classes, H, W) into labels int64 (N, H, W).
+    """Returns the labels int64 (N, H, W) that logits (N, classes, H, W) predict.
 
-    One class: label 1 where the logit is above 0. Several: the label of the largest logit.
+    With one class, label 1 where the logit is above 0; with several, the label of the largest logit.
 
     Raises:
         ValueError: The number of channels is not `classes`.
@@ -79,7 +79,7 @@ def predicted_labels(logits: Tensor, classes: int) -> Tensor:
 
 
 def count_pixels(prediction: Tensor, truth: Tensor, labels: int) -> Counts:
-    """Counts an image's pixels by label, from one confusion matrix an image.
+    """Counts the pixels of each image by label, by a confusion matrix for each image.
 
     Args:
         prediction: Integer labels (N, H, W).
@@ -106,36 +106,36 @@ def count_pixels(prediction: Tensor, truth: Tensor, labels: int) -> Counts:
 
 
 def dice(counts: Counts) -> Tensor:
-    """Dice = 2 tp / (2 tp + fp + fn) of each row, float64 (N,): the mean over the foreground labels present.
+    """Returns Dice = 2 tp / (2 tp + fp + fn) of each row, float64 (N,), as mean over the foreground labels present.
 
-    A label is present where truth or prediction has a pixel of it. Where none is present the value is 1.
+    A label is present if truth or prediction has a pixel of it. If none is present, the value is 1.
     """
     return _foreground_mean(2 * counts.tp, 2 * counts.tp + counts.fp + counts.fn, counts)
 
 
 def iou(counts: Counts) -> Tensor:
-    """Intersection over union = tp / (tp + fp + fn) of each row, float64 (N,); the mean as for `dice`."""
+    """Returns intersection over union = tp / (tp + fp + fn) of each row, float64 (N,); the mean as for `dice`."""
     return _foreground_mean(counts.tp, counts.tp + counts.fp + counts.fn, counts)
 
 
 def precision(counts: Counts) -> Tensor:
-    """Precision = tp / (tp + fp) of each row, float64 (N,); 0 for a label present and never predicted."""
+    """Returns precision = tp / (tp + fp) of each row, float64 (N,); 0 for a label present and never predicted."""
     return _foreground_mean(counts.tp, counts.tp + counts.fp, counts)
 
 
 def recall(counts: Counts) -> Tensor:
-    """Recall = tp / (tp + fn) of each row, float64 (N,); 0 for a label predicted and nowhere present."""
+    """Returns recall = tp / (tp + fn) of each row, float64 (N,); 0 for a label predicted and nowhere present."""
     return _foreground_mean(counts.tp, counts.tp + counts.fn, counts)
 
 
 def pixel_accuracy(counts: Counts) -> Tensor:
-    """Share of pixels with the right label of each row, float64 (N,)."""
+    """Returns the share of pixels with the right label of each row, float64 (N,)."""
     pixels = (counts.tp + counts.fp + counts.fn + counts.tn)[:, 0]
     return counts.tp.sum(1).double() / pixels.clamp(min=1)
 
 
 def lesion_pixels(counts: Counts) -> Tensor:
-    """Size of the true mask, all foreground labels together, of each row, float64 (N,)."""
+    """Returns the size of the true mask in pixels, all foreground labels together, of each row, float64 (N,)."""
     return (counts.tp + counts.fn)[:, 1:].sum(1).double()
 
 

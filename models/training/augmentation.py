@@ -1,4 +1,4 @@
-"""Random changes of images and masks while training, a whole batch at once and on its device."""
+"""Random changes of training images and their masks, for a whole batch at once on its device."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from torch import Tensor
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """How much to change; every value is drawn anew for each image.
+    """The largest changes; the change of each image is drawn at random.
 
     Attributes:
         flips: Mirror left-right and upside-down, each with probability 1/2.
-        quarter_turns: Turn square images by a multiple of 90 degrees.
-        degrees: Largest rotation beyond that, either way.
-        scale: Largest relative change of size, either way: 0.1 draws from [0.9, 1.1].
-        shift: Largest shift along each axis, either way, as a share of the side.
-        gain: Largest relative change of contrast, either way.
-        offset: Largest change of brightness, either way, in units of the input's standard deviation.
+        quarter_turns: Rotate square images by a multiple of 90 degrees.
+        degrees: Largest further rotation, in both directions.
+        scale: Largest relative change of size, in both directions: 0.1 draws from [0.9, 1.1].
+        shift: Largest shift along each axis, in both directions, as a share of the side.
+        gain: Largest relative change of contrast, in both directions.
+        offset: Largest change of brightness, in both directions, in units of the input's standard deviation.
         noise: Largest standard deviation of the added noise, in the same units.
     """
 
@@ -40,20 +40,20 @@ def augment(
 ) -> tuple[Tensor, Tensor]:
     """Changes each image at random, and its mask with it.
 
-    All geometric changes are one affine map an image, so each pixel is interpolated once. What comes in from outside
-    repeats the border.
+    All geometric changes of an image are combined in one affine map, so each pixel is interpolated once. Pixels from
+    outside the image repeat its border.
 
     Args:
         images: float (N, C, H, W), normalised.
-        masks: Integer labels (N, H, W); interpolated by the nearest neighbour, so that they stay labels.
-        generator: Decides everything that is random. On the images' device nothing has to be copied.
-        augmentation: How much to change.
+        masks: Integer labels (N, H, W); interpolated by nearest neighbour, so that they stay labels.
+        generator: Source of all random numbers; fastest on the device of the images.
+        augmentation: The largest changes.
 
     Returns:
-        New images, in the layout of the old ones, and new masks, of the shapes and types given.
+        New images and masks, with the shapes, types and memory layout of the given ones.
 
     Raises:
-        ValueError: Images and masks do not match.
+        ValueError: The shapes of images and masks do not match.
     """
     if images.ndim != 4 or masks.shape != (len(images), *images.shape[2:]):
         shapes = f"{tuple(images.shape)} and {tuple(masks.shape)}"
@@ -72,7 +72,7 @@ def _affine_maps(images: Tensor, generator: torch.Generator, augmentation: Augme
     """Draws one affine map (2, 3) an image, from output to input positions, in the [-1, 1] coordinates of torch."""
     number, _, height, width = images.shape
     angle = _uniform(number, augmentation.degrees, images, generator) * (math.pi / 180)
-    if augmentation.quarter_turns and height == width:  # a half turn is two flips, so other shapes lose nothing
+    if augmentation.quarter_turns and height == width:  # other shapes allow a half turn alone, which is two flips
         turns = torch.randint(4, (number,), generator=generator, device=generator.device)
         angle = angle + turns.to(images) * (math.pi / 2)
     zoom = 1 + _uniform(number, augmentation.scale, images, generator)
@@ -80,7 +80,7 @@ def _affine_maps(images: Tensor, generator: torch.Generator, augmentation: Augme
     if augmentation.flips:
         mirror = 1 - 2 * torch.randint(2, (2, number), generator=generator, device=generator.device).to(images)
     cos, sin = torch.cos(angle) / zoom, torch.sin(angle) / zoom
-    # Coordinates run from -1 to 1 along both axes, so a rotation of an oblong image must undo the stretch.
+    # Coordinates run from -1 to 1 along both axes, so a rotation must take the image's aspect ratio into account.
     aspect = height / width
     rows = [
         torch.stack(
@@ -106,6 +106,6 @@ def _change_intensity(images: Tensor, generator: torch.Generator, augmentation: 
 
 
 def _uniform(number: int, limit: float, like: Tensor, generator: torch.Generator) -> Tensor:
-    """Draws from [-limit, limit], in the type and on the device of `like`."""
+    """Draws `number` values from [-limit, limit], with type and device of `like`."""
     draw = torch.rand(number, generator=generator, device=generator.device)
     return (2 * draw - 1).to(like) * limit

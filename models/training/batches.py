@@ -1,4 +1,4 @@
-"""Batches of stored images: shuffled by seed and epoch, read whole, and shared by processes that train together."""
+"""Batches of stored images: shuffled by seed and epoch, read in one piece, divided among processes."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ class LabelledImages(Protocol):
 
 
 class Batches(Sampler[list[int]]):
-    """The indices of each batch, shuffled anew each epoch; Lightning calls `set_epoch`.
+    """The image indices of each batch, in another order each epoch; Lightning calls `set_epoch`.
 
-    Processes that train together have the same batches, and each takes its share of every one.
+    Processes that train together divide every batch among them.
 
     Args:
         images: Number of images.
         batch_size: Images a step, of all processes together.
-        seed: Decides the order; None keeps that of the images.
-        rank: Which process this is.
-        processes: How many there are.
+        seed: Seed of the order; None keeps the images in their own order.
+        rank: Number of this process, from 0.
+        processes: Number of processes.
     """
 
     def __init__(self, images: int, batch_size: int, seed: int | None, rank: int = 0, processes: int = 1) -> None:
@@ -48,7 +48,7 @@ class Batches(Sampler[list[int]]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Chooses the epoch whose order comes next."""
+        """Sets the epoch, which the order of the images depends on."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -59,10 +59,10 @@ class Batches(Sampler[list[int]]):
         if self.seed is not None:
             order = np.random.default_rng(epoch_seed(self.seed, self.epoch, "shuffle")).permutation(self.images)
         for start, end in self._ranges():
-            yield np.sort(order[start:end][self.rank :: self.processes]).tolist()  # in the order they lie on disk
+            yield np.sort(order[start:end][self.rank :: self.processes]).tolist()  # sorted, as they are stored on disk
 
     def weight(self, batch: int) -> float:
-        """Returns what this process's mean loss counts in the mean over processes, so that every image counts alike."""
+        """Returns the factor of this process's mean loss with which the mean over processes is the mean over images."""
         start, end = self._ranges()[batch]
         share = len(range(start + self.rank, end, self.processes))
         return share * self.processes / (end - start)
@@ -73,15 +73,15 @@ class Batches(Sampler[list[int]]):
 
     def _starts(self) -> list[int]:
         starts = list(range(0, self.images, self.batch_size))
-        # A last batch of one image a process, on which BatchNorm may be unable to train, joins the one before it.
-        least = 2 * self.processes if self.batch_size > self.processes else self.processes
-        if len(starts) > 1 and self.images - starts[-1] < least:
+        # A last batch of one image a process, on which BatchNorm may be unable to train, is merged with the one before.
+        min_images = 2 * self.processes if self.batch_size > self.processes else self.processes
+        if len(starts) > 1 and self.images - starts[-1] < min_images:
             starts.pop()
         return starts
 
 
 class _WholeBatches(Dataset[tuple[Tensor, Tensor]]):
-    """Reads a whole batch at once: one copy out of the mapped file, no collating."""
+    """Reads a whole batch at once: one copy from the memory-mapped file, and no collating."""
 
     def __init__(self, split: LabelledImages, labels: int) -> None:
         self.split = split
@@ -101,7 +101,7 @@ class _WholeBatches(Dataset[tuple[Tensor, Tensor]]):
 def load_batches(
     name: Literal["train", "valid"], split: LabelledImages, classes: int, options: TrainingOptions, rank: int = 0
 ) -> DataLoader:
-    """Builds the loader of a split's batches (uint8 (n, H, W, C), uint8 (n, H, W)); of `train`, shuffled."""
+    """Builds a loader of batches (images uint8 (n, H, W, C), masks uint8 (n, H, W)); those of `train` are shuffled."""
     seed = options.seed if name == "train" else None
     return DataLoader(
         _WholeBatches(split, label_count(classes)),
@@ -109,15 +109,15 @@ def load_batches(
         batch_size=None,
         num_workers=options.num_workers,
         persistent_workers=options.num_workers > 0,
-        generator=torch.Generator(),  # its own, or every iterator would draw from the one dropout uses
+        generator=torch.Generator(),  # by default it would draw from the global generator, which dropout uses
     )
 
 
 def check_split(name: Literal["train", "valid"], split: LabelledImages, devices: int) -> None:
-    """Checks shapes and types.
+    """Checks shapes, types and the number of images of a split.
 
     Raises:
-        ValueError: The split cannot be trained on.
+        ValueError: They do not allow to train on it.
     """
     images, masks = split.images, split.masks
     if images.ndim != 4 or images.shape[:3] != masks.shape or len(images) == 0:

@@ -1,4 +1,4 @@
-"""The one file that a training leaves after every epoch, to resume from."""
+"""The checkpoint file, which is written after every epoch and from which a training is resumed."""
 
 from __future__ import annotations
 
@@ -22,23 +22,20 @@ from models.training.module import SegmentationModule
 from models.training.options import TrainingError
 from torch_lowrank.whole_files import write_whole
 
+LAST_CHECKPOINT = "last.ckpt"
+BEST_WEIGHTS = "best.safetensors"
+
 _log = logging.getLogger(__name__)
 
 
-LAST_CHECKPOINT = "last.ckpt"
-
-
-BEST_WEIGHTS = "best.safetensors"
-
-
 class Recorder(pl.Callback):
-    """Keeps the history and the best weights, and writes the checkpoint after every epoch.
+    """Collects the history and the best weights, and writes the checkpoint after every epoch.
 
-    History and best weights are part of the checkpoint, so that the one file is always consistent in itself.
+    History and best weights are stored in the checkpoint itself, so that this single file is always consistent.
 
     Args:
         path: The checkpoint file.
-        identity: What must be equal for a training to be resumed from it, as plain data.
+        identity: Settings that must be equal to resume from a checkpoint, as plain data.
         patience: Epochs without a better one after which training stops, or None.
     """
 
@@ -51,7 +48,7 @@ class Recorder(pl.Callback):
         self._start = 0.0
 
     def state_dict(self) -> dict[str, Any]:
-        """What the checkpoint keeps of this object."""
+        """Returns the state of this object that is stored in the checkpoint."""
         return {
             "identity": self.identity,
             "history": self.history.to_dict(),
@@ -59,15 +56,15 @@ class Recorder(pl.Callback):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continues from `state_dict`."""
+        """Restores a state that `state_dict` has returned."""
         self.history = History.from_dict(state_dict["history"])
         self.best_weights = state_dict["best_weights"]
 
     def read_checkpoint(self) -> None:
-        """Loads history and best weights from the checkpoint file, without training.
+        """Reads history and best weights from the checkpoint file.
 
         Raises:
-            TrainingError: The file cannot be read, or belongs to another training.
+            TrainingError: The file cannot be read, or was written by another training.
         """
         try:
             state = torch.load(self.path, map_location="cpu", weights_only=True)["callbacks"][self.state_key]
@@ -85,7 +82,7 @@ class Recorder(pl.Callback):
         self.load_state_dict(state)
 
     def keep_best(self) -> str:
-        """Writes the best weights beside the checkpoint, for a training that cannot go on, and says where they are."""
+        """Writes the best weights of a failed training beside the checkpoint; returns a sentence about the file."""
         if not self.history.epochs:
             return "no epoch was finished before"
         file = self.path.with_name(BEST_WEIGHTS)
@@ -93,11 +90,11 @@ class Recorder(pl.Callback):
         return f"the best network until then, of epoch {self.history.best_epoch}, is {file}"
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Starts the clock."""
+        """Starts to measure the time of the epoch."""
         self._start = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Records the epoch, keeps its weights if they are the best, writes the checkpoint."""
+        """Records the epoch, keeps its weights if they are the best so far, and writes the checkpoint."""
         if not isinstance(pl_module, SegmentationModule):
             raise TypeError(f"Recorder records a SegmentationModule, not a {type(pl_module).__name__}")
         record = EpochRecord(
@@ -127,14 +124,15 @@ class Recorder(pl.Callback):
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint whole or not at all, also where the folder for temporary files is on another disk.
+    """Writes checkpoints whole or not at all.
 
-    Lightning's own way is a temporary file there and a move, which is a copy between disks.
+    Lightning writes to the system's folder for temporary files and moves the file from there. On another disk that is a
+    copy, which may be interrupted.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
-        """Writes next to the file, then replaces it."""
-        content = io.BytesIO()  # torch hides why a file cannot be written
+        """Writes a temporary file in the same folder, then renames it."""
+        content = io.BytesIO()  # when torch writes a file itself, its error hides the reason
         torch.save(checkpoint, content)
         write_whole(Path(path), content.getbuffer())
 
@@ -144,5 +142,5 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         map_location: Callable | None = lambda storage, _: storage,
         weights_only: bool | None = True,
     ) -> dict[str, Any]:
-        """Loads tensors and plain data only."""
+        """Loads tensors and plain data; other objects are refused."""
         return torch.load(path, map_location=map_location, weights_only=True)

@@ -1,4 +1,4 @@
-"""Trains a segmentation network; a training that was interrupted goes on as if nothing had happened."""
+"""Trains a segmentation network, and resumes a training that was interrupted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from models.preprocessing import Preprocessing
 from models.training.batches import LabelledImages, check_split, load_batches
 from models.training.checkpoints import LAST_CHECKPOINT, AtomicCheckpointIO, Recorder
 from models.training.history import History
-from models.training.losses import check_teacher, teaching
+from models.training.losses import check_teacher, teacher_ready
 from models.training.module import SegmentationModule
 from models.training.multiprocess import ProcessLostError, check_devices, run_together
 from models.training.options import TrainingError, TrainingOptions
@@ -43,28 +43,28 @@ def fit(  # noqa: PLR0913 - data, how to train, and where, each in one argument
     resume: bool = True,
     teacher: nn.Module | None = None,
 ) -> History:
-    """Trains a network in place, and leaves it with the weights of the epoch of the best validation Dice.
+    """Trains a network in place; it ends with the weights of the epoch with the best validation Dice.
 
-    One seed decides everything, and each epoch's randomness depends on seed and epoch alone, so that on the CPU a
-    resumed training gives the same weights as one that was never interrupted.
+    All random numbers of an epoch depend on seed and epoch alone. So a resumed training ends with the same weights as
+    one that was not interrupted, on the CPU.
 
     Args:
-        network: Maps (N, C, H, W) to logits (N, classes, H, W). Given back on the CPU, in the mode it had.
+        network: Maps (N, C, H, W) to logits (N, classes, H, W). It ends on the CPU, in the mode it had before.
         train: Images to train on.
-        valid: Images to choose the epoch by.
-        preprocessing: From stored images to network input.
-        options: How to train.
+        valid: Images on which the best epoch is chosen.
+        preprocessing: Turns stored images into network input.
+        options: The options of the training.
         classes: 1 for foreground against background, else the number of labels.
-        checkpoint_dir: Folder for `last.ckpt`, written after every epoch; nothing else is written. Its name should
-            depend on data and teacher, since a checkpoint knows of the images only their number and size.
+        checkpoint_dir: Folder of `last.ckpt`, the only file written, after every epoch. Data and teacher should have a
+            folder of their own, because the checkpoint records only the number and the size of the images.
         device: `cpu`, `cuda` or `cuda:1`; with several `options.devices`, `cpu` for as many processes, or `cuda`.
-        resume: Go on from the checkpoint, if there is one. Otherwise the folder is removed first.
-        teacher: Whose predictions are learned where `options.distillation` is above 0. Given back as it was.
+        resume: Continue from the checkpoint, if there is one; if False, the folder is removed first.
+        teacher: Network whose predictions are learned too, if `options.distillation` is above 0. It is not changed.
 
     Raises:
-        ValueError: The images cannot be trained on as they are, or teacher and distillation do not go together.
+        ValueError: Images, devices, teacher and options do not fit together.
         TrainingError: The loss is not finite, the checkpoint belongs to another training, or one of several processes
-            was killed. Of the first, the best network until then is kept in `checkpoint_dir`.
+            was killed. If the loss is not finite, the best weights until then are written to `checkpoint_dir`.
     """
     check_teacher(network, teacher, options.distillation)
     check_split("train", train, options.devices)
@@ -90,7 +90,7 @@ def fit(  # noqa: PLR0913 - data, how to train, and where, each in one argument
 
 @dataclasses.dataclass(frozen=True)
 class _Job:
-    """A training, as one process hands it to others."""
+    """All that a process needs to train, so that it can be passed to other processes."""
 
     network: nn.Module
     splits: tuple[LabelledImages, LabelledImages]
@@ -103,7 +103,7 @@ class _Job:
 
 
 def _train_together(job: _Job) -> None:
-    """Trains in several processes; what they leave is the checkpoint."""
+    """Trains in several processes, whose result is the checkpoint."""
     try:
         run_together(_train, job, job.options.devices)
     finally:
@@ -112,24 +112,24 @@ def _train_together(job: _Job) -> None:
 
 
 def _train(job: _Job, rank: int = 0) -> None:
-    """Trains in this process, which is one of `options.devices`."""
+    """Trains in this process, the one with this rank of `options.devices`."""
     options, recorder = job.options, job.recorder
     device = f"{job.device}:{rank}" if options.devices > 1 and job.device == "cuda" else job.device
     train = load_batches("train", job.splits[0], job.classes, options, rank)
     valid = load_batches("valid", job.splits[1], job.classes, options, rank)
     module = SegmentationModule(job.network, job.preprocessing, options, job.classes, len(train), job.teacher)
-    with _quiet(), _randomness(device), _training(job.network), teaching(job.teacher, device):
+    with _quiet(), _randomness(device), _training(job.network), teacher_ready(job.teacher, device):
         _run(_trainer(options, recorder, device), module, (train, valid), recorder.path)
 
 
 def _run(
     trainer: pl.Trainer, module: SegmentationModule, batches: tuple[DataLoader, DataLoader], checkpoint: Path
 ) -> None:
-    """Trains from the checkpoint on, if there is one."""
+    """Trains, from the checkpoint if there is one."""
     start = checkpoint if checkpoint.exists() else None
     try:
         trainer.fit(module, *batches, ckpt_path=start, weights_only=True)
-    except SystemExit as stop:  # what Lightning makes of an interrupt
+    except SystemExit as stop:  # Lightning turns an interrupt into it
         raise KeyboardInterrupt from stop
 
 
@@ -137,14 +137,14 @@ def _trainer(options: TrainingOptions, recorder: Recorder, device: str) -> pl.Tr
     where = torch.device(device)
     cuda, together = where.type == "cuda", options.devices > 1
     callbacks: list[pl.Callback] = [recorder]
-    if sys.stderr.isatty():  # of several processes, Lightning lets the first alone show it
+    if sys.stderr.isatty():  # with several processes, Lightning shows the bar of the first alone
         callbacks.append(RichProgressBar(leave=True, console_kwargs={"stderr": True}))
     bf16 = options.precision == "bf16" or (options.precision == "auto" and cuda and torch.cuda.is_bf16_supported())
     return pl.Trainer(
         accelerator="gpu" if cuda else where.type,
         devices=options.devices if together else [where.index or 0] if cuda else 1,
         strategy=DDPStrategy(process_group_backend="nccl" if cuda else "gloo") if together else "auto",
-        sync_batchnorm=together and cuda,  # torch has it for CUDA alone; on the CPU each process normalises its share
+        sync_batchnorm=together and cuda,  # for CUDA alone; on the CPU each process normalises with its own share
         precision="bf16-mixed" if bf16 else "32-true",
         max_epochs=options.epochs,
         callbacks=callbacks,
@@ -161,7 +161,7 @@ def _trainer(options: TrainingOptions, recorder: Recorder, device: str) -> pl.Tr
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silences what Lightning says of hardware, workers and its own services; errors still show."""
+    """Silences messages of Lightning on hardware, workers and its own services, but not its errors."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
@@ -179,7 +179,7 @@ def _quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _randomness(device: str) -> Iterator[None]:
-    """Gives torch's global generators back as they were, since dropout draws from them."""
+    """Restores the state of torch's global random generators, from which dropout draws."""
     where = torch.device(device)
     with torch.random.fork_rng(devices=[where.index or 0] if where.type == "cuda" else []):
         yield
@@ -187,7 +187,7 @@ def _randomness(device: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _training(network: nn.Module) -> Iterator[None]:
-    """Puts a network in training mode and channels_last layout; restores every module's mode and the usual layout."""
+    """Puts a network in training mode and channels_last layout; afterwards restores modes, layout and the CPU."""
     modes = {module: module.training for module in network.modules()}
     network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     try:
@@ -201,7 +201,7 @@ def _training(network: nn.Module) -> Iterator[None]:
 def _identity(
     train: LabelledImages, valid: LabelledImages, preprocessing: Preprocessing, options: TrainingOptions, classes: int
 ) -> dict[str, Any]:
-    """What must be equal for a training to be resumed, as plain data."""
+    """Returns the settings that must be equal to resume a training, as plain data."""
     settings = dataclasses.asdict(options)
     del settings["num_workers"]
     return {

@@ -1,4 +1,4 @@
-"""The curves of a training: a record an epoch."""
+"""The history of a training: loss, Dice and IoU of every epoch."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ class EpochRecord:
 
     Attributes:
         epoch: Counted from 1.
-        train_loss: Mean over the training images, as augmented; with a teacher, of the loss that it is part of.
+        train_loss: Mean over the augmented training images; includes the loss against a teacher, if there is one.
         valid_loss: Mean over the validation images, against their masks alone.
-        valid_dice: Dice on the validation split, the mean over images.
-        valid_iou: Intersection over union, likewise.
+        valid_dice: Dice on the validation split, mean over images.
+        valid_iou: Intersection over union on the validation split, mean over images.
         lr: Learning rate of the epoch's last step.
-        seconds: How long the epoch took, validation included.
+        seconds: Duration of the epoch, validation included.
     """
 
     epoch: int
@@ -31,7 +31,7 @@ class EpochRecord:
 
 @dataclasses.dataclass(frozen=True)
 class History:
-    """All epochs of a training, those before a resumption included.
+    """All epochs of a training, including those before it was resumed.
 
     Attributes:
         epochs: One record an epoch.
@@ -41,7 +41,7 @@ class History:
 
     @property
     def best(self) -> EpochRecord:
-        """The epoch of the highest validation Dice; of several alike, the one of the lowest validation loss.
+        """The epoch with the highest validation Dice; among equals, the one with the lowest validation loss.
 
         Raises:
             ValueError: There are no epochs.

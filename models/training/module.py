@@ -1,8 +1,10 @@
-"""One training step and one validation step of a segmentation network, for Lightning."""
+"""The LightningModule: training step, validation step, optimiser and schedule of a segmentation network."""
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Callable
 from typing import Any
 
 import lightning.pytorch as pl
@@ -25,9 +27,15 @@ _AUGMENTATIONS = {
     "full": Augmentation(),
 }
 
+# What the forward pass of a training step runs in.
+_WEIGHT_GRADIENTS: dict[str, Callable[[], contextlib.AbstractContextManager]] = {
+    "winograd": FastWeightGradients,
+    "torch": contextlib.nullcontext,
+}
+
 
 class SegmentationModule(pl.LightningModule):
-    """Trains `network` on batches of stored images: uint8 (N, H, W, C) with masks uint8 (N, H, W).
+    """Trains `network` on batches of stored images uint8 (N, H, W, C) and masks uint8 (N, H, W).
 
     Args:
         network: Maps (N, C, H, W) to logits (N, classes, H, W).
@@ -35,8 +43,8 @@ class SegmentationModule(pl.LightningModule):
         options: How to train.
         classes: 1 for foreground against background, else the number of labels.
         steps_per_epoch: Number of training batches an epoch.
-        teacher: Whose predictions on the same images are learned, in evaluation mode on the same device; wanted where
-            `options.distillation` is above 0.
+        teacher: Network whose predictions for the same images are learned too; needed if `options.distillation` is
+            above 0. In evaluation mode and on the same device.
     """
 
     def __init__(
@@ -58,13 +66,14 @@ class SegmentationModule(pl.LightningModule):
         self._loss = build_loss(options.loss, classes)
         self._distillation = None if teacher is None else Distillation(teacher, options.distillation)
         self._augmentation = _AUGMENTATIONS[options.augment]
+        self._weight_gradients = _WEIGHT_GRADIENTS[options.cpu_weight_gradients]
         self._generator = torch.Generator()
         self._train_sum = self._valid_sum = 0.0
         self._train_images = self._valid_images = 0
         self._counts: list[Counts] = []
 
     def on_train_epoch_start(self) -> None:
-        """Seeds all that is random in this epoch."""
+        """Seeds dropout and augmentation for this epoch, and resets the sums."""
         seed, epoch, rank = self.options.seed, self.current_epoch, self.global_rank
         torch.manual_seed(epoch_seed(seed, epoch, "dropout", rank))
         self._generator = torch.Generator(self.device).manual_seed(epoch_seed(seed, epoch, "augment", rank))
@@ -79,7 +88,7 @@ class SegmentationModule(pl.LightningModule):
         images, masks = self.preprocessing(batch[0]), batch[1].long()
         if self._augmentation is not None:
             images, masks = augment(images, masks, self._generator, self._augmentation)
-        with FastWeightGradients():
+        with self._weight_gradients():
             logits = self.network(images).float()
         loss = self._loss(logits, masks)
         if self._distillation is not None:
@@ -90,7 +99,7 @@ class SegmentationModule(pl.LightningModule):
         return loss * self._weight(batch_idx)
 
     def on_validation_epoch_start(self) -> None:
-        """Starts counting."""
+        """Resets the sums."""
         self._valid_sum, self._valid_images = 0.0, 0
         self._counts = []
 
@@ -108,16 +117,16 @@ class SegmentationModule(pl.LightningModule):
         self._counts.append(count_pixels(predicted_labels(logits, self.classes), masks, label_count(self.classes)))
 
     def on_validation_epoch_end(self) -> None:
-        """Hands the validation means to the schedule and the progress bar."""
+        """Logs the validation means, for the schedule and the progress bar."""
         means = self.epoch_means()
         self.log_dict({name: means[name] for name in ("valid_loss", "valid_dice")}, prog_bar=True)
 
     def epoch_means(self) -> dict[str, float]:
-        """The means of the epoch: `train_loss`, `valid_loss`, `valid_dice`, `valid_iou`."""
+        """Returns the means of the epoch over images: `train_loss`, `valid_loss`, `valid_dice`, `valid_iou`."""
         counts = Counts.concatenate(self._counts)
         sums = [self._train_sum, self._train_images, self._valid_sum, self._valid_images]
         total = torch.tensor([*sums, float(dice(counts).sum()), float(iou(counts).sum())], dtype=torch.float64)
-        if self.options.devices > 1:  # each process has counted its share of the images
+        if self.options.devices > 1:  # each process has counted only its share of the images
             total = self.trainer.strategy.reduce(total.to(self.device), reduce_op="sum").cpu()
         train_sum, train_images, valid_sum, valid_images, dice_sum, iou_sum = total.tolist()
         return {
@@ -128,7 +137,7 @@ class SegmentationModule(pl.LightningModule):
         }
 
     def configure_optimizers(self) -> Any:
-        """Builds optimiser and schedule."""
+        """Builds the optimiser and the schedule of the learning rate."""
         options = self.options
         kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[options.optimizer]
         optimizer = kind(self.network.parameters(), lr=options.lr, weight_decay=options.weight_decay)
@@ -139,13 +148,13 @@ class SegmentationModule(pl.LightningModule):
             cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=options.lr, total_steps=steps)
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
         plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=_PLATEAU_PATIENCE)
-        # By steps, though once an epoch: Lightning steps those after validation and before the checkpoint is written,
-        # and the ones by epoch after it, so that a resumed training would miss one.
+        # Once an epoch, but with the interval `step`: Lightning updates schedules with the interval `epoch` after the
+        # checkpoint has been written, and a resumed training would miss that update.
         schedule = {"scheduler": plateau, "interval": "step", "frequency": self.steps_per_epoch}
         return {"optimizer": optimizer, "lr_scheduler": {**schedule, "monitor": "valid_loss"}}
 
     def _weight(self, batch_idx: int) -> float:
-        """What the loss of this process's share counts, as gradients are averaged over processes and not images."""
+        """Returns the factor of this process's loss; gradients are averaged over processes, not over images."""
         if self.options.devices == 1:
             return 1.0
         loader: Any = self.trainer.train_dataloader

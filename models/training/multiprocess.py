@@ -1,7 +1,7 @@
-"""Several processes on one machine that train together: started, watched, and ended together.
+"""Training in several processes on one machine: `torch.multiprocessing` starts, watches and ends them.
 
-What goes wrong in one of them ends all, within seconds: a process that waits for another in a collective operation
-would wait for long.
+An error in one process ends all of them within seconds. Otherwise the others would wait for it in a collective
+operation until that times out, which takes many minutes.
 """
 
 from __future__ import annotations
@@ -17,65 +17,67 @@ import threading
 from collections.abc import Callable
 from logging.handlers import QueueHandler, QueueListener
 from multiprocessing.connection import wait
-from multiprocessing.context import SpawnProcess
-from multiprocessing.queues import Queue
-from typing import Any, cast
+from multiprocessing.queues import Queue, SimpleQueue
+from typing import Any
 
 import torch
+from torch.multiprocessing.spawn import (
+    ProcessContext,
+    ProcessExitedException,
+    ProcessRaisedException,
+    start_processes,
+)
 
 from models.training.options import TrainingError
 
-_LOG = "models"  # whose lines are shown by the process that started the others
-_HERE = "127.0.0.1"
-# What is told as a message by the process that started this one; anything else shows its traceback first.
-_TOLD = (TrainingError, ValueError, OSError, RuntimeError)
+_LOGGER = "models"  # the parent process shows what rank 0 logs below this name
+_LOCALHOST = "127.0.0.1"
+_GRACE_SECONDS = 2  # in which processes may end by themselves after one has failed, and again after SIGTERM
+# Errors that the parent raises as what they are; every other error becomes a RuntimeError.
+_KNOWN_ERRORS = (TrainingError, ValueError, OSError)
 
 
 class ProcessLostError(TrainingError):
-    """A process ended that others need."""
+    """One of the processes that train together was killed, or ended without an error message."""
 
 
 def run_together(work: Callable[[Any, int], None], job: object, processes: int) -> None:
-    """Calls `work(job, rank)` in so many new processes at once, and waits for them.
+    """Calls `work(job, rank)` in several new processes and waits until all have returned.
 
     Args:
-        work: A function of a module. Its processes find each other by the variables that `torch.distributed` reads.
-        job: What can be pickled. Each process has a copy, and shares no memory with others.
-        processes: How many.
+        work: A function at the top level of a module. `torch.distributed` finds the other processes by the environment
+            variables that are set for it.
+        job: Any object that can be pickled. Each process gets a copy; no memory is shared.
+        processes: Number of processes.
 
     Raises:
-        ProcessLostError: One of them was killed, or ended in a way it does not explain.
-        TrainingError: Raised in one of them; so are ValueError, OSError and RuntimeError.
+        ProcessLostError: A process was killed, or ended without an error message.
+        TrainingError: Raised in one of them; ValueError and OSError likewise. Of any other error, a RuntimeError.
     """
-    context = multiprocessing.get_context("spawn")
-    errors: Queue = context.Queue()
-    lines: Queue = context.Queue()
-    # torch would hand tensors over as shared memory, and processes would train one network at once: so plain bytes.
+    spawn = multiprocessing.get_context("spawn")
+    errors, lines = spawn.SimpleQueue(), spawn.Queue()
+    # Bytes, because torch would pass tensors on as shared memory, and all processes would train the same weights.
     content = pickle.dumps((work, job))
     threads = max(1, torch.get_num_threads() // processes)
-    places = [_place(rank, processes, port) for port in [_free_port()] for rank in range(processes)]
-    started = [context.Process(target=_begin, args=(content, place, threads, errors, lines)) for place in places]
     listener = QueueListener(lines, _Relay())
     listener.start()
     try:
-        for process in started:
-            process.start()
-        _watch(started, errors)
-    finally:
-        for process in started:
-            if process.is_alive():
+        context = start_processes(_begin, (content, processes, _free_port(), threads, errors, lines), processes, False)
+        try:
+            _wait_for_all(context, errors)
+        finally:
+            for process in context.processes:  # after an interrupt of this process they still run
                 process.kill()
-        for process in started:
-            if process.pid is not None:
                 process.join()
+    finally:
         listener.stop()
 
 
 def check_devices(device: str, devices: int) -> None:
-    """Checks that there are so many.
+    """Checks that there are as many devices as a training is to use.
 
     Raises:
-        ValueError: There are not, or the device is one of several that was chosen by its number.
+        ValueError: There are fewer, or `device` names a single one.
     """
     if devices == 1 or device == "cpu":
         return
@@ -85,82 +87,79 @@ def check_devices(device: str, devices: int) -> None:
         raise ValueError(f"devices is {devices} and there are {torch.cuda.device_count()} CUDA devices; give fewer")
 
 
-def _watch(processes: list[SpawnProcess], errors: Queue) -> None:
-    """Waits until all have ended well."""
-    running = {process.sentinel: rank for rank, process in enumerate(processes)}
-    while running:
-        for ended in wait(list(running)):
-            rank = running.pop(cast(int, ended))
-            processes[rank].join()
-            if processes[rank].exitcode != 0:
-                raise _explained(processes, rank, errors)
+def _wait_for_all(context: ProcessContext, errors: SimpleQueue) -> None:
+    """Waits until all processes have ended; after the first failure it ends the others and raises the cause."""
+    while context.sentinels:
+        wait(list(context.sentinels))
+        # Read before `join`, which ends the others by signals. Where one was killed, the errors of the others say no
+        # more than that the connection was lost.
+        killed = [rank for rank, process in enumerate(context.processes) if (process.exitcode or 0) < 0]
+        try:
+            context.join(grace_period=_GRACE_SECONDS)
+        except ProcessRaisedException as raised:
+            raise (_lost(context, killed[0]) if killed else errors.get()) from raised
+        except ProcessExitedException as ended:
+            raise _lost(context, ended.error_index) from ended
 
 
-def _explained(processes: list[SpawnProcess], rank: int, errors: Queue) -> Exception:
-    """What ended a process: its own error, unless it only noticed that another had been killed."""
-    killed = [other for other, process in enumerate(processes) if (process.exitcode or 0) < 0]
-    if not killed and not errors.empty():
-        return errors.get()
-    lost = killed[0] if killed else rank
-    status = processes[lost].exitcode or 0
+def _lost(context: ProcessContext, rank: int) -> ProcessLostError:
+    status = context.processes[rank].exitcode
     how = f"was ended by {signal.Signals(-status).name} from outside" if status < 0 else f"ended with status {status}"
     return ProcessLostError(
-        f"process {lost + 1} of {len(processes)} that train together {how}; the others were stopped, and the same "
-        "command goes on from the last whole epoch"
+        f"process {rank + 1} of {len(context.processes)} that train together {how}; the others were stopped, and the "
+        "same command goes on from the last whole epoch"
     )
 
 
-def _begin(content: bytes, place: dict[str, str], threads: int, errors: Queue, lines: Queue) -> None:
-    """Runs in a new process."""
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # a terminal sends it to all; the process that started this one ends it
+def _begin(
+    rank: int, content: bytes, processes: int, port: int, threads: int, errors: SimpleQueue, lines: Queue
+) -> None:
+    """Sets a new process up and does its share of the work."""
+    # A terminal sends SIGINT to all processes. The parent alone handles it, and ends the others.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    os.environ.update(place)
+    names = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": processes, "MASTER_ADDR": _LOCALHOST, "MASTER_PORT": port}
+    os.environ.update({name: str(value) for name, value in names.items()})
     torch.set_num_threads(threads)
-    rank = int(place["RANK"])
     if rank == 0:
-        logger = logging.getLogger(_LOG)
+        logger = logging.getLogger(_LOGGER)
         logger.setLevel(logging.INFO)
-        logger.propagate = False  # or a main module that sets logging up when it is imported would show them twice
+        logger.propagate = False  # lines would appear twice if importing the main module sets up logging
         logger.addHandler(QueueHandler(lines))
-    work, job = pickle.loads(content)  # noqa: S301 - made by the process that started this one
+    work, job = pickle.loads(content)  # noqa: S301 - written by `run_together`
     try:
         work(job, rank)
-    except _TOLD as error:
-        errors.put(_portable(error))
-        errors.close()
-        errors.join_thread()
+    except KeyboardInterrupt:  # torch would count this process as one that has finished its work
         sys.exit(1)
+    except Exception as error:
+        errors.put(_portable(error))
+        raise
 
 
 def _portable(error: Exception) -> Exception:
-    """The error without what it was raised from, as one of the kinds that every process knows."""
-    kind = next(kind for kind in _TOLD if isinstance(error, kind))
-    return kind(str(error)) if not isinstance(error, OSError) else error
+    """Returns an error that can be unpickled in the parent: of a known kind, and without its cause."""
+    if isinstance(error, OSError):
+        return error
+    kind = next((kind for kind in _KNOWN_ERRORS if isinstance(error, kind)), RuntimeError)
+    return kind(str(error) if isinstance(error, kind) else f"{type(error).__name__}: {error}")
 
 
 def _end_with_parent() -> None:
+    """Ends this process with its parent, even during a collective operation, in which no signal handler runs."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
         os._exit(1)
 
 
-def _place(rank: int, processes: int, port: int) -> dict[str, str]:
-    """The variables by which `torch.distributed` and Lightning know who is who."""
-    names = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": processes, "MASTER_ADDR": _HERE, "MASTER_PORT": port}
-    return {name: str(value) for name, value in names.items()}
-
-
 def _free_port() -> int:
     with socket.socket() as probe:
-        probe.bind((_HERE, 0))
+        probe.bind((_LOCALHOST, 0))
         return probe.getsockname()[1]
 
 
 class _Relay(logging.Handler):
-    """Gives a record of another process to this process's loggers."""
+    """Passes log records of another process on to this process's loggers."""
 
     def emit(self, record: logging.LogRecord) -> None:
         logger = logging.getLogger(record.name)

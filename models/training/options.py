@@ -1,47 +1,60 @@
-"""How to train, checked; and the seeds of an epoch."""
+"""The options of a training, and the seeds of its epochs."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
+Optimizer = Literal["adamw", "adam"]
+Schedule = Literal["one_cycle", "plateau", "constant"]
+Loss = Literal["dice_ce", "bce"]
+Augment = Literal["none", "flips", "full"]
+Precision = Literal["auto", "32", "bf16"]
+WeightGradients = Literal["winograd", "torch"]
+
 _ALLOWED = {
-    "optimizer": ("adamw", "adam"),
-    "schedule": ("one_cycle", "plateau", "constant"),
-    "loss": ("dice_ce", "bce"),
-    "augment": ("none", "flips", "full"),
-    "precision": ("auto", "32", "bf16"),
+    "optimizer": get_args(Optimizer),
+    "schedule": get_args(Schedule),
+    "loss": get_args(Loss),
+    "augment": get_args(Augment),
+    "precision": get_args(Precision),
+    "cpu_weight_gradients": get_args(WeightGradients),
 }
+_MINIMUM = {"epochs": 1, "batch_size": 1, "patience": 1, "seed": 0, "num_workers": 0, "devices": 1}
 
 
 class TrainingError(RuntimeError):
-    """Training cannot go on."""
+    """Training cannot start or continue."""
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingOptions:
-    """How to train.
+    """The options of a training.
 
     Attributes:
-        epochs: How often each training image is seen.
-        batch_size: Images a step.
-        lr: Learning rate; with `one_cycle` the highest.
+        epochs: Number of passes over the training images.
+        batch_size: Images a step, of all devices together.
+        lr: Learning rate; with `one_cycle` its maximum.
         weight_decay: Decoupled from the gradient with `adamw`, added to it with `adam`.
         optimizer: `adamw` or `adam`.
-        schedule: `one_cycle` (a step at a time), `plateau` (a tenth after validation loss stops falling) or `constant`.
+        schedule: `one_cycle` (updated every step), `plateau` (divided by ten when the validation loss stops falling) or
+            `constant`.
         loss: `dice_ce` (soft Dice plus cross entropy) or `bce` (cross entropy alone).
-        augment: How training images are changed at random: `none`; `flips`, which keeps axis-aligned boxes what they
-            are (flips and quarter turns); or `full`, which adds small affine maps and changes of intensity.
-        patience: Epochs without a better validation Dice after which training stops; None to go on.
-        precision: `32`, `bf16` (mixed), or `auto`: `bf16` on CUDA devices that have it, else `32`.
-        seed: Decides shuffling, augmentation and dropout.
-        num_workers: Processes that read data; it does not change the result.
-        distillation: Weight of a teacher's predictions in the training loss, from 0 (no teacher) to 1 (masks do not
-            count).
+        augment: Random changes of the training images: `none`; `flips` (and quarter turns, so that axis-aligned boxes
+            stay axis-aligned); or `full`, which adds small affine maps and changes of intensity.
+        patience: Epochs without a better validation Dice after which training stops; None never stops early.
+        precision: `32`, `bf16` (mixed), or `auto`: `bf16` on CUDA devices that support it, else `32`.
+        seed: Seed of shuffling, augmentation and dropout.
+        num_workers: Processes that read data; does not change the result.
+        distillation: Weight of a teacher's predictions in the training loss, from 0 (masks alone) to 1 (teacher alone).
         devices: CUDA devices, or processes on the CPU, that share each batch.
+        cpu_weight_gradients: What computes the weight gradients of convolutions on the CPU. `winograd` is several times
+            faster, because oneDNN's kernels for AVX2 are slow at it in channels_last layout. It is used for float32,
+            kernel 3x3, stride 1, padding 1, at least 32 channels and 512 pixels, and differs from torch by about 1e-5
+            of the largest gradient (`models/training/winograd.py`). `torch` uses torch for all of them.
 
     Raises:
         ValueError: A value is not allowed.
@@ -51,32 +64,26 @@ class TrainingOptions:
     batch_size: int
     lr: float
     weight_decay: float
-    optimizer: Literal["adamw", "adam"]
-    schedule: Literal["one_cycle", "plateau", "constant"]
-    loss: Literal["dice_ce", "bce"]
-    augment: Literal["none", "flips", "full"]
+    optimizer: Optimizer
+    schedule: Schedule
+    loss: Loss
+    augment: Augment
     patience: int | None
-    precision: Literal["auto", "32", "bf16"]
+    precision: Precision
     seed: int
     num_workers: int
     distillation: float = 0
     devices: int = 1
+    cpu_weight_gradients: WeightGradients = "winograd"
 
     def __post_init__(self) -> None:
         for name, values in _ALLOWED.items():
             if getattr(self, name) not in values:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; give one of {', '.join(values)}")
-        for name, least in (
-            ("epochs", 1),
-            ("batch_size", 1),
-            ("patience", 1),
-            ("seed", 0),
-            ("num_workers", 0),
-            ("devices", 1),
-        ):
+        for name, minimum in _MINIMUM.items():
             value = getattr(self, name)
-            if value is not None and value < least:
-                raise ValueError(f"{name} is {value}; give an integer of at least {least}")
+            if value is not None and value < minimum:
+                raise ValueError(f"{name} is {value}; give an integer of at least {minimum}")
         if not (math.isfinite(self.lr) and self.lr > 0):
             raise ValueError(f"lr is {self.lr}; give a positive number")
         if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
@@ -88,9 +95,9 @@ class TrainingOptions:
 
 
 def epoch_seed(seed: int, epoch: int, purpose: Literal["shuffle", "augment", "dropout"], rank: int = 0) -> int:
-    """Derives an independent seed, so that an epoch is the same whether or not training was resumed before it.
+    """Returns the seed of one epoch and purpose, so that an epoch is the same whether or not training was resumed.
 
-    Of processes that train together, each has its own, by its rank.
+    Processes that train together have different seeds, by their rank.
     """
     stream = ("shuffle", "augment", "dropout").index(purpose)
     return int(np.random.SeedSequence([seed, epoch, stream, rank]).generate_state(1)[0])

@@ -1,4 +1,4 @@
-"""Runs that ended without saying so: killed ones stay `running` in ZenML until the next run marks them as failed."""
+"""Runs whose process was killed: ZenML shows them as `running` until the next run marks them as failed."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from zenml.utils.time_utils import utc_now
 
 from steps.runtime import process_of
 
-_LATEST = 50  # runs, among them the one looked for, whatever other processes started since
-_CLOCK_STEP = 3  # seconds that a process may seem to have begun later or earlier, after the clock was set
+_LATEST = 50  # number of runs searched; other processes may have started some since
+_CLOCK_STEP = 3  # seconds by which the start of a process seems to move when the clock is set
 
 
 def this_process() -> str:
-    """Returns what tells this process from all others, those after a restart of the machine included."""
+    """Returns an identifier of this process, unique also after a restart of the machine."""
     return _identity(psutil.Process(os.getpid()))
 
 
 def run_of(process: str) -> PipelineRunResponse | None:
-    """Returns the latest run that a process has started; None if it is none of the latest."""
+    """Returns the latest run that a process has started, or None if it is not among the latest of all."""
     runs = Client().list_pipeline_runs(sort_by="desc:created", size=_LATEST, hydrate=True).items
     return next((run for run in runs if process_of(run.config.extra) == process), None)
 
 
 def mark_abandoned(reason: str, *, own: bool = False) -> None:
-    """Marks runs as failed that nobody works on.
+    """Marks runs as failed whose process does not exist any more.
 
     Args:
-        reason: Why, for the dashboard.
-        own: Those of this process, which is about to end; otherwise those of processes of this machine that are gone.
+        reason: The reason, for the dashboard.
+        own: Mark the runs of this process instead, which is about to end.
     """
     for run in depaginate(Client().list_pipeline_runs, in_progress=True, hydrate=True):
         process = process_of(run.config.extra)
@@ -47,7 +47,7 @@ def _identity(process: psutil.Process) -> str:
 
 
 def _is_gone(identity: str) -> bool:
-    """Whether a process of this machine has ended; of other machines nothing is known."""
+    """Whether a process of this machine has ended; False for processes of other machines, which cannot be seen."""
     node, pid, created = identity.rsplit(":", 2)
     if node != platform.node():
         return False

@@ -1,4 +1,4 @@
-"""What a person sees of a run: a line a step and a line an epoch; everything with `--verbose`."""
+"""What is printed during a run: a line a step and a line an epoch; all log messages with `--verbose`."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import sys
 
 from zenml.logger import ZenMLConsoleHandler
 
-_PASSED_ON = ("models.", "dataset.")
+_SHOWN_LOGGERS = ("models.", "dataset.")
 _FINISHED = re.compile(r"Step `(?P<step>.+)` has finished in `(?P<time>.+)`")
 _CACHED = re.compile(r"Using cached version of step `(?P<step>.+)`")
 _FAILED = "Step %s failed."
 
 
 class StepMessages(logging.Handler):
-    """Turns ZenML's log into short lines on standard error, and keeps the errors that steps raised.
+    """Turns ZenML's log messages into short lines on standard error, and collects the errors of steps.
 
     Attributes:
-        failures: Step name and exception, in the order of failing.
+        failures: Name of the step and exception, in the order in which steps failed.
     """
 
     def __init__(self, verbose: bool) -> None:
@@ -27,7 +27,7 @@ class StepMessages(logging.Handler):
         self._verbose = verbose
 
     def attach(self) -> None:
-        """Starts to listen; ZenML's own console output stops unless everything is wanted."""
+        """Adds this handler to the root logger, and silences ZenML's own console output unless verbose."""
         root = logging.getLogger()
         root.setLevel(logging.INFO)
         root.addHandler(self)
@@ -36,7 +36,7 @@ class StepMessages(logging.Handler):
                 handler.setLevel(logging.CRITICAL + 1)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Handles one message."""
+        """Prints a message, or collects its error."""
         if record.msg == _FAILED and record.exc_info and record.exc_info[1] is not None:
             self.failures.append((str(record.args[0]) if isinstance(record.args, tuple) else "", record.exc_info[1]))
         elif not self._verbose:
@@ -52,4 +52,4 @@ class StepMessages(logging.Handler):
             if found := _CACHED.match(text):
                 return f"{found['step']:<28} cached"
             return None
-        return text if record.name.startswith(_PASSED_ON) or record.levelno >= logging.ERROR else None
+        return text if record.name.startswith(_SHOWN_LOGGERS) or record.levelno >= logging.ERROR else None

@@ -1,4 +1,4 @@
-"""What can end a run, as people are told of it."""
+"""The errors that end a run, and the messages that users see of them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from dataset.errors import DatasetError
 from models.checkpoint import CheckpointError
+from models.training.options import TrainingError
 from models.variant import VariantError
 from pipelines.execution.placement import SettingsError
 from pipelines.execution.reuse_training import TrainingNotFoundError
@@ -16,7 +17,7 @@ from tracking.registry import RegistrationError
 
 
 class InputError(ValueError):
-    """What was given is wrong: data, checkpoint or the run to reuse."""
+    """The data, the checkpoint or the run to reuse is wrong."""
 
 
 class RunFailedError(RuntimeError):
@@ -24,7 +25,7 @@ class RunFailedError(RuntimeError):
 
 
 class OutputFolderError(ValueError):
-    """Results cannot be written where they are wanted."""
+    """Results cannot be written to the folder of results."""
 
 
 INPUT_ERRORS = (
@@ -37,26 +38,24 @@ INPUT_ERRORS = (
     BudgetError,
     RegistrationError,
 )
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def explained(failures: Sequence[tuple[str, BaseException]], error: RuntimeError) -> InputError | RunFailedError:
-    """Returns what went wrong in the first step that failed.
+def explain_failure(failures: Sequence[tuple[str, BaseException]], error: RuntimeError) -> InputError | RunFailedError:
+    """Returns the error to show for the first step that failed.
 
     Args:
-        failures: Step name and exception, in the order of failing.
+        failures: Name of the step and exception, in the order in which steps failed.
         error: ZenML's own error, which names only the step.
     """
     if not failures:
         return RunFailedError(first_line(error))
-    from models.training.options import TrainingError  # noqa: PLC0415 - Lightning: seconds, where nothing has failed
-
     step, cause = failures[0]
     if isinstance(cause, INPUT_ERRORS):
         return InputError(str(cause))
     if isinstance(cause, ServiceError | TrainingError):
         return RunFailedError(str(cause))
-    if isinstance(cause, OSError) and cause.errno in _NO_ROOM:
+    if isinstance(cause, OSError) and cause.errno in _DISK_FULL:
         where = f" ({cause.filename})" if cause.filename else ""
         return RunFailedError(f"step {step} failed: {cause.strerror}{where}; make room, and run the same command again")
     return RunFailedError(f"step {step} failed: {type(cause).__name__}: {cause}")

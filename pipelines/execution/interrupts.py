@@ -1,7 +1,7 @@
-"""SIGINT and SIGTERM end a run within seconds, whatever the libraries in between make of them.
+"""SIGINT and SIGTERM end a run within seconds, also while libraries handle or swallow them.
 
-ZenML and Lightning have handlers of their own, which call the one they found, and turn an interrupt into other
-exceptions; some code swallows it. So the signal is remembered, and a clock ends the process if nothing else does.
+ZenML and Lightning install handlers of their own, which call the previous ones and turn an interrupt into other
+exceptions, and some code catches it. So the signal is remembered, and a timer ends the process if nothing else does.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import threading
 from collections.abc import Callable
 from types import FrameType
 
-_SECONDS = 10  # that a run has to end by itself
-_SECONDS_TO_TIDY = 5
+_SECONDS_TO_END = 10  # before the timer ends the process
+_SECONDS_TO_CLEAN_UP = 5
 
 
 class Interrupted(KeyboardInterrupt):
-    """The run was asked to stop; no failed step, and so nothing that catches an `Exception` takes it for one."""
+    """The run was asked to stop. Not an `Exception`, so that no code handles it as the failure of a step."""
 
 
 class Interrupts:
@@ -26,47 +26,47 @@ class Interrupts:
 
     Attributes:
         signal: The first one received, or None.
-        tidy: Called once before the process ends.
+        clean_up: Called once before the process ends.
     """
 
     def __init__(self) -> None:
         self.signal: int | None = None
-        self.tidy: Callable[[], None] = lambda: None
+        self.clean_up: Callable[[], None] = lambda: None
 
     @property
     def status(self) -> int:
-        """The exit status that shells expect: 130 after SIGINT, 143 after SIGTERM."""
+        """The exit status by convention: 130 after SIGINT, 143 after SIGTERM."""
         return 128 + (self.signal or signal.SIGINT)
 
     def __enter__(self) -> Interrupts:
-        """Replaces the handlers; of the main thread only."""
+        """Installs the handlers; works in the main thread only."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._handle)
         return self
 
     def __exit__(self, *_: object) -> bool:
-        """Ends the block quietly after a signal, whatever libraries made of it; every other exception goes on."""
+        """After a signal, suppresses whatever exception it has become; other exceptions propagate."""
         return self.signal is not None
 
     def end(self) -> int:
-        """Tidies up, for a limited time, says what happened, and returns the exit status."""
-        tidying = threading.Thread(target=self.tidy, daemon=True)
-        tidying.start()
-        tidying.join(_SECONDS_TO_TIDY)
+        """Cleans up within a limited time, prints that the run was interrupted, and returns the exit status."""
+        cleaning = threading.Thread(target=self.clean_up, daemon=True)
+        cleaning.start()
+        cleaning.join(_SECONDS_TO_CLEAN_UP)
         print("error: interrupted; finished steps are kept, and the same command goes on from them", file=sys.stderr)
         return self.status
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None:
-            return  # it ends already
+            return  # the run is ending already
         self.signal = number
-        clock = threading.Timer(_SECONDS, self._leave)
-        clock.daemon = True
-        clock.start()
+        timer = threading.Timer(_SECONDS_TO_END, self._leave)
+        timer.daemon = True
+        timer.start()
         raise Interrupted
 
     def _leave(self) -> None:
-        """Ends the process from beside the main thread, which did not stop."""
+        """Ends the process from the timer's thread, as the main thread has not stopped."""
         status = self.end()
         sys.stderr.flush()
         os._exit(status)

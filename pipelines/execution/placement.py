@@ -1,4 +1,4 @@
-"""Where steps run: in this process, or each on a machine of its own, as the active stack's orchestrator has it."""
+"""Where steps run: in this process, or each on another machine, depending on the orchestrator of the active stack."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ _RESOURCES = "resources"
 
 
 class SettingsError(ValueError):
-    """The settings of the stack's machines are wrong."""
+    """The settings of a remote stack are wrong."""
 
 
 def is_remote() -> bool:
-    """Whether steps run elsewhere than in this process."""
+    """Whether the active stack runs steps on other machines."""
     return not Client().active_stack.orchestrator.config.is_local
 
 
-def place_steps(config: RunConfig, remote: bool) -> Devices:
+def resolve_devices(config: RunConfig, remote: bool) -> Devices:
     """Returns the device of every step, which is a part of its cache key.
 
-    On machines of their own the steps that ask for a GPU compute there, and all others on the CPU.
+    On a remote stack, steps whose settings request a GPU use it, and all others use the CPU.
 
     Raises:
-        SettingsError: CUDA is wanted, and no step asks for a GPU.
+        SettingsError: The device is CUDA and no step requests a GPU, or a remote stack would need a local file.
     """
     if not remote:
-        _say_if_unused(config)
-        return Devices(_device_here(config.device))
+        _warn_if_unused(config)
+        return Devices(_local_device(config.device))
     asked = gpu_steps(read_settings(config), step_names(config.compression))
     if config.device == "cuda" and not asked:
         raise SettingsError(
@@ -57,10 +57,10 @@ def place_steps(config: RunConfig, remote: bool) -> Devices:
 
 
 def read_settings(config: RunConfig) -> dict[str, Any]:
-    """Returns the settings of `run_settings` as options of a pipeline, patterns replaced by the steps they match.
+    """Returns the settings in the file `run_settings` as options of a pipeline, with patterns replaced by step names.
 
     Raises:
-        SettingsError: The file cannot be read, or says what it cannot say.
+        SettingsError: The file cannot be read, or holds settings that ZenML does not accept.
     """
     if config.run_settings is None:
         return {}
@@ -77,15 +77,15 @@ def read_settings(config: RunConfig) -> dict[str, Any]:
     return options
 
 
-def _say_if_unused(config: RunConfig) -> None:
-    """Says that settings were given which nothing here can follow."""
+def _warn_if_unused(config: RunConfig) -> None:
+    """Prints a warning if settings for other machines were given for a stack without any."""
     if config.run_settings is not None:
         name = Client().active_stack_model.name
         print(f"the steps of stack {name} run in this process; run_settings says nothing to them", file=sys.stderr)
 
 
 def gpu_steps(options: Mapping[str, Any], names: Sequence[str]) -> tuple[str, ...]:
-    """Returns those of the steps that ask for a GPU."""
+    """Returns the names of the steps whose settings request a GPU."""
     default = _gpus(options, 0)
     steps = options.get("steps", {})
     return tuple(name for name in names if _gpus(steps.get(name, {}), default))
@@ -97,13 +97,13 @@ def _gpus(options: Mapping[str, Any], default: int) -> int:
 
 
 class _StepSettings(BaseModel, extra="forbid"):
-    """What the file says of one step, or of those that a pattern matches."""
+    """The settings of one step, or of the steps that a pattern matches."""
 
     settings: dict[str, Any]
 
 
 class _SettingsFile(BaseModel, extra="forbid"):
-    """What a file of settings holds."""
+    """The content of a settings file."""
 
     settings: dict[str, Any] = Field(default_factory=dict)
     steps: dict[str, _StepSettings] = Field(default_factory=dict)
@@ -120,7 +120,7 @@ def _read(file: Path) -> _SettingsFile:
 
 
 def _matched(steps: Mapping[str, _StepSettings], names: Sequence[str], file: Path) -> dict[str, Any]:
-    """Returns settings by step; the later of two patterns that match one wins."""
+    """Returns settings by step; if several patterns match a step, the last one holds."""
     matched: dict[str, Any] = {}
     for pattern, options in steps.items():
         found = fnmatch.filter(names, pattern)
@@ -135,7 +135,7 @@ def _explain(error: ValidationError) -> str:
     return "; ".join(dict.fromkeys(faults))
 
 
-def _device_here(wanted: str) -> Literal["cpu", "cuda"]:
+def _local_device(wanted: str) -> Literal["cpu", "cuda"]:
     available = torch.cuda.is_available()
     if wanted == "cuda" and not available:
         print("CUDA is not available; going on with the CPU", file=sys.stderr)

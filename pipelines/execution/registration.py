@@ -1,4 +1,4 @@
-"""The network that is registered for others, if one is asked for."""
+"""Registers a network in MLflow's model registry, if the configuration names one."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tracking.registry import ALIAS, RegistrationError, register
 
 
 def check_registration(config: RunConfig) -> None:
-    """Says before any training that the network to register is none of this sweep.
+    """Checks before any training that the variant to register is one of this run.
 
     Raises:
-        RegistrationError: If it is none.
+        RegistrationError: It is not.
     """
     wanted, names = (
         config.registration.variant,
@@ -28,16 +28,16 @@ def check_registration(config: RunConfig) -> None:
 def register_chosen(
     wanted: RegistrationConfig, comparison: Comparison, runs: Mapping[str, str], tracking_uri: str
 ) -> None:
-    """Registers the network that was asked for, or the recommended one, and says where it is.
+    """Registers the chosen variant, or else the recommended one, and prints its address.
 
     Args:
-        wanted: What was asked for; without a name nothing is registered.
+        wanted: The name to register it by, and the variant; without a name nothing is registered.
         comparison: All variants.
-        runs: Variant to the id of its run in MLflow.
-        tracking_uri: MLflow's server or database.
+        runs: Name of each variant to the id of its MLflow run.
+        tracking_uri: URI of MLflow's server or database.
 
     Raises:
-        RegistrationError: If there is none to recommend, or MLflow refuses.
+        RegistrationError: No variant is recommended, or MLflow refuses.
     """
     if wanted.name is None:
         return

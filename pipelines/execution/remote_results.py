@@ -1,4 +1,4 @@
-"""Results of steps that ran on machines of their own, brought to the folder where people look for them."""
+"""Results and errors of steps that ran on other machines: copied to the folder of results, shown on the screen."""
 
 from __future__ import annotations
 
@@ -9,38 +9,35 @@ from pathlib import Path
 from zenml.enums import ExecutionStatus
 from zenml.models import PipelineRunResponse, StepRunResponse
 
-from analysis.findings import Findings
 from pipelines.execution.abandoned_runs import run_of
 from pipelines.execution.failures import INPUT_ERRORS, InputError, RunFailedError
-from reporting.bundle import remove_stale_networks
-from torch_lowrank.whole_files import write_whole
+from reporting.bundle import ReportBundle, remove_stale_networks, write_files
 
 _LAST_STEP = "compare"
 
 
-def bring_home(run: PipelineRunResponse, findings: Findings, folder: Path) -> None:
-    """Writes to the folder of results what `compare` has written on its own machine.
+def copy_results(run: PipelineRunResponse, bundle: ReportBundle, folder: Path) -> None:
+    """Writes the files that the step `compare` has written on its machine to the local folder of results.
 
     Args:
         run: The finished run.
-        findings: What `compare` gave.
-        folder: `out_dir`.
+        bundle: The output of `compare`.
+        folder: The folder of results, `out_dir`.
     """
-    for name, content in {**findings.pages, **findings.tables}.items():
-        write_whole(folder / name, content)
+    write_files(bundle.files, folder)
     inputs = run.steps[_LAST_STEP].inputs
     for artifact in (*inputs["baseline"], *inputs.get("compressed", ())):
         variant = artifact.load()
         variant.save(folder / "networks" / variant.name)
-    remove_stale_networks(folder / "networks", [result.name for result in findings.results])
+    remove_stale_networks(folder / "networks", [result.name for result in bundle.results])
 
 
 def check_finished(run: PipelineRunResponse) -> None:
-    """Checks that a run on other machines is over, and done.
+    """Checks that a run on other machines has finished successfully.
 
     Raises:
-        InputError: What the run was given is wrong.
-        RunFailedError: It failed, or was not waited for.
+        InputError: It failed because its input is wrong.
+        RunFailedError: It failed otherwise, or the orchestrator did not wait for it.
     """
     if not run.status.is_finished:
         raise RunFailedError(
@@ -48,34 +45,34 @@ def check_finished(run: PipelineRunResponse) -> None:
             "run_settings, or look at `zenml pipeline runs list`"
         )
     if not run.status.is_successful:
-        raise failure_of(run)
+        raise error_of_run(run)
 
 
 @contextlib.contextmanager
-def told_by_its_machine(process: str) -> Iterator[None]:
-    """Turns the error of an orchestrator, which knows no more than that a step failed, into what the step has told."""
+def remote_errors(process: str) -> Iterator[None]:
+    """Replaces the orchestrator's error, which says only that a step failed, by the error of that step."""
     try:
         yield
     except RuntimeError as error:
         run = run_of(process)
         if run is None:
             raise
-        raise failure_of(run) from error
+        raise error_of_run(run) from error
 
 
-def failure_of(run: PipelineRunResponse) -> InputError | RunFailedError:
-    """Returns what went wrong in the first step that failed, as its machine has told ZenML."""
+def error_of_run(run: PipelineRunResponse) -> InputError | RunFailedError:
+    """Returns the error of the first step that failed, as recorded by ZenML."""
     failed = [step for step in run.steps.values() if step.status == ExecutionStatus.FAILED]
     if not failed:
         return RunFailedError(f"run {run.name} is {run.status}; its steps say nothing of it: see the stack's logs")
-    return _failure_of_step(min(failed, key=lambda step: step.end_time or step.created))
+    return _error_of_step(min(failed, key=lambda step: step.end_time or step.created))
 
 
-def _failure_of_step(step: StepRunResponse) -> InputError | RunFailedError:
-    told = step.exception_info
-    if told is None:
+def _error_of_step(step: StepRunResponse) -> InputError | RunFailedError:
+    recorded = step.exception_info
+    if recorded is None:
         return RunFailedError(f"step {step.name} failed without a message: its machine has ended it, see its logs")
-    kind = (told.source or "").rpartition(".")[2]
+    kind = (recorded.source or "").rpartition(".")[2]
     if kind in {error.__name__ for error in INPUT_ERRORS}:
-        return InputError(told.message or kind)
-    return RunFailedError(f"step {step.name} failed: {kind}: {told.message}")
+        return InputError(recorded.message or kind)
+    return RunFailedError(f"step {step.name} failed: {kind}: {recorded.message}")

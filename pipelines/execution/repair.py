@@ -1,4 +1,4 @@
-"""Results in the artifact store that were damaged: what made them runs again."""
+"""Damaged results in the artifact store: the steps that made them run again."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from materializers.folders import DamagedArtifactError, check_artifact
 from pipelines.execution.abandoned_runs import run_of, this_process
 
 
-def forget_damaged(error: DamagedArtifactError) -> list[str]:
-    """Takes damaged results out of the cache: the one that was found, and all others that the run took from it.
+def invalidate_damaged(error: DamagedArtifactError) -> list[str]:
+    """Takes damaged results out of the cache: the one that was found, and all others that the run took from the cache.
 
     Args:
-        error: What this process's last run has found.
+        error: The error of this process's last run.
 
     Returns:
-        Names of the artifacts; empty where what was found is none that a step of this run would make again.
+        Names of the artifacts; none if the damaged artifact is not one that a step of this run would make again.
     """
     run, found = run_of(this_process()), []
     for step in run.steps.values() if run is not None else ():
@@ -27,6 +27,8 @@ def forget_damaged(error: DamagedArtifactError) -> list[str]:
     if error.uri not in {artifact.uri for artifact in found}:
         return []
     for artifact in found:
+        if artifact.producer_step_run_id is None:
+            raise RuntimeError(f"artifact {artifact.name} was made by no step, and so by none that can run again")
         Client().zen_store.update_run_step(artifact.producer_step_run_id, StepRunUpdate(cache_expires_at=utc_now()))
     return [artifact.name for artifact in found]
 

@@ -1,4 +1,4 @@
-"""Finds the training of an earlier run, so that it can be compressed again without the data folder."""
+"""Finds the trained network of an earlier run, so that it can be compressed without the data folder."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _DONE = (ExecutionStatus.COMPLETED, ExecutionStatus.CACHED)
 
 
 class TrainingNotFoundError(ValueError):
-    """There is no training as asked for."""
+    """There is no such training."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Training:
-    """A trained network that exists, as ids of artifact versions.
+    """A trained network of an earlier run.
 
     Attributes:
-        dataset_id: The data it was trained on.
-        network_id: The network.
-        history_id: Its curves.
-        network: Its name and version, for people, and when it was made.
-        config: The sections of the configuration that it was trained with.
+        dataset_id: Id of the artifact version of the data it was trained on.
+        network_id: Id of the artifact version of the network.
+        history_id: Id of the artifact version of its training history.
+        network: Name, version and date of the network's artifact, to show.
+        config: The sections of the configuration with which it was trained.
     """
 
     dataset_id: str
@@ -41,11 +41,11 @@ class Training:
     config: dict[str, Any]
 
     def configure(self, config: RunConfig) -> RunConfig:
-        """Returns the configuration with the sections that this training was made with."""
+        """Returns the configuration with the sections of this training."""
         return config.model_copy(update=self.config)
 
     def describe(self, wanted: RunConfig) -> str:
-        """Returns which network it is, and what a configuration says of it that therefore is not so."""
+        """Returns a description of the network, with the fields of a configuration that do not hold for it."""
         data, model = self.config["data"], self.config["model"]
         lines = [f"going on from {self.network}: {stored_as(data)}, U-Net of {model.base_filters} filters"]
         holds = [
@@ -63,13 +63,13 @@ class Training:
 
 
 def find_training(which: str) -> Training:
-    """Returns an earlier training.
+    """Finds an earlier training.
 
     Args:
         which: `latest`, the name or id of a pipeline run, or `artifact:version` of a baseline network.
 
     Raises:
-        TrainingNotFoundError: If there is none; the message says what there is.
+        TrainingNotFoundError: There is none; the message names what there is.
     """
     step = _step_of_artifact(which) if ":" in which else _step_of_run(which)
     dataset, network = step.inputs["dataset"][0], step.outputs["baseline_network"][0]
@@ -128,7 +128,7 @@ def _step_of_run(which: str) -> StepRunResponse:
 
 
 def _sections(step: StepRunResponse, classes: dict[str, type[BaseModel]]) -> dict[str, BaseModel]:
-    """Returns configuration sections from a step's parameters; fields that have gone since are left out."""
+    """Returns configuration sections from a step's parameters, without fields that do not exist any more."""
     sections = {}
     for name, section in classes.items():
         stored = step.config.parameters[name]

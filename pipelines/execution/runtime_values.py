@@ -1,4 +1,4 @@
-"""What the steps of one run are told of where they run."""
+"""The values that tell the steps of a run where and how to work, without being part of their cache keys."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from steps.runtime import Runtime
 from tracking.provenance import git_commit
 
 
-def launch(config: RunConfig, root: Path, command: str, remote: bool) -> Runtime:
-    """Returns where and how the steps of a run work.
+def runtime_of(config: RunConfig, root: Path, command: str, remote: bool) -> Runtime:
+    """Returns the runtime values of a run.
 
     Args:
         config: The run.
         root: The repository.
         command: The command line, for the report.
-        remote: Whether each step has a machine of its own, which sees nothing of this one.
+        remote: Whether each step runs on another machine, without access to this one.
     """
     folder = Path(config.remote_dir) if remote else config.out_dir.absolute()
     phantoms = config.data_root is None and config.reuse_training is None
@@ -32,7 +32,7 @@ def launch(config: RunConfig, root: Path, command: str, remote: bool) -> Runtime
         num_workers=config.num_workers,
         resume=not config.no_cache,
         command=command,
-        process=f"{stack}{this_process()}",  # what other machines do goes on when this process ends
+        process=f"{stack}{this_process()}",  # work on other machines continues when this process ends
         phantom_seed=config.seed if phantoms else None,
         commit=git_commit(root) if remote else None,
         checkpoint=str(config.checkpoint.absolute()) if config.checkpoint else None,

@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from analysis.comparison import Comparison
-from analysis.findings import Examples
+from analysis.examples import Examples
 from reporting.plots.style import long_label, new_figure, shortened
 
 # of labels 1, 2, ...: Okabe and Ito, in an order in which lightness alternates

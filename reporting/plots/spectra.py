@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from analysis.comparison import Comparison
-from analysis.findings import SingularValues
+from analysis.singular_values import SingularValues
 from models.evaluation.results import EvaluationResult
 from reporting.plots.layer_ranks import largest_layers
 from reporting.plots.style import SERIES, VARIANT_MARKERS, long_label, new_figure, series_name, shortened_layer

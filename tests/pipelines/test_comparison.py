@@ -207,9 +207,9 @@ def test_a_network_is_registered_by_name_and_loads_from_there(workshop: Workshop
     assert "registered svd_rank_2 as models:/tumor@champion, version 1" in done.stdout
     assert "version 1" in workshop.run("--register", "tumor", "--register_variant", "svd_rank_2").stdout
     code = (
-        "import mlflow; from torch_lowrank.io import load_network;"
+        "import mlflow; from models.unet import UNet; from torch_lowrank.io import load_network;"
         "mlflow.set_tracking_uri('sqlite:///mlflow.db');"
-        "network = load_network(mlflow.artifacts.download_artifacts('models:/tumor@champion'));"
+        "network = load_network(mlflow.artifacts.download_artifacts('models:/tumor@champion'), UNet);"
         "print(sum(weight.numel() for weight in network.parameters()))"
     )
     params = workshop.call("python", "-c", code).stdout.split()[-1]

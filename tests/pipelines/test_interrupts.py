@@ -58,10 +58,10 @@ def test_the_next_run_leaves_a_living_one_alone(workshop: Workshop) -> None:
 SWALLOWS = """
     import sys, time
     from pipelines.execution import interrupts
-    interrupts._SECONDS = 0.5
+    interrupts._SECONDS_TO_END = 0.5
     asked = interrupts.Interrupts()
     asked.__enter__()
-    asked.tidy = lambda: print("tidied")
+    asked.clean_up = lambda: print("tidied")
     try:
         print("ready", flush=True)
         time.sleep(60)

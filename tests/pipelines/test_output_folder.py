@@ -6,7 +6,7 @@ import pytest
 
 from models.unet import UNet
 from pipelines.execution.failures import OutputFolderError
-from pipelines.execution.run import _reserved
+from pipelines.execution.output_folder import output_folder
 from torch_lowrank.io import save_network
 from torch_lowrank.whole_files import write_whole
 
@@ -24,7 +24,7 @@ def killed_while_moving(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Path, "replace", end)
     monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
-    monkeypatch.setattr("torch_lowrank.io.shutil.rmtree", lambda *_, **__: None)
+    monkeypatch.setattr("torch_lowrank.whole_files.shutil.rmtree", lambda *_, **__: None)
 
 
 def leave_half_written(folder: Path) -> None:
@@ -41,12 +41,16 @@ def test_what_a_killed_process_left_half_written_is_removed(
     leave_half_written(tmp_path)
     assert len(list(tmp_path.rglob(".*.partial"))) == 2
     monkeypatch.undo()
-    with _reserved(tmp_path):
+    with output_folder(tmp_path):
         assert {file.name for file in tmp_path.rglob("*") if file.is_file()} == {"mine.partial", ".lock"}
 
 
 def test_the_folder_is_free_again_afterwards(tmp_path: Path) -> None:
-    with _reserved(tmp_path), pytest.raises(OutputFolderError, match="another run writes to"), _reserved(tmp_path):
+    with (
+        output_folder(tmp_path),
+        pytest.raises(OutputFolderError, match="another run writes to"),
+        output_folder(tmp_path),
+    ):
         pass
-    with _reserved(tmp_path):
+    with output_folder(tmp_path):
         pass

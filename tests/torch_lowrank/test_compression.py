@@ -15,7 +15,7 @@ from torch_lowrank.ranks.rules import FixedRank
 
 
 def compressed(network, rank=1, scheme="channel", **settings):
-    return compress(network, decompose(network, scheme), FixedRank(rank), **settings)
+    return compress(network, FixedRank(rank), spectra=decompose(network, scheme), **settings)
 
 
 def reasons(network):
@@ -56,7 +56,7 @@ def test_layers_in_lists_and_dicts_are_replaced_and_shared_ones_stay_shared():
 
 def test_budget_counts_a_shared_layer_once():
     network = Block()
-    assert count(compress(network, decompose(network), ParameterBudget(0.5)).network) <= count(network) / 2
+    assert count(compress(network, ParameterBudget(0.5), spectra=decompose(network)).network) <= count(network) / 2
 
 
 def test_the_network_given_is_untouched_and_nothing_is_shared_with_it():
@@ -254,7 +254,9 @@ def test_layers_can_be_excluded_and_pinned():
     result = compressed(network, rank=3, exclude=["heads.*"], pin={"convs.1": 2})
     assert [layer.rank for layer in result.layers] == [3, 2, None, None]
     assert result.layers[2].skipped == "excluded by 'heads.*'"
-    budget = compress(network, decompose(network), ParameterBudget(0.6), exclude=["heads.*"], pin={"convs.1": 2})
+    budget = compress(
+        network, ParameterBudget(0.6), spectra=decompose(network), exclude=["heads.*"], pin={"convs.1": 2}
+    )
     assert budget.layers[1].rank == 2
     assert count(budget.network) <= 0.6 * count(network)
 
@@ -277,10 +279,10 @@ def test_wrong_patterns_are_refused(settings, message):
 def test_spectra_of_another_network_are_refused():
     spectra = decompose(nn.Sequential(nn.Linear(8, 8)))
     with pytest.raises(ValueError, match="'0' that the network lacks"):
-        compress(nn.ModuleDict({"a": nn.Linear(8, 8)}), spectra, FixedRank(1))
+        compress(nn.ModuleDict({"a": nn.Linear(8, 8)}), FixedRank(1), spectra=spectra)
     with pytest.raises(ValueError, match=r"of a \(1, 8, 8\) matrix, the network has \(1, 8, 4\)"):
-        compress(nn.Sequential(nn.Linear(4, 8)), spectra, FixedRank(1))
+        compress(nn.Sequential(nn.Linear(4, 8)), FixedRank(1), spectra=spectra)
     with pytest.raises(ValueError, match="cannot be factorised now: a ReLU"):
-        compress(nn.Sequential(nn.ReLU()), spectra, FixedRank(1))
+        compress(nn.Sequential(nn.ReLU()), FixedRank(1), spectra=spectra)
     with pytest.raises(ValueError, match="was changed after the network was decomposed"):
-        compress(nn.Sequential(nn.Linear(8, 8)), spectra, FixedRank(1))
+        compress(nn.Sequential(nn.Linear(8, 8)), FixedRank(1), spectra=spectra)

@@ -15,7 +15,7 @@ from models.training.options import TrainingError
 from models.unet import UNet
 from tests.models.training.small_training import OPTIONS, PLAIN, TRAIN, VALID, Split, train
 from torch_lowrank.compression import compress
-from torch_lowrank.curvature.collect import collect
+from torch_lowrank.curvature.collect import collect_statistics
 from torch_lowrank.decomposition.decompose import decompose
 from torch_lowrank.ranks.budgets import ParameterBudget
 from torch_lowrank.ranks.rules import Energy, Entropy, FixedRank, RankRatio
@@ -75,7 +75,7 @@ def damaged(damage) -> UNet:
 
 def recalibrate_on_noise(network: UNet) -> None:
     images = np.random.default_rng(0).integers(0, 255, (8, 32, 32, 1), dtype=np.uint8)
-    recalibrate(network, images, PLAIN, batch_size=4, device="cpu")
+    recalibrate(network, [PLAIN(images[:4]), PLAIN(images[4:])])
 
 
 @pytest.mark.parametrize("scheme", ["channel", "spatial"])
@@ -83,7 +83,7 @@ def recalibrate_on_noise(network: UNet) -> None:
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
 def test_networks_at_the_limits_are_compressed_to_finite_ones(damage, rule, scheme):
     network = damaged(damage)
-    result = compress(network, decompose(network, scheme), rule)
+    result = compress(network, rule, spectra=decompose(network, scheme))
     assert all(tensor.isfinite().all() for tensor in result.network.state_dict().values())
     assert all(layer.rank is None or 1 <= layer.rank <= layer.full_rank for layer in result.layers)
     with torch.no_grad():
@@ -93,8 +93,8 @@ def test_networks_at_the_limits_are_compressed_to_finite_ones(damage, rule, sche
 @pytest.mark.parametrize("damage", [zero_layer, dead_channels, rank_one, all_zero])
 def test_what_the_loss_feels_of_dead_networks_is_finite(damage):
     network = damaged(damage)
-    statistics = collect(network, [IMAGES])
-    result = compress(network, decompose(network, "auto", statistics=statistics), ParameterBudget(0.5))
+    statistics = collect_statistics(network, [IMAGES])
+    result = compress(network, ParameterBudget(0.5), spectra=decompose(network, "auto", statistics=statistics))
     with torch.no_grad():
         assert result.network(IMAGES).isfinite().all()
 
@@ -106,7 +106,7 @@ def test_half_precision_neither_overflows_nor_loses_the_network(scheme):
     layer.weight.data.mul_(60_000 / layer.weight.abs().max())  # half precision ends at 65,504
     layer.half()
     assert layer.weight.isfinite().all()
-    result = compress(layer, decompose(layer, scheme), FixedRank(4))
+    result = compress(layer, FixedRank(4), spectra=decompose(layer, scheme))
     factors = [tensor for name, tensor in result.network.state_dict().items() if name != "bias"]
     assert all(tensor.dtype == torch.half and tensor.isfinite().all() for tensor in factors)
     assert result.layers[0].error < 1

@@ -1,4 +1,4 @@
-"""Takes the second moments of a network's layers from a few images, in a stream.
+"""Collects the second moments of a network's layers from a few batches of inputs.
 
 Labels are drawn from the network's own prediction, so that the gradients' moments are those of the Fisher information;
 no true label is needed, and nothing is trained.
@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from torch_lowrank.batches import Call, Inputs, call_of, number_of
 from torch_lowrank.curvature.moments import Moments, Statistics
 from torch_lowrank.curvature.patches import input_vectors, output_vectors, positions
 from torch_lowrank.layers.eligibility import survey
 from torch_lowrank.layers.factorized import folding_of
-from torch_lowrank.modes import evaluation_mode, layers_called
+from torch_lowrank.modes import Device, device_of, evaluation_mode, exact_device, layers_called
 from torch_lowrank.progress import tracked
 
 MEMORY_LIMIT = 2**31  # bytes
@@ -27,14 +29,15 @@ _POSITIONS = 2**15
 _PER_ROW = 4
 
 
-def collect(
+def collect_statistics(
     network: nn.Module,
-    batches: Sequence[Tensor],
+    batches: Iterable[Any],
     *,
+    inputs: Inputs = None,
     weighting: str = "curvature",
     memory_limit: int = MEMORY_LIMIT,
     seed: int = 0,
-    device: str | torch.device = "cpu",
+    device: Device = None,
 ) -> Statistics:
     """Returns the second moments of all layers that can be factorised.
 
@@ -42,50 +45,54 @@ def collect(
     more than the memory limit, layers are grouped into several passes.
 
     Args:
-        network: Gives logits, (N, classes, ...); with one class, of foreground against background. It is given back
-            as it was.
-        batches: Inputs, (N, ...) each; read again for each pass.
+        network: Returns logits, (N, classes, ...); with one class, of foreground against background. Its weights and
+            modes are left as they were.
+        batches: A list, a DataLoader or another iterable of batches, see `batches.call_of`; read again for each pass.
+            An iterator, which can be read only once, is kept in memory.
+        inputs: What of a batch the network takes, where it is not a tensor, the first element of a tuple or list, or
+            a mapping of keyword arguments; see `batches.call_of`.
         weighting: `curvature`; or `activation`, which needs no gradients.
         memory_limit: Bytes that the sums of one pass may take. Beside them lie one batch's activations, and the
             patches and the product of one layer.
         seed: Decides the labels that are drawn.
-        device: Where to compute, the CPU or CUDA. The moments come back to the CPU.
+        device: Where to compute; None is where the network lies. CUDA is used, for all other devices the CPU. The
+            moments are returned on the CPU.
 
     Raises:
-        ValueError: There are no batches, the weighting is unknown, a layer by itself takes more than the limit, or
-            the network gives no logits.
+        ValueError: There are no batches, or a batch has no input; the weighting is unknown; a layer by itself takes
+            more than the limit; or the network returns no logits.
         FloatingPointError: A layer's inputs or gradients are not finite.
     """
     if weighting not in ("activation", "curvature"):
         raise ValueError(f"weighting is {weighting!r}; statistics are taken for activation or curvature")
-    if not len(batches):
+    batches, number = number_of(batches)
+    if not number:
         raise ValueError("there are no images to take statistics from; give at least one batch")
     layers = survey(network).layers
     moments: dict[str, Moments] = {}
     seen = 0
     passes = _passes(layers, memory_limit, weighting)
-    with torch.inference_mode(False), evaluation_mode(network, device), _frozen(network), layers_called():
-        for number, names in enumerate(passes, start=1):
-            sums = {name: _Sums(layers[name], weighting, len(batches)) for name in names}
-            generator = torch.Generator(device).manual_seed(seed)
+    lies = device_of(network)
+    place = exact_device(lies, device)
+    moved_to = None if place == lies else place  # a network on several devices stays there
+    with torch.inference_mode(False), evaluation_mode(network, moved_to), _frozen(network), layers_called():
+        for turn, names in enumerate(passes, start=1):
+            sums = {name: _Sums(layers[name], weighting, number) for name in names}
+            generator = torch.Generator(place).manual_seed(seed)
             seen = 0
             with _watched(sums):
-                for index in tracked(range(len(batches)), f"statistics {number}/{len(passes)}"):
-                    batch = _checked(batches[index])
-                    seen += len(batch)
-                    _run(network, batch.to(device), generator, weighting, sums)
+                for batch in tracked(batches, f"statistics {turn}/{len(passes)}", number):
+                    call = call_of(batch, inputs)
+                    seen += call.samples
+                    _run(network, call, generator, weighting, sums)
+            if not seen:
+                raise ValueError(
+                    "the batches can be read only once; give a list, or a loader that starts again each time"
+                )
             for name in names:
                 if sums[name].vectors:
                     moments[name] = sums.pop(name).finish(name)
     return Statistics(moments, weighting, seen)
-
-
-def _checked(batch: Tensor) -> Tensor:
-    if not isinstance(batch, Tensor):
-        raise ValueError(
-            f"a batch is a {type(batch).__name__}; give the network's inputs alone, as [images for images, _ in loader]"
-        )
-    return batch
 
 
 @dataclasses.dataclass
@@ -168,12 +175,12 @@ def _passes(layers: dict[str, nn.Module], limit: int, weighting: str) -> list[li
     return passes
 
 
-def _run(network: nn.Module, batch: Tensor, generator: torch.Generator, weighting: str, sums: dict[str, _Sums]) -> None:
+def _run(network: nn.Module, call: Call, generator: torch.Generator, weighting: str, sums: dict[str, _Sums]) -> None:
     with torch.set_grad_enabled(weighting == "curvature"):
-        logits = network(batch)
+        logits = call.apply(network, generator.device)
     if not isinstance(logits, Tensor) or logits.ndim < 2:
         raise ValueError(
-            f"the network gives a {type(logits).__name__}; statistics need logits of shape (N, classes, ...): "
+            f"the network returns a {type(logits).__name__}; statistics need logits of shape (N, classes, ...): "
             "wrap it in a module that returns them"
         )
     if weighting == "curvature" and logits.requires_grad:
@@ -182,7 +189,7 @@ def _run(network: nn.Module, batch: Tensor, generator: torch.Generator, weightin
         scale = (logits[0, 0].numel() or 1) ** -0.5
         logits.backward(_drawn_residual(logits.detach(), generator) * scale)
     for each in sums.values():
-        each.images += len(batch)
+        each.images += call.samples
         each.turn += 1
 
 

@@ -18,12 +18,13 @@ from torch import Tensor, nn
 from torch_lowrank.curvature.moments import Moments, cholesky
 from torch_lowrank.decomposition.svd import balanced
 from torch_lowrank.layers.factorized import folding_of
+from torch_lowrank.modes import Device, exact_device
 
 _STEPS = 20
 
 
 def refine(
-    layer: nn.Module, scheme: str, left: Tensor, right: Tensor, moments: Moments, device: str | torch.device
+    layer: nn.Module, scheme: str, left: Tensor, right: Tensor, moments: Moments, device: Device = None
 ) -> tuple[Tensor, Tensor]:
     """Returns better factors of the same rank.
 
@@ -33,19 +34,20 @@ def refine(
         left: (groups, m, r).
         right: (groups, r, n).
         moments: The layer's.
-        device: Where to compute, in float32.
+        device: Where to compute, in float32; None is where the weight lies, see `exact_device`.
 
     Returns:
         The factors, on the device and in the type of those given. Those given, where no step made them better.
     """
     if scheme == "channel":  # the decomposition is the best there is
         return left, right
+    place = exact_device(layer.get_parameter("weight").device, device)
     with torch.inference_mode(False):
-        return _refine(layer, scheme, left, right, moments.to(device), device)
+        return _refine(layer, scheme, left, right, moments.to(place), place)
 
 
 def _refine(
-    layer: nn.Module, scheme: str, left: Tensor, right: Tensor, moments: Moments, device: str | torch.device
+    layer: nn.Module, scheme: str, left: Tensor, right: Tensor, moments: Moments, device: torch.device
 ) -> tuple[Tensor, Tensor]:
     weight = folding_of(layer, "channel").matrix(layer).to(device, torch.float64)
     rows, columns = moments.damped(layer)

@@ -165,14 +165,14 @@ def _close_gap(points: list[_Points], at: list[int], left: int, budget: int) -> 
         left = _spend_rest(points, at, left)
 
 
-def _exchange(points: list[_Points], at: list[int], left: int, least: float) -> tuple[float, dict[int, int]] | None:
+def _exchange(points: list[_Points], at: list[int], left: int, min_spent: float) -> tuple[float, dict[int, int]] | None:
     """Returns the best move of two layers, one back and one on, within what is left of the budget.
 
     Args:
         points: What each layer may become.
         at: What each layer is.
         left: What is left of the budget.
-        least: What the move must at least spend of it.
+        min_spent: What the move must spend at the least.
 
     Returns:
         The error taken off, and the layers' new positions; None where there is no such move.
@@ -186,7 +186,7 @@ def _exchange(points: list[_Points], at: list[int], left: int, least: float) -> 
                 here = at[taker]
                 there = int(np.searchsorted(other.cost, other.cost[here] + left + freed, side="right")) - 1
                 gain = float(other.error[here] - other.error[there]) - loss
-                spends = int(other.cost[there] - other.cost[here]) - freed >= least
+                spends = int(other.cost[there] - other.cost[here]) - freed >= min_spent
                 if taker != giver and there > here and spends and (best is None or gain > best[0]):
                     best = gain, {giver: back, taker: there}
     return best

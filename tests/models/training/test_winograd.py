@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from models.training.fit import fit
 from models.training.winograd import FastWeightGradients, _Convolution, weight_gradient
+from models.unet import UNet
+from tests.models.training.small_training import OPTIONS, PLAIN, TRAIN, VALID
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -97,3 +101,28 @@ def test_a_fixed_weight_lets_the_input_learn():
     (of_images,) = torch.autograd.grad(result.sum(), images)
     expected = torch.autograd.grad(layer(images).sum(), images)[0]
     torch.testing.assert_close(of_images, expected)
+
+
+@pytest.mark.parametrize("gradients", ["winograd", "torch"])
+def test_the_option_says_who_computes_weight_gradients_in_training(gradients, tmp_path, monkeypatch):
+    used, apply = [], _Convolution.apply
+    monkeypatch.setattr(_Convolution, "apply", lambda *args: used.append(1) or apply(*args))
+    torch.manual_seed(0)
+    network = UNet(1, 1, 32)
+    options = dataclasses.replace(OPTIONS, epochs=1, cpu_weight_gradients=gradients)
+    fit(network, TRAIN, VALID, PLAIN, options, classes=1, checkpoint_dir=tmp_path, device="cpu")
+    assert bool(used) == (gradients == "winograd")
+
+
+def test_both_ways_train_alike(tmp_path):
+    """Up to rounding: 5e-8 was measured."""
+    losses = []
+    for gradients in ("winograd", "torch"):
+        options = dataclasses.replace(OPTIONS, epochs=2, augment="none", lr=1e-4, cpu_weight_gradients=gradients)
+        torch.manual_seed(0)
+        network = UNet(1, 1, 32)
+        history = fit(
+            network, TRAIN, VALID, PLAIN, options, classes=1, checkpoint_dir=tmp_path / gradients, device="cpu"
+        )
+        losses.append([record.train_loss for record in history.epochs])
+    assert losses[0] == pytest.approx(losses[1], abs=1e-5)

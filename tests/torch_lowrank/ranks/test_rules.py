@@ -12,7 +12,7 @@ from torch_lowrank.compression import compress
 from torch_lowrank.decomposition.decompose import decompose
 from torch_lowrank.ranks.budgets import ParameterBudget
 from torch_lowrank.ranks.options import Candidate, Choice, Option
-from torch_lowrank.ranks.rules import Energy, Entropy, FixedRank, LayerRule, RankRatio
+from torch_lowrank.ranks.rules import Energy, Entropy, FixedRank, LayerRule, Parameter, RankRatio
 
 FLAT = [1.0, 1, 1, 1]
 HALVES = [math.sqrt(8), 2, math.sqrt(2), math.sqrt(2)]  # p = 1/2, 1/4, 1/8, 1/8
@@ -68,11 +68,11 @@ def test_weights_of_rank_zero_and_one_get_rank_one(rule, values):
 def test_a_layer_of_rank_one_gets_rank_one(rule, dtype):
     layer = nn.Conv2d(16, 16, 3, dtype=dtype)
     layer.weight.data = torch.einsum("o,ihw->oihw", torch.randn(16), torch.randn(16, 3, 3)).to(dtype)
-    report = compress(layer, decompose(layer), rule).layers[0]
+    report = compress(layer, rule, spectra=decompose(layer)).layers[0]
     assert report.rank == 1
     assert report.error < 1e-6
     layer.weight.data.zero_()
-    report = compress(layer, decompose(layer), rule).layers[0]
+    report = compress(layer, rule, spectra=decompose(layer)).layers[0]
     assert (report.rank, report.error) == (1, 0.0)
 
 
@@ -156,6 +156,7 @@ class Largest(LayerRule):
     """All singular values of at least a share of the largest; as in the guide for new rules."""
 
     drop: float
+    parameter = Parameter("drop")
 
     def rank(self, singular_values):
         return int((singular_values >= (1 - self.drop) * singular_values[0]).sum())
@@ -165,7 +166,7 @@ def test_a_new_rule_works_by_itself_and_in_a_budget():
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(8, 16, 3), nn.Conv2d(16, 16, 3))
     spectra = decompose(network)
-    assert [layer.rank for layer in compress(network, spectra, Largest(0.2)).layers] != [None, None]
-    result = compress(network, spectra, ParameterBudget(0.5, Largest(0.5)))
+    assert [layer.rank for layer in compress(network, Largest(0.2), spectra=spectra).layers] != [None, None]
+    result = compress(network, ParameterBudget(0.5, Largest(0.5)), spectra=spectra)
     total = sum(parameter.numel() for parameter in network.parameters())
     assert 0.45 * total < sum(parameter.numel() for parameter in result.network.parameters()) <= 0.5 * total

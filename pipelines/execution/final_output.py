@@ -1,0 +1,54 @@
+"""What is printed when a run has finished: the comparison, warnings about the data, and where the results are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from rich.console import Console
+
+from analysis.comparison import Comparison
+from configs.schema import RunConfig
+from reporting.console import print_comparison
+from tracking.connectivity import without_password
+from tracking.stack import tracking_uri
+
+_MLFLOW_UI = "http://127.0.0.1:5000"
+
+
+def print_results(config: RunConfig, root: Path, comparison: Comparison, view: str) -> None:
+    """Prints the table of the comparison, warnings about the data, and the places of the results.
+
+    Args:
+        config: The run.
+        root: The repository.
+        comparison: All variants.
+        view: Path of MLflow's page of the comparison.
+    """
+    console = Console()
+    print_comparison(comparison, console)
+    manifest = json.loads((config.out_dir / "dataset_manifest.json").read_bytes())
+    for warning in manifest["warnings"]:
+        _print_line(console, f"note: {warning}")
+    console.print()
+    for name, place in _places(config, root, view).items():
+        _print_line(console, f"{name:<9} {place}")
+
+
+def _places(config: RunConfig, root: Path, view: str) -> dict[str, object]:
+    folder, uri = config.out_dir.absolute(), without_password(tracking_uri(root))
+    mlflow = f"{uri if uri.startswith('http') else _MLFLOW_UI}/{view}"
+    if uri == f"sqlite:///{root / 'mlflow.db'}":
+        mlflow += " (after: make ui)"
+    elif not uri.startswith("http"):
+        mlflow += f" (after: mlflow ui --backend-store-uri {uri})"
+    return {
+        "report": folder / "report.html",
+        "results": folder / "experiment_summary.json",
+        "MLflow": mlflow,
+        "ZenML": "make dashboard, or zenml pipeline runs list",
+    }
+
+
+def _print_line(console: Console, text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,62 @@
+"""The folder of results: locked while a run writes to it, and without the remains of runs that were killed."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from pipelines.execution.failures import OutputFolderError
+
+_WRITTEN_FOLDERS = ("networks", "plots", "phantoms")
+
+
+@contextmanager
+def output_folder(folder: Path) -> Iterator[None]:
+    """Locks the folder of results for one run, and removes files that a killed run has written in part.
+
+    Raises:
+        OutputFolderError: The folder cannot be written to, or another run writes to it.
+    """
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout as error:
+        raise OutputFolderError(f"another run writes to {folder}; wait for it, or choose another --out_dir") from error
+    except OSError as error:
+        reason = f"results cannot be written to {folder} ({error.strerror})"
+        raise OutputFolderError(f"{reason}; choose another --out_dir") from error
+    try:
+        _remove_partial_files(folder)
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def reported_removals(folder: Path) -> Iterator[None]:
+    """Prints which networks of earlier runs were removed from the folder of results meanwhile."""
+    before = _networks(folder)
+    yield
+    if removed := sorted(before - _networks(folder)):
+        names = ", ".join(removed)
+        print(f"removed from {folder / 'networks'}, as this run has no such variants: {names}", file=sys.stderr)
+
+
+def _networks(folder: Path) -> set[str]:
+    return {file.parent.name for file in folder.glob("networks/*/network.json")}
+
+
+def _remove_partial_files(folder: Path) -> None:
+    """Removes temporary files where runs write them; deeper folders may be the results of other runs."""
+    for place in (folder, *(folder / name for name in _WRITTEN_FOLDERS)):
+        for partial in place.glob(".*.partial"):
+            if partial.is_dir() and not partial.is_symlink():
+                shutil.rmtree(partial)
+            else:
+                partial.unlink()
