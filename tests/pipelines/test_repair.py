@@ -27,10 +27,19 @@ def flip_a_bit(file: Path) -> None:
     ("pattern", "artifact", "again"),
     [
         ("dataset/*/*/arrays/train_images.npy", "dataset", {"ingest_coco"}),
-        ("baseline_network/*/*/network/weights.safetensors", "baseline_network", {"train_unet"}),
+        (
+            "baseline_network/*/*/network/weights.safetensors",
+            "baseline_network",
+            {"train_unet", "draw_pictures"},
+        ),  # its history has other seconds
         ("spectra/*/*/content/spectra.safetensors", "spectra", {"decompose"}),
         ("svd_rank_1_network/*/*/network/network.json", "svd_rank_1_network", {"compress_svd_rank_1"}),
-        ("arsvd_tau_0.5_result/*/*/content/record.json", "arsvd_tau_0.5_result", {"evaluate_arsvd_tau_0.5"}),
+        (
+            "arsvd_tau_0.5_result/*/*/content/record.json",
+            "arsvd_tau_0.5_result",
+            {"evaluate_arsvd_tau_0.5", "draw_pictures"},
+        ),  # another latency
+        ("pictures/*/*/content/masks.png", "pictures", {"draw_pictures"}),
     ],
 )
 def test_a_changed_bit_makes_its_step_run_again(
