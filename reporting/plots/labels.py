@@ -70,7 +70,7 @@ def label_points(figure: Figure, axes: Axes, labels: Sequence[Label], points: ND
         for anchor, size in zip(anchors, sizes, strict=True)
     ]
     taken = np.vstack([_squares(axes.transData.transform(points), _MARKER), _drawn_lines(axes)])
-    for label, chosen in zip(labels, _choose(places, anchors, taken, axes.bbox.extents), strict=True):
+    for label, chosen in zip(labels, _choose(places, anchors, taken, np.array(axes.bbox.extents)), strict=True):
         _write(axes, label, _PLACES[chosen], joined=chosen >= _NEAR)
 
 

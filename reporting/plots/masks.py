@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
@@ -17,12 +18,13 @@ from reporting.plots.style import long_label, new_figure, shortened
 LABEL_COLORS = ("#E69F00", "#0072B2", "#F0E442", "#D55E00", "#56B4E9", "#009E73", "#CC79A7")
 _ALPHA = 0.5
 _EDGE = 0.3  # of the colour: dark edges show on tissue, and where it is dark the area itself does
-_MOST_COLUMNS = 8  # of predictions
-_MOST_ROWS = 12
-_MOST_PIXELS = 400  # a side; a picture shows no more
+_MAX_COLUMNS = 8  # of predictions
+_MAX_ROWS = 12
+_MAX_PIXELS = 400  # a side; a picture shows no more
 _WIDTH = 14.0  # inches, shared by the columns
 _CELLS = (1.5, 2.6)  # smallest and largest cell in inches
 _NAME_LENGTH = 22
+_LEGEND = 0.3  # inches
 
 
 def draw_masks(examples: Examples, comparison: Comparison) -> Figure | None:
@@ -31,16 +33,17 @@ def draw_masks(examples: Examples, comparison: Comparison) -> Figure | None:
     Returns:
         The figure, None where there is no example.
     """
-    rows = min(len(examples.images), _MOST_ROWS)
+    rows = min(len(examples.images), _MAX_ROWS)
     if rows == 0:
         return None
-    predictions = dict(list(examples.predictions.items())[:_MOST_COLUMNS])
+    predictions = dict(list(examples.predictions.items())[:_MAX_COLUMNS])
     titles = {result.name: long_label(result) for result in comparison.results}
     dice = {result.name: result.per_image.get("dice", []) for result in comparison.results}
     cell = float(np.clip(_WIDTH / (2 + len(predictions)), *_CELLS))
     height = cell * float(np.clip(examples.images.shape[1] / examples.images.shape[2], 0.4, 2.5))
     figure = new_figure((cell + 0.06) * (2 + len(predictions)) + 0.6, (height + 0.26) * rows + 0.7)
-    figure.get_layout_engine().set(w_pad=0.3, h_pad=0.3)
+    legend = _LEGEND / figure.get_figheight()
+    figure.set_layout_engine("tight", w_pad=0.3, h_pad=0.3, rect=(0, legend, 1, 1))
     panels = figure.subplots(rows, 2 + len(predictions), squeeze=False)
     for title, axes in zip(["image", "truth", *predictions], panels[0], strict=True):
         lines = [shortened(line, _NAME_LENGTH) for line in titles.get(title, title).split(", ")]
@@ -64,7 +67,7 @@ def _draw_row(
     truth: NDArray[np.uint8],
     predictions: dict[str, NDArray[np.uint8]],
 ) -> None:
-    step = -(-max(truth.shape) // _MOST_PIXELS)
+    step = -(-max(truth.shape) // _MAX_PIXELS)
     gray = image[::step, ::step]
     colors = np.repeat(gray, 3, axis=2) if gray.shape[2] == 1 else gray[..., :3]
     small = truth[::step, ::step]
@@ -115,9 +118,9 @@ def _draw_outline(axes: Axes, lines: list[NDArray[np.float64]]) -> None:
         )
 
 
-def _color(label: int) -> tuple[float, ...]:
-    code = LABEL_COLORS[(label - 1) % len(LABEL_COLORS)]
-    return tuple(int(code[place : place + 2], 16) / 255 for place in (1, 3, 5))
+def _color(label: int) -> tuple[float, float, float]:
+    """Returns the red, green and blue of a label, 0 to 1."""
+    return to_rgb(LABEL_COLORS[(label - 1) % len(LABEL_COLORS)])
 
 
 def _add_legend(figure: Figure, labels: int) -> None:
@@ -126,7 +129,6 @@ def _add_legend(figure: Figure, labels: int) -> None:
         Patch(facecolor=(*_color(label), 0.7), label=area.format(label)) for label in range(1, max(labels, 1) + 1)
     ]
     outline = Patch(facecolor="white", edgecolor="black", linestyle=(0, (2, 2)), label="outline of the truth")
-    figure.get_layout_engine().set(rect=(0, 0.3 / figure.get_figheight(), 1, 1))
     figure.legend(
         handles=[*patches[: len(LABEL_COLORS)], outline], loc="lower center", ncols=8, fontsize=8, frameon=False
     )

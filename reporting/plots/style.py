@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
+from typing import Any, Literal
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -33,17 +34,17 @@ class Series:
         title: Name in legends and before a variant's size.
         color: Of marker, line and label.
         marker: Matplotlib's marker.
-        line: Matplotlib's line style.
+        line: Matplotlib's line style: a name, or offset and lengths of dashes.
         filled: Whether markers are filled.
     """
 
     title: str
     color: str
     marker: str
-    line: str
+    line: str | tuple[int, tuple[int, int]]
     filled: bool = True
 
-    def look(self) -> dict[str, object]:
+    def look(self) -> dict[str, Any]:
         """Returns the arguments of `Axes.plot`."""
         face = self.color if self.filled else "white"
         return {"color": self.color, "marker": self.marker, "linestyle": self.line, "markerfacecolor": face}
@@ -61,7 +62,7 @@ SERIES = {
 }
 
 
-def new_figure(width: float, height: float, layout: str | None = "tight") -> Figure:
+def new_figure(width: float, height: float, layout: Literal["tight"] | None = "tight") -> Figure:
     """Returns an empty figure, in inches, that pyplot does not know of."""
     figure = Figure(figsize=(width, height), layout=layout)
     FigureCanvasAgg(figure)
@@ -115,7 +116,9 @@ def draw_intervals(axes: Axes, x: Sequence[float], intervals: Sequence[Interval 
         for place, interval in zip(x, intervals, strict=True)
         if interval is not None
     ]
-    return axes.add_collection(LineCollection(segments, colors=color, linewidths=1, alpha=0.55, zorder=1))
+    bars = LineCollection(segments, colors=color, linewidths=1, alpha=0.55, zorder=1)
+    axes.add_collection(bars)
+    return bars
 
 
 def draw_baseline(axes: Axes, value: float, interval: Interval | None) -> None:
@@ -125,9 +128,9 @@ def draw_baseline(axes: Axes, value: float, interval: Interval | None) -> None:
     axes.axhline(value, color="black", linestyle="--", linewidth=0.8, zorder=1, label="_baseline")
 
 
-def shift(artist: Artist, points: float) -> None:
-    """Moves what is drawn sideways by points: artists of equal x stand side by side and keep their data."""
-    artist.set_transform(artist.axes.transData + ScaledTranslation(points / 72, 0, artist.figure.dpi_scale_trans))
+def shift(axes: Axes, artist: Artist, points: float) -> None:
+    """Moves what is drawn in axes sideways by points: artists of equal x stand side by side and keep their data."""
+    artist.set_transform(axes.transData + ScaledTranslation(points / 72, 0, axes.figure.dpi_scale_trans))
 
 
 def shortened_layer(name: str, length: int) -> str:

@@ -79,8 +79,9 @@ def _draw_curves(
         (size, [result.cost.size_mb for _, result in group]),
     ):
         (line,) = axes.plot(values, heights, **series.look(), markersize=7, linewidth=1.2, label=series.title)
-        shift(line, points)
-    shift(draw_intervals(quality, values, [_interval(comparison, r) for _, r in group], series.color), points)
+        shift(axes, line, points)
+    bars = draw_intervals(quality, values, [_interval(comparison, r) for _, r in group], series.color)
+    shift(quality, bars, points)
 
 
 def _interval(comparison: Comparison, result: EvaluationResult) -> Interval | None:

@@ -28,8 +28,8 @@ from reporting.plots.style import (
     short_label,
 )
 
-_MOST_LABELS = 20  # beyond, only the variants to choose from are labelled
-_LEAST_SPAN = 0.02  # of the Dice axis, so that noise in the fourth digit does not look like a result
+_MAX_LABELS = 20  # beyond, only the variants to choose from are labelled
+_MIN_SPAN = 0.02  # of the Dice axis, so that noise in the fourth digit does not look like a result
 _FLOOR = 0.07  # where points below the axis stand, as share of its height
 
 
@@ -89,7 +89,7 @@ def draw_tradeoff(comparison: Comparison, cost: str = "params") -> Figure | None
     if comparison.baseline in shown:
         draw_baseline(axes, metric(comparison.baseline, "dice"), intervals[comparison.baseline.name])
     bars = any(interval is not None and interval.high > interval.low for interval in intervals.values())
-    some = len(shown) > _MOST_LABELS
+    some = len(shown) > _MAX_LABELS
     axes.set_title(f"Dice against {of_cost.title}" + " (labels: baseline, Pareto front, recommended)" * some)
     axes.set(xlabel=of_cost.label, ylabel=f"Dice (mean over images{', bars: 95 % interval' if bars else ''})")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=4, frameon=False, markerscale=0.8)
@@ -110,14 +110,14 @@ def _limits(
 ) -> tuple[float, float]:
     """Returns limits of Dice that hold every useful variant with its interval, and the others if they are near."""
     dices = [metric(r, "dice") for r in shown]
-    least = USEFUL_SHARE * (metric(baseline, "dice") if baseline in shown else max(dices))
-    useful = [r for r in shown if metric(r, "dice") >= least]
+    full = metric(baseline, "dice") if baseline is not None and baseline in shown else max(dices)
+    useful = [r for r in shown if metric(r, "dice") >= USEFUL_SHARE * full]
     ends = [metric(r, "dice") for r in useful]
     ends += [end for r in useful if (found := intervals[r.name]) for end in (found.low, found.high)]
     low, high = min(ends), max(ends)
-    span = max(high - low, _LEAST_SPAN)
+    span = max(high - low, _MIN_SPAN)
     low = min([low, *(dice for dice in dices if dice >= low - span / 2)])
-    widen = max(0.0, _LEAST_SPAN - (high - low)) / 2
+    widen = max(0.0, _MIN_SPAN - (high - low)) / 2
     low, high = low - widen, high + widen
     span = high - low
     return low - (0.2 if min(dices) < low else 0.1) * span, high + 0.12 * span
@@ -152,7 +152,7 @@ def _draw_front(axes: Axes, points: Sequence[tuple[float, float]]) -> None:
     front = np.array(sorted(points))
     steps = np.repeat(front, 2, axis=0)
     axes.plot(steps[1:, 0], steps[:-1, 1], color="#bbbbbb", linewidth=1, zorder=0.5, label="_front")
-    axes.scatter(*front.T, s=190, facecolors="none", edgecolors=GRAY, label="Pareto front")
+    axes.scatter(front[:, 0], front[:, 1], s=190, facecolors="none", edgecolors=GRAY, label="Pareto front")
 
 
 def _scale_cost(axes: Axes, costs: Sequence[float]) -> None:
@@ -170,7 +170,7 @@ def _labelled(
 ) -> list[EvaluationResult]:
     """Returns the variants to label: all, or of many those that one would choose from, which also place first."""
     first = [r for r in shown if r.name in front or r in (comparison.baseline, comparison.recommended)]
-    return first if len(shown) > _MOST_LABELS else first + [r for r in shown if r not in first]
+    return first if len(shown) > _MAX_LABELS else first + [r for r in shown if r not in first]
 
 
 def _label(result: EvaluationResult, point: tuple[float, float], comparison: Comparison, *, cut: bool) -> Label:

@@ -55,7 +55,7 @@ BUDGETS = ("svd_budget_0.6", "arsvd_budget_0.6", "budget_0.6")
 
 
 def drawn(ran: frozenset[str]) -> frozenset[str]:
-    """Those steps, and drawing where one of them gives other numbers: a latency, or the seconds of an epoch, at least."""
+    """Adds drawing where a step gives other numbers: at least a latency, or the seconds of an epoch."""
     shown = ("evaluate_", "finetune_", "train_unet")
     return ran | {"draw_pictures"} if any(step.startswith(shown) for step in ran) else ran
 
