@@ -20,7 +20,7 @@ from models.evaluation.results import EvaluationResult
 from reporting.plots.style import SERIES, long_label, new_figure, series_name, shortened_layer
 from torch_lowrank.report import LayerReport
 
-COLORS = "cividis"  # its lightness rises evenly: it reads the same in gray and for the colour-blind
+COLORS = "cividis"  # its lightness rises evenly: it reads the same in gray and for colour-blind readers
 _MAX_NUMBERED = 16  # variants; beyond, cells are too narrow for numbers
 _MAX_LAYERS = 60
 _NAME_LENGTH = 36

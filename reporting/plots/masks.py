@@ -14,21 +14,21 @@ from analysis.comparison import Comparison
 from analysis.examples import Examples
 from reporting.plots.style import long_label, new_figure, shortened
 
-# of labels 1, 2, ...: Okabe and Ito, in an order in which lightness alternates
+# colours of labels 1, 2, ...: Okabe and Ito, ordered so that lightness alternates
 LABEL_COLORS = ("#E69F00", "#0072B2", "#F0E442", "#D55E00", "#56B4E9", "#009E73", "#CC79A7")
 _ALPHA = 0.5
-_EDGE = 0.3  # of the colour: dark edges show on tissue, and where it is dark the area itself does
+_EDGE = 0.3  # share of the colour in edges: dark edges show on bright tissue, and the filled area shows on dark
 _MAX_COLUMNS = 8  # of predictions
 _MAX_ROWS = 12
-_MAX_PIXELS = 400  # a side; a picture shows no more
+_MAX_PIXELS = 400  # of a side; the picture has no more for it
 _WIDTH = 14.0  # inches, shared by the columns
-_CELLS = (1.5, 2.6)  # smallest and largest cell in inches
+_CELLS = (1.5, 2.6)  # smallest and largest side of a cell, in inches
 _NAME_LENGTH = 22
 _LEGEND = 0.3  # inches
 
 
 def draw_masks(examples: Examples, comparison: Comparison) -> Figure | None:
-    """Draws a row for each example: image, truth, then predictions with the truth's outline and their Dice.
+    """Draws a row for each example: image, truth, and predictions with the outline of the truth and their Dice.
 
     Returns:
         The figure, None where there is no example.
@@ -81,7 +81,7 @@ def _draw_row(
 
 
 def _draw_cell(axes: Axes, image: NDArray[np.uint8], labels: NDArray[np.uint8] | None) -> None:
-    """Draws an image, areas with a label filled translucently and edged, so that they show in gray too."""
+    """Draws an image; labelled areas are filled translucently and have an edge, so that they show in gray too."""
     pixels = image / 255
     if labels is not None:
         for label in np.unique(labels[labels > 0]):
@@ -99,7 +99,7 @@ def _edge(area: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _outline(axes: Axes, truth: NDArray[np.uint8]) -> list[NDArray[np.float64]]:
-    """Returns the borders of all labels as lines; a mask that touches the image's border is closed there."""
+    """Returns the outlines of all labels as lines; they are closed along the border of the image."""
     lines: list[NDArray[np.float64]] = []
     padded = np.pad(truth, 1)
     for label in np.unique(truth[truth > 0]):
@@ -110,7 +110,7 @@ def _outline(axes: Axes, truth: NDArray[np.uint8]) -> list[NDArray[np.float64]]:
 
 
 def _draw_outline(axes: Axes, lines: list[NDArray[np.float64]]) -> None:
-    """Draws white below black dashes, which shows on dark and bright images."""
+    """Draws black dashes over a white line, which shows on dark and on bright images."""
     if lines:
         axes.add_collection(LineCollection(lines, colors="white", linewidths=1.1), autolim=False)
         axes.add_collection(

@@ -20,15 +20,15 @@ from reporting.plots.style import SERIES, VARIANT_MARKERS, long_label, new_figur
 METHODS_OF = {"plain": ("svd", "arsvd"), "weighted": ("budget",)}
 _TITLES = {
     "plain": "Spectra of the layers",
-    "weighted": "Spectra of the layers, weighted by what a change does to the loss",
+    "weighted": "Spectra of the layers, weighted by the curvature of the loss",
 }
 _MAX_LAYERS = 24
 _MAX_VARIANTS = 6
-_COLUMNS = (6, 5)  # what leaves fewer empty places
+_COLUMNS = (6, 5)  # the number that leaves fewer empty places
 _NAME_LENGTH = 26
 _LEGEND_ENTRY = 1.35  # inches
 # Inches around the panels and between them. A layout engine would measure every label of every panel, which takes as
-# long as drawing them all.
+# long as drawing all of them.
 _LEFT, _RIGHT, _TOP, _BOTTOM, _BETWEEN_COLUMNS, _BETWEEN_ROWS = 0.72, 0.15, 0.62, 0.45, 0.28, 0.5
 _LEGEND = 0.5
 _LOWEST = 1e-6  # of the axis; values below it are rounding
@@ -40,7 +40,7 @@ def draw_spectra(comparison: Comparison, kind: str, spectra: Mapping[str, Singul
 
     Args:
         comparison: The variants; at most six are marked.
-        kind: `plain` or `weighted`, which says whose variants are cut from these spectra.
+        kind: `plain` or `weighted`; it decides which variants are cut from these spectra.
         spectra: Layer to its singular values.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What all pictures share: figures without pyplot, and one look for each series of variants.
+"""What all pictures share: figures without pyplot, and one style for each series of variants.
 
 Colours are those of Okabe and Ito ("Color Universal Design", 2008); marker, line and filling repeat what colour says.
 """
@@ -22,7 +22,7 @@ from models.evaluation.results import EvaluationResult
 
 GRAY = "#555555"
 WIDE_RANGE = 4  # from this ratio of largest to smallest on, an axis is logarithmic
-# of single variants, where those of one method share colour and line
+# of variants of one method, which share colour and line
 VARIANT_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 
 
@@ -50,7 +50,7 @@ class Series:
         return {"color": self.color, "marker": self.marker, "linestyle": self.line, "markerfacecolor": face}
 
 
-# Uniform ranks and taus are one curve, solutions for a budget another: they are never joined.
+# Variants of one rank or tau for all layers are one curve, those that meet a budget another.
 SERIES = {
     "baseline": Series("baseline", "#000000", "*", "none"),
     "svd": Series("SVD", "#0072B2", "o", "-"),
@@ -63,7 +63,7 @@ SERIES = {
 
 
 def new_figure(width: float, height: float, layout: Literal["tight"] | None = "tight") -> Figure:
-    """Returns an empty figure, in inches, that pyplot does not know of."""
+    """Returns an empty figure that pyplot does not manage; width and height in inches."""
     figure = Figure(figsize=(width, height), layout=layout)
     FigureCanvasAgg(figure)
     return figure

@@ -28,7 +28,7 @@ from reporting.plots.style import (
     short_label,
 )
 
-_MAX_LABELS = 20  # beyond, only the variants to choose from are labelled
+_MAX_LABELS = 20  # with more variants, only those to choose from are labelled
 _MIN_SPAN = 0.02  # of the Dice axis, so that noise in the fourth digit does not look like a result
 _FLOOR = 0.07  # where points below the axis stand, as share of its height
 
@@ -38,9 +38,9 @@ class CostAxis:
     """A cost that Dice is drawn against.
 
     Attributes:
-        title: As in "Dice against ...".
-        label: Of the axis, with the unit.
-        read: The cost of a variant; 0 where it is not known.
+        title: The cost, as in "Dice against ...".
+        label: Label of the axis, with the unit.
+        read: Returns the cost of a variant; 0 where it is not known.
     """
 
     title: str
@@ -58,8 +58,8 @@ COSTS = {
 def draw_tradeoff(comparison: Comparison, cost: str = "params") -> Figure | None:
     """Draws mean Dice with 95 % intervals against a cost, and the Pareto front of that cost.
 
-    The axis of Dice spans the networks that keep half of the baseline's Dice; those below stand at its foot with an
-    arrow and their value.
+    The axis of Dice spans the networks that keep half of the baseline's Dice; those below stand at the foot of the axis
+    with an arrow and their value.
 
     Args:
         comparison: The variants.
@@ -108,7 +108,7 @@ def _limits(
     baseline: EvaluationResult | None,
     intervals: dict[str, Interval | None],
 ) -> tuple[float, float]:
-    """Returns limits of Dice that hold every useful variant with its interval, and the others if they are near."""
+    """Returns limits of Dice that hold every useful variant with its interval, and others if they are near."""
     dices = [metric(r, "dice") for r in shown]
     full = metric(baseline, "dice") if baseline is not None and baseline in shown else max(dices)
     useful = [r for r in shown if metric(r, "dice") >= USEFUL_SHARE * full]
@@ -139,14 +139,14 @@ def _draw_series(
 
 
 def _draw_below(axes: Axes, result: EvaluationResult, point: tuple[float, float], low: float) -> None:
-    """Draws a variant that is below the axis at its foot, joined to nothing, with an arrow that says so."""
+    """Draws a variant that is below the limits at the foot of the axis, with an arrow and without a line."""
     look = {**SERIES[series_name(result)].look(), "linestyle": "none", "label": "_below"}
     axes.plot(*point, **look, markersize=7)
     axes.annotate("", (point[0], low), point, arrowprops={"arrowstyle": "-|>", "color": GRAY, "shrinkA": 3})
 
 
 def _draw_front(axes: Axes, points: Sequence[tuple[float, float]]) -> None:
-    """Rings the front and joins it by steps: what is the best Dice that a cost buys."""
+    """Rings the front and joins it by steps: the best Dice that is reached at each cost."""
     if not points:
         return
     front = np.array(sorted(points))
@@ -156,7 +156,7 @@ def _draw_front(axes: Axes, points: Sequence[tuple[float, float]]) -> None:
 
 
 def _scale_cost(axes: Axes, costs: Sequence[float]) -> None:
-    """Counts as 200 k, 1 M, ..., on a logarithmic axis where costs differ much."""
+    """Writes costs as 200 k, 1 M, ..., on a logarithmic axis where they differ by `WIDE_RANGE` or more."""
     axes.margins(x=0.1)
     if max(costs) >= WIDE_RANGE * min(costs):
         axes.set_xscale("log")
@@ -168,7 +168,7 @@ def _scale_cost(axes: Axes, costs: Sequence[float]) -> None:
 def _labelled(
     shown: Sequence[EvaluationResult], front: frozenset[str], comparison: Comparison
 ) -> list[EvaluationResult]:
-    """Returns the variants to label: all, or of many those that one would choose from, which also place first."""
+    """Returns the variants to label: all, or of many those to choose from. These come first: they are placed first."""
     first = [r for r in shown if r.name in front or r in (comparison.baseline, comparison.recommended)]
     return first if len(shown) > _MAX_LABELS else first + [r for r in shown if r not in first]
 
