@@ -46,8 +46,8 @@ PICTURES = {
         "Quality and size against the parameter budget: the higher curve makes more of the same parameters",
     ),
     "layer_ranks": Picture(
-        "Rank of every layer in every variant: uniform columns give all layers the same rank, others give more where it "
-        "matters",
+        "Rank of every layer in every variant: uniform columns give all layers the same rank, others give more where "
+        "it matters",
         wide=True,
     ),
     "spectra": Picture(
