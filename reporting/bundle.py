@@ -67,7 +67,7 @@ class ReportBundle:
         results: All variants, the baseline among them.
         files: File name, relative to the folder of results, to content.
         runs: Variant to the id of its run in MLflow.
-        view: The address of the comparison in MLflow's UI, without the server's part.
+        view: The view of the comparison in MLflow's UI, to be appended to the UI's address.
     """
 
     results: list[EvaluationResult]
