@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ class TrainingRecord:
     description: str
     params: dict[str, Any]
     tags: dict[str, str]
-    history: dict[str, Any]
+    history: Mapping[str, Any]
     data: Data
     files: list[tuple[Path, str | None]]
     networks: Path
