@@ -17,7 +17,7 @@ from itertools import accumulate
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-_LIBRARIES = ("torch", "lightning", "monai", "numpy", "opencv-python-headless", "pycocotools", "scipy")
+_LIBRARIES = ("torch", "lightning", "monai", "numpy", "opencv-python-headless", "pillow", "pycocotools", "scipy")
 _PACKAGES = ("steps", "reporting", "analysis", "models", "torch_lowrank", "dataset", "materializers")
 
 # What a step is given is read by the materializer of its type, which only the step that made it imports.
@@ -31,7 +31,6 @@ _READ_BY = {
 
 # A trained network does not depend on how compressed layers are built.
 COMPRESSED_LAYERS = ("torch_lowrank.layers.factorized",)
-
 
 _REGISTERED: list[Callable[[], str]] = []  # what `sources_of` returned
 

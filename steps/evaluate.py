@@ -29,7 +29,7 @@ def evaluate(
     metrics = _measured(network, dataset, batch_size, device)
     before = _measured(truncated, dataset, batch_size, device).metrics if truncated else {}
     cost = measure_cost(network.network, (dataset.manifest.channels, *dataset.manifest.image_size), device)
-    log_metadata({**metrics.metrics, **dataclasses.asdict(cost)}, infer_artifact=True)
+    log_metadata(metadata={**metrics.metrics, **dataclasses.asdict(cost)}, infer_artifact=True)
     return EvaluationResult(
         spec=network.spec,
         cost=cost,

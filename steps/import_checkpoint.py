@@ -32,7 +32,7 @@ def import_checkpoint(
         fingerprint: Digest of the file's content; the file's place is no part of the cache key.
         inputs: How the network's input is normalised.
     """
-    file = runtime.current().checkpoint
+    file = runtime.current().checkpoint_file
     network = load_checkpoint(file)
     if checkpoint_digest(file) != fingerprint:
         raise CheckpointError(f"{file} was changed while it was read; run again")

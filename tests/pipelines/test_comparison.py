@@ -130,6 +130,7 @@ def test_a_changed_image_runs_everything_from_ingest(workshop: Workshop) -> None
     workshop.assert_complete(TINY_VARIANTS)
 
 
+@pytest.mark.slow
 def test_a_changed_annotation_runs_everything_from_ingest(workshop: Workshop) -> None:
     file = workshop.data / "train" / "_annotations.coco.json"
     content = json.loads(file.read_text())
@@ -140,17 +141,19 @@ def test_a_changed_annotation_runs_everything_from_ingest(workshop: Workshop) ->
 
 
 def test_an_edit_in_the_rank_rules_runs_compression_and_not_training(workshop: Workshop) -> None:
-    file = workshop.root / "models" / "ranks.py"
+    file = workshop.root / "torch_lowrank" / "ranks" / "rules.py"
     with changed(file, file.read_bytes() + b"\n# edited\n"):
         assert workshop.run().ran == ALWAYS | COMPRESS
     workshop.assert_complete(TINY_VARIANTS)
 
 
+@pytest.mark.slow
 def test_other_epochs_train_again_on_the_same_data(workshop: Workshop) -> None:
     assert workshop.run("--epochs", "2").ran == ALL - {"ingest_coco"}
     workshop.assert_complete(TINY_VARIANTS)
 
 
+@pytest.mark.slow
 def test_no_cache_runs_everything(workshop: Workshop) -> None:
     assert workshop.run("--no_cache").ran == ALL
     workshop.assert_complete(TINY_VARIANTS)

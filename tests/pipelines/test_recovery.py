@@ -92,6 +92,7 @@ def test_a_reused_training_finds_its_recovered_networks(workshop: Workshop) -> N
     workshop.assert_complete(NAMES)
 
 
+@pytest.mark.slow
 def test_killed_fine_tuning_goes_on_from_its_last_epoch(workshop: Workshop) -> None:
     tuning = (*ONE, "--finetune_compressed", "--finetune_epochs", "60", "--finetune_distillation", "0.5")
     with started(workshop, *workshop.arguments, *tuning) as run:

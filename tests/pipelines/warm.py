@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
@@ -62,7 +61,9 @@ def can_be_warm(command: Sequence[str], environment: Mapping[str, str]) -> bool:
     known = {**os.environ, **ENVIRONMENT}
     told = {name for name in {*environment, *known} if name.startswith(READ_AT_IMPORT) and name not in READ_LATER}
     other = {name for name in told if name in environment and environment[name] != known.get(name)}
-    custom = any(Path(path, "sitecustomize.py").exists() for path in environment.get("PYTHONPATH", "").split(os.pathsep))
+    custom = any(
+        Path(path, "sitecustomize.py").exists() for path in environment.get("PYTHONPATH", "").split(os.pathsep)
+    )
     is_python = command[0] == "python" and (command[1] == "-c" or not command[1].startswith("-"))
     return is_python and not other and not custom and "--verbose" not in command
 

@@ -44,21 +44,20 @@ def chain(*variants: str) -> frozenset[str]:
     return steps("compress", "recalibrate", "finetune", "evaluate", of=variants)
 
 
-NOTHING: frozenset[str] = frozenset()
-ALWAYS = frozenset({"fingerprint_dataset", "compare"})
-SWEEP = chain(*VARIANTS) | {"evaluate_baseline", "decompose", "collect_statistics", "decompose_weighted"}
-TRAIN = SWEEP | {"train_unet"}
-DATA = TRAIN | {"ingest_coco"}
-# The step trains again; the same network comes out, and what follows is known.
-TRAINS_THE_SAME = steps("finetune") | {"train_unet"}
-BUDGETS = ("svd_budget_0.6", "arsvd_budget_0.6", "budget_0.6")
-
-
 def drawn(ran: frozenset[str]) -> frozenset[str]:
     """Adds drawing where a step gives other numbers: at least a latency, or the seconds of an epoch."""
     shown = ("evaluate_", "finetune_", "train_unet")
     return ran | {"draw_pictures"} if any(step.startswith(shown) for step in ran) else ran
 
+
+NOTHING: frozenset[str] = frozenset()
+ALWAYS = frozenset({"fingerprint_dataset", "compare"})
+SWEEP = drawn(chain(*VARIANTS)) | {"evaluate_baseline", "decompose", "collect_statistics", "decompose_weighted"}
+TRAIN = SWEEP | {"train_unet"}
+DATA = TRAIN | {"ingest_coco"}
+# The step trains again; the same network comes out, and what follows is known.
+TRAINS_THE_SAME = drawn(steps("finetune") | {"train_unet"})
+BUDGETS = ("svd_budget_0.6", "arsvd_budget_0.6", "budget_0.6")
 
 # Field: (what the command line says, the steps that run beside those that run always).
 FIELDS: dict[str, tuple[str, frozenset[str]]] = {
@@ -123,6 +122,7 @@ FIELDS: dict[str, tuple[str, frozenset[str]]] = {
     "registration.name": ("registration.name=tumor registration.variant=svd_rank_1", NOTHING),  # none is recommended
     "registration.variant": ("registration.name=tumor registration.variant=arsvd_tau_0.5", NOTHING),
 }
+FIELDS = {field: (line, drawn(ran)) for field, (line, ran) in FIELDS.items()}
 
 
 def fields(section: type[BaseModel], place: str = "") -> Iterator[str]:
@@ -151,7 +151,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     made = Workshop(tmp_path_factory.mktemp("workshop"))
     made.environment["CUDA_VISIBLE_DEVICES"] = ""
     (made.root / "base.yaml").write_text(yaml.safe_dump(BASE))
-    assert change(made) == ALWAYS | drawn(DATA)
+    assert change(made) == ALWAYS | DATA
     made.checkpoint = made.root / "baseline.safetensors"
     shutil.copy(made.out / "networks" / "baseline" / "weights.safetensors", made.checkpoint)
     return made
@@ -174,7 +174,7 @@ def test_a_changed_field_runs_what_depends_on_it_and_no_more(field: str, worksho
     if field == "data_root":
         shutil.copytree(workshop.data, places["moved"])
     always = {"compare"} if field == "reuse_training" else ALWAYS  # which reads no data folder
-    assert change(workshop, *line.format(**places).split()) == always | drawn(expected)
+    assert change(workshop, *line.format(**places).split()) == always | expected
 
 
 def test_a_changed_default_runs_what_the_changed_field_runs(workshop: Workshop) -> None:
@@ -186,7 +186,7 @@ def test_a_changed_default_runs_what_the_changed_field_runs(workshop: Workshop) 
     assert after != before
     with kept(workshop.root / "configs"):
         file.write_text(after)
-        assert change(workshop) == ALWAYS | drawn(FIELDS["training.patience"][1])
+        assert change(workshop) == ALWAYS | FIELDS["training.patience"][1]
 
 
 @contextlib.contextmanager
@@ -277,7 +277,7 @@ DATA_CHANGES: dict[Callable[[Folder], None], frozenset[str]] = {
 def test_changed_data_run_what_depends_on_them_and_no_more(edit: Callable[[Folder], None], workshop: Workshop) -> None:
     with kept(workshop.data):
         edit(Folder(workshop.data / "train"))
-        assert change(workshop) == ALWAYS | drawn(DATA_CHANGES[edit])
+        assert change(workshop) == ALWAYS | DATA_CHANGES[edit]
 
 
 def test_data_as_they_were_run_nothing(workshop: Workshop) -> None:

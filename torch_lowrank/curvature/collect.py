@@ -45,8 +45,8 @@ def collect_statistics(
     more than the memory limit, layers are grouped into several passes.
 
     Args:
-        network: Returns logits, (N, classes, ...); with one class, of foreground against background. Its weights and
-            modes are left as they were.
+        network: Any network; its weights and modes are left as they were. For curvature it returns logits,
+            (N, classes, ...); with one class, of foreground against background.
         batches: A list, a DataLoader or another iterable of batches, see `batches.call_of`; read again for each pass.
             An iterator, which can be read only once, is kept in memory.
         inputs: What of a batch the network takes, where it is not a tensor, the first element of a tuple or list, or
@@ -60,7 +60,7 @@ def collect_statistics(
 
     Raises:
         ValueError: There are no batches, or a batch has no input; the weighting is unknown; a layer by itself takes
-            more than the limit; or the network returns no logits.
+            more than the limit; or the network returns no logits, where they are needed.
         FloatingPointError: A layer's inputs or gradients are not finite.
     """
     if weighting not in ("activation", "curvature"):
@@ -178,19 +178,24 @@ def _passes(layers: dict[str, nn.Module], limit: int, weighting: str) -> list[li
 def _run(network: nn.Module, call: Call, generator: torch.Generator, weighting: str, sums: dict[str, _Sums]) -> None:
     with torch.set_grad_enabled(weighting == "curvature"):
         logits = call.apply(network, generator.device)
-    if not isinstance(logits, Tensor) or logits.ndim < 2:
-        raise ValueError(
-            f"the network returns a {type(logits).__name__}; statistics need logits of shape (N, classes, ...): "
-            "wrap it in a module that returns them"
-        )
-    if weighting == "curvature" and logits.requires_grad:
-        _check_finite(logits, sums)  # no label can be drawn else
-        # The gradient of the cross entropy, a mean over the positions of an image, for labels that are drawn.
-        scale = (logits[0, 0].numel() or 1) ** -0.5
-        logits.backward(_drawn_residual(logits.detach(), generator) * scale)
+    if weighting == "curvature":
+        _propagate(logits, generator, sums)
     for each in sums.values():
         each.images += call.samples
         each.turn += 1
+
+
+def _propagate(logits: Any, generator: torch.Generator, sums: dict[str, _Sums]) -> None:
+    """Propagates the gradient of the cross entropy, its mean over an image's positions, for labels that are drawn."""
+    if not isinstance(logits, Tensor) or logits.ndim < 2:
+        raise ValueError(
+            f"the network returns a {type(logits).__name__}; curvature needs logits of shape (N, classes, ...): "
+            "wrap it in a module that returns them, or use weighting='activation'"
+        )
+    if logits.requires_grad:
+        _check_finite(logits, sums)  # else no label can be drawn
+        scale = (logits[0, 0].numel() or 1) ** -0.5
+        logits.backward(_drawn_residual(logits.detach(), generator) * scale)
 
 
 def _check_finite(logits: Tensor, sums: dict[str, _Sums]) -> None:
