@@ -130,7 +130,7 @@ def _load(source: Source, file_name: str) -> Entry:
 
 
 def _object(pairs: list[tuple[str, object]]) -> Entry:
-    """Builds an object; refuses a key that occurs twice: some readers take the first value and some the last."""
+    """Builds an object; refuses a key that occurs twice, of which some readers use the first value, some the last."""
     entry = dict(pairs)
     if len(entry) < len(pairs):
         seen: set[str] = set()

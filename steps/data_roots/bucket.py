@@ -33,7 +33,7 @@ class StoredFolder:
         try:
             with _as_os_errors():  # the first use of the credentials
                 if hasattr(type(self.store), "filesystem"):
-                    self.store.filesystem.invalidate_cache()  # type: ignore[attr-defined]  # see the line above
+                    self.store.filesystem.invalidate_cache()  # type: ignore[attr-defined]  # S3, GCS, Azure
         except OSError as error:
             raise cannot_read(self.uri, error) from error
         if not self._is_folder(self._whole):

@@ -8,6 +8,7 @@ import queue
 import random
 import sys
 import tempfile
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -32,12 +33,28 @@ class Verdict:
     diff: str
 
 
-@dataclasses.dataclass
-class Known:
-    """What is known of the tests before anything is changed: those that fail anyway, and the seconds of all."""
+class Unchanged:
+    """What is known of test files before anything is changed: the tests that fail anyway, and how long they take."""
 
-    failing: list[str]
-    seconds: float
+    def __init__(self) -> None:
+        self.failing: list[str] = []
+        self._seconds: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def patience(self, copy: Path, tests: list[str]) -> float:
+        """Returns the seconds to wait for these test files, after running those that have not been asked for before."""
+        with self._lock:
+            new = [test for test in tests if test not in self._seconds]
+            if new:
+                ended = run_tests(copy, new, [], 3600, first=False)
+                if ended.timed_out:
+                    raise TimeoutError(f"without a change, these tests do not end in an hour: {new}")
+                self.failing += ended.failed
+                self._seconds |= dict.fromkeys(new, ended.seconds / len(new))
+                print(f"{ended.seconds:5.0f} s  without a change: {len(new)} test files more", flush=True)
+                for test in ended.failed:
+                    print(f"         left out, as it fails without a change: {test}", flush=True)
+            return PATIENCE * sum(self._seconds[test] for test in tests) + SECONDS
 
 
 def main() -> int:
@@ -51,14 +68,14 @@ def main() -> int:
         copies: queue.SimpleQueue[Path] = queue.SimpleQueue()
         for number in range(options.processes):
             copies.put(copied(ROOT, Path(place, str(number))))
-        known = _unchanged(copies, sorted({mutant.file for mutant in chosen}))
+        unchanged = Unchanged()
         with ThreadPoolExecutor(options.processes) as pool:
-            verdicts = list(pool.map(lambda mutant: _judged(mutant, copies, known), chosen))
+            verdicts = list(pool.map(lambda mutant: _judged(mutant, copies, unchanged), chosen))
     caught = sum(verdict.caught_by is not None for verdict in verdicts)
     options.out.mkdir(parents=True, exist_ok=True)
     summary = {"seed": options.seed, "folders": options.folders, "caught": caught, "of": len(verdicts)}
     verdict_rows = [dataclasses.asdict(verdict) for verdict in verdicts]
-    left_out = {"left_out_as_they_fail_unchanged": known.failing}
+    left_out = {"left_out_as_they_fail_unchanged": unchanged.failing}
     (options.out / "mutation.json").write_text(json.dumps(summary | left_out | {"mutants": verdict_rows}, indent=1))
     (options.out / "mutation.md").write_text(_page(summary, verdicts))
     print(f"{caught} of {len(verdicts)} caught; {options.out / 'mutation.md'} lists the survivors")
@@ -83,39 +100,26 @@ def _sources(folder: str) -> list[str]:
     return [file.relative_to(ROOT).as_posix() for file in files]
 
 
-def _unchanged(copies: queue.SimpleQueue, files: list[str]) -> Known:
-    """Runs all tests that will be asked for, without a change."""
-    copy = copies.get()
-    tests = sorted({test for file in files for test in [*nearest(copy, file), *reaching(copy, file)]})
-    ended = run_tests(copy, tests, [], 3600, first=False)
-    copies.put(copy)
-    if ended.timed_out:
-        sys.exit("without a change, the tests do not end in an hour")
-    for test in ended.failed:
-        print(f"left out, as it fails without a change: {test}")
-    print(f"without a change, {len(tests)} test files take {ended.seconds:.0f} s", flush=True)
-    return Known(ended.failed, ended.seconds)
-
-
-def _judged(mutant: Mutant, copies: queue.SimpleQueue, known: Known) -> Verdict:
-    """Changes a copy, runs the tests that can notice, nearest first, and changes it back."""
+def _judged(mutant: Mutant, copies: queue.SimpleQueue, unchanged: Unchanged) -> Verdict:
+    """Runs the tests that can notice on a changed copy, nearest first."""
     copy, begin = copies.get(), time.monotonic()
     file = copy / mutant.file
     before = file.read_bytes()
     after = mutant.applied(before)
+    near = nearest(copy, mutant.file)
+    others = [test for test in reaching(copy, mutant.file) if test not in near]
     caught_by = None
-    try:
-        file.write_bytes(after)
-        near = nearest(copy, mutant.file)
-        others = [test for test in reaching(copy, mutant.file) if test not in near]
-        for tests in filter(None, (near, others)):
-            ended = run_tests(copy, tests, known.failing, PATIENCE * known.seconds + SECONDS, first=True)
-            if ended.timed_out or ended.failed:
-                caught_by = "timeout" if ended.timed_out else ended.failed[0]
-                break
-    finally:
-        file.write_bytes(before)
-        copies.put(copy)
+    for tests in filter(None, (near, others)):
+        patience = unchanged.patience(copy, tests)
+        try:
+            file.write_bytes(after)
+            ended = run_tests(copy, tests, unchanged.failing, patience, first=True)
+        finally:
+            file.write_bytes(before)
+        if ended.timed_out or ended.failed:
+            caught_by = "timeout" if ended.timed_out else ended.failed[0]
+            break
+    copies.put(copy)
     lines = [text.decode().splitlines(keepends=True) for text in (before, after)]
     diff = "".join(difflib.unified_diff(*lines, mutant.file, mutant.file, n=1))
     seconds = time.monotonic() - begin

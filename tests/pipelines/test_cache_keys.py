@@ -7,11 +7,14 @@ where something else comes out, which keys do not tell.
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
+from pydantic import BaseModel
 
+from configs.schema import RunConfig
 from tests.pipelines.workshop import Finished, Workshop
 from tests.torture.test_stale_settings import ALWAYS, BASE, DATA, FIELDS, TRAIN
 
@@ -52,6 +55,21 @@ def answers(base: Workshop, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     moved = shutil.copytree(base.data, elsewhere / "data")
     lines = [line.format(moved=moved, elsewhere=elsewhere / "out") for line in ASKED.values()]
     return dict(zip(ASKED, ask(base, *lines), strict=True))
+
+
+def fields(section: type[BaseModel], place: str = "") -> Iterator[str]:
+    for name, field in section.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from fields(inner, f"{place}{name}.")
+        else:
+            yield f"{place}{name}"
+
+
+def test_the_table_names_every_field_and_no_other() -> None:
+    assert set(fields(RunConfig)) - set(FIELDS) == set(), "say in FIELDS what a change of these runs again"
+    assert set(FIELDS) - set(fields(RunConfig)) == set(), "these are gone"
+    assert all(f"{name}=" in line for name, (line, _) in FIELDS.items())
 
 
 def test_the_base_has_run_every_kind_of_step(base: Workshop) -> None:

@@ -23,8 +23,8 @@ from torch_lowrank.modes import Device, device_of, evaluation_mode, exact_device
 from torch_lowrank.progress import tracked
 
 MEMORY_LIMIT = 2**31  # bytes
-# Pixels side by side say nearly the same, and a moment needs few more vectors than it has rows: of more than this
-# many positions in all a regular grid is taken.
+# Neighbouring pixels are nearly alike, and a moment needs few more vectors than it has rows: where there are more
+# positions than this in all, a regular grid of them is taken.
 _POSITIONS = 2**15
 _PER_ROW = 4
 
@@ -97,7 +97,7 @@ def collect_statistics(
 
 @dataclasses.dataclass
 class _Sums:
-    """What is added up for one layer."""
+    """The sums of one layer."""
 
     layer: nn.Module
     weighting: str
@@ -146,7 +146,7 @@ def _added(total: Tensor | None, vectors: Tensor, scale: float) -> Tensor:
 
 
 def _mean(total: Tensor | None, number: int, shape: tuple[int, ...], name: str) -> Tensor:
-    """Returns total / number, float32, on the CPU; zeros where nothing was added: the loss does not feel the layer."""
+    """Returns total / number, float32, on the CPU; zeros where the loss does not depend on the layer."""
     mean = torch.zeros(shape) if total is None else (total / number).float().cpu()
     if not bool(mean.isfinite().all()):
         raise FloatingPointError(
@@ -223,16 +223,16 @@ def _drawn_residual(logits: Tensor, generator: torch.Generator) -> Tensor:
 
 @contextlib.contextmanager
 def _watched(sums: dict[str, _Sums]) -> Iterator[None]:
-    """Adds up what the layers see while the block runs."""
+    """Adds inputs and gradients of the layers to their sums while the block runs."""
 
     def watch(each: _Sums) -> object:
         def seen(layer: nn.Module, args: tuple, kwargs: dict, output: Tensor) -> Tensor | None:
             values = args[0] if args else kwargs["input"]
-            shape = values.shape  # the values themselves need not wait for the gradient
+            shape = values.shape  # so that the values need not be kept until the gradient comes
             each.add_inputs(values)
             if not torch.is_grad_enabled():
                 return None
-            # Parameters are frozen, so the graph begins here. The copy is what the next module may write into.
+            # Parameters are frozen, so the graph begins here. The next module may write into its input: hence the copy.
             output = output if output.requires_grad else output.detach().requires_grad_().clone()
             output.register_hook(lambda gradient: each.add_gradient(gradient, shape))
             return output
@@ -249,7 +249,7 @@ def _watched(sums: dict[str, _Sums]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _frozen(network: nn.Module) -> Iterator[None]:
-    """Lets no parameter ask for a gradient: only those of the layers' outputs are needed."""
+    """Switches off the gradients of all parameters: only those of the layers' outputs are needed."""
     before = [parameter for parameter in network.parameters() if parameter.requires_grad]
     for parameter in before:
         parameter.requires_grad_(False)
