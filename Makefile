@@ -4,16 +4,24 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 DASHBOARD := .venv-dashboard
 
-.PHONY: demo test torture fuzz check ui dashboard requirements clean
+# Two processes, as CI has two cores; all tests of a file in the same one. `make test TESTS="-n 0 tests/models"` debugs.
+PYTEST := $(BIN)/python -m pytest
+TESTS ?=
+SIDE_BY_SIDE := -n 2 --dist loadgroup --no-loadscope-reorder
+
+.PHONY: demo test test-slow torture fuzz check ui dashboard requirements clean
 
 demo: $(INSTALLED)  ## the whole pipeline on the built-in phantoms
 	$(BIN)/python run_pipeline.py --config configs/demo.yaml --out_dir artifacts/demo
 
-test: $(INSTALLED)  ## all tests
-	$(BIN)/python -m pytest
+test: $(INSTALLED)  ## what guards every promise, in less than ten minutes on two cores
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not slow and not torture" $(TESTS)
+
+test-slow: $(INSTALLED)  ## the rest: full products of geometries, long trainings, rare ways to run
+	$(PYTEST) $(SIDE_BY_SIDE) -m "slow and not torture" $(TESTS)
 
 torture: $(INSTALLED)  ## an hour or two of attempts to break it: kills, signals, crowds, full disks, servers that go
-	$(BIN)/python -m pytest tests/torture -m torture
+	$(PYTEST) tests/torture -m torture
 
 fuzz: $(INSTALLED)  ## ten minutes of damaged annotation files, then 10,000 damaged folders
 	$(BIN)/python -m tests.fuzz --minutes 10 --folders 10000

@@ -1,9 +1,11 @@
-"""All variants of a run side by side. What follows from them is computed once, for every reader."""
+"""All variants of a run. What follows from them is computed once, and read by tables, pictures, report and MLflow."""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from analysis.equal_size import EqualSize, equal_sizes
 from analysis.quality import LesionGroup, Quality, lesion_groups, quality
@@ -46,7 +48,7 @@ class Comparison:
 
     @functools.cached_property
     def recommended(self) -> EvaluationResult | None:
-        """The network to take, see `analysis.ranking.recommended`; None where there is none."""
+        """The recommended network, see `analysis.ranking.recommended`; None where there is none."""
         return recommended(self.results)
 
     @property
@@ -57,3 +59,19 @@ class Comparison:
     def of_methods(self, *methods: str) -> list[EvaluationResult]:
         """Returns the variants of some methods, in reading order."""
         return [result for result in self.results if result.method in methods]
+
+
+def with_finetuning(
+    results: Sequence[EvaluationResult], names: Sequence[str], histories: Sequence[Mapping[str, Any]]
+) -> list[EvaluationResult]:
+    """Returns the results with the fine-tuning history of each network added.
+
+    Args:
+        results: The variants.
+        names: The networks that were fine-tuned, by name.
+        histories: Their histories, in the same order; none at all where nothing was fine-tuned.
+    """
+    if not histories:
+        return list(results)
+    of_variant = {name: dict(history) for name, history in zip(names, histories, strict=True)}
+    return [dataclasses.replace(result, finetune_history=of_variant.get(result.name, {})) for result in results]

@@ -1,10 +1,10 @@
-"""The answer in a few sentences: which variant to take, what it costs, whether the difference can be trusted."""
+"""The conclusions in sentences: which network to take, what it costs, whether the difference is more than chance."""
 
 from __future__ import annotations
 
 from analysis.comparison import Comparison
 from analysis.equal_size import verdict
-from analysis.intervals import FEWEST_IMAGES
+from analysis.intervals import MIN_IMAGES
 from analysis.ranking import TOLERATED_DICE_LOSS, USEFUL_SHARE, metric
 from models.evaluation.results import EvaluationResult
 
@@ -12,14 +12,14 @@ _SCHEME_HINT = (
     "budget chooses each layer's scheme, which may be part of its gain; compression.scheme=spatial gives that to SVD."
 )
 _RECALIBRATED = " The baseline is not recalibrated; part of the difference may be what that does."
-_WEAK_DICE = 0.3  # below, a baseline has found so little that keeping it says nothing
+_WEAK_DICE = 0.3  # below, a baseline finds so little that keeping its Dice means nothing
 _SIZE_HINT = "To compare methods at equal size, add --budgets 0.5,0.25,0.125."
 
 
 def answer(comparison: Comparison) -> str:
-    """Says which variant to take, see `analysis.ranking.recommended`.
+    """Returns which network is recommended, see `analysis.ranking.recommended`, and why.
 
-    Where there is none, the sentence says so and names the one with the highest Dice.
+    Where there is none, the text says so and names the network with the highest Dice.
     """
     baseline = comparison.baseline
     if baseline is None or not metric(baseline, "dice") >= 0:
@@ -40,16 +40,16 @@ def answer(comparison: Comparison) -> str:
 
 
 def methods_answer(comparison: Comparison) -> str:
-    """Says whether ARSVD is better than SVD at equal size, and what the allocation over the network gains on it."""
-    least = USEFUL_SHARE * metric(comparison.baseline, "dice") if comparison.baseline is not None else 0.0
-    verdicts = [verdict(comparison.equal_sizes, *pair, least) for pair in (("arsvd", "svd"), ("budget", "svd"))]
+    """Returns whether ARSVD is better than SVD at equal size, and what global allocation gains over SVD."""
+    min_dice = USEFUL_SHARE * metric(comparison.baseline, "dice") if comparison.baseline is not None else 0.0
+    verdicts = [verdict(comparison.equal_sizes, *pair, min_dice) for pair in (("arsvd", "svd"), ("budget", "svd"))]
     if verdicts[1] and _schemes(comparison, "svd") != _schemes(comparison, "budget"):
         verdicts.append(_SCHEME_HINT)
     return " ".join(filter(None, verdicts)) or (_SIZE_HINT if comparison.compressed else "")
 
 
 def describe(comparison: Comparison, result: EvaluationResult) -> str:
-    """Says of one variant what it keeps, and whether the difference can be trusted."""
+    """Returns what one variant keeps of the baseline's Dice, and whether the difference is more than chance."""
     baseline = comparison.baseline
     if baseline is None or result is baseline or not metric(baseline, "dice") > 0:
         return f"Dice {metric(result, 'dice'):.4f} with {result.cost.params:,} parameters."
@@ -72,7 +72,7 @@ def _trust(comparison: Comparison, chosen: EvaluationResult) -> str:
     change = comparison.qualities[chosen.name].change.get("dice")
     if change is None:
         return ""
-    if change.images < FEWEST_IMAGES:
+    if change.images < MIN_IMAGES:
         return f" The difference in Dice is {change.mean:+.3f}; {change.images} images are too few to trust it."
     interval = f"95 % interval {change.low:+.3f} to {change.high:+.3f}"
     meaning = "is more than chance" if change.excludes_zero else "may be chance"
@@ -86,11 +86,11 @@ def _trust(comparison: Comparison, chosen: EvaluationResult) -> str:
 
 
 def _safe(comparison: Comparison, chosen: EvaluationResult) -> str:
-    """Names the smallest network for which the tolerated loss is excluded, where the chosen one is not such."""
+    """Returns the smallest network for which a larger loss is excluded, where the chosen one is not among these."""
     safe = []
     for result in comparison.results:
         change = comparison.qualities[result.name].change.get("dice")
-        if change is not None and change.images >= FEWEST_IMAGES and change.low >= -TOLERATED_DICE_LOSS:
+        if change is not None and change.images >= MIN_IMAGES and change.low >= -TOLERATED_DICE_LOSS:
             safe.append(result)
     best = min(safe, key=lambda r: (r.cost.params, -metric(r, "dice"), r.name), default=None)
     if best is None or comparison.baseline is None or any(result.name == chosen.name for result in safe):

@@ -1,4 +1,4 @@
-"""Methods side by side where they have the same budget, with intervals of their differences."""
+"""Methods compared at the same budget, with intervals of their differences."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class EqualSize:
 def equal_sizes(results: Sequence[EvaluationResult]) -> list[EqualSize]:
     """Returns one line for each budget that several methods have, the largest first.
 
-    Variants that keep a budget of multiply-accumulates, too, are left out: they may be smaller, and others need not.
+    Variants that also keep a budget of multiply-accumulates are left out: the other methods have no such constraint.
     """
     groups: dict[float, dict[str, EvaluationResult]] = {}
     for result in results:
@@ -84,17 +84,20 @@ def gain_text(interval: Interval | None) -> str:
     return f"{interval.mean:+.3f} ({interval.low:+.3f} to {interval.high:+.3f}){star}"
 
 
-def verdict(lines: Sequence[EqualSize], method: str, other: str, least: float) -> str:
-    """Says at which budgets a method is better or worse than another beyond chance; empty where they do not meet.
+def verdict(lines: Sequence[EqualSize], method: str, other: str, min_dice: float) -> str:
+    """Returns a sentence: at which budgets a method is better or worse than another beyond chance.
 
     Args:
         lines: The methods at each budget.
-        method: The one.
-        other: What it is compared with.
-        least: Dice below which a network is of no use; where both are below, neither is called better.
+        method: The method.
+        other: The method that it is compared with.
+        min_dice: Dice below which a network is useless; where both are below, neither is called better.
+
+    Returns:
+        The sentence; empty where no budget has both methods.
     """
     met = [line for line in lines if (method, other) in line.gains]
-    useless = [line.budget for line in met if max(line.dice[method], line.dice[other]) < least]
+    useless = [line.budget for line in met if max(line.dice[method], line.dice[other]) < min_dice]
     gains = {line.budget: line.gains[method, other] for line in met if line.budget not in useless}
     ours, theirs = TITLES[method], TITLES[other]
     parts = [

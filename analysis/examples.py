@@ -1,19 +1,41 @@
-"""Which images, and whose predictions, people are shown."""
+"""Which images and which networks' predictions are shown to people."""
 
 from __future__ import annotations
 
 import dataclasses
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.comparison import Comparison
 from analysis.ranking import metric
 from models.evaluation.results import EvaluationResult
 from models.variant_spec import METHODS
 
-MOST_VARIANTS = 8  # side by side
+MAX_VARIANTS = 8  # side by side
 WORST_CHANGES = 2  # images that lose most by compression
 LISTED_FAILURES = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Examples:
+    """Predictions of some variants on a few images.
+
+    Attributes:
+        rows: Index of each image in the split.
+        kinds: Why each image was chosen, for example `best`.
+        file_names: File name of each image.
+        images: uint8 (N, H, W, C).
+        truth: Labels uint8 (N, H, W).
+        predictions: Variant to its predicted labels uint8 (N, H, W).
+    """
+
+    rows: list[int]
+    kinds: list[str]
+    file_names: list[str]
+    images: NDArray[np.uint8]
+    truth: NDArray[np.uint8]
+    predictions: dict[str, NDArray[np.uint8]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +43,7 @@ class Failure:
     """An image on which a compressed network is worse than the baseline.
 
     Attributes:
-        row: Its place in the split.
+        row: Its index in the split.
         lesion_px: Pixels of the true mask.
         baseline_dice: Dice of the baseline.
         dice: Dice of the compressed network.
@@ -68,7 +90,7 @@ def telling_variants(comparison: Comparison) -> list[str]:
     front = [result for result in comparison.results if result.name in comparison.front]
     chosen = [result for result in (comparison.baseline, comparison.recommended) if result is not None]
     names = dict.fromkeys(result.name for result in [*chosen, *smallest, *front, *comparison.results])
-    return list(names)[:MOST_VARIANTS]
+    return list(names)[:MAX_VARIANTS]
 
 
 def in_question(comparison: Comparison) -> EvaluationResult | None:

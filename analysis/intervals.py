@@ -1,4 +1,4 @@
-"""How far a mean over images can be trusted: 95 % intervals from the percentile bootstrap over images."""
+"""95 % intervals of means over images, from the percentile bootstrap over images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 _RESAMPLES = 9_999
 _CONFIDENCE = 0.95
-FEWEST_IMAGES = 10  # from which on an interval says anything of other images
+MIN_IMAGES = 10  # with fewer, an interval says nothing about other images
 _VALUES_AT_ONCE = 2**21  # of resampled values in memory
 
 
@@ -31,8 +31,8 @@ class Interval:
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether zero lies outside; of fewer than `FEWEST_IMAGES` images nothing is concluded."""
-        return self.images >= FEWEST_IMAGES and (self.low > 0 or self.high < 0)
+        """Whether zero lies outside; of fewer than `MIN_IMAGES` images nothing is concluded."""
+        return self.images >= MIN_IMAGES and (self.low > 0 or self.high < 0)
 
 
 def mean_interval(values: Sequence[float], seed: int = 0) -> Interval:

@@ -1,4 +1,4 @@
-"""How far the quality of a variant can be trusted: intervals over images, differences to the baseline, lesion sizes."""
+"""The quality of a variant with its uncertainty: intervals over images, differences to the baseline, lesion sizes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LESION_SIZES = ("small", "medium", "large")
 
 @dataclasses.dataclass(frozen=True)
 class Quality:
-    """What is known of one variant's quality; intervals are 95 % over images.
+    """One variant's quality; intervals are 95 % over images.
 
     Attributes:
         mean: `dice` and `iou` to their interval.

@@ -1,4 +1,4 @@
-"""What is read off a set of variants: their order, the Pareto front, and the one to take."""
+"""A set of variants ranked: reading order, Pareto front, and the recommended network."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PARAMETER = {"svd": "rank", "arsvd": "tau", "budget": "budget"}
 TITLES = {"baseline": "baseline", "svd": "SVD", "arsvd": "ARSVD", "budget": "budget"}
 TOLERATED_DICE_LOSS = 0.01
 SAME_SIZE_FACTOR = 1.01
-USEFUL_SHARE = 0.5  # a network that keeps less of the baseline's Dice is no trade-off, however small it is
+USEFUL_SHARE = 0.5  # a network that keeps less of the baseline's Dice is useless, however small it is
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
@@ -48,25 +48,25 @@ def front_names(
 
     Args:
         results: The variants.
-        cost: The less the better; NaN where it is not known.
+        cost: Less is better; NaN where it is not known.
     """
     baseline = baseline_of(results)
-    least = USEFUL_SHARE * metric(baseline, "dice") if baseline is not None else math.nan
-    useful = [result for result in results if not metric(result, "dice") < least]
+    min_dice = USEFUL_SHARE * metric(baseline, "dice") if baseline is not None else math.nan
+    useful = [result for result in results if not metric(result, "dice") < min_dice]
     return frozenset(useful[i].name for i in pareto_front([(cost(r), metric(r, "dice")) for r in useful]))
 
 
 def recommended(results: Sequence[EvaluationResult]) -> EvaluationResult | None:
-    """Returns the network to take: of those that keep the baseline's Dice, the best of about the smallest size.
+    """Returns the recommended network: the best of about the smallest size that keeps the baseline's Dice.
 
-    They are smaller than the baseline, and their Dice is at most `TOLERATED_DICE_LOSS` below it. Networks of one budget
-    differ by a few parameters, so up to `SAME_SIZE_FACTOR` times the fewest count as the same size.
+    Candidates are smaller than the baseline, and their Dice is at most `TOLERATED_DICE_LOSS` below it. Networks of one
+    budget differ by a few parameters, so sizes up to `SAME_SIZE_FACTOR` times the smallest count as the same size.
     """
     baseline = baseline_of(results)
     if baseline is None or not metric(baseline, "dice") > 0:
         return None
-    least = metric(baseline, "dice") - TOLERATED_DICE_LOSS
-    close = [r for r in results if r.cost.params < baseline.cost.params and metric(r, "dice") >= least]
+    min_dice = metric(baseline, "dice") - TOLERATED_DICE_LOSS
+    close = [r for r in results if r.cost.params < baseline.cost.params and metric(r, "dice") >= min_dice]
     smallest = min((r.cost.params for r in close), default=0)
     equals = [r for r in close if r.cost.params <= SAME_SIZE_FACTOR * smallest]
     return min(equals, key=lambda r: (-metric(r, "dice"), r.cost.params, r.name), default=None)

@@ -1,4 +1,4 @@
-"""The comparison as rows, for the screen and the report."""
+"""The comparison as rows of a table, for the terminal and the report."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ from models.preprocessing import ImageBatches, Preprocessing  # noqa: E402
 from models.training.fit import fit  # noqa: E402
 from models.variant import Variant  # noqa: E402
 from torch_lowrank.compression import compress  # noqa: E402
-from torch_lowrank.curvature.collect import collect  # noqa: E402
+from torch_lowrank.curvature.collect import collect_statistics  # noqa: E402
 from torch_lowrank.decomposition.decompose import decompose  # noqa: E402
 from torch_lowrank.io import network_digest  # noqa: E402
 from torch_lowrank.layers.factorized import count_parameters  # noqa: E402
@@ -157,13 +157,13 @@ class Bench:
         if method == "ours":
             seconds, statistics = timed(self.statistics)
             self.record["seconds"]["statistics"] = seconds
-            seconds, spectra = timed(lambda: decompose(self.network, "auto", self.device, statistics=statistics))
+            seconds, spectra = timed(lambda: decompose(self.network, "auto", device=self.device, statistics=statistics))
             self.record["seconds"]["weighted decomposition"] = seconds
 
             def ours(budget: float) -> nn.Module:
                 rule = ParameterBudget(budget)
                 options = {"statistics": statistics, "device": self.device}
-                seconds, made = timed(lambda: compress(self.network, spectra, rule, **options))  # type: ignore[arg-type]
+                seconds, made = timed(lambda: compress(self.network, rule, spectra=spectra, **options))  # type: ignore[arg-type]
                 self.record["seconds"]["allocation and refinement of one budget"] = seconds
                 return made.network
 
@@ -171,19 +171,20 @@ class Bench:
         spectra = decompose(self.network, "spatial" if method == "svd_spatial" else "channel")
         rules = {"arsvd": Entropy(1.0, "energy"), "arsvd_sigma": Entropy(1.0, "sigma")}
         rule = rules.get(method, FixedRank(1))
-        return lambda budget: compress(self.network, spectra, ParameterBudget(budget, rule)).network
+        return lambda budget: compress(self.network, ParameterBudget(budget, rule), spectra=spectra).network
 
     def statistics(self) -> Any:
         """Collects the second moments on training images."""
         train = self.data["train"]
         batches = ImageBatches(train.images, train.sample(STATISTICS_IMAGES, SEED), self.preprocessing, 8)
-        return collect(self.network, batches, seed=SEED, device=self.device)
+        return collect_statistics(self.network, batches, seed=SEED, device=self.device)
 
     def recalibrate(self, network: nn.Module) -> None:
         """Re-estimates BatchNorm's statistics on training images."""
         train = self.data["train"]
-        options = {"batch_size": BATCH, "device": self.device, "chosen": train.sample(RECALIBRATION_IMAGES, SEED)}
-        recalibrate(network, train.images, self.preprocessing, **options)  # type: ignore[arg-type]
+        chosen = train.sample(RECALIBRATION_IMAGES, SEED)
+        batches = ImageBatches(train.images, chosen, self.preprocessing, BATCH, min_batch=2)
+        recalibrate(network, batches, device=self.device)
 
     def dice(self, network: nn.Module) -> list[float]:
         """Returns the Dice of every test image."""

@@ -122,7 +122,9 @@ def compressed(dense: UNet, shape: tuple[int, int, int]) -> dict[str, nn.Module]
                 "MACs": MacBudget(share, shape, one_rank),
             }
             for what, budget in budgets.items():
-                networks[f"{method}, {100 * share:g} % of {what}"] = compress(dense, spectra, budget).network.eval()
+                networks[f"{method}, {100 * share:g} % of {what}"] = compress(
+                    dense, budget, spectra=spectra
+                ).network.eval()
     return {**networks, **by_our_budgets(dense, shape)}
 
 
@@ -131,7 +133,9 @@ def by_our_budgets(dense: UNet, shape: tuple[int, int, int]) -> dict[str, nn.Mod
     spectra, kept = decompose(dense, "auto"), read_result("trained_ranks")
     if {"network": described(dense), "side": shape[1]}.items() <= kept.items():
         return {name.replace("_", " "): with_ranks(dense, spectra, ranks) for name, ranks in kept["ranks"].items()}
-    return {f"budget {share}": compress(dense, spectra, ParameterBudget(share)).network.eval() for share in SHARES}
+    return {
+        f"budget {share}": compress(dense, ParameterBudget(share), spectra=spectra).network.eval() for share in SHARES
+    }
 
 
 def described(network: UNet) -> str:

@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT))
 
 from models.unet import UNet  # noqa: E402
 from torch_lowrank.compression import compress  # noqa: E402
-from torch_lowrank.curvature.collect import MEMORY_LIMIT, collect  # noqa: E402
+from torch_lowrank.curvature.collect import MEMORY_LIMIT, collect_statistics  # noqa: E402
 from torch_lowrank.decomposition.decompose import decompose  # noqa: E402
 from torch_lowrank.ranks.budgets import ParameterBudget  # noqa: E402
 
@@ -42,7 +42,7 @@ def main() -> None:
     batches = [torch.randn(number, 3, size, size) for _ in range(max(1, arguments.images // number))]
     result: dict[str, object] = {**vars(arguments), "torch": torch.__version__, "at_start_gib": peak_gib()}
     start = time.perf_counter()
-    statistics = collect(network, batches, memory_limit=arguments.memory_limit)
+    statistics = collect_statistics(network, batches, memory_limit=arguments.memory_limit)
     result["statistics"] = {"seconds": time.perf_counter() - start, "peak_so_far_gib": peak_gib()}
     print(result, flush=True)
     start = time.perf_counter()
@@ -50,7 +50,7 @@ def main() -> None:
     result["decomposition"] = {"seconds": time.perf_counter() - start, "peak_so_far_gib": peak_gib()}
     print(result, flush=True)
     start = time.perf_counter()
-    compress(network, spectra, ParameterBudget(0.125), statistics=statistics)
+    compress(network, ParameterBudget(0.125), spectra=spectra, statistics=statistics)
     result["allocation_and_refinement"] = {"seconds": time.perf_counter() - start, "peak_so_far_gib": peak_gib()}
     text = json.dumps(result, indent=2)
     print(text)

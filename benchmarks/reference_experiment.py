@@ -39,7 +39,7 @@ from models.training.history import History  # noqa: E402
 from models.unet import UNet  # noqa: E402
 from models.unet_inference import for_inference  # noqa: E402
 from torch_lowrank.compression import Compressed, compress  # noqa: E402
-from torch_lowrank.curvature.collect import collect  # noqa: E402
+from torch_lowrank.curvature.collect import collect_statistics  # noqa: E402
 from torch_lowrank.decomposition.decompose import decompose  # noqa: E402
 from torch_lowrank.ranks.budgets import JointBudget, ParameterBudget  # noqa: E402
 from torch_lowrank.ranks.rules import Entropy, FixedRank  # noqa: E402
@@ -163,18 +163,18 @@ def _compressed(
 ) -> Iterator[tuple[str, Compressed]]:
     """Yields all variants; what several need is computed once."""
     with clock.timing("decompose"):
-        spectra = decompose(network, "channel", experiment.device)
+        spectra = decompose(network, "channel", device=experiment.device)
     plain = {f"svd_rank_{rank}": FixedRank(rank) for rank in experiment.ranks}
     for name, rule in {**plain, **{f"arsvd_tau_{tau}": Entropy(tau) for tau in experiment.taus}}.items():
         with clock.timing("compress"):
-            smaller = compress(network, spectra, rule)
+            smaller = compress(network, rule, spectra=spectra)
         yield name, smaller
     train = dataset["train"]
     with clock.timing("statistics"):
         batches = ImageBatches(train.images, train.sample(_STATISTICS_IMAGES, SEED), PREPROCESSING, _STATISTICS_BATCH)
-        statistics = collect(network, batches, seed=SEED, device=experiment.device)
+        statistics = collect_statistics(network, batches, seed=SEED, device=experiment.device)
     with clock.timing("decompose, weighted"):
-        weighted = decompose(network, "auto", experiment.device, statistics=statistics)
+        weighted = decompose(network, "auto", device=experiment.device, statistics=statistics)
     shape = (3, experiment.image_size, experiment.image_size)
     budgets: dict[str, ParameterBudget | JointBudget] = {
         **{f"budget_{share}": ParameterBudget(share) for share in experiment.budgets},
@@ -182,7 +182,7 @@ def _compressed(
     }
     for name, budget in budgets.items():
         with clock.timing("compress by budget"):
-            smaller = compress(network, weighted, budget, statistics=statistics, device=experiment.device)
+            smaller = compress(network, budget, spectra=weighted, statistics=statistics, device=experiment.device)
         yield name, smaller
 
 
@@ -192,9 +192,10 @@ def _row(name: str, network: nn.Module, experiment: Experiment, dataset: Dataset
         before = after = _measured(network, experiment, dataset)
     if name != "baseline":
         train = dataset["train"]
-        options = {"batch_size": 8, "device": experiment.device, "chosen": train.sample(_RECALIBRATION_IMAGES, SEED)}
+        chosen = train.sample(_RECALIBRATION_IMAGES, SEED)
+        batches = ImageBatches(train.images, chosen, PREPROCESSING, 8, min_batch=2)
         with clock.timing("recalibrate"):
-            recalibrate(network, train.images, PREPROCESSING, **options)  # type: ignore[arg-type]
+            recalibrate(network, batches, device=experiment.device)
         with clock.timing("evaluate"):
             after = _measured(network, experiment, dataset)
     with clock.timing("evaluate in bf16"):

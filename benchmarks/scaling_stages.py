@@ -15,14 +15,14 @@ import torch
 from analysis.comparison import Comparison
 from benchmarks.recipe import RECIPE
 from dataset.ingest import IngestOptions, ingest
-from dataset.phantoms.phantom import write_phantoms
+from dataset.phantoms.write_phantoms import write_phantoms
 from models.evaluation.evaluate import evaluate
 from models.evaluation.results import Cost, EvaluationResult
 from models.preprocessing import ImageBatches, Preprocessing
 from models.training.fit import fit
 from models.unet import UNet
 from models.variant_spec import BASELINE, VariantSpec
-from torch_lowrank.curvature.collect import collect
+from torch_lowrank.curvature.collect import collect_statistics
 from torch_lowrank.curvature.moments import Statistics
 from torch_lowrank.decomposition.decompose import decompose
 from torch_lowrank.io import weights
@@ -88,7 +88,7 @@ def network(filters: int) -> UNet:
 def statistics(filters: int) -> Statistics:
     """Its moments, from few images; their size does not depend on the number of images."""
     images = Images.random(8, 64).images
-    return collect(network(filters), ImageBatches(images, np.arange(8), PREPROCESSING, 4))
+    return collect_statistics(network(filters), ImageBatches(images, np.arange(8), PREPROCESSING, 4))
 
 
 def ingesting(size: Size, folder: Path) -> Callable[[], int]:
@@ -127,7 +127,7 @@ def decomposing(size: Size, folder: Path) -> Callable[[], int]:
     """Plain spectra by one scheme."""
 
     def work() -> int:
-        spectra = decompose(network(size.filters), "channel", "cpu")
+        spectra = decompose(network(size.filters), "channel", device="cpu")
         spectra.save(folder / "spectra")
         return (folder / "spectra").stat().st_size
 
@@ -140,7 +140,7 @@ def collecting(size: Size, folder: Path) -> Callable[[], int]:
 
     def work() -> int:
         batches = ImageBatches(images, np.arange(size.images), PREPROCESSING, 4)
-        collect(network(size.filters), batches).save(folder / "statistics")
+        collect_statistics(network(size.filters), batches).save(folder / "statistics")
         return (folder / "statistics").stat().st_size
 
     return work
@@ -151,7 +151,7 @@ def decomposing_weighted(size: Size, folder: Path) -> Callable[[], int]:
     moments = statistics(size.filters)
 
     def work() -> int:
-        decompose(network(size.filters), "auto", "cpu", statistics=moments).save(folder / "weighted")
+        decompose(network(size.filters), "auto", device="cpu", statistics=moments).save(folder / "weighted")
         return (folder / "weighted").stat().st_size
 
     return work

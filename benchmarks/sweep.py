@@ -93,7 +93,7 @@ def run_ours(network: nn.Module, device: str) -> dict[str, Any]:
     spectra, decomposition_s = timed(lambda: decompose(network, device=device), device)
     compression_s, params = 0.0, []
     for rule in RULES:
-        result, seconds = timed(lambda rule=rule: compress(network, spectra, rule), device)  # type: ignore[misc]
+        result, seconds = timed(lambda rule=rule: compress(network, rule, spectra=spectra), device)  # type: ignore[misc]
         compression_s += seconds
         params.append(count(result.network))
     network.cpu()

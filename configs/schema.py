@@ -116,9 +116,9 @@ class TrainingConfig(Section):
 class CompressionConfig(Section):
     """Which variants are made.
 
-    Each of `budgets`, shares of the network's parameters, gives three: SVD and ARSVD with their parameter solved, and
-    ranks for all layers at once by what they do to the loss. Each of `mac_budgets`, shares of the multiply-accumulates,
-    adds for each budget a network of the last kind that keeps both. `distribution` and `scheme` hold for SVD and ARSVD.
+    Each of `budgets`, shares of the network's parameters, makes three: SVD and ARSVD with their rank or tau solved, and
+    ranks allocated over all layers by the loss curvature. Each of `mac_budgets`, shares of the multiply-accumulates,
+    adds for each budget an allocated network that keeps both. `distribution` and `scheme` apply to SVD and ARSVD.
     """
 
     svd_ranks: Annotated[tuple[Rank, ...], Sweep] = (32,)
@@ -145,11 +145,11 @@ class CompressionConfig(Section):
 
 
 class StatisticsConfig(Section):
-    """What the budget method knows of the data.
+    """The statistics of the data that the budget method uses.
 
     Attributes:
-        images: Training images that the second moments are taken from, chosen at random; all, where there are fewer.
-        memory_limit_mb: Megabytes that the moments may take while they are added up; less means more passes.
+        images: Training images that second moments are estimated from, chosen at random; all, where there are fewer.
+        memory_limit_mb: Megabytes that the moments may take while they are accumulated; less memory means more passes.
     """
 
     images: Annotated[int, Field(ge=1)] = 64
@@ -157,11 +157,13 @@ class StatisticsConfig(Section):
 
 
 class RecalibrationConfig(Section):
-    """BatchNorm's statistics estimated anew in every compressed network, before any fine-tuning; trains nothing.
+    """Recalibration of BatchNorm's running statistics in every compressed network, before any fine-tuning.
+
+    No weight is trained.
 
     Attributes:
         enabled: Whether it is done.
-        images: Training images that the statistics are of, chosen at random; all, where there are fewer.
+        images: Training images that the statistics are estimated from, chosen at random; all, where there are fewer.
     """
 
     enabled: bool = False
@@ -169,12 +171,12 @@ class RecalibrationConfig(Section):
 
 
 class FinetuneConfig(Section):
-    """Training of every compressed network after compression, all alike.
+    """Fine-tuning of every compressed network, with the same settings for all.
 
     Attributes:
         enabled: Whether it is done.
-        epochs: Of that training.
-        lr: Its learning rate.
+        epochs: Number of epochs.
+        lr: Learning rate.
         distillation: Weight of the baseline's predictions in the loss, from 0 (masks alone) to 1 (baseline alone).
     """
 
@@ -185,11 +187,11 @@ class FinetuneConfig(Section):
 
 
 class RegistrationConfig(Section):
-    """A network that others are to find in MLflow's model registry.
+    """The network to register in MLflow's model registry.
 
     Attributes:
-        name: Of the registered model; None registers nothing.
-        variant: Which network; None is the recommended one.
+        name: Name of the registered model; None registers nothing.
+        variant: Name of the variant; None is the recommended one.
     """
 
     name: str | None = None
@@ -217,9 +219,9 @@ class RunConfig(Section):
             built-in phantoms.
         out_dir: Folder for the results.
         device: `auto` takes CUDA where there is one.
-        seed: Decides everything that is random.
+        seed: Seed of everything that is random.
         num_workers: Threads that decode images; 0 is one a core.
-        reuse_training: A trained network of an earlier run: `latest`, a run, or `artifact:version`.
+        reuse_training: A trained network of an earlier run: `latest`, the name or id of a run, or `artifact:version`.
         checkpoint: A U-Net's state dict, trained elsewhere.
         run_settings: Where each step of the stack has a machine of its own: what machines, as ZenML's settings in YAML.
         remote_dir: Folder of those machines for checkpoints and phantoms; a volume there outlives a killed training.

@@ -25,7 +25,7 @@ def compress_variant(
     spec: VariantSpec,
     *,
     statistics: Statistics | None = None,
-    device: str | torch.device = "cpu",
+    device: str | torch.device | None = None,
 ) -> Variant:
     """Returns the variant that a rank rule makes of a baseline; see `torch_lowrank.compress`.
 
@@ -41,7 +41,7 @@ def compress_variant(
         BudgetError: If a budget cannot be met; the message names the variant.
     """
     try:
-        result = compress(baseline.network, spectra, rule, statistics=statistics, device=device)
+        result = compress(baseline.network, rule, spectra=spectra, statistics=statistics, device=device)
     except BudgetError as error:
         other = "" if spectra.scheme == "auto" else ", or try another scheme"
         raise BudgetError(f"{spec.name}: {error}; ask for a larger budget{other}", error.smallest) from error

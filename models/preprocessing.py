@@ -58,12 +58,29 @@ class ImageBatches(Sequence[Tensor]):
         images: uint8 (N, H, W, C), memory-mapped or not.
         chosen: Indices of the images to use.
         preprocessing: From stored images to network input.
-        batch_size: Images a batch.
+        batch_size: Images a batch. Sizes differ by one at most.
+        min_batch: Images of the smallest batch, where there are so many; batches grow beyond `batch_size` for it.
+            BatchNorm needs two to have a variance where a map is one pixel.
+
+    Raises:
+        ValueError: A size is not positive.
     """
 
-    def __init__(self, images: np.ndarray, chosen: np.ndarray, preprocessing: Preprocessing, batch_size: int) -> None:
+    def __init__(
+        self,
+        images: np.ndarray,
+        chosen: np.ndarray,
+        preprocessing: Preprocessing,
+        batch_size: int,
+        *,
+        min_batch: int = 1,
+    ) -> None:
+        for name, value in (("batch_size", batch_size), ("min_batch", min_batch)):
+            if value < 1:
+                raise ValueError(f"{name} is {value}; give an integer of at least 1")
         self._images, self._preprocessing = images, preprocessing
-        self._parts = np.array_split(chosen, -(-len(chosen) // batch_size)) if len(chosen) else []
+        number = min(-(-len(chosen) // batch_size), max(1, len(chosen) // min_batch))
+        self._parts = np.array_split(chosen, number) if len(chosen) else []
 
     def __len__(self) -> int:
         return len(self._parts)

@@ -1,4 +1,4 @@
-"""Where each step of a run computes. It follows from the machine, the stack and its settings, and is part of cache keys."""
+"""The device of each step, which follows from the machine, the stack and its settings, and is part of cache keys."""
 
 from __future__ import annotations
 

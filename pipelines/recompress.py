@@ -9,6 +9,7 @@ from configs.schema import RunConfig
 from pipelines.devices import Devices
 from pipelines.variants import MODEL, sweep
 from steps.compare import compare
+from steps.draw_pictures import draw_pictures
 from steps.fingerprint_checkpoint import fingerprint_checkpoint
 from steps.fingerprint_dataset import fingerprint_dataset
 from steps.import_checkpoint import import_checkpoint
@@ -17,20 +18,22 @@ from steps.ingest_coco import ingest_coco
 
 @pipeline(name="recompress", model=Model(name=MODEL))
 def recompress(config: RunConfig, devices: Devices, dataset_id: str, network_id: str, history_id: str) -> None:
-    """(data, network, history of an earlier run) -> decompose -> (compress -> recover? -> evaluate) x N -> compare."""
+    """(data, network, history of a run) -> decompose -> (compress -> recover? -> evaluate) x N -> draw -> compare."""
     dataset, baseline, history = (
         Client().get_artifact_version(UUID(id_)) for id_ in (dataset_id, network_id, history_id)
     )
     swept = sweep(baseline, dataset, config, devices)
-    device = devices.of("compare")
-    compare(dataset, history, baseline, swept.networks, swept.tunings, swept.results, swept.spectra, config, device)
+    shown = (swept.results, swept.networks, swept.tunings, swept.spectra)
+    pictures = draw_pictures(*shown, dataset, baseline, history, devices.of("draw_pictures"))
+    compare(dataset, history, baseline, swept.networks, swept.tunings, swept.results, pictures, config)
 
 
 @pipeline(name="recompress", model=Model(name=MODEL))
 def recompress_checkpoint(config: RunConfig, devices: Devices) -> None:
-    """(checkpoint, data folder) -> decompose -> (compress -> recover? -> evaluate) x N -> compare."""
+    """(checkpoint, data folder) -> decompose -> (compress -> recover? -> evaluate) x N -> draw -> compare."""
     dataset = ingest_coco(fingerprint_dataset(), config.data)
     baseline, history = import_checkpoint(fingerprint_checkpoint(), config.input)
     swept = sweep(baseline, dataset, config, devices)
-    device = devices.of("compare")
-    compare(dataset, history, baseline, swept.networks, swept.tunings, swept.results, swept.spectra, config, device)
+    shown = (swept.results, swept.networks, swept.tunings, swept.spectra)
+    pictures = draw_pictures(*shown, dataset, baseline, history, devices.of("draw_pictures"))
+    compare(dataset, history, baseline, swept.networks, swept.tunings, swept.results, pictures, config)

@@ -28,6 +28,7 @@ _SHARED_STEPS = (
     "decompose",
     "collect_statistics",
     "decompose_weighted",
+    "draw_pictures",
     "compare",
 )
 MODEL = "compressed_unet"  # ZenML's model: a version of it links data, network and variants of a run

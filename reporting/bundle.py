@@ -1,69 +1,51 @@
-"""The folder of results: what people open and programs read after a run."""
+"""The report bundle: all files that people open and programs read after a run, the networks apart."""
 
 from __future__ import annotations
 
 import dataclasses
 import shutil
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
 
 from analysis.comparison import Comparison
 from analysis.conclusions import answer, methods_answer
 from analysis.equal_size import gain_text
-from analysis.findings import Examples, SingularValues
 from analysis.table_rows import variant_rows
-from reporting.html.report import About, write_report
-from reporting.plots.catalogue import Shown, drawn_pictures
+from models.evaluation.results import EvaluationResult
+from models.variant_spec import VariantSpec
+from reporting.html.report import About, render_report
+from reporting.plots.catalogue import PICTURES
 from reporting.summary import results_table, summarize, to_json
+from torch_lowrank.io import StorageError, read_description
 from torch_lowrank.whole_files import write_whole
-
-_VARIANT_NAMES = ("svd_rank_", "arsvd_tau_", "budget_", "svd_budget_", "arsvd_budget_")
 
 
 @dataclasses.dataclass(frozen=True)
-class Outputs:
-    """What one run found out.
+class ReportContent:
+    """What the files of a run are made from.
 
     Attributes:
         comparison: All variants, the baseline among them.
-        history: The training's curves.
-        manifest: What the data set holds.
-        config: The resolved configuration.
-        provenance: Versions, commit, command.
-        spectra: `plain` and `weighted`, where they were needed: layer to its singular values.
-        examples: What some variants predict on a few images.
+        about: The training, the data, the configuration and the origin.
+        pictures: Name in the catalogue of pictures to the content of its PNG file.
     """
 
     comparison: Comparison
-    history: dict[str, Any]
-    manifest: dict[str, Any]
-    config: dict[str, Any]
-    provenance: dict[str, str]
-    spectra: Mapping[str, Mapping[str, SingularValues]]
-    examples: Examples
+    about: About
+    pictures: Mapping[str, bytes]
 
-    def write(self, folder: Path) -> list[tuple[Path, str | None]]:
-        """Writes all files but the networks; each appears whole or not at all.
-
-        Returns:
-            The files, and the sub-folder each belongs to.
-        """
-        contents = {
-            "experiment_summary.json": to_json(
-                summarize(self.comparison, {"config": self.config, "provenance": self.provenance})
-            ),
+    def files(self) -> dict[str, bytes]:
+        """Returns file name, relative to the folder of results, to content; what people look at comes first."""
+        about = self.about
+        summary = summarize(self.comparison, {"config": about.config, "provenance": about.provenance})
+        return {
+            "report.html": render_report(self.comparison, about, self.pictures),
+            **{_picture_file(name): self.pictures[name] for name in PICTURES if name in self.pictures},
+            "experiment_summary.json": to_json(summary),
             "results.csv": results_table(self.comparison).encode(),
-            "train_history.json": to_json(self.history),
-            "dataset_manifest.json": to_json(self.manifest),
+            "train_history.json": to_json(about.history),
+            "dataset_manifest.json": to_json(about.manifest),
         }
-        plots = drawn_pictures(Shown(self.comparison, self.history, self.spectra, self.examples), folder / "plots")
-        report = folder / "report.html"
-        about = About(self.history, self.manifest, self.config, self.provenance)
-        write_report(self.comparison, about, plots, report)
-        for name, content in contents.items():
-            write_whole(folder / name, content)
-        return [(report, None)] + [(folder / name, None) for name in contents] + [(plot, "plots") for plot in plots]
 
     def description(self) -> str:
         """Returns the answer and the variants as Markdown."""
@@ -74,12 +56,58 @@ class Outputs:
             cells = (row.name, f"{row.metrics['dice']:.4f}", gain_text(row.dice_change), f"{row.params:,}", saved)
             lines.append(f"| {' | '.join(cells)} |")
         lines += ["", "Change: Dice minus the baseline's over the same images, 95 % interval; * it excludes zero.", ""]
-        return "\n".join([*lines, f"    {self.provenance['command']}"])
+        return "\n".join([*lines, f"    {self.about.provenance['command']}"])
+
+
+@dataclasses.dataclass(frozen=True)
+class ReportBundle:
+    """The outcome of one run, as its artifact `comparison` keeps it.
+
+    Attributes:
+        results: All variants, the baseline among them.
+        files: File name, relative to the folder of results, to content.
+        runs: Variant to the id of its run in MLflow.
+        view: The view of the comparison in MLflow's UI, to be appended to the UI's address.
+    """
+
+    results: list[EvaluationResult]
+    files: dict[str, bytes]
+    runs: dict[str, str]
+    view: str
+
+    def pages(self) -> list[str]:
+        """Returns the names of the files that people look at: the report and the pictures."""
+        return [name for name in self.files if PurePosixPath(name).suffix in (".html", ".png")]
+
+
+def write_files(files: Mapping[str, bytes], folder: Path) -> None:
+    """Writes the files of a bundle, each whole or not at all, and removes pictures that it does not have.
+
+    Args:
+        files: File name, relative to `folder`, to content.
+        folder: The folder of results. Files in it that are not of a bundle are left alone.
+    """
+    for name in map(_picture_file, PICTURES):
+        if name not in files:
+            (folder / name).unlink(missing_ok=True)
+    for name, content in files.items():
+        write_whole(folder / name, content)
 
 
 def remove_stale_networks(folder: Path, names: Sequence[str]) -> None:
     """Removes networks of variants that the run no longer has, so that the folder agrees with the summary."""
     for description in folder.glob("*/network.json"):
-        name = description.parent.name
-        if name not in names and name.startswith(_VARIANT_NAMES):
+        if description.parent.name not in names and _is_variant(description.parent):
             shutil.rmtree(description.parent)
+
+
+def _is_variant(folder: Path) -> bool:
+    """Whether a folder is that of a variant, and not of a network that somebody has put beside them."""
+    try:
+        return VariantSpec.of_saved(read_description(folder)["about"]).name == folder.name
+    except (StorageError, KeyError, TypeError, ValueError):
+        return False
+
+
+def _picture_file(name: str) -> str:
+    return f"plots/{name}.png"

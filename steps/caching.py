@@ -17,8 +17,8 @@ from itertools import accumulate
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-_LIBRARIES = ("torch", "lightning", "monai", "numpy", "opencv-python-headless", "pycocotools", "scipy")
-_PACKAGES = ("steps", "models", "torch_lowrank", "dataset", "materializers")
+_LIBRARIES = ("torch", "lightning", "monai", "numpy", "opencv-python-headless", "pillow", "pycocotools", "scipy")
+_PACKAGES = ("steps", "reporting", "analysis", "models", "torch_lowrank", "dataset", "materializers")
 
 # What a step is given is read by the materializer of its type, which only the step that made it imports.
 _READ_BY = {
@@ -26,23 +26,24 @@ _READ_BY = {
     "torch_lowrank.curvature.moments": "materializers.statistics",
     "torch_lowrank.decomposition.spectra": "materializers.spectra",
     "models.variant": "materializers.variant",
+    "models.evaluation.results": "materializers.records",
 }
 
 # A trained network does not depend on how compressed layers are built.
 COMPRESSED_LAYERS = ("torch_lowrank.layers.factorized",)
 
-
 _REGISTERED: list[Callable[[], str]] = []  # what `sources_of` returned
 
 
-def sources_of(step: str, without: tuple[str, ...] = ()) -> Callable[[], str]:
+def sources_of(step: str, without: tuple[str, ...] = (), libraries: tuple[str, ...] = ()) -> Callable[[], str]:
     """Returns the function that a step's `CachePolicy` names; it returns `source_digest` of the step's module.
 
     Args:
         step: Name of the step's module, its `__name__`.
         without: As for `source_digest`.
+        libraries: As for `source_digest`.
     """
-    sources = functools.partial(source_digest, step, without)
+    sources = functools.partial(source_digest, step, without, libraries)
     _REGISTERED.append(sources)
     return sources
 
@@ -54,14 +55,15 @@ def fix_sources() -> None:
 
 
 @functools.cache
-def source_digest(module: str, without: tuple[str, ...] = ()) -> str:
+def source_digest(module: str, without: tuple[str, ...] = (), libraries: tuple[str, ...] = ()) -> str:
     """Returns a digest over library versions and the files of a module and of all project modules below it.
 
     Args:
         module: Name of the module, for example `steps.train_unet`.
         without: Modules that are left out, with what only they import.
+        libraries: Libraries that decide the result of this step alone.
     """
-    content = hashlib.sha256(_versions().encode())
+    content = hashlib.sha256(_versions(_LIBRARIES + libraries).encode())
     for name in sorted(_reached(module, frozenset(without))):
         content.update(name.encode())
         content.update(_file(name).read_bytes())
@@ -69,8 +71,8 @@ def source_digest(module: str, without: tuple[str, ...] = ()) -> str:
 
 
 @functools.cache
-def _versions() -> str:
-    return " ".join(f"{package}=={version(package)}" for package in _LIBRARIES)
+def _versions(libraries: tuple[str, ...]) -> str:
+    return " ".join(f"{package}=={version(package)}" for package in libraries)
 
 
 def reached_modules(module: str) -> frozenset[str]:

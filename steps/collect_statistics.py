@@ -11,7 +11,7 @@ from materializers.statistics import StatisticsMaterializer
 from models.preprocessing import ImageBatches
 from models.variant import Variant
 from steps.caching import sources_of
-from torch_lowrank.curvature.collect import collect
+from torch_lowrank.curvature import collect
 from torch_lowrank.curvature.moments import Statistics
 
 sources = sources_of(__name__)
@@ -31,4 +31,4 @@ def collect_statistics(
     train = dataset["train"]
     batches = ImageBatches(train.images, train.sample(settings.images, seed), baseline.preprocessing, _BATCH)
     limit = settings.memory_limit_mb * _MEGABYTE
-    return collect(baseline.network, batches, memory_limit=limit, seed=seed, device=device)
+    return collect.collect_statistics(baseline.network, batches, memory_limit=limit, seed=seed, device=device)

@@ -1,6 +1,5 @@
 """Step: decompose every layer, once for the whole sweep."""
 
-import sys
 from typing import Annotated
 
 from zenml import step
@@ -21,4 +20,4 @@ sources = sources_of(__name__)
 )
 def decompose(baseline: Variant, scheme: str, device: str) -> Annotated[Spectra, "spectra"]:
     """Computes the singular values and factors of all layers, on the chosen device."""
-    return decomposition.decompose(baseline.network, scheme, device, progress=sys.stderr.isatty())
+    return decomposition.decompose(baseline.network, scheme, device=device)

@@ -1,6 +1,5 @@
 """Step: decompose every layer in the norm of the loss, once for all budgets."""
 
-import sys
 from typing import Annotated
 
 from zenml import step
@@ -24,6 +23,4 @@ def decompose_weighted(
     statistics: Statistics, baseline: Variant, device: str
 ) -> Annotated[Spectra, "weighted_spectra"]:
     """Decomposes by both schemes, of which the allocation takes the better one layer by layer."""
-    return decomposition.decompose(
-        baseline.network, "auto", device, statistics=statistics, progress=sys.stderr.isatty()
-    )
+    return decomposition.decompose(baseline.network, "auto", statistics=statistics, device=device)

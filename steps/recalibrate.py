@@ -1,4 +1,4 @@
-"""Step: BatchNorm's statistics of a compressed network, estimated anew."""
+"""Step: recalibrate BatchNorm's statistics of a compressed network."""
 
 from typing import Annotated
 
@@ -7,6 +7,7 @@ from zenml.config.cache_policy import CachePolicy
 
 from dataset.store import Dataset
 from materializers.variant import VariantMaterializer
+from models.preprocessing import ImageBatches
 from models.variant import Variant
 from steps.caching import sources_of
 from torch_lowrank import recalibration
@@ -21,16 +22,10 @@ sources = sources_of(__name__)
 def recalibrate(
     compressed: Variant, dataset: Dataset, images: int, batch_size: int, seed: int, device: str
 ) -> Annotated[Variant, ArtifactConfig(name="{network}")]:
-    """Takes the statistics of so many training images, chosen at random."""
+    """Estimates the statistics from so many training images, chosen at random."""
     compressed.check_input(dataset.manifest.channels, dataset.classes)
     train = dataset["train"]
     chosen = train.sample(images, seed)
-    recalibration.recalibrate(
-        compressed.network,
-        train.images,
-        compressed.preprocessing,
-        batch_size=batch_size,
-        device=device,
-        chosen=chosen,
-    )
+    batches = ImageBatches(train.images, chosen, compressed.preprocessing, batch_size, min_batch=2)
+    recalibration.recalibrate(compressed.network, batches, device=device)
     return compressed.with_spec(recalibrated=len(chosen))

@@ -1,5 +1,10 @@
-"""What all tests share: the real data and network where they are there, and torch that leaves cores to others."""
+"""What all tests share: the real data and network where they are there, and which tests run beside each other.
 
+`make test` runs in two processes (pytest-xdist). All tests of a file run in the same one, as they share what they have
+prepared; files whose tests share something that exists once name a group of their own, by the mark `xdist_group`.
+"""
+
+import collections
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,10 +16,23 @@ import pytest
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported
+# Before torch is imported. The networks of the tests are too small to share out among threads.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+for _library in ("OMP", "MKL", "OPENBLAS"):
+    os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keeps the tests of a file together; where several processes share the work, the longest files come first."""
+    tests_of = collections.Counter(item.path for item in items)
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(ROOT).as_posix()))
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: (item.get_closest_marker("pipeline") is None, -tests_of[item.path]))
 
 
 def _shared(place: str) -> Path:

@@ -13,7 +13,7 @@ from benchmarks.gpu_training import MODES
 from benchmarks.reference_experiment import Experiment, run_experiment
 from benchmarks.scaling import exponent, measure, table
 from benchmarks.scaling_stages import STAGES, Size
-from dataset.phantoms.phantom import write_phantoms
+from dataset.phantoms.write_phantoms import write_phantoms
 from models.unet import UNet
 from torch_lowrank.layers.factorized import LowRank
 
@@ -26,6 +26,7 @@ def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", lambda network, **options: network)
 
 
+@pytest.mark.slow
 def test_every_part_of_the_gpu_benchmark_runs_and_has_its_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

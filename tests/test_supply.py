@@ -54,7 +54,7 @@ def test_unfinished_networks_are_for_this_user_alone(tmp_path: Path, monkeypatch
         modes.append(stat.S_IMODE(folder.stat().st_mode))
         remove(folder, **options)
 
-    monkeypatch.setattr("torch_lowrank.io.shutil.rmtree", watched)
+    monkeypatch.setattr("torch_lowrank.whole_files.shutil.rmtree", watched)
     save_network(UNet(1, 1, 2), tmp_path / "network")
     assert modes == [0o700]
 

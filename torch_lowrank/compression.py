@@ -1,20 +1,21 @@
-"""Compression: a network, its spectra and a rank rule give a smaller network."""
+"""Compression: makes a smaller network of a network by a rank rule."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Mapping
 
-import torch
 from torch import nn
 
 from torch_lowrank.curvature.moments import Statistics
+from torch_lowrank.decomposition.decompose import decompose
 from torch_lowrank.decomposition.refine import refine
 from torch_lowrank.decomposition.spectra import Spectra, Spectrum
 from torch_lowrank.decomposition.svd import balanced, frobenius_norm
 from torch_lowrank.layers.eligibility import why_not
 from torch_lowrank.layers.factorized import LowRank, count_parameters, folding_of, replace_layers
 from torch_lowrank.layers.unfolding import FOLDINGS
+from torch_lowrank.modes import Device
 from torch_lowrank.progress import tracked
 from torch_lowrank.ranks.budgets import JointBudget
 from torch_lowrank.ranks.plan import plan
@@ -37,33 +38,43 @@ class Compressed:
     layers: list[LayerReport]
 
 
-def compress(
+def compress(  # noqa: PLR0913 - options, all by name
     network: nn.Module,
-    spectra: Spectra,
     rule: RankRule | JointBudget,
     *,
+    spectra: Spectra | None = None,
+    statistics: Statistics | None = None,
+    scheme: str | None = None,
     exclude: Collection[str] = (),
     pin: Mapping[str, int] | None = None,
-    statistics: Statistics | None = None,
-    device: str | torch.device = "cpu",
+    device: Device = None,
 ) -> Compressed:
-    """Replaces each layer by two thinner ones of the rank that the rule gives, where that makes it smaller.
+    """Replaces each layer by two thinner ones of the rank that the rule chooses, where that makes it smaller.
 
     Args:
-        network: The network that `spectra` were computed from; it is not changed.
-        spectra: Result of `spectra.decompose`.
-        rule: Result of a constructor in `ranks`.
+        network: Any network; it is not changed.
+        rule: A rule or budget of `ranks`.
+        spectra: Result of `decompose` for this network; decompose once to compress by many rules. None decomposes
+            here, weighted by the statistics if there are any.
+        statistics: Result of `collect_statistics`. Given spectra must have been weighted by the same statistics. The
+            factors of each layer are then refined, see `decomposition.refine`.
+        scheme: `channel`, `spatial` or `auto` as for `decompose`, without spectra; None is `auto`.
         exclude: Patterns of layer names (`fnmatch`, for example `outc.*`) that stay dense.
-        pin: Pattern to rank: these layers get that rank, whatever the rule says, where it makes them smaller. What
-            is excluded or pinned counts in a budget as it is then. The first pattern that matches holds.
-        statistics: What the spectra were weighted with; then the factors of each layer are refined, see `refinement`.
-        device: Where to refine.
+        pin: Pattern to rank: these layers get that rank, whatever the rule says, where it makes them smaller. A
+            budget counts excluded and pinned layers as they become. The first pattern that matches holds.
+        device: Where to decompose and to refine; None is where each weight lies. CUDA is used, for all other devices
+            the CPU.
 
     Raises:
         ValueError: If the spectra belong to another network, a pattern matches no layer, or two settings contradict.
         BudgetError: If a budget cannot be met; it is a ValueError, too.
     """
-    _check_given(network, spectra, statistics)
+    if not isinstance(rule, (RankRule, JointBudget)):
+        raise TypeError(f"the rule is a {type(rule).__name__}; give a rank rule or a budget, then spectra=...")
+    if spectra is None:
+        spectra = decompose(network, scheme or "auto", statistics=statistics, device=device)
+    else:
+        _check_given(network, spectra, statistics, scheme)
     choices = plan(network, spectra, rule, exclude, pin)
     replacements: dict[nn.Module, nn.Module] = {}
     reports = {name: _report_dense(network, name, 0, reason) for name, reason in spectra.skipped.items()}
@@ -85,11 +96,18 @@ def compress(
     return Compressed(replace_layers(network, replacements), [reports[name] for name in order])
 
 
-def _check_given(network: nn.Module, spectra: Spectra, statistics: Statistics | None) -> None:
+def _check_given(network: nn.Module, spectra: Spectra, statistics: Statistics | None, scheme: str | None) -> None:
+    """Checks that given spectra fit the other arguments.
+
+    Raises:
+        ValueError: If they do not.
+    """
     for name in spectra.layers:
         _check_same(network, name, spectra)
     if statistics is not None and spectra.weighting == "none":
         raise ValueError("the spectra are not weighted by the statistics; decompose(network, statistics=...) does that")
+    if scheme not in (None, spectra.scheme):
+        raise ValueError(f"scheme is {scheme!r}, the spectra are by {spectra.scheme!r}; drop one of the two")
 
 
 def _check_same(network: nn.Module, name: str, spectra: Spectra) -> None:

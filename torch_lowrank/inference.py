@@ -1,7 +1,8 @@
-"""Networks as they run best: the same outputs with less work. For use after training and loading, not for either."""
+"""A network prepared for inference: the same outputs in less time. It cannot be trained or saved any more."""
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 
 import torch
@@ -14,11 +15,11 @@ _LANES = 8  # float32 values of an AVX2 register; convolutions to another multip
 
 
 def for_inference(network: nn.Module) -> nn.Module:
-    """Returns a copy in evaluation mode that computes the same, faster; it cannot be trained, and is not for saving.
+    """Returns a copy in evaluation mode that computes the same in less time, for use, not for training or saving.
 
-    - BatchNorm after a convolution in an `nn.Sequential` becomes part of it: gamma / sigma scales the filters, and
-      beta - gamma mu / sigma is the bias (Jacob et al. 2018, arXiv 1712.05877, section 3.2). Of a factorised
-      convolution it is the second layer that takes it.
+    - BatchNorm that follows a convolution in an `nn.Sequential` becomes part of it: gamma / sigma scales the filters,
+      and beta - gamma mu / sigma is the bias (Jacob et al. 2018, arXiv 1712.05877, section 3.2). Of a factorised
+      convolution the second layer changes.
     - The ranks of factorised convolutions are filled up with zeros to a multiple of eight channels.
     - Weights lie in channels_last.
 
@@ -40,7 +41,9 @@ def for_inference(network: nn.Module) -> nn.Module:
 
 def _fold_batch_norms(parent: nn.Sequential, used: Counter[int]) -> None:
     """Folds each BatchNorm that directly follows a convolution which nothing else uses."""
-    for name, following in zip(list(parent._modules)[:-1], list(parent._modules)[1:], strict=True):
+    # `named_children` would leave out a module's second place
+    names = [name for name, _ in parent.named_modules(remove_duplicate=False) if name and "." not in name]
+    for name, following in itertools.pairwise(names):
         layer, norm = parent.get_submodule(name), parent.get_submodule(following)
         last = layer.second if isinstance(layer, LowRank) else layer
         if not isinstance(last, nn.Conv2d) or not isinstance(norm, nn.BatchNorm2d) or norm.running_mean is None:
@@ -73,5 +76,6 @@ def is_plain_convolution(layer: nn.Module) -> bool:
 
 
 def is_watched(*modules: nn.Module) -> bool:
-    """Whether hooks wait for a module's output, which folding would take from them."""
+    """Returns whether a module has hooks, which would see other values after folding."""
+    # torch has no public way to ask
     return any(module._forward_hooks or module._forward_pre_hooks for module in modules)

@@ -1,41 +1,67 @@
-"""A network in evaluation mode and where it is needed, for a while."""
+"""A network in evaluation mode, perhaps on another device, for the time of a block."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterator
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+Device = str | torch.device | None  # None: where the network, or the layer, lies
 
 
 @contextlib.contextmanager
-def evaluation_mode(network: nn.Module, device: str | torch.device) -> Iterator[None]:
-    """Puts a network on a device and in evaluation mode; restores every module's mode and the device."""
+def evaluation_mode(network: nn.Module, device: Device = None) -> Iterator[None]:
+    """Puts a network in evaluation mode and on a device; restores every module's mode and the device.
+
+    Args:
+        network: The network.
+        device: Where to put it; None leaves it where it lies, on one device or several.
+    """
     modes = {module: module.training for module in network.modules()}
-    before = next((parameter.device for parameter in network.parameters()), torch.device(device))
+    before = device_of(network)
     try:
-        network.to(device).eval()
+        if device is not None:
+            network.to(device)
+        network.eval()
         yield
     finally:
         for module, mode in modes.items():
             module.training = mode
-        network.to(before)
+        if device is not None and before is not None:
+            network.to(before)
 
 
 @contextlib.contextmanager
-def evaluating(network: nn.Module, device: str | torch.device) -> Iterator[None]:
-    """Does the same without gradients, whatever the network computes in the block."""
+def evaluating(network: nn.Module, device: Device = None) -> Iterator[None]:
+    """Does the same as `evaluation_mode`, without gradients."""
     with evaluation_mode(network, device), torch.inference_mode():
         yield
 
 
 @contextlib.contextmanager
 def layers_called() -> Iterator[None]:
-    """Keeps torch from fused transformer layers, which read weights and call no layers."""
+    """Switches off torch's fused transformer layers, which read weights and call no layers."""
     fused = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
         yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fused)
+
+
+def device_of(network: nn.Module) -> torch.device | None:
+    """Returns where a network's first parameter or buffer lies, None where it has none."""
+    first: Tensor | None = next(itertools.chain(network.parameters(), network.buffers()), None)
+    return None if first is None else first.device
+
+
+def exact_device(lies: torch.device | None, device: Device = None) -> torch.device:
+    """Returns where to compute in float64: on the device given, else where the weights lie, if that is CUDA.
+
+    On all other devices the CPU computes: they have no float64, or no eigenvectors.
+    """
+    place = torch.device(device or lies or "cpu")
+    return place if place.type == "cuda" else torch.device("cpu")

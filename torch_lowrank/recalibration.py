@@ -1,67 +1,56 @@
-"""Estimates BatchNorm's statistics anew: those of the dense network do not fit a truncated one.
+"""Re-estimates BatchNorm's running statistics: those of the dense network do not fit a truncated one.
 
-Truncation changes what every layer gives out, and BatchNorm goes on to subtract the mean and to divide by the standard
-deviation that the dense network's layers had. No weight is trained here.
+Truncation changes the outputs of every layer, while BatchNorm still subtracts the mean and divides by the standard
+deviation that they had in the dense network. No weight is trained here.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
-from models.preprocessing import Preprocessing
-from torch_lowrank.modes import evaluating
+from torch_lowrank.batches import Inputs, call_of
+from torch_lowrank.modes import Device, device_of, evaluating
 from torch_lowrank.progress import tracked
 
+_BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d | nn.SyncBatchNorm
 
-def recalibrate(
-    network: nn.Module,
-    images: np.ndarray,
-    preprocessing: Preprocessing,
-    *,
-    batch_size: int,
-    device: str | torch.device,
-    chosen: np.ndarray | None = None,
-) -> None:
-    """Replaces the running statistics of every BatchNorm by those of stored images, in place.
+
+def recalibrate(network: nn.Module, batches: Iterable[Any], *, inputs: Inputs = None, device: Device = None) -> None:
+    """Replaces the running statistics of every BatchNorm by those of the batches, in place.
 
     A layer's mean is the mean over batches of the batch's mean, its variance the mean over batches of the batch's
-    unbiased variance, all batches weighing alike; so batches are as equal in size as possible, and variances between
-    the means of batches are left out, as they are in training. Everything but the BatchNorms stays in evaluation mode.
-    A BatchNorm that tracks nothing, or that the network does not reach, is left alone.
+    unbiased variance. All batches count alike, so they should be equal in size as far as possible (`drop_last=True`
+    in a DataLoader), and the variance between the means of batches is left out, as in training. Everything but the
+    BatchNorms is in evaluation mode. A BatchNorm that tracks nothing, or that the network does not reach, is left
+    alone; a network without BatchNorm is not run.
 
     Args:
-        network: Maps (N, C, H, W) to anything. It is given back in the mode and on the device it had; a network
-            without BatchNorm as it was.
-        images: uint8 (N, H, W, C), memory-mapped or not; read batch by batch.
-        preprocessing: From stored images to network input.
-        batch_size: Images a forward pass; one more where a batch would otherwise be a single image, which has no
-            variance where a map is one pixel.
-        device: Where to compute.
-        chosen: Indices of the images to use; None is all.
+        network: Any network; what it returns is not used. Its weights, modes and device are left as they were.
+        batches: A list, a DataLoader or any other iterable of batches, read once; see `batches.call_of`. A few
+            hundred images of the training data are enough.
+        inputs: What of a batch the network takes, where it is not a tensor, the first element of a tuple or list, or
+            a mapping of keyword arguments; see `batches.call_of`.
+        device: Where to compute; None is where the network lies.
 
     Raises:
-        ValueError: There are no images, or they are not as above. The network is as it was.
+        ValueError: There are no batches, or a batch has no input. The network is as it was.
         FloatingPointError: A statistic is not finite. The network is as it was.
     """
-    indices = np.arange(len(images)) if chosen is None else chosen
-    if len(indices) == 0:
-        raise ValueError("there are no images to estimate BatchNorm's statistics from; give at least one")
-    if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}; give an integer of at least 1")
     norms = _norms(network)
     if not norms:
         return
-    batches = _batches(indices, batch_size)
     with evaluating(network, device), _estimating(norms):
-        for number in tracked(range(len(batches)), "recalibrate"):
-            # A copy of what is read: torch warns of memory-mapped arrays that it must not write.
-            network(preprocessing(torch.from_numpy(np.array(images[batches[number]])).to(device)))
+        place, seen = device_of(network), 0
+        for batch in tracked(batches, "recalibrate"):
+            call_of(batch, inputs).apply(network, place)
+            seen += 1
+        if not seen:
+            raise ValueError("there are no images to estimate BatchNorm's statistics from; give at least one batch")
 
 
 def _norms(network: nn.Module) -> dict[str, _BatchNorm]:
@@ -72,15 +61,9 @@ def _norms(network: nn.Module) -> dict[str, _BatchNorm]:
     }
 
 
-def _batches(indices: np.ndarray, batch_size: int) -> list[np.ndarray]:
-    """Splits indices into batches whose sizes differ by one at most, none of a single image unless there is but one."""
-    number = min(-(-len(indices) // batch_size), max(1, len(indices) // 2))
-    return np.array_split(indices, number)
-
-
 @contextlib.contextmanager
 def _estimating(norms: dict[str, _BatchNorm]) -> Iterator[None]:
-    """Lets these BatchNorms average over all batches of the block; an error leaves the statistics they had."""
+    """Lets these BatchNorms average over all batches of the block; an error restores the statistics they had."""
     before = {norm: _statistics(norm) for norm in norms.values()}
     with contextlib.ExitStack() as always, contextlib.ExitStack() as after_errors:
         for norm, statistics in before.items():

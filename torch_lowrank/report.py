@@ -19,6 +19,7 @@ class LayerReport:
         params_after: The same after compression.
         error: Relative error of the weight, ||W - W_r||_F / ||W||_F; 0 where the layer stays dense.
         skipped: Why the layer stays dense, None where it was replaced.
+        bits: Bits of a stored weight, None for floating point.
     """
 
     name: str
@@ -30,3 +31,4 @@ class LayerReport:
     params_after: int
     error: float
     skipped: str | None = None
+    bits: int | None = None

@@ -8,10 +8,14 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TypeAlias, TypedDict
 
-from dataset.annotations.json_values import is_finite, is_number, quoted, whole
+import numpy as np
+from numpy.typing import NDArray
+
+from dataset.annotations.json_values import is_finite, is_number, whole_number
+from dataset.message_text import quoted
 
 MAX_OUTLINE = 2**21  # pycocotools holds 120 bytes for every pixel of an outline: 250 MB
-_MAX_SHIFT = 25  # six groups of 5 bits, more than any run of 2**26 pixels needs; pycocotools overflows beyond
+_MAX_GROUPS = 6  # of 5 bits, more than any run of 2**26 pixels needs; pycocotools overflows beyond
 
 
 class Rle(TypedDict):
@@ -33,7 +37,7 @@ def check_segmentation(raw: object, height: int, width: int) -> Segmentation:
         width: The image's width in pixels.
 
     Returns:
-        The same segmentation, known to be valid.
+        The same segmentation, checked.
 
     Raises:
         ValueError: It is not valid; the message says why and what to do.
@@ -57,7 +61,7 @@ def _check_polygon(raw: object, height: int, width: int) -> list[float]:
         raise ValueError(f"a polygon has {len(raw) // 2} points, at least 3 are needed: redraw or remove it")
     if not all(is_finite(value) for value in raw):
         raise ValueError("a polygon has numbers that are not finite: redraw it")
-    # Tools draw a little beyond the border, which is clipped; a whole image away means another image's coordinates.
+    # Tools draw a little beyond the border, which is clipped. Points a whole image away belong to another image size.
     for values, side, name in ((raw[0::2], width, "x"), (raw[1::2], height, "y")):
         if min(values) < -side or max(values) > 2 * side:
             raise ValueError(
@@ -68,7 +72,7 @@ def _check_polygon(raw: object, height: int, width: int) -> list[float]:
 
 
 def _outline(polygon: Sequence[float]) -> float:
-    """Gives the number of pixels on a polygon's outline, about."""
+    """Returns about how many pixels lie on a polygon's outline."""
     points = list(zip(polygon[0::2], polygon[1::2], strict=True))
     return sum(max(abs(a[0] - b[0]), abs(a[1] - b[1])) for a, b in pairwise([*points, points[0]]))
 
@@ -81,7 +85,7 @@ def _check_rle(raw: Mapping[str, object], height: int, width: int) -> Rle:
         )
     counts = raw.get("counts")
     if isinstance(counts, str):
-        runs = decompress_counts(counts)
+        runs = decompress_counts(counts).tolist()  # whose sum cannot overflow
     elif isinstance(counts, list):
         counts = runs = [_check_run(run) for run in counts]
     else:
@@ -94,7 +98,7 @@ def _check_rle(raw: Mapping[str, object], height: int, width: int) -> Rle:
 
 
 def _check_run(raw: object) -> int:
-    run = whole(raw)
+    run = whole_number(raw)
     if run is None:
         raise ValueError(f"the RLE's counts must be a list of whole numbers, not {quoted(raw)}: encode it again")
     return run
@@ -106,44 +110,47 @@ def _shown_size(raw: object) -> str:
     return quoted(raw)
 
 
-def decompress_counts(text: str) -> list[int]:
+def decompress_counts(text: str) -> NDArray[np.int64]:
     """Decodes COCO's compressed run lengths.
 
     Each number is written in groups of 5 bits, lowest first, one character (code 48 + bits) a group, with bit 32 set
-    where another follows; from the fourth number on, the difference to the one two before is written.
+    where another group follows; the last group's bit 16 is the sign. From the fourth number on, the difference to the
+    number two before is written.
+
+    pycocotools decodes these only into the pixels of the whole image, which the callers avoid, and trusts what it gets.
 
     Args:
         text: The compressed string.
 
     Returns:
-        The run lengths.
+        The run lengths, int64 (runs,).
 
     Raises:
         ValueError: A character outside the code, an unfinished number, or one that is too large.
     """
-    runs: list[int] = []
-    value = shift = 0
-    for character in text:
-        group = ord(character) - 48
-        if not 0 <= group < 64:
-            raise ValueError(f"the RLE's counts hold the character {character!r}, no compressed run: encode it again")
-        if shift > _MAX_SHIFT:
-            raise ValueError("the RLE's counts hold a number of more than 30 bit: encode it again")
-        value |= (group & 31) << shift
-        shift += 5
-        if group & 32:
-            continue
-        if group & 16:  # the sign bit of the last group
-            value -= 1 << shift
-        runs.append(value + runs[-2] if len(runs) > 2 else value)
-        value = shift = 0
-    if shift:
+    groups = np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8).astype(np.int64) - 48
+    if ((groups < 0) | (groups >= 64)).any():
+        character = next(character for character in text if not 48 <= ord(character) < 48 + 64)
+        raise ValueError(f"the RLE's counts hold the character {character!r}, no compressed run: encode it again")
+    ends = np.flatnonzero(groups < 32)
+    lengths = np.diff(ends, prepend=-1)
+    if lengths.max(initial=0) > _MAX_GROUPS:
+        raise ValueError("the RLE's counts hold a number of more than 30 bit: encode it again")
+    if lengths.sum() < len(groups):
         raise ValueError("the RLE's counts end within a number: encode it again")
+    if not len(groups):
+        return groups
+    starts = ends - lengths + 1
+    shifts = 5 * (np.arange(len(groups)) - np.repeat(starts, lengths))
+    runs = np.add.reduceat((groups & 31) << shifts, starts)
+    runs -= ((groups[ends] & 16) > 0) * (np.int64(1) << (5 * lengths))
+    for parity in (1, 2):
+        runs[parity::2] = np.cumsum(runs[parity::2])
     return runs
 
 
 def is_rectangle(segmentation: Segmentation) -> bool:
-    """Tells whether a segmentation is one axis-aligned rectangle, that is, a box drawn as a polygon.
+    """Returns whether a segmentation is one axis-aligned rectangle, that is, a box drawn as a polygon.
 
     Args:
         segmentation: A valid segmentation.

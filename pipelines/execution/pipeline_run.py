@@ -1,4 +1,4 @@
-"""Starts the pipeline that a configuration asks for on the active ZenML stack, and fetches its findings."""
+"""Starts the pipeline that a configuration asks for on the active ZenML stack, and fetches its bundle."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 
 from zenml.models import PipelineRunResponse
 
-from analysis.findings import Findings
 from configs.schema import RunConfig
 from pipelines.comparison import comparison
 from pipelines.devices import Devices
@@ -17,14 +16,15 @@ from pipelines.execution.remote_results import check_finished, copy_results, rem
 from pipelines.execution.reuse_training import find_training
 from pipelines.execution.runtime_values import runtime_of
 from pipelines.recompress import recompress, recompress_checkpoint
+from reporting.bundle import ReportBundle
 
 
-def run_on_stack(config: RunConfig, devices: Devices, root: Path, command: str, remote: bool) -> Findings:
+def run_on_stack(config: RunConfig, devices: Devices, root: Path, command: str, remote: bool) -> ReportBundle:
     """Runs the pipeline; from a remote stack, copies the results to the folder of results.
 
     Args:
         config: The run.
-        devices: The device of every step.
+        devices: Where each step computes.
         root: The repository.
         command: The command line, for the report.
         remote: Whether each step runs on a machine of its own.
@@ -32,13 +32,13 @@ def run_on_stack(config: RunConfig, devices: Devices, root: Path, command: str, 
     runtime = runtime_of(config, root, command, remote)
     options = {"extra": runtime.to_extra(), "enable_cache": not config.no_cache}
     if not remote:
-        return _findings(_finished_run(config, devices, options))
+        return _bundle_of(_finished_run(config, devices, options))
     with remote_errors(runtime.process):
         run = _finished_run(config, devices, options | read_settings(config))
     check_finished(run)
-    findings = _findings(run)
-    copy_results(run, findings, config.out_dir)
-    return findings
+    bundle = _bundle_of(run)
+    copy_results(run, bundle, config.out_dir)
+    return bundle
 
 
 def _finished_run(config: RunConfig, devices: Devices, options: dict[str, Any]) -> PipelineRunResponse:
@@ -57,5 +57,5 @@ def _finished_run(config: RunConfig, devices: Devices, options: dict[str, Any]) 
     return run
 
 
-def _findings(run: PipelineRunResponse) -> Findings:
+def _bundle_of(run: PipelineRunResponse) -> ReportBundle:
     return run.steps["compare"].outputs["comparison"][0].load()

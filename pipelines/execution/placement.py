@@ -31,8 +31,8 @@ def is_remote() -> bool:
     return not Client().active_stack.orchestrator.config.is_local
 
 
-def place_steps(config: RunConfig, remote: bool) -> Devices:
-    """Returns the device of every step, which is part of the step's cache key.
+def resolve_devices(config: RunConfig, remote: bool) -> Devices:
+    """Returns the device of every step, which is a part of its cache key.
 
     On a remote stack, steps whose settings request a GPU use it, and all others use the CPU.
 

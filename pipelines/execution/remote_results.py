@@ -9,30 +9,27 @@ from pathlib import Path
 from zenml.enums import ExecutionStatus
 from zenml.models import PipelineRunResponse, StepRunResponse
 
-from analysis.findings import Findings
 from pipelines.execution.abandoned_runs import run_of
 from pipelines.execution.failures import INPUT_ERRORS, InputError, RunFailedError
-from reporting.bundle import remove_stale_networks
-from torch_lowrank.whole_files import write_whole
+from reporting.bundle import ReportBundle, remove_stale_networks, write_files
 
 _LAST_STEP = "compare"
 
 
-def copy_results(run: PipelineRunResponse, findings: Findings, folder: Path) -> None:
+def copy_results(run: PipelineRunResponse, bundle: ReportBundle, folder: Path) -> None:
     """Writes the files that the step `compare` has written on its machine to the local folder of results.
 
     Args:
         run: The finished run.
-        findings: The output of `compare`.
+        bundle: The output of `compare`.
         folder: The folder of results, `out_dir`.
     """
-    for name, content in {**findings.pages, **findings.tables}.items():
-        write_whole(folder / name, content)
+    write_files(bundle.files, folder)
     inputs = run.steps[_LAST_STEP].inputs
     for artifact in (*inputs["baseline"], *inputs.get("compressed", ())):
         variant = artifact.load()
         variant.save(folder / "networks" / variant.name)
-    remove_stale_networks(folder / "networks", [result.name for result in findings.results])
+    remove_stale_networks(folder / "networks", [result.name for result in bundle.results])
 
 
 def check_finished(run: PipelineRunResponse) -> None:

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 from analysis.comparison import Comparison
-from analysis.findings import Findings
 from configs.schema import RunConfig
 from materializers.folders import DamagedArtifactError
 from models.checkpoint import load_checkpoint
@@ -18,12 +17,14 @@ from pipelines.execution.failures import INPUT_ERRORS, InputError, RunFailedErro
 from pipelines.execution.final_output import print_results
 from pipelines.execution.output_folder import output_folder, reported_removals
 from pipelines.execution.pipeline_run import run_on_stack
-from pipelines.execution.placement import is_remote, place_steps
+from pipelines.execution.placement import is_remote, resolve_devices
 from pipelines.execution.registration import check_registration, register_chosen
 from pipelines.execution.repair import invalidate_damaged
+from reporting.bundle import ReportBundle
 from steps.caching import fix_sources
-from tracking.connectivity import ServiceError, check_mlflow
-from tracking.mlflow_runs import lock_of
+from tracking.addresses import lock_of
+from tracking.connectivity import check_mlflow
+from tracking.errors import ServiceError
 from tracking.registry import RegistrationError
 from tracking.stack import tracking_uri
 
@@ -45,17 +46,17 @@ def run(config: RunConfig, root: Path, command: str) -> None:
     messages.attach()
     try:
         with output_folder(config.out_dir), reported_removals(config.out_dir):
-            findings = _prepare_and_run(config, root, command, messages)
+            bundle = _prepare_and_run(config, root, command, messages)
     except INPUT_ERRORS as error:
         raise InputError(str(error)) from error
     except ServiceError as error:
         raise RunFailedError(str(error)) from error
     except RuntimeError as error:
         raise explain_failure(messages.failures, error) from error
-    comparison = Comparison(findings.results)
-    print_results(config, root, comparison, findings.view)
+    comparison = Comparison(bundle.results)
+    print_results(config, root, comparison, bundle.view)
     try:
-        register_chosen(config.registration, comparison, findings.runs, tracking_uri(root))
+        register_chosen(config.registration, comparison, bundle.runs, tracking_uri(root))
     except RegistrationError as error:
         raise RunFailedError(str(error)) from error
 
@@ -65,10 +66,10 @@ def mark_interrupted() -> None:
     mark_abandoned("interrupted", own=True)
 
 
-def _prepare_and_run(config: RunConfig, root: Path, command: str, messages: StepMessages) -> Findings:
+def _prepare_and_run(config: RunConfig, root: Path, command: str, messages: StepMessages) -> ReportBundle:
     check_registration(config)
     remote = is_remote()
-    devices = place_steps(config, remote)
+    devices = resolve_devices(config, remote)
     config = config.model_copy(update={"device": devices.default})  # as the report shows it
     if config.checkpoint is not None:
         config = _with_architecture_of(load_checkpoint(config.checkpoint), config)

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from analysis.comparison import Comparison
-from analysis.examples import MOST_VARIANTS, failures, in_question, telling_images, telling_variants
+from analysis.examples import MAX_VARIANTS, failures, in_question, telling_images, telling_variants
 from models.evaluation.results import EvaluationResult
 from tests.comparisons import make_result
 
@@ -62,4 +62,4 @@ def test_the_baseline_and_the_recommended_network_are_always_shown() -> None:
     comparison = Comparison([measured("baseline", None, FULL, 1000), *results])
     names = telling_variants(comparison)
     assert names[:2] == ["baseline", "svd_rank_1"]
-    assert len(names) == len(set(names)) == MOST_VARIANTS
+    assert len(names) == len(set(names)) == MAX_VARIANTS

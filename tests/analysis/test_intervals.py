@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analysis.intervals import FEWEST_IMAGES, mean_interval, paired_interval
+from analysis.intervals import MIN_IMAGES, mean_interval, paired_interval
 
 
 def slow_interval(values: np.ndarray, resamples: int) -> tuple[float, float]:
@@ -52,7 +52,7 @@ def test_equal_values_have_no_spread() -> None:
 
 
 def test_of_few_images_nothing_is_concluded() -> None:
-    worse = [-0.1] * (FEWEST_IMAGES - 1)
+    worse = [-0.1] * (MIN_IMAGES - 1)
     assert not mean_interval(worse).excludes_zero
     assert mean_interval([*worse, -0.1]).excludes_zero
 

@@ -10,12 +10,12 @@ import torch
 from zenml.artifact_stores.local_artifact_store import LocalArtifactStore, LocalArtifactStoreConfig
 from zenml.enums import StackComponentType
 
-from analysis.findings import Findings
 from dataset.ingest import ingest
 from materializers.dataset import DatasetMaterializer
-from materializers.findings import FindingsMaterializer
 from materializers.folders import SEAL, DamagedArtifactError, check_artifact
+from materializers.pictures import PicturesMaterializer
 from materializers.records import HistoryMaterializer, ResultMaterializer
+from materializers.report import ReportMaterializer
 from materializers.spectra import SpectraMaterializer
 from materializers.statistics import StatisticsMaterializer
 from materializers.variant import VariantMaterializer
@@ -24,8 +24,9 @@ from models.preprocessing import Preprocessing
 from models.unet import UNet
 from models.variant import Variant
 from models.variant_spec import BASELINE, VariantSpec
+from reporting.bundle import ReportBundle
 from tests.dataset.coco_folder import CocoFolder, options
-from torch_lowrank.curvature.collect import collect
+from torch_lowrank.curvature.collect import collect_statistics
 from torch_lowrank.decomposition.decompose import decompose
 
 RESULT = EvaluationResult(VariantSpec("svd", rank=1), Cost(10, 40, 100, 1.5), {"dice": 0.5}, {"dice": [0.5]}, [])
@@ -35,7 +36,8 @@ KINDS = {
     "statistics": StatisticsMaterializer,
     "result": ResultMaterializer,
     "history": HistoryMaterializer,
-    "findings": FindingsMaterializer,
+    "report": ReportMaterializer,
+    "pictures": PicturesMaterializer,
     "dataset": DatasetMaterializer,
 }
 
@@ -71,16 +73,16 @@ def data(tmp_path_factory):
     return {
         "variant": Variant(BASELINE, network, Preprocessing(0, 1), 1),
         "spectra": decompose(network),
-        "statistics": collect(network, [torch.rand(2, 1, 16, 16)]),
+        "statistics": collect_statistics(network, [torch.rand(2, 1, 16, 16)]),
         "result": RESULT,
         "history": {"epochs": [{"epoch": 1}], "best_epoch": 1},
-        "findings": Findings(
+        "report": ReportBundle(
             [RESULT],
-            {"report.html": b"<p>", "plots/a.png": b"png"},
-            {"results.csv": b"1"},
+            {"report.html": b"<p>", "plots/a.png": b"png", "results.csv": b"1"},
             {"svd_rank_1": "id"},
             "view",
         ),
+        "pictures": {"training": b"png", "masks": b"gnp"},
         "dataset": ingest(CocoFolder(folder / "coco").write(), folder / "arrays", options()),
     }
 
@@ -101,7 +103,7 @@ def test_what_is_stored_comes_back(kind, data, store):
     materializer = stored(kind, data, store)
     again = materializer.load(type(data[kind]))
     check_artifact(store, materializer.uri)
-    if kind == "findings":
+    if kind in ("report", "pictures"):
         assert again == data[kind]
     else:
         assert materializer.compute_content_hash(again) == materializer.compute_content_hash(data[kind])

@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.pipelines.warm import Warm, can_be_warm, start
 from tests.pipelines.workshop import Workshop
 
 FINISHED = {"completed", "cached", "failed"}  # of ZenML's runs and steps
@@ -29,7 +30,7 @@ class Run:
         lines: Its lines on standard error so far, each with the seconds since the start.
     """
 
-    process: subprocess.Popen
+    process: subprocess.Popen | Warm
     lines: list[tuple[float, str]] = dataclasses.field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -73,21 +74,37 @@ class Run:
 
 
 @contextlib.contextmanager
-def started(workshop: Workshop, *arguments: str) -> Iterator[Run]:
+def started(workshop: Workshop, *arguments: str, cold: bool = False) -> Iterator[Run]:
     """Starts run_pipeline.py; kills it at the end if it still runs."""
-    command = ["python", "run_pipeline.py", *arguments]
-    with subprocess.Popen(
+    command = ("python", "run_pipeline.py", *arguments)
+    is_warm = not (cold or workshop.cold) and can_be_warm(command, workshop.environment)
+    with (_start_warm if is_warm else _start_cold)(workshop, command) as process:
+        try:
+            yield Run(process)
+        finally:
+            process.kill()
+
+
+def _start_cold(workshop: Workshop, command: tuple[str, ...]) -> subprocess.Popen:
+    return subprocess.Popen(
         command,
         cwd=workshop.root,
         env=workshop.environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-    ) as process:
-        try:
-            yield Run(process)
-        finally:
-            process.kill()
+    )
+
+
+@contextlib.contextmanager
+def _start_warm(workshop: Workshop, command: tuple[str, ...]) -> Iterator[Warm]:
+    reading, writing = os.pipe()
+    with Path(os.devnull).open("w") as nowhere:
+        process = start(command, workshop.root, workshop.environment, nowhere.fileno(), writing)
+    os.close(writing)
+    with os.fdopen(reading) as process.stderr:
+        yield process
+        process.wait()
 
 
 def zenml_states(workshop: Workshop) -> set[str]:

@@ -15,7 +15,7 @@ from zenml.integrations.kubernetes.flavors import KubernetesOrchestratorSettings
 from configs.loading import load_config
 from configs.schema import RunConfig
 from pipelines.devices import Devices
-from pipelines.execution.placement import SettingsError, gpu_steps, place_steps, read_settings
+from pipelines.execution.placement import SettingsError, gpu_steps, read_settings, resolve_devices
 from pipelines.variants import step_names
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -37,7 +37,7 @@ def written(folder: Path, content: object) -> Path:
 
 def test_training_and_decomposition_alone_compute_on_a_gpu() -> None:
     config = configured()
-    placed = place_steps(config, remote=True)
+    placed = resolve_devices(config, remote=True)
     assert set(placed.gpu_steps) == ON_GPU
     devices = {name: placed.of(name) for name in step_names(config.compression)}
     assert {name for name, device in devices.items() if device == "cuda"} == ON_GPU
@@ -45,14 +45,14 @@ def test_training_and_decomposition_alone_compute_on_a_gpu() -> None:
 
 
 def test_no_step_computes_on_a_gpu_where_the_cpu_is_asked_for() -> None:
-    assert place_steps(configured("--device", "cpu"), remote=True).gpu_steps == ()
+    assert resolve_devices(configured("--device", "cpu"), remote=True).gpu_steps == ()
 
 
 def test_settings_say_nothing_to_steps_of_this_process(capsys: pytest.CaptureFixture) -> None:
     name = "pipelines.execution.placement.Client"
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(name, lambda: type("", (), {"active_stack_model": type("", (), {"name": "mine"})}))
-        devices = place_steps(configured("--device", "cpu"), remote=False)
+        devices = resolve_devices(configured("--device", "cpu"), remote=False)
     assert devices == Devices("cpu")
     assert "run_settings says nothing" in capsys.readouterr().err
 
@@ -60,12 +60,12 @@ def test_settings_say_nothing_to_steps_of_this_process(capsys: pytest.CaptureFix
 def test_cuda_without_a_step_that_asks_for_it_is_refused(tmp_path: Path) -> None:
     config = configured("--device", "cuda", settings=written(tmp_path, {"settings": {}}))
     with pytest.raises(SettingsError, match="no step of this remote stack asks for a GPU"):
-        place_steps(config, remote=True)
+        resolve_devices(config, remote=True)
 
 
 def test_a_checkpoint_of_this_machine_is_refused() -> None:
     with pytest.raises(SettingsError, match="do not see"):
-        place_steps(load_config(["--checkpoint", "unet.pth"]), remote=True)
+        resolve_devices(load_config(["--checkpoint", "unet.pth"]), remote=True)
 
 
 def test_a_pattern_gives_settings_to_all_steps_that_it_matches(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_a_pattern_gives_settings_to_all_steps_that_it_matches(tmp_path: Path) -
     config = configured(settings=written(tmp_path, {"steps": {"finetune_*": gpu}}))
     names = ("svd_rank_16", "svd_rank_32", "arsvd_tau_0.9", "svd_budget_0.25", "arsvd_budget_0.25", "budget_0.25")
     assert set(read_settings(config)["steps"]) == {f"finetune_{name}" for name in names}
-    assert set(place_steps(config, remote=True).gpu_steps) == {f"finetune_{name}" for name in names}
+    assert set(resolve_devices(config, remote=True).gpu_steps) == {f"finetune_{name}" for name in names}
 
 
 def test_a_gpu_for_the_run_is_one_for_every_step_that_does_not_refuse_it() -> None:
@@ -132,13 +132,13 @@ from zenml.utils import source_utils
 source_utils.set_custom_source_root(sys.argv.pop(1))
 from configs.loading import load_config
 from pipelines.comparison import comparison
-from pipelines.execution.placement import place_steps, read_settings
+from pipelines.execution.placement import resolve_devices, read_settings
 Client().create_secret("mlflow", {"username": "a", "password": "b"})
 import_stack.callback("configs/kubernetes/stack.yaml", None)
 parts = Client().get_stack("kubernetes").components
 config = load_config(sys.argv[1:])
 pipeline = comparison.with_options(**read_settings(config))
-pipeline.prepare(config, place_steps(config, remote=True))
+pipeline.prepare(config, resolve_devices(config, remote=True))
 steps = pipeline._compile(steps=pipeline._run_args["step_configurations"])[0].step_configurations
 Path("compiled.json").write_text(json.dumps({
     "stack": {kind.value: [part.flavor_name for part in found] for kind, found in parts.items()},

@@ -1,5 +1,7 @@
 """A copy of the project with ZenML and MLflow stores of its own, in which whole pipelines run."""
 
+from __future__ import annotations
+
 import contextlib
 import dataclasses
 import itertools
@@ -10,20 +12,35 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import yaml
 
-from dataset.phantoms.phantom import write_phantoms
+from dataset.phantoms.write_phantoms import write_phantoms
+from tests.pipelines import warm
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-SOURCES = ("configs", "dataset", "materializers", "models", "pipelines", "steps", "tracking", "run_pipeline.py")
+SOURCES = (
+    "analysis",
+    "configs",
+    "dataset",
+    "materializers",
+    "models",
+    "pipelines",
+    "reporting",
+    "steps",
+    "torch_lowrank",
+    "tracking",
+    "run_pipeline.py",
+)
 TINY = {
     "data": {"image_size": [32, 32], "channels": 1},
     "model": {"base_filters": 4, "dropout": 0},
     "training": {"epochs": 1, "batch_size": 8, "lr": 0.004},
     "compression": {"svd_ranks": [1, 2], "arsvd_taus": [0.5, 0.8]},
 }
+PATIENCE = 900  # seconds for a command
 TINY_VARIANTS = {"baseline", "svd_rank_1", "svd_rank_2", "arsvd_tau_0.5", "arsvd_tau_0.8"}
 
 
@@ -48,12 +65,23 @@ class Finished:
 
 
 class Workshop:
-    """The copied project."""
+    """The copied project.
+
+    Attributes:
+        folder: Where all of it lies.
+        root: The project itself.
+        data: The tiny data.
+        out: The folder of results.
+        first: The first run, where one has been made.
+        environment: The variables of the commands.
+        cold: Whether every command is started by a Python of its own, not as a fork of one that has the libraries.
+    """
+
+    cold: ClassVar[bool] = False
+    first: Finished
 
     def __init__(self, folder: Path) -> None:
-        self.root = folder / "project"
-        self.data = folder / "data"
-        self.out = folder / "out"
+        self._take(folder)
         self.root.mkdir(parents=True)
         for name in SOURCES:
             source = ROOT / name
@@ -63,6 +91,23 @@ class Workshop:
                 shutil.copy(source, self.root / name)
         (self.root / "tiny.yaml").write_text(yaml.safe_dump(TINY))
         write_phantoms(self.data, 1, {"train": 16, "valid": 6, "test": 6}, 64)
+
+    @classmethod
+    def copied(cls, kept: Path, folder: Path) -> Workshop:
+        """Puts a project that has run in a folder, and has been moved away since, to that folder again.
+
+        ZenML's and MLflow's databases and cache keys hold paths, so that it can be copied to no other.
+        """
+        shutil.copytree(kept, folder, symlinks=True)
+        made = cls.__new__(cls)
+        made._take(folder)
+        return made
+
+    def _take(self, folder: Path) -> None:
+        self.folder = folder
+        self.root = folder / "project"
+        self.data = folder / "data"
+        self.out = folder / "out"
         self.environment = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW", "ZENML"))}
         self.environment |= {
             "ZENML_CONFIG_PATH": str(folder / "zenml"),
@@ -74,16 +119,19 @@ class Workshop:
         """Those of the tiny configuration on the tiny data."""
         return ("--config", "tiny.yaml", "--data_root", str(self.data), "--out_dir", str(self.out))
 
-    def run(self, *arguments: str, tiny: bool = True, check: bool = True, cwd: Path | None = None) -> Finished:
+    def run(self, *arguments: str, tiny: bool = True, check: bool = True, cold: bool = False) -> Finished:
         """Calls run_pipeline.py, by default with the tiny configuration on the tiny data."""
         defaults = self.arguments if tiny else ()
-        done = self.call("python", "run_pipeline.py", *defaults, *arguments, cwd=cwd)
+        done = self.call("python", "run_pipeline.py", *defaults, *arguments, cold=cold)
         if check and done.status != 0:
             pytest.fail(f"exit {done.status}\n{done.stdout}\n{done.stderr}")
         return done
 
-    def call(self, *command: str, cwd: Path | None = None) -> Finished:
+    def call(self, *command: str, cwd: Path | None = None, cold: bool = False) -> Finished:
         """Runs a command in the project."""
+        if not (cold or self.cold) and warm.can_be_warm(command, self.environment):
+            done = warm.run(command, cwd or self.root, self.environment, PATIENCE)
+            return Finished(done.returncode, done.stdout, done.stderr)
         done = subprocess.run(
             command,
             cwd=cwd or self.root,
@@ -91,7 +139,7 @@ class Workshop:
             capture_output=True,
             text=True,
             check=False,
-            timeout=900,
+            timeout=PATIENCE,
         )
         return Finished(done.returncode, done.stdout, done.stderr)
 

@@ -55,6 +55,18 @@ REACHES = {
         "models.evaluation.cost",
         "torch_lowrank.layers.factorized",
     },
+    "steps.draw_pictures": {
+        "analysis.ranking",
+        "analysis.examples",
+        "reporting.plots.draw",
+        "reporting.plots.masks",
+        "reporting.plots.style",
+        "models.evaluation.evaluate",
+        "dataset.store",
+        "materializers.pictures",
+        "materializers.spectra",
+        "materializers.records",
+    },
 }
 REACHES_NOT = {
     "steps.ingest_coco": {"models.unet", "models.training.augmentation", "torch_lowrank.decomposition.decompose"},
@@ -62,7 +74,7 @@ REACHES_NOT = {
         "torch_lowrank.ranks.rules",
         "torch_lowrank.compression",
         "torch_lowrank.decomposition.decompose",
-        "analysis.findings",
+        "analysis.examples",
         "dataset.annotations.coco",
     },
     "steps.decompose": {"torch_lowrank.ranks.rules", "models.training.fit"},
@@ -84,7 +96,13 @@ REACHES_NOT = {
         "torch_lowrank.ranks.rules",
         "models.training.fit",
         "torch_lowrank.recalibration",
-        "analysis.findings",
+        "analysis.examples",
+    },
+    "steps.draw_pictures": {
+        "torch_lowrank.ranks.rules",
+        "models.training.fit",
+        "reporting.html.report",
+        "reporting.plots.catalogue",
     },
 }
 

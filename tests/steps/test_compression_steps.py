@@ -15,7 +15,7 @@ from steps.compress_budget import compress_budget
 from steps.compress_svd import compress_svd
 from steps.decompose import decompose
 from steps.decompose_weighted import decompose_weighted
-from torch_lowrank.curvature.collect import collect
+from torch_lowrank.curvature.collect import collect_statistics
 
 SHAPE = (1, 32, 32)
 
@@ -47,7 +47,7 @@ def test_arsvd_ranks_grow_with_tau(baseline: Variant, spectra) -> None:
 
 
 def test_a_budget_is_kept(baseline: Variant) -> None:
-    statistics = collect(baseline.network, [torch.randn(4, *SHAPE)])
+    statistics = collect_statistics(baseline.network, [torch.randn(4, *SHAPE)])
     weighted = decompose_weighted.entrypoint(statistics, baseline, "cpu")
     given = weighted, statistics, baseline
     spec = VariantSpec("budget", budget=0.4, weighting="curvature", scheme="auto")

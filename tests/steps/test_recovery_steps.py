@@ -9,7 +9,7 @@ import torch
 
 from configs.schema import FinetuneConfig, TrainingConfig
 from dataset.ingest import IngestOptions, ingest
-from dataset.phantoms.phantom import write_phantoms
+from dataset.phantoms.write_phantoms import write_phantoms
 from dataset.store import Dataset
 from models.preprocessing import Preprocessing
 from models.unet import UNet
@@ -63,7 +63,8 @@ def tuned(
 def test_recalibration_uses_and_notes_as_many_training_images_as_asked_for(dataset: Dataset, variant: Variant) -> None:
     expected = copy.deepcopy(variant.network)
     chosen = np.sort(np.random.default_rng(7).choice(9, 5, replace=False))
-    recalibrate_network(expected, dataset["train"].images[chosen], PLAIN, batch_size=4, device="cpu")
+    images = dataset["train"].images[chosen]
+    recalibrate_network(expected, [PLAIN(images[:3]), PLAIN(images[3:])], device="cpu")
     result = recalibrate.entrypoint(variant, dataset, 5, 4, 7, "cpu")
     assert result.spec == VariantSpec("svd", rank=1, recalibrated=5)
     assert all(torch.equal(a, b) for a, b in zip(expected.buffers(), result.network.buffers(), strict=True))

@@ -1,6 +1,7 @@
 """What compression keeps, what it leaves alone and why, what it refuses."""
 
 import copy
+import dataclasses
 
 import pytest
 import torch
@@ -8,14 +9,16 @@ from torch import nn
 from torch.nn.utils import parametrizations, prune
 
 from torch_lowrank.compression import compress
+from torch_lowrank.curvature.collect import collect_statistics
 from torch_lowrank.decomposition.decompose import decompose
 from torch_lowrank.layers.factorized import LowRank
 from torch_lowrank.ranks.budgets import ParameterBudget
 from torch_lowrank.ranks.rules import FixedRank
+from torch_lowrank.report import LayerReport
 
 
 def compressed(network, rank=1, scheme="channel", **settings):
-    return compress(network, decompose(network, scheme), FixedRank(rank), **settings)
+    return compress(network, FixedRank(rank), spectra=decompose(network, scheme), **settings)
 
 
 def reasons(network):
@@ -56,7 +59,7 @@ def test_layers_in_lists_and_dicts_are_replaced_and_shared_ones_stay_shared():
 
 def test_budget_counts_a_shared_layer_once():
     network = Block()
-    assert count(compress(network, decompose(network), ParameterBudget(0.5)).network) <= count(network) / 2
+    assert count(compress(network, ParameterBudget(0.5), spectra=decompose(network)).network) <= count(network) / 2
 
 
 def test_the_network_given_is_untouched_and_nothing_is_shared_with_it():
@@ -242,6 +245,49 @@ def test_a_compressed_network_is_not_factorised_again():
     assert count(compressed(network).network) == count(network)
 
 
+def same_network(one, other):
+    state = other.state_dict()
+    return all(torch.equal(value, state[name]) for name, value in one.state_dict().items())
+
+
+def test_without_spectra_it_decomposes_by_both_schemes_or_by_the_one_asked_for():
+    network = Block()
+    for scheme in (None, "auto", "spatial", "channel"):
+        expected = compress(network, ParameterBudget(0.4), spectra=decompose(network, scheme or "auto"))
+        result = compress(network, ParameterBudget(0.4), scheme=scheme)
+        assert result.layers == expected.layers
+        assert same_network(result.network, expected.network)
+
+
+def test_with_statistics_and_without_spectra_it_decomposes_weighted_by_them():
+    network = Block().eval()
+    statistics = collect_statistics(network, [torch.randn(4, 8, 6, 6)])
+    spectra = decompose(network, "auto", statistics=statistics)
+    expected = compress(network, ParameterBudget(0.4), spectra=spectra, statistics=statistics)
+    result = compress(network, ParameterBudget(0.4), statistics=statistics)
+    assert result.layers == expected.layers
+    assert same_network(result.network, expected.network)
+
+
+def test_a_scheme_that_is_not_that_of_the_spectra_is_refused():
+    network = Block()
+    with pytest.raises(ValueError, match="scheme is 'auto', the spectra are by 'channel'"):
+        compress(network, FixedRank(1), spectra=decompose(network), scheme="auto")
+
+
+def test_what_is_no_rule_is_refused():
+    network = Block()
+    with pytest.raises(TypeError, match="the rule is a Spectra; give a rank rule or a budget"):
+        compress(network, decompose(network))
+
+
+def test_reports_that_were_stored_without_bits_can_be_read():
+    report = compressed(Block()).layers[0]
+    stored = dataclasses.asdict(report)
+    assert stored.pop("bits") is None
+    assert LayerReport(**stored) == report
+
+
 def test_layers_that_would_grow_stay_dense():
     report = compressed(nn.Conv2d(8, 8, 3), rank=8).layers[0]
     assert (report.rank, report.params_after, report.error) == (None, report.params_before, 0.0)
@@ -254,7 +300,9 @@ def test_layers_can_be_excluded_and_pinned():
     result = compressed(network, rank=3, exclude=["heads.*"], pin={"convs.1": 2})
     assert [layer.rank for layer in result.layers] == [3, 2, None, None]
     assert result.layers[2].skipped == "excluded by 'heads.*'"
-    budget = compress(network, decompose(network), ParameterBudget(0.6), exclude=["heads.*"], pin={"convs.1": 2})
+    budget = compress(
+        network, ParameterBudget(0.6), spectra=decompose(network), exclude=["heads.*"], pin={"convs.1": 2}
+    )
     assert budget.layers[1].rank == 2
     assert count(budget.network) <= 0.6 * count(network)
 
@@ -277,10 +325,10 @@ def test_wrong_patterns_are_refused(settings, message):
 def test_spectra_of_another_network_are_refused():
     spectra = decompose(nn.Sequential(nn.Linear(8, 8)))
     with pytest.raises(ValueError, match="'0' that the network lacks"):
-        compress(nn.ModuleDict({"a": nn.Linear(8, 8)}), spectra, FixedRank(1))
+        compress(nn.ModuleDict({"a": nn.Linear(8, 8)}), FixedRank(1), spectra=spectra)
     with pytest.raises(ValueError, match=r"of a \(1, 8, 8\) matrix, the network has \(1, 8, 4\)"):
-        compress(nn.Sequential(nn.Linear(4, 8)), spectra, FixedRank(1))
+        compress(nn.Sequential(nn.Linear(4, 8)), FixedRank(1), spectra=spectra)
     with pytest.raises(ValueError, match="cannot be factorised now: a ReLU"):
-        compress(nn.Sequential(nn.ReLU()), spectra, FixedRank(1))
+        compress(nn.Sequential(nn.ReLU()), FixedRank(1), spectra=spectra)
     with pytest.raises(ValueError, match="was changed after the network was decomposed"):
-        compress(nn.Sequential(nn.Linear(8, 8)), spectra, FixedRank(1))
+        compress(nn.Sequential(nn.Linear(8, 8)), FixedRank(1), spectra=spectra)

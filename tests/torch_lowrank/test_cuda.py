@@ -15,7 +15,7 @@ from models.unet import UNet
 from models.unet_inference import for_inference
 from tests.models.training.small_training import OPTIONS, PLAIN, TRAIN, VALID, make_split, train, without_seconds
 from torch_lowrank.compression import compress
-from torch_lowrank.curvature.collect import collect
+from torch_lowrank.curvature.collect import collect_statistics
 from torch_lowrank.decomposition import svd
 from torch_lowrank.decomposition.decompose import decompose
 from torch_lowrank.ranks.budgets import ParameterBudget
@@ -45,7 +45,7 @@ def trained(tmp_path_factory):
 @pytest.fixture(scope="module")
 def statistics(trained):
     images = ImageBatches(TRAIN.images, np.arange(len(TRAIN.images)), PLAIN, 4)
-    return collect(trained, images)
+    return collect_statistics(trained, images)
 
 
 @pytest.mark.parametrize("driver", [None, "gesvd", "gesvdj", "gesvda"])
@@ -63,8 +63,8 @@ def test_every_driver_gives_factors_that_are_exact(driver, shape, monkeypatch):
 def test_a_budget_has_the_ranks_that_it_has_on_the_cpu(trained, statistics):
     reports = []
     for device in ("cpu", DEVICE):
-        spectra = decompose(trained, "auto", device, statistics=statistics)
-        result = compress(trained, spectra, ParameterBudget(0.3), statistics=statistics, device=device)
+        spectra = decompose(trained, "auto", device=device, statistics=statistics)
+        result = compress(trained, ParameterBudget(0.3), spectra=spectra, statistics=statistics, device=device)
         reports.append(result)
         assert {each.device.type for each in result.network.state_dict().values()} == {"cpu"}
     here, there = (
@@ -77,7 +77,9 @@ def test_a_budget_has_the_ranks_that_it_has_on_the_cpu(trained, statistics):
 @pytest.mark.usefixtures("full_float32")
 def test_moments_of_inputs_are_those_of_the_cpu(trained):
     images = ImageBatches(TRAIN.images, np.arange(len(TRAIN.images)), PLAIN, 4)
-    here, there = (collect(trained, images, weighting="activation", device=device) for device in ("cpu", DEVICE))
+    here, there = (
+        collect_statistics(trained, images, weighting="activation", device=device) for device in ("cpu", DEVICE)
+    )
     for name in here:
         torch.testing.assert_close(there[name].columns, here[name].columns, rtol=1e-3, atol=1e-4)
         assert there[name].columns.device.type == "cpu"
@@ -95,7 +97,9 @@ def test_a_network_is_measured_as_on_the_cpu(trained):
 
 @pytest.mark.usefixtures("full_float32")
 def test_a_deployed_network_computes_the_same(trained, statistics):
-    smaller = compress(trained, decompose(trained, "auto", statistics=statistics), ParameterBudget(0.3)).network.eval()
+    smaller = compress(
+        trained, ParameterBudget(0.3), spectra=decompose(trained, "auto", statistics=statistics)
+    ).network.eval()
     images = torch.randn(2, 1, 32, 32, device=DEVICE)
     with torch.inference_mode():
         expected = smaller.to(DEVICE)(images)
@@ -118,7 +122,7 @@ def test_the_same_seed_gives_nearly_the_same_training(tmp_path):
 
 def test_recalibration_and_latency_leave_a_network_where_it_was():
     network = UNet(1, 1, 4)
-    recalibrate(network, TRAIN.images, PLAIN, batch_size=4, device=DEVICE)
+    recalibrate(network, ImageBatches(TRAIN.images, np.arange(len(TRAIN.images)), PLAIN, 4), device=DEVICE)
     assert network.get_submodule("inc.double_conv.1").running_mean.abs().max() > 0  # as it was made, it is 0
     assert latency_ms(network, (1, 16, 16), DEVICE) > 0
     assert {each.device.type for each in network.state_dict().values()} == {"cpu"}

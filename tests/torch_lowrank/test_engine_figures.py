@@ -37,7 +37,9 @@ def trained():
 )
 def test_parameter_counts_are_the_published_ones(trained, rule, params):
     network, spectra = trained
-    assert sum(parameter.numel() for parameter in compress(network, spectra, rule).network.parameters()) == params
+    assert (
+        sum(parameter.numel() for parameter in compress(network, rule, spectra=spectra).network.parameters()) == params
+    )
 
 
 PEAK = """
@@ -52,13 +54,13 @@ def peak():
 
 small = UNet(3, 1, 8)
 for rule in (FixedRank(2), Entropy(0.9)):
-    compress(small, decompose(small), rule)
+    compress(small, rule, spectra=decompose(small))
 network = UNet(3, 1, 64)
 size = sum(parameter.nbytes for parameter in network.parameters())
 before = peak()
 spectra = decompose(network)
 for rule in (FixedRank(16), FixedRank(32), FixedRank(64), Entropy(0.85), Entropy(0.9), Entropy(0.95)):
-    compress(network, spectra, rule)
+    compress(network, rule, spectra=spectra)
 stored = sum(part.nbytes for one in spectra.layers.values() for part in (one.left, one.right, one.singular_values))
 print((peak() - before - stored) / size)
 """

@@ -105,7 +105,7 @@ def case(request):
 def test_compresses_runs_and_comes_back(case, scheme, tmp_path):
     make, network, shape, spectra = case
     x = torch.randn(2, *shape)
-    result = compress(network, spectra[scheme], ParameterBudget(0.5))
+    result = compress(network, ParameterBudget(0.5), spectra=spectra[scheme])
     assert 0.995 * 0.5 * count(network) < count(result.network) <= 0.5 * count(network)
     saved = sum(layer.params_before - layer.params_after for layer in result.layers)
     assert count(network) - saved == count(result.network)
@@ -120,14 +120,14 @@ def test_compresses_runs_and_comes_back(case, scheme, tmp_path):
 def test_all_of_the_energy_gives_the_same_outputs(case, scheme):
     _, network, shape, spectra = case
     x = torch.randn(2, *shape)
-    network_of_full_rank = compress(network, spectra[scheme], Energy(1.0)).network
+    network_of_full_rank = compress(network, Energy(1.0), spectra=spectra[scheme]).network
     with torch.no_grad():
         torch.testing.assert_close(network_of_full_rank(x), network(x), atol=2e-4, rtol=1e-4)
 
 
 def test_mac_budget_holds(case):
     _, network, shape, spectra = case
-    result = compress(network, spectra["auto"], MacBudget(0.7, shape))
+    result = compress(network, MacBudget(0.7, shape), spectra=spectra["auto"])
     torch.backends.mha.set_fastpath_enabled(False)  # the counter does not see into fused transformer layers
     try:
         assert 0.995 * 0.7 < macs_of(result.network, shape) / macs_of(network, shape) <= 0.7
@@ -148,7 +148,7 @@ def test_transformer_layers_use_their_low_rank(case):
     _, network, shape, spectra = case
     if not isinstance(network, Transformer):
         pytest.skip("about the transformer")
-    small = compress(network.eval(), spectra["channel"], FixedRank(2)).network
+    small = compress(network.eval(), FixedRank(2), spectra=spectra["channel"]).network
     with torch.inference_mode():
         small(torch.zeros(1, *shape))
         called = []
@@ -172,7 +172,7 @@ def test_depthwise_layers_gain_only_by_the_spatial_scheme(case):
     if not isinstance(network, MobileNet):
         pytest.skip("about depthwise layers")
     for scheme, replaced in (("channel", False), ("spatial", True), ("auto", True)):
-        layers = compress(network, spectra[scheme], FixedRank(1)).layers
+        layers = compress(network, FixedRank(1), spectra=spectra[scheme]).layers
         ranks = {layer.name: layer.rank for layer in layers if layer.name.endswith(".3")}
         assert len(ranks) == 3
         assert all((rank is not None) == replaced for rank in ranks.values())

@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def small_unet(scheme="auto"):
     torch.manual_seed(0)
     network = UNet(in_channels=3, classes=2, base_filters=4, bilinear=False).eval()
-    return compress(network, decompose(network, scheme), FixedRank(2)).network
+    return compress(network, FixedRank(2), spectra=decompose(network, scheme)).network
 
 
 def make_net():
@@ -54,7 +54,8 @@ def test_our_network_comes_back_in_a_fresh_process(saved):
     network = small_unet()
     x = torch.linspace(0, 1, 3 * 32 * 32).reshape(1, 3, 32, 32)
     code = (
-        f"import torch; from torch_lowrank.io import load_network; network = load_network({str(saved)!r});"
+        f"import torch; from torch_lowrank.io import load_network; from models.unet import UNet;"
+        f"network = load_network({str(saved)!r}, UNet);"
         "x = torch.linspace(0, 1, 3 * 32 * 32).reshape(1, 3, 32, 32); print(repr(network(x).double().sum().item()))"
     )
     output = subprocess.run(
@@ -66,7 +67,7 @@ def test_our_network_comes_back_in_a_fresh_process(saved):
 
 def test_description_names_kind_scheme_and_rank(saved):
     description = read_description(saved)
-    assert description["architecture"] == "UNet"
+    assert description["architecture"] == "models.unet.UNet"
     assert description["about"] == {"note": "kept"}
     entries = {entry["name"]: entry for entry in description["factorized"]}
     assert entries["up1.up"]["kind"] == "ConvTranspose2d"
@@ -77,7 +78,7 @@ def test_description_names_kind_scheme_and_rank(saved):
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_foreign_network_comes_back_in_its_dtype(tmp_path, dtype):
     network = make_net().to(dtype)
-    network = compress(network, decompose(network), FixedRank(2)).network
+    network = compress(network, FixedRank(2), spectra=decompose(network)).network
     save_network(network, tmp_path / "net")
     loaded = load_network(tmp_path / "net", make_net)
     assert network_digest(loaded) == network_digest(network)
@@ -93,7 +94,7 @@ def test_tied_weights_stay_tied(tmp_path):
             self.head.weight = self.embed.weight
 
     network = Tied().half()
-    network = compress(network, decompose(network), FixedRank(2)).network
+    network = compress(network, FixedRank(2), spectra=decompose(network)).network
     save_network(network, tmp_path / "net")
     loaded = load_network(tmp_path / "net", Tied)
     assert loaded.head.weight is loaded.embed.weight
@@ -102,16 +103,16 @@ def test_tied_weights_stay_tied(tmp_path):
 
 def test_compiled_network_is_saved_as_what_it_wraps(tmp_path):
     save_network(torch.compile(small_unet(), backend="eager"), tmp_path / "net")
-    assert network_digest(load_network(tmp_path / "net")) == network_digest(small_unet())
+    assert network_digest(load_network(tmp_path / "net", UNet)) == network_digest(small_unet())
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.floats(0.3, 1), st.sampled_from(["channel", "spatial", "auto"]), st.booleans())
 def test_any_compressed_unet_comes_back(tmp_path, fraction, scheme, bilinear):
     network = UNet(base_filters=4, bilinear=bilinear)
-    network = compress(network, decompose(network, scheme), ParameterBudget(fraction)).network
+    network = compress(network, ParameterBudget(fraction), spectra=decompose(network, scheme)).network
     save_network(network, tmp_path / "net")
-    assert network_digest(load_network(tmp_path / "net")) == network_digest(network)
+    assert network_digest(load_network(tmp_path / "net", UNet)) == network_digest(network)
 
 
 def test_saving_replaces_what_was_saved_and_nothing_else(tmp_path, saved):
@@ -140,7 +141,7 @@ def test_a_failed_write_leaves_the_old_network(tmp_path, saved):
 def test_damaged_description_is_refused(saved, content):
     (saved / DESCRIPTION).write_bytes(content.encode("utf-8", "surrogateescape"))
     with pytest.raises(StorageError, match=DESCRIPTION):
-        load_network(saved)
+        load_network(saved, UNet)
 
 
 ENTRY = {"name": "inc.double_conv.3", "kind": "Conv2d", "scheme": "channel", "rank": 2}
@@ -181,7 +182,7 @@ ENTRY = {"name": "inc.double_conv.3", "kind": "Conv2d", "scheme": "channel", "ra
 def test_description_that_does_not_fit_is_refused(saved, changes):
     edit(saved, **changes)
     with pytest.raises(StorageError):
-        load_network(saved)
+        load_network(saved, UNet)
 
 
 @pytest.mark.parametrize("missing", ["format", "architecture", "arguments", "factorized", "about", "weights_sha256"])
@@ -190,34 +191,32 @@ def test_missing_field_is_refused(saved, missing):
     del description[missing]
     (saved / DESCRIPTION).write_text(json.dumps(description))
     with pytest.raises(StorageError, match=missing):
-        load_network(saved)
+        load_network(saved, UNet)
 
 
 def test_damaged_or_missing_files_are_refused(saved, tmp_path):
     with pytest.raises(StorageError, match="is no folder of a saved network"):
-        load_network(tmp_path / "elsewhere")
+        load_network(tmp_path / "elsewhere", UNet)
     content = (saved / WEIGHTS).read_bytes()
     for damaged in (content[:-1], b"", b"\0" + content[1:], content + b"\0"):
         (saved / WEIGHTS).write_bytes(damaged)
         with pytest.raises(StorageError, match="is damaged"):
-            load_network(saved)
+            load_network(saved, UNet)
     (saved / WEIGHTS).unlink()
     with pytest.raises(StorageError, match="is missing"):
-        load_network(saved)
+        load_network(saved, UNet)
     (saved / WEIGHTS).mkdir()
     with pytest.raises(StorageError, match="cannot be read"):
-        load_network(saved)
+        load_network(saved, UNet)
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot be read"):
-        load_network(tmp_path / "file")
+        load_network(tmp_path / "file", UNet)
 
 
 def test_foreign_network_needs_the_right_constructor(tmp_path):
     folder = tmp_path / "net"
     network = make_net()
-    save_network(compress(network, decompose(network), FixedRank(2)).network, folder)
-    with pytest.raises(StorageError, match="pass the constructor of the network it was made from"):
-        load_network(folder)
+    save_network(compress(network, FixedRank(2), spectra=decompose(network)).network, folder)
     with pytest.raises(StorageError, match="holds a Sequential, the constructor makes a Linear"):
         load_network(folder, lambda: nn.Linear(8, 8))
     with pytest.raises(StorageError, match="returned a dict, not a network"):
@@ -226,6 +225,19 @@ def test_foreign_network_needs_the_right_constructor(tmp_path):
         load_network(folder, lambda: nn.Sequential(nn.Conv2d(8, 8, 3)))
     with pytest.raises(StorageError, match="does not fit"):
         load_network(folder, lambda: nn.Sequential(nn.Conv2d(8, 9, 3), *make_net()[1:]))
+
+
+def test_networks_saved_by_the_class_name_alone_are_loaded(saved):
+    edit(saved, architecture="UNet")
+    assert network_digest(load_network(saved, UNet)) == network_digest(small_unet())
+
+
+def test_arguments_go_to_constructors_that_take_them(saved):
+    arguments = read_description(saved)["arguments"]
+    assert network_digest(load_network(saved, lambda: UNet(**arguments))) == network_digest(small_unet())
+    edit(saved, arguments=None)
+    with pytest.raises(StorageError, match="does not fit"):
+        load_network(saved, UNet)  # which makes one of other sizes then
 
 
 def test_state_beyond_tensors_is_refused(tmp_path):

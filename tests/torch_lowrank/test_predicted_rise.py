@@ -10,12 +10,12 @@ from safetensors.torch import load_file
 from torch import nn
 
 from dataset.annotations.coco import read_annotations
-from dataset.images.decode import Wanted, decode_image, read_image_file, resize_image
+from dataset.images.decode import DecodeRequest, decode_image, read_image_file, resize_image
 from dataset.sources.local_folder import LocalFolder
 from models.preprocessing import Preprocessing
 from models.unet import UNet
 from torch_lowrank.compression import compress
-from torch_lowrank.curvature.collect import collect
+from torch_lowrank.curvature.collect import collect_statistics
 from torch_lowrank.decomposition.decompose import decompose
 from torch_lowrank.layers.factorized import LowRank, replace_layers
 from torch_lowrank.ranks.budgets import ParameterBudget
@@ -32,7 +32,8 @@ def images(brain_tumor):
     chosen = samples[:: len(samples) // IMAGES][:IMAGES]
     files = [read_image_file(LocalFolder(brain_tumor), f"train/{each.file_name}") for each in chosen]
     images = [
-        decode_image(data, Wanted(each.height, each.width, 1))[0] for data, each in zip(files, chosen, strict=True)
+        decode_image(data, DecodeRequest(each.height, each.width, 1))[0]
+        for data, each in zip(files, chosen, strict=True)
     ]
     arrays = [resize_image(image, SIZE, SIZE) for image in images]
     return Preprocessing(0.18, 0.18)(np.stack(arrays))
@@ -59,7 +60,7 @@ def rank_correlation(one, other):
 
 
 def test_predicted_rise_orders_the_measured_rise(network, images):
-    statistics = collect(network, images.split(16))
+    statistics = collect_statistics(network, images.split(16))
     spectra = decompose(network, statistics=statistics)
     names = [name for name, spectrum in spectra.layers.items() if spectrum.full_rank >= 16][::2]
     assert len(names) >= 8
@@ -91,7 +92,7 @@ def test_allocation_is_near_the_best_of_all_combinations(weighting, fraction):
     network = three_layers()
     generator = torch.Generator().manual_seed(1)
     batches = [F.avg_pool2d(torch.randn(8, 2, 18, 18, generator=generator), 3, 1) for _ in range(2)]
-    spectra = decompose(network, "auto", statistics=collect(network, batches, weighting=weighting))
+    spectra = decompose(network, "auto", statistics=collect_statistics(network, batches, weighting=weighting))
     costs = parameter_costs(network, possible_schemes(network, "auto"))
     tables = []
     for name in spectra.layers:
@@ -109,7 +110,7 @@ def test_allocation_is_near_the_best_of_all_combinations(weighting, fraction):
     error = sum(np.ix_(*(np.array([error for _, error in table.values()]) for table in tables)))
     best = float(error[cost <= budget].min())
 
-    result = compress(network, spectra, ParameterBudget(fraction))
+    result = compress(network, ParameterBudget(fraction), spectra=spectra)
     chosen = [table[layer.scheme, layer.rank] for table, layer in zip(tables, result.layers, strict=True)]
     assert sum(cost for cost, _ in chosen) <= budget
     got = sum(error for _, error in chosen)

@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import nn
 
-from models.preprocessing import Preprocessing
+from models.preprocessing import ImageBatches, Preprocessing
 from models.unet import UNet
 from torch_lowrank.compression import compress
 from torch_lowrank.decomposition.decompose import decompose
 from torch_lowrank.ranks.rules import FixedRank
-from torch_lowrank.recalibration import _batches, recalibrate
+from torch_lowrank.recalibration import recalibrate
 
 PLAIN = Preprocessing(mean=0.5, std=0.25)
 CLOSE = {"rtol": 1e-5, "atol": 2e-6}  # float32 sums in another order, as on two threads, differ by 7e-7 here
@@ -32,12 +32,13 @@ def images():
 def unet():
     torch.manual_seed(0)
     network = UNet(2, 1, 4, dropout=0.5)
-    recalibrate(network, np.full((4, 16, 16, 2), 90, np.uint8), PLAIN, batch_size=4, device="cpu")
+    run(network, np.full((4, 16, 16, 2), 90, np.uint8))
     return network
 
 
-def run(network, images, batch_size=4, **arguments):
-    recalibrate(network, images, PLAIN, batch_size=batch_size, device="cpu", **arguments)
+def run(network, images, batch_size=4, chosen=None, device=None):
+    chosen = np.arange(len(images)) if chosen is None else chosen
+    recalibrate(network, ImageBatches(images, chosen, PLAIN, batch_size, min_batch=2), device=device)
 
 
 def moments(images):
@@ -87,9 +88,10 @@ def test_batches_of_like_images_have_the_variance_of_all_images():
     [(12, 4, [4, 4, 4]), (10, 4, [4, 3, 3]), (9, 4, [3, 3, 3]), (3, 2, [3]), (5, 2, [3, 2]), (3, 1, [3]), (1, 4, [1])],
 )
 def test_batches_are_alike_and_none_is_a_single_image(images, batch_size, sizes):
-    batches = _batches(np.arange(images), batch_size)
+    stored = np.arange(images, dtype=np.uint8)[:, None, None, None]
+    batches = ImageBatches(stored, np.arange(images), Preprocessing(0, 1 / 255), batch_size, min_batch=2)
     assert [len(batch) for batch in batches] == sizes
-    assert np.concatenate(batches).tolist() == list(range(images))
+    assert torch.cat(list(batches)).flatten().round().tolist() == list(range(images))
 
 
 def test_a_single_image_is_enough_where_maps_have_several_pixels(images):
@@ -141,7 +143,7 @@ def test_a_network_whose_weights_were_scaled_gets_the_statistics_that_fit(unet, 
 
 
 def test_a_compressed_network_gets_the_statistics_of_its_own_activations(unet, images):
-    small = compress(unet, decompose(unet), FixedRank(2)).network.eval()
+    small = compress(unet, FixedRank(2), spectra=decompose(unet)).network.eval()
     norm, seen = small.inc.double_conv[4], []
     run(small, images, batch_size=12)
     handle = norm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
@@ -253,7 +255,7 @@ def test_on_cuda_the_statistics_are_those_of_the_cpu(unet, images):
         pytest.skip("this machine has no CUDA")
     other = copy.deepcopy(unet)
     run(unet, images)
-    recalibrate(other, images, PLAIN, batch_size=4, device="cuda")
+    run(other, images, device="cuda")
     assert {tensor.device.type for tensor in other.state_dict().values()} == {"cpu"}
     for key, value in unet.state_dict().items():
         torch.testing.assert_close(other.state_dict()[key], value, rtol=1e-2, atol=1e-3)

@@ -11,6 +11,7 @@ import yaml
 from zenml.config.global_config import GlobalConfiguration
 
 from tests.conftest import ROOT
+from tests.pipelines.processes import free_port
 from tracking import dashboard
 
 USER = "69e579cc-82db-4226-a084-251feb74e803"
@@ -128,7 +129,7 @@ def test_what_is_missing_here_is_told(
     monkeypatch.undo()
     monkeypatch.setenv("ZENML_CONFIG_PATH", str(folder))
     monkeypatch.setattr(dashboard, "find_spec", lambda name: None)
-    assert dashboard.main([]) == 2
+    assert dashboard.main(["--port", str(free_port())]) == 2
     assert "make dashboard" in capsys.readouterr().err
 
 

@@ -1,4 +1,4 @@
-"""Takes the second moments of a network's layers from a few images, in a stream.
+"""Collects the second moments of a network's layers from a few batches of inputs.
 
 Labels are drawn from the network's own prediction, so that the gradients' moments are those of the Fisher information;
 no true label is needed, and nothing is trained.
@@ -8,33 +8,36 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from torch_lowrank.batches import Call, Inputs, call_of, number_of
 from torch_lowrank.curvature.moments import Moments, Statistics
 from torch_lowrank.curvature.patches import input_vectors, output_vectors, positions
 from torch_lowrank.layers.eligibility import survey
 from torch_lowrank.layers.factorized import folding_of
-from torch_lowrank.modes import evaluation_mode, layers_called
+from torch_lowrank.modes import Device, device_of, evaluation_mode, exact_device, layers_called
 from torch_lowrank.progress import tracked
 
 MEMORY_LIMIT = 2**31  # bytes
-# Pixels side by side say nearly the same, and a moment needs few more vectors than it has rows: of more than this
-# many positions in all a regular grid is taken.
+# Neighbouring pixels are nearly alike, and a moment needs few more vectors than it has rows: where there are more
+# positions than this in all, a regular grid of them is taken.
 _POSITIONS = 2**15
 _PER_ROW = 4
 
 
-def collect(
+def collect_statistics(
     network: nn.Module,
-    batches: Sequence[Tensor],
+    batches: Iterable[Any],
     *,
+    inputs: Inputs = None,
     weighting: str = "curvature",
     memory_limit: int = MEMORY_LIMIT,
     seed: int = 0,
-    device: str | torch.device = "cpu",
+    device: Device = None,
 ) -> Statistics:
     """Returns the second moments of all layers that can be factorised.
 
@@ -42,55 +45,59 @@ def collect(
     more than the memory limit, layers are grouped into several passes.
 
     Args:
-        network: Gives logits, (N, classes, ...); with one class, of foreground against background. It is given back
-            as it was.
-        batches: Inputs, (N, ...) each; read again for each pass.
+        network: Any network; its weights and modes are left as they were. For curvature it returns logits,
+            (N, classes, ...); with one class, of foreground against background.
+        batches: A list, a DataLoader or another iterable of batches, see `batches.call_of`; read again for each pass.
+            An iterator, which can be read only once, is kept in memory.
+        inputs: What of a batch the network takes, where it is not a tensor, the first element of a tuple or list, or
+            a mapping of keyword arguments; see `batches.call_of`.
         weighting: `curvature`; or `activation`, which needs no gradients.
         memory_limit: Bytes that the sums of one pass may take. Beside them lie one batch's activations, and the
             patches and the product of one layer.
         seed: Decides the labels that are drawn.
-        device: Where to compute, the CPU or CUDA. The moments come back to the CPU.
+        device: Where to compute; None is where the network lies. CUDA is used, for all other devices the CPU. The
+            moments are returned on the CPU.
 
     Raises:
-        ValueError: There are no batches, the weighting is unknown, a layer by itself takes more than the limit, or
-            the network gives no logits.
+        ValueError: There are no batches, or a batch has no input; the weighting is unknown; a layer by itself takes
+            more than the limit; or the network returns no logits, where they are needed.
         FloatingPointError: A layer's inputs or gradients are not finite.
     """
     if weighting not in ("activation", "curvature"):
         raise ValueError(f"weighting is {weighting!r}; statistics are taken for activation or curvature")
-    if not len(batches):
+    batches, number = number_of(batches)
+    if not number:
         raise ValueError("there are no images to take statistics from; give at least one batch")
     layers = survey(network).layers
     moments: dict[str, Moments] = {}
     seen = 0
     passes = _passes(layers, memory_limit, weighting)
-    with torch.inference_mode(False), evaluation_mode(network, device), _frozen(network), layers_called():
-        for number, names in enumerate(passes, start=1):
-            sums = {name: _Sums(layers[name], weighting, len(batches)) for name in names}
-            generator = torch.Generator(device).manual_seed(seed)
+    lies = device_of(network)
+    place = exact_device(lies, device)
+    moved_to = None if place == lies else place  # a network on several devices stays there
+    with torch.inference_mode(False), evaluation_mode(network, moved_to), _frozen(network), layers_called():
+        for turn, names in enumerate(passes, start=1):
+            sums = {name: _Sums(layers[name], weighting, number) for name in names}
+            generator = torch.Generator(place).manual_seed(seed)
             seen = 0
             with _watched(sums):
-                for index in tracked(range(len(batches)), f"statistics {number}/{len(passes)}"):
-                    batch = _checked(batches[index])
-                    seen += len(batch)
-                    _run(network, batch.to(device), generator, weighting, sums)
+                for batch in tracked(batches, f"statistics {turn}/{len(passes)}", number):
+                    call = call_of(batch, inputs)
+                    seen += call.samples
+                    _run(network, call, generator, weighting, sums)
+            if not seen:
+                raise ValueError(
+                    "the batches can be read only once; give a list, or a loader that starts again each time"
+                )
             for name in names:
                 if sums[name].vectors:
                     moments[name] = sums.pop(name).finish(name)
     return Statistics(moments, weighting, seen)
 
 
-def _checked(batch: Tensor) -> Tensor:
-    if not isinstance(batch, Tensor):
-        raise ValueError(
-            f"a batch is a {type(batch).__name__}; give the network's inputs alone, as [images for images, _ in loader]"
-        )
-    return batch
-
-
 @dataclasses.dataclass
 class _Sums:
-    """What is added up for one layer."""
+    """The sums of one layer."""
 
     layer: nn.Module
     weighting: str
@@ -139,7 +146,7 @@ def _added(total: Tensor | None, vectors: Tensor, scale: float) -> Tensor:
 
 
 def _mean(total: Tensor | None, number: int, shape: tuple[int, ...], name: str) -> Tensor:
-    """Returns total / number, float32, on the CPU; zeros where nothing was added: the loss does not feel the layer."""
+    """Returns total / number, float32, on the CPU; zeros where the loss does not depend on the layer."""
     mean = torch.zeros(shape) if total is None else (total / number).float().cpu()
     if not bool(mean.isfinite().all()):
         raise FloatingPointError(
@@ -168,22 +175,27 @@ def _passes(layers: dict[str, nn.Module], limit: int, weighting: str) -> list[li
     return passes
 
 
-def _run(network: nn.Module, batch: Tensor, generator: torch.Generator, weighting: str, sums: dict[str, _Sums]) -> None:
+def _run(network: nn.Module, call: Call, generator: torch.Generator, weighting: str, sums: dict[str, _Sums]) -> None:
     with torch.set_grad_enabled(weighting == "curvature"):
-        logits = network(batch)
+        logits = call.apply(network, generator.device)
+    if weighting == "curvature":
+        _propagate(logits, generator, sums)
+    for each in sums.values():
+        each.images += call.samples
+        each.turn += 1
+
+
+def _propagate(logits: Any, generator: torch.Generator, sums: dict[str, _Sums]) -> None:
+    """Propagates the gradient of the cross entropy, its mean over an image's positions, for labels that are drawn."""
     if not isinstance(logits, Tensor) or logits.ndim < 2:
         raise ValueError(
-            f"the network gives a {type(logits).__name__}; statistics need logits of shape (N, classes, ...): "
-            "wrap it in a module that returns them"
+            f"the network returns a {type(logits).__name__}; curvature needs logits of shape (N, classes, ...): "
+            "wrap it in a module that returns them, or use weighting='activation'"
         )
-    if weighting == "curvature" and logits.requires_grad:
-        _check_finite(logits, sums)  # no label can be drawn else
-        # The gradient of the cross entropy, a mean over the positions of an image, for labels that are drawn.
+    if logits.requires_grad:
+        _check_finite(logits, sums)  # else no label can be drawn
         scale = (logits[0, 0].numel() or 1) ** -0.5
         logits.backward(_drawn_residual(logits.detach(), generator) * scale)
-    for each in sums.values():
-        each.images += len(batch)
-        each.turn += 1
 
 
 def _check_finite(logits: Tensor, sums: dict[str, _Sums]) -> None:
@@ -211,16 +223,16 @@ def _drawn_residual(logits: Tensor, generator: torch.Generator) -> Tensor:
 
 @contextlib.contextmanager
 def _watched(sums: dict[str, _Sums]) -> Iterator[None]:
-    """Adds up what the layers see while the block runs."""
+    """Adds inputs and gradients of the layers to their sums while the block runs."""
 
     def watch(each: _Sums) -> object:
         def seen(layer: nn.Module, args: tuple, kwargs: dict, output: Tensor) -> Tensor | None:
             values = args[0] if args else kwargs["input"]
-            shape = values.shape  # the values themselves need not wait for the gradient
+            shape = values.shape  # so that the values need not be kept until the gradient comes
             each.add_inputs(values)
             if not torch.is_grad_enabled():
                 return None
-            # Parameters are frozen, so the graph begins here. The copy is what the next module may write into.
+            # Parameters are frozen, so the graph begins here. The next module may write into its input: hence the copy.
             output = output if output.requires_grad else output.detach().requires_grad_().clone()
             output.register_hook(lambda gradient: each.add_gradient(gradient, shape))
             return output
@@ -237,7 +249,7 @@ def _watched(sums: dict[str, _Sums]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _frozen(network: nn.Module) -> Iterator[None]:
-    """Lets no parameter ask for a gradient: only those of the layers' outputs are needed."""
+    """Switches off the gradients of all parameters: only those of the layers' outputs are needed."""
     before = [parameter for parameter in network.parameters() if parameter.requires_grad]
     for parameter in before:
         parameter.requires_grad_(False)

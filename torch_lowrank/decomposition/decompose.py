@@ -1,7 +1,7 @@
-"""Spectra: every layer decomposed once, for all ranks, taus and budgets of a sweep.
+"""Decomposition of all layers of a network, once for all ranks, taus and budgets of a sweep.
 
-W = U S V^T. What truncation needs are the singular values, the left factor U (m, k) and the right factor
-S V^T = U^T W (k, n): rank r is the first r columns of the one times the first r rows of the other.
+W = U S V^T. Truncation needs the singular values, the left factor U (m, k) and the right factor
+S V^T = U^T W (k, n): the weight of rank r is the first r columns of U times the first r rows of U^T W.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from rich.console import Console
-from rich.progress import Progress
 from torch import Tensor, nn
 
 from torch_lowrank.curvature.moments import WEIGHTINGS, Statistics
@@ -20,6 +18,8 @@ from torch_lowrank.decomposition.weighted_svd import factorize_weighted
 from torch_lowrank.layers.eligibility import survey
 from torch_lowrank.layers.factorized import folding_of
 from torch_lowrank.layers.unfolding import SCHEMES, schemes_of
+from torch_lowrank.modes import Device, exact_device
+from torch_lowrank.progress import tracked
 
 # On CUDA equal shapes go together, up to this many float64 (128 MB), so that memory does not grow with the network.
 _LARGEST_BATCH = 2**24
@@ -29,11 +29,10 @@ _RISE = 0.5  # the loss rises by half of the squared norm of a change
 def decompose(
     network: nn.Module,
     scheme: str = "channel",
-    device: str | torch.device | None = None,
     *,
     statistics: Statistics | None = None,
     weighting: str | None = None,
-    progress: bool = False,
+    device: Device = None,
 ) -> Spectra:
     """Decomposes the weight of every layer that can be factorised, each once, in float64.
 
@@ -41,12 +40,12 @@ def decompose(
         network: Any network; it is not changed.
         scheme: How weights are unfolded: `channel`; `spatial`, which leaves layers that have no spatial scheme to
             `channel`; or `auto`, both where both apply, of which compression takes the better one layer by layer.
-        device: Where to compute; None is where each weight lies. The factors come back to where the weight lies.
-        statistics: Result of `statistics.collect` for this network. Then layers are decomposed in the norm of what
-            their change does: to the loss (squared tails are its predicted rise, and comparable between layers), or
-            to their outputs.
+        statistics: Result of `collect_statistics` for this network. Layers are then decomposed in the norm of what a
+            change does to the loss (squared tails predict its rise, and can be compared between layers), or to the
+            layer's outputs.
         weighting: `none`, `activation` or `curvature`; None is what the statistics hold.
-        progress: Shows a progress bar.
+        device: Where to compute; None is where each weight lies. CUDA is used, for all other devices the CPU. The
+            factors are returned on the weight's device.
 
     Raises:
         ValueError: If scheme or weighting is unknown or the statistics lack it, or a weight is not finite or has no
@@ -64,14 +63,11 @@ def decompose(
         _check_values(name, layer)
         wanted += [(name, each) for each in schemes_of(layer, scheme)]
     done: dict[tuple[str, str], Spectrum] = {}
-    with Progress(console=Console(stderr=True), disable=not progress) as bar:
-        task = bar.add_task("decompose", total=len(wanted))
-        for batch in _batches(chosen, wanted, device):
-            if statistics is None or weighting == "none":
-                done.update(_decompose_batch(chosen, batch, device))
-            else:
-                done.update({key: _decompose_weighted(chosen, key, statistics, weighting, device) for key in batch})
-            bar.advance(task, len(batch))
+    for batch in tracked(list(_batches(chosen, wanted, device)), "decompose"):
+        if statistics is None or weighting == "none":
+            done.update(_decompose_batch(chosen, batch, device))
+        else:
+            done.update({key: _decompose_weighted(chosen, key, statistics, weighting, device) for key in batch})
     layers = {name: done[name, schemes_of(layer, scheme)[0]] for name, layer in chosen.items()}
     others = [key for key in wanted if layers[key[0]] is not done[key]]
     return Spectra(layers, skipped, {name: done[name, each] for name, each in others}, scheme, weighting)
@@ -97,15 +93,15 @@ def _check_values(name: str, layer: nn.Module) -> None:
 
 
 def _batches(
-    layers: dict[str, nn.Module], wanted: list[tuple[str, str]], device: str | torch.device | None
+    layers: dict[str, nn.Module], wanted: list[tuple[str, str]], device: Device
 ) -> Iterator[list[tuple[str, str]]]:
-    """Yields what is decomposed together: on CUDA matrices of one shape, elsewhere layer by layer."""
+    """Yields (layer, scheme) pairs to decompose together: on CUDA matrices of one shape, elsewhere single pairs."""
     waiting: dict[tuple[int, ...], list[tuple[str, str]]] = {}
     for name, scheme in wanted:
         layer = layers[name]
         shape = tuple(folding_of(layer, scheme).matrix(layer).shape)
         weight = layer.get_parameter("weight")
-        if _place(weight, device).type != "cuda":
+        if exact_device(weight.device, device).type != "cuda":
             yield [(name, scheme)]
             continue
         batch = waiting.setdefault((*shape, weight.get_device()), [])
@@ -116,11 +112,11 @@ def _batches(
 
 
 def _decompose_batch(
-    layers: dict[str, nn.Module], batch: list[tuple[str, str]], device: str | torch.device | None
+    layers: dict[str, nn.Module], batch: list[tuple[str, str]], device: Device
 ) -> dict[tuple[str, str], Spectrum]:
-    """Decomposes matrices of one shape; a layer's groups lie side by side in the batch."""
+    """Decomposes matrices of one shape; the groups of a layer are neighbours in the batch."""
     weights = [folding_of(layers[name], scheme).matrix(layers[name]) for name, scheme in batch]
-    place = _place(weights[0], device)
+    place = exact_device(weights[0].device, device)
     exact = [weight.to(place, torch.float64) for weight in weights]
     matrices = torch.cat(exact) if len(exact) > 1 else exact[0]
     dtype = _factor_dtype(weights[0])
@@ -139,12 +135,12 @@ def _decompose_weighted(
     key: tuple[str, str],
     statistics: Statistics,
     weighting: str,
-    device: str | torch.device | None,
+    device: Device,
 ) -> Spectrum:
     """Decomposes one layer by one scheme in the norm of its moments."""
     (name, scheme), layer = key, layers[key[0]]
     weight = folding_of(layer, scheme).matrix(layer)
-    place = _place(weight, device)
+    place = exact_device(weight.device, device)
     rows, columns = statistics.of_layer(name, layer, weighting).to(place).weights(layer, scheme)
     left, values, right = factorize_weighted(weight.to(place, torch.float64), rows, columns)
     combined = frobenius_norm(values, dim=0).cpu() * _RISE**0.5
@@ -159,14 +155,8 @@ def _factor_dtype(weight: Tensor) -> torch.dtype:
 
 
 def _own(tensor: Tensor) -> Tensor:
-    """Returns a tensor that does not keep the memory of a larger one."""
+    """Returns a copy where the tensor is a view that would keep a larger one in memory."""
     return tensor.clone() if tensor.untyped_storage().nbytes() > tensor.nbytes else tensor
-
-
-def _place(weight: Tensor, device: str | torch.device | None) -> torch.device:
-    """Returns where to compute; devices without float64 or eigenvectors leave it to the CPU."""
-    place = weight.device if device is None else torch.device(device)
-    return place if place.type == "cuda" else torch.device("cpu")
 
 
 def _without_noise(values: Tensor, weight: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from torch_lowrank.layers.factorized import LowRank
 from torch_lowrank.layers.unfolding import FACTORIZABLE
 
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+# The hooks of a module; torch has no public way to ask for them.
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 _COMPUTED = "its weight is computed from other parameters (weight norm, pruning or another parametrisation)"
 
@@ -70,13 +71,14 @@ def _why_not_kind(layer: nn.Module) -> str | None:
 
 
 def _why_not_state(layer: nn.Module) -> str | None:
-    if "weight" not in layer._parameters:
+    parameters = {name for name, _ in layer.named_parameters(recurse=False)}
+    if "weight" not in parameters:
         return _COMPUTED
     if "forward" in vars(layer):
         return "its forward method was replaced"
     if any(getattr(layer, hooks) for hooks in _HOOKS):
         return "it has hooks, which may rely on the dense layer; remove them and decompose again"
-    if set(layer._parameters) - {"weight", "bias"} or layer._buffers or layer._modules:
+    if parameters - {"weight", "bias"} or [*layer.buffers(), *layer.children()]:
         return "it holds more than a weight and a bias"
     return None
 
@@ -95,7 +97,7 @@ def _has_weight_matrix(module: nn.Module) -> bool:
     quantized = "quantized" in type(module).__module__ and callable(getattr(module, "weight", None))
     return quantized or any(
         "weight" in name and isinstance(parameter, Tensor) and parameter.ndim > 1
-        for name, parameter in module._parameters.items()
+        for name, parameter in module.named_parameters(recurse=False)
     )
 
 
@@ -103,9 +105,8 @@ def _owners(network: nn.Module) -> dict[int, list[str]]:
     """Returns, for each parameter's id, the names under which different modules hold it."""
     owners: dict[int, list[str]] = {}
     for name, module in network.named_modules():
-        for key, parameter in module._parameters.items():
-            if parameter is not None:
-                owners.setdefault(id(parameter), []).append(f"{name}.{key}".lstrip("."))
+        for key, parameter in module.named_parameters(recurse=False, remove_duplicate=False):
+            owners.setdefault(id(parameter), []).append(f"{name}.{key}".lstrip("."))
     return owners
 
 

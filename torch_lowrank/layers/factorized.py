@@ -1,4 +1,4 @@
-"""Low-rank layers: two thin layers in the place of one, and how they get into a network."""
+"""Low-rank layers: two thin layers in the place of one, and how they are put into a network."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch_lowrank.layers.unfolding import FOLDINGS, KINDS, Folding
 class LowRank(nn.Sequential):
     """Two layers in the place of one: `first` reduces to `rank` channels a group, `second` restores the outputs.
 
-    It can be asked for whatever the dense layer has: `weight` and `bias`, and its geometry (`in_channels`, `stride`,
+    It has the attributes of the dense layer: `weight` and `bias`, and its geometry (`in_channels`, `stride`,
     `kernel_size`, ...), since some networks read them in their forward pass.
 
     Args:
@@ -67,7 +67,7 @@ class LowRank(nn.Sequential):
     def weight(self) -> Tensor:
         """The dense layer's weight as the product of the two, computed at each access."""
         first, second = self.first.get_parameter("weight"), self.second.get_parameter("weight")
-        return FOLDINGS[KINDS[self.kind], self.scheme].dense_weight(self, first, second).as_subclass(_Product)
+        return FOLDINGS[KINDS[self.kind], self.scheme].dense_weight(self, first, second)
 
     @property
     def bias(self) -> nn.Parameter | None:
@@ -97,19 +97,6 @@ class LowRank(nn.Sequential):
         return [list(output_size)[-axes], *input.shape[input.ndim - axes + 1 :]]
 
 
-class _Product(Tensor):
-    """A weight that is computed, not stored.
-
-    Fused kernels that take weights past their layers (torch's fast path for transformer layers) refuse tensors of
-    other classes; the layers are then called, and the low rank saves its multiplications. All else sees a tensor.
-    """
-
-    @classmethod
-    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        with torch._C.DisableTorchFunctionSubclass():
-            return func(*args, **(kwargs or {}))
-
-
 def folding_of(layer: nn.Module, scheme: str) -> Folding:
     """Returns the folding for a layer and a scheme.
 
@@ -129,7 +116,7 @@ def full_rank(layer: nn.Module, scheme: str) -> int:
 
 
 def count_parameters(module: nn.Module) -> int:
-    """Number of parameters, shared ones once; parameters of lazy layers that have no shape yet count nothing."""
+    """Returns the number of parameters, shared ones once; those of lazy layers that have no shape yet count nothing."""
     return sum(parameter.numel() for parameter in module.parameters() if not is_lazy(parameter))
 
 
@@ -142,12 +129,26 @@ def replace_layers(network: nn.Module, replacements: dict[nn.Module, nn.Module])
     for module in network.modules():
         if module not in replacements:
             memo.update({id(tensor): tensor.detach().clone() for tensor in _computed_tensors(module)})
-    return copy.deepcopy(network, memo)
+    replaced = copy.deepcopy(network, memo)
+    for module in replaced.modules():
+        if isinstance(module, nn.TransformerEncoderLayer):
+            _call_layers(module)
+    return replaced
+
+
+def _call_layers(module: nn.TransformerEncoderLayer) -> None:
+    """Keeps a transformer layer from torch's fused kernel where one of its layers is of low rank.
+
+    The kernel reads the weights and never calls the layers: it would multiply by the product of the factors. It is used
+    for ReLU and GELU only, which this attribute of the layer names by 1 and 2; 0 is any other activation.
+    """
+    if any(isinstance(layer, LowRank) for layer in module.children()):
+        module.activation_relu_or_gelu = 0
 
 
 def _computed_tensors(module: nn.Module) -> list[Tensor]:
-    """Tensors kept as attributes that torch refuses to copy, for example the weight of old-style weight norm."""
-    kept = [*vars(module).values(), *module._buffers.values()]
+    """Returns tensors that torch refuses to copy, for example the weight of old-style weight norm."""
+    kept = [*vars(module).values(), *module.buffers(recurse=False)]
     return [value for value in kept if isinstance(value, Tensor) and not value.is_leaf]
 
 

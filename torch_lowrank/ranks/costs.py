@@ -1,4 +1,4 @@
-"""What layers cost, dense and for each rank, and what the whole network costs: parameters or multiply-accumulates."""
+"""Costs of layers, dense and for each rank, and of whole networks: parameters or multiply-accumulates."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from torch_lowrank.layers.eligibility import survey
 from torch_lowrank.layers.factorized import count_parameters, folding_of, replace_layers
 from torch_lowrank.layers.unfolding import schemes_of
 from torch_lowrank.modes import layers_called
+from torch_lowrank.ranks.options import InputShape, several
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +49,7 @@ def parameter_costs(network: nn.Module, schemes: Mapping[str, Sequence[str]]) ->
     return Costs(count_parameters(network), dense, per_rank)
 
 
-def mac_costs(network: nn.Module, schemes: Mapping[str, Sequence[str]], input_shape: tuple[int, ...]) -> Costs:
+def mac_costs(network: nn.Module, schemes: Mapping[str, Sequence[str]], input_shape: InputShape) -> Costs:
     """Counts the multiply-accumulates of one forward pass of zeros on a copy of the network.
 
     `torch.utils.flop_counter` counts the whole network: convolutions, matrix products, attention. A layer that is
@@ -57,7 +58,7 @@ def mac_costs(network: nn.Module, schemes: Mapping[str, Sequence[str]], input_sh
     Args:
         network: The network; on the device `meta` nothing is computed.
         schemes: Layer name to the schemes that it may be factorised by.
-        input_shape: Of one input, without the batch.
+        input_shape: Of one input without the batch, or of each of several.
 
     Raises:
         ValueError: If the network cannot take an input of that shape.
@@ -79,16 +80,29 @@ def mac_costs(network: nn.Module, schemes: Mapping[str, Sequence[str]], input_sh
     for name in dense:
         copy.get_submodule(name.removeprefix(prefix)).register_forward_hook(counter_of(name), with_kwargs=True)
     first = next((parameter for parameter in copy.parameters() if parameter.is_floating_point()), torch.zeros(()))
-    image = torch.zeros(1, *input_shape, device=first.device, dtype=first.dtype)
+    zeros = [torch.zeros(1, *shape, device=first.device, dtype=first.dtype) for shape in several(input_shape)]
     try:
         with torch.no_grad(), layers_called(), FlopCounterMode(display=False) as counter:
-            copy(image)
+            copy(*zeros)
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         raise ValueError(
             f"the network cannot take one input of shape {tuple(input_shape)}: {error}; "
             "give the budget the shape of an input without the batch"
         ) from error
     return Costs(counter.get_total_flops() // 2, dense, per_rank)
+
+
+def count_macs(network: nn.Module, input_shape: InputShape) -> int:
+    """Returns the multiply-accumulates of one forward pass, as `MacBudget` counts them.
+
+    Args:
+        network: Any network; it is not changed.
+        input_shape: Of one input without the batch, for example (channels, height, width), or of each of several.
+
+    Raises:
+        ValueError: If the network cannot take an input of that shape.
+    """
+    return mac_costs(network, {}, input_shape).total
 
 
 def smallest_share(costs: Costs) -> float:
@@ -101,5 +115,5 @@ def smallest_share(costs: Costs) -> float:
 
 
 def possible_schemes(network: nn.Module, scheme: str) -> dict[str, tuple[str, ...]]:
-    """Returns for every layer that can be factorised the schemes that apply; `scheme` as in `spectra.decompose`."""
+    """Returns for every layer that can be factorised the schemes that apply; `scheme` as for `decompose`."""
     return {name: tuple(schemes_of(layer, scheme)) for name, layer in survey(network).layers.items()}

@@ -1,4 +1,4 @@
-"""What a rank rule sees of a network, and what it answers. Rules themselves are in `ranks`."""
+"""What a rank rule is given of a network, and what it returns. The rules are in `ranks.rules` and `ranks.budgets`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+
+InputShape = tuple[int, ...] | tuple[tuple[int, ...], ...]  # of one input without the batch, or of each of several
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,11 +78,11 @@ class Candidate:
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """What becomes of a layer.
+    """What is done to a layer.
 
     Attributes:
         scheme: The scheme to factorise it by, None to leave it dense.
-        rank: The rank; where the layer stays dense, the rank that was wanted.
+        rank: The rank; where the layer stays dense, the rank that was asked for.
         reason: Why it stays dense.
     """
 
@@ -94,8 +96,13 @@ def total_cost(candidates: Sequence[Candidate], choices: dict[str, Choice]) -> i
     return sum(candidate.cost(choices[candidate.name]) for candidate in candidates)
 
 
+def several(shape: InputShape) -> tuple[tuple[int, ...], ...]:
+    """Returns the shapes of all inputs, also where there is one."""
+    return shape if shape and not isinstance(shape[0], int) else (shape,)  # type: ignore[return-value]
+
+
 def smallest_cost(candidates: Sequence[Candidate]) -> int:
-    """Returns the least that the candidates can cost together."""
+    """Returns the smallest cost that the candidates can have together."""
     return sum(
         min([layer.dense_cost, *(option.cost_per_rank for option in layer.options if option.largest_rank)])
         for layer in candidates

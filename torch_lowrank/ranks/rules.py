@@ -1,7 +1,7 @@
 """Rank rules: from spectra to ranks.
 
-A rule for single layers says which rank one spectrum deserves (`LayerRule.rank`); all of them are here. A budget says
-what a whole network may cost; with a rule it solves the rule's parameter, without one it shares the budget out
+A rule for single layers computes a rank from one spectrum (`LayerRule.rank`); all of them are here. A budget limits
+what a whole network costs: with a rule it solves the rule's parameter, without one it allocates ranks over all layers
 (`torch_lowrank.ranks.budgets`). Rules are small, pure and comparable; none of them sees a network.
 """
 
@@ -11,11 +11,12 @@ import abc
 import dataclasses
 import math
 from collections.abc import Sequence
+from typing import Any, ClassVar, Self, cast
 
 import torch
 from torch import Tensor
 
-from torch_lowrank.ranks.options import Candidate, Choice, Option
+from torch_lowrank.ranks.options import Candidate, Choice, InputShape, Option
 
 _SLACK = 1e-12  # cumulative sums of float64 reach their own total only up to rounding
 
@@ -24,7 +25,7 @@ class RankRule(abc.ABC):
     """Decides the rank of every layer of a network."""
 
     @property
-    def macs_for(self) -> tuple[int, ...] | None:
+    def macs_for(self) -> InputShape | None:
         """Shape of the input for which multiply-accumulates are the cost; None where parameters are."""
         return None
 
@@ -39,19 +40,55 @@ class RankRule(abc.ABC):
         """
 
 
-class LayerRule(RankRule):
-    """A rule that looks at one spectrum at a time; a subclass gives `rank`.
+@dataclasses.dataclass(frozen=True)
+class Parameter:
+    """The field of a rule that a budget may solve. Ranks must grow with it, or stay.
 
-    Budgets can solve the first field of a rule that is a dataclass, if ranks grow with it: a whole number, or a share
-    in (0, 1].
+    Attributes:
+        name: The field's name.
+        low: Its smallest value.
+        high: Its largest value; whole numbers end at the largest full rank at the latest.
+        whole: Whether only whole numbers are allowed.
     """
+
+    name: str
+    low: float = 1e-12
+    high: float = 1.0
+    whole: bool = False
+
+
+class LayerRule(RankRule):
+    """A rule that looks at one spectrum at a time; a subclass, a frozen dataclass, implements `rank`.
+
+    Attributes:
+        parameter: Which field a budget may solve, and its range; None where no budget can.
+    """
+
+    parameter: ClassVar[Parameter | None] = None
 
     @abc.abstractmethod
     def rank(self, singular_values: Tensor) -> int:
-        """Returns the rank, 1 to k, for singular values (k,), descending."""
+        """Returns the rank, 1 to k, for singular values (k,), float64, descending."""
+
+    def solvable(self) -> Parameter:
+        """Returns the parameter that a budget may solve.
+
+        Raises:
+            ValueError: If the rule declares none.
+        """
+        if self.parameter is None:
+            raise ValueError(
+                f"{self!r} has no parameter that a budget could solve; declare the field with which ranks grow, "
+                "as in parameter = Parameter('tau')"
+            )
+        return self.parameter
+
+    def at(self, value: float) -> Self:
+        """Returns the rule with another value of its parameter."""
+        return cast(Self, dataclasses.replace(cast(Any, self), **{self.solvable().name: value}))
 
     def allocate(self, candidates: Sequence[Candidate], total: int, rest: int) -> dict[str, Choice]:
-        """Applies `choose` to each layer by itself."""
+        """Returns what `choose` returns for each layer."""
         return {candidate.name: self.choose(candidate) for candidate in candidates}
 
     def choose(self, candidate: Candidate) -> Choice:
@@ -90,6 +127,7 @@ class FixedRank(LayerRule):
     """The same rank for every layer: plain truncated SVD."""
 
     value: int
+    parameter = Parameter("value", low=1, high=math.inf, whole=True)
 
     def __post_init__(self) -> None:
         if isinstance(self.value, bool) or not isinstance(self.value, int) or self.value < 1:
@@ -105,6 +143,7 @@ class RankRatio(LayerRule):
     """A share of the full rank, the same for every layer: ceil(ratio k)."""
 
     ratio: float
+    parameter = Parameter("ratio")
 
     def __post_init__(self) -> None:
         check_share("ratio", self.ratio)
@@ -119,6 +158,7 @@ class Energy(LayerRule):
     """The smallest k with sum_{i<=k} s_i^2 >= energy sum_i s_i^2."""
 
     energy: float
+    parameter = Parameter("energy")
 
     def __post_init__(self) -> None:
         check_share("energy", self.energy)
@@ -138,6 +178,7 @@ class Entropy(LayerRule):
 
     tau: float
     distribution: str = "energy"
+    parameter = Parameter("tau")
 
     def __post_init__(self) -> None:
         check_share("tau", self.tau)

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 
 from dataset.annotations.segmentation import MAX_OUTLINE, check_segmentation, decompress_counts
-from dataset.images.masks import Shape, draw_mask
+from dataset.images.masks import LabelledObject, draw_mask
 
 H, W = 40, 50
 
 
 def draw(segmentation, height=H, width=W) -> tuple[np.ndarray, int]:
-    return draw_mask([Shape(check_segmentation(segmentation, height, width), 1)], (height, width), (height, width))
+    return draw_mask(
+        [LabelledObject(check_segmentation(segmentation, height, width), 1)], (height, width), (height, width)
+    )
 
 
 def circle(points: int, radius: float) -> list[float]:
@@ -105,7 +107,7 @@ def test_run_lengths_that_no_mask_has_are_refused_at_once(counts, message):
 
 
 def test_largest_number_of_compressed_runs_is_read():
-    assert decompress_counts("ooooo0") == [2**25 - 1]
+    assert decompress_counts("ooooo0").tolist() == [2**25 - 1]
 
 
 def test_size_of_run_lengths_is_shown_short():

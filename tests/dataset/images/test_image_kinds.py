@@ -8,6 +8,7 @@ import sys
 import time
 import zlib
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -123,6 +124,67 @@ def test_several_pages_of_a_big_endian_tiff_are_refused(tmp_path):
         else:
             with pytest.raises(ImageError, match="several frames"):
                 read_image(tmp_path / "a.tif", 1, 1, 1)
+
+
+def big_endian_bigtiff() -> bytes:
+    """Two pages of 1 x 1 pixel."""
+
+    def page(following: int) -> bytes:
+        tags = [(256, 1), (257, 1), (258, 8), (259, 1), (262, 1), (273, 16), (278, 1), (279, 1)]
+        entries = b"".join(struct.pack(">HHQHHI", tag, 3, 1, value, 0, 0) for tag, value in tags)
+        return struct.pack(">Q", len(tags)) + entries + struct.pack(">Q", following)
+
+    second = 18 + len(page(0))
+    return b"MM\0+" + struct.pack(">HHQ", 8, 0, 18) + b"\x80\0" + page(second) + page(0)
+
+
+def pages_of_64_bit() -> bytes:
+    _, data = cv2.imencodemulti(".tiff", [np.eye(20, 30), np.eye(20, 30)])
+    return data.tobytes()
+
+
+@pytest.mark.parametrize(("data", "size"), [(big_endian_bigtiff(), (1, 1)), (pages_of_64_bit(), (20, 30))])
+def test_several_pages_are_refused_in_files_that_pillow_cannot_open(tmp_path, data, size):
+    with pytest.raises(Image.UnidentifiedImageError):
+        Image.open(io.BytesIO(data))
+    (tmp_path / "a.tif").write_bytes(data)
+    with pytest.raises(ImageError, match="several frames"):
+        read_image(tmp_path / "a.tif", *size, 1)
+
+
+def test_second_frame_of_a_gif_is_noticed_although_it_is_damaged(tmp_path):
+    """It lies outside the picture, so that a decoder reports one frame."""
+    data = bytearray(encode(FRAMES[0], "GIF", save_all=True, append_images=FRAMES[1:2]))
+    data[data.rindex(b"\x21\xf9\x04") + 9] = 255  # its left edge
+    assert len(cv2.imdecodemulti(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[1]) < 2
+    (tmp_path / "a.gif").write_bytes(data)
+    with pytest.raises(ImageError, match="several frames"):
+        read_image(tmp_path / "a.gif", H, W, 3)
+
+
+def test_png_with_one_frame_or_much_text_is_read(tmp_path):
+    """Pillow's own limit on text is 1 MB; what programs store of their settings may be longer."""
+    data = encode(FRAMES[0], "PNG")
+    header, rest = data[:33], data[33:]
+    animation = chunk(b"acTL", struct.pack(">II", 1, 0)) + chunk(
+        b"fcTL", struct.pack(">IIIIIHHBB", 0, W, H, 0, 0, 1, 1, 0, 0)
+    )
+    text = chunk(b"zTXt", b"settings\0\0" + zlib.compress(b"x" * 2_000_000))
+    for added in (animation, text):
+        (tmp_path / "a.png").write_bytes(header + added + rest)
+        np.testing.assert_array_equal(read_image(tmp_path / "a.png", H, W, 3)[0], np.asarray(FRAMES[0]))
+
+
+def test_pillow_opens_no_other_kinds():
+    """EPS would start Ghostscript, and each kind is one more reader that a file from outside might break."""
+    command = (
+        "import io, sys; from PIL import Image; from dataset.images.image_headers import has_several_frames;"
+        "buffer = io.BytesIO(); Image.new('L', (2, 2)).save(buffer, 'BMP');"
+        "print(has_several_frames(buffer.getvalue()), has_several_frames(b'%!PS-Adobe-3.0 EPSF-3.0'),"
+        "'PIL.EpsImagePlugin' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False", "False"]
 
 
 def test_preview_inside_a_jpeg_is_no_frame(tmp_path):

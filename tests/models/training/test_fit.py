@@ -32,7 +32,7 @@ from tests.models.training.small_training import (
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-@pytest.mark.parametrize("classes", [1, 3])
+@pytest.mark.parametrize("classes", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_network_learns_what_can_be_learned(tmp_path, classes):
     split, valid = make_split(48, 0, max(2, classes)), make_split(8, 1, max(2, classes))
     options = dataclasses.replace(OPTIONS, epochs=30, lr=1e-2, augment="none")

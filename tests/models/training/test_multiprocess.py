@@ -106,6 +106,7 @@ def test_two_processes_train_as_one_does_and_read_each_image_once_an_epoch(tmp_p
         assert sorted(itertools.chain(*batches)) == list(range(12))
 
 
+@pytest.mark.slow
 def test_a_killed_process_ends_all_with_a_message_and_the_same_again_goes_on(tmp_path):
     split = make_split(12, 0)
     with pytest.raises(TrainingError, match=r"process 2 of 2 .* ended by SIGKILL .* goes on from the last whole epoch"):
@@ -116,6 +117,7 @@ def test_a_killed_process_ends_all_with_a_message_and_the_same_again_goes_on(tmp
     assert same_weights(network, whole)
 
 
+@pytest.mark.slow
 def test_what_one_process_refuses_is_told_as_if_there_were_one(tmp_path):
     masks = make_split(12, 0).masks
     masks[5, 2, 2] = 7

@@ -1,3 +1,4 @@
+import base64
 import dataclasses
 import re
 from html.parser import HTMLParser
@@ -5,9 +6,8 @@ from html.parser import HTMLParser
 import pytest
 
 from analysis.comparison import Comparison
-from reporting.html.report import LISTED, About, write_report
-from reporting.plots.catalogue import Shown
-from reporting.plots.write import write_plots
+from reporting.html.report import LISTED, About, render_report
+from reporting.plots.draw import Shown, draw_all
 from tests.comparisons import renamed
 
 EVIL = "<img src=x onerror=alert(1)>.jpg"
@@ -48,13 +48,10 @@ class Page(HTMLParser):
 
 
 @pytest.fixture
-def page(tmp_path):
-    def write(results, history=None, manifest=None, config=None, plots=(), provenance=None) -> Page:
-        file = tmp_path / "out" / "report.html"
+def page():
+    def write(results, history=None, manifest=None, config=None, pictures=None, provenance=None) -> Page:
         about = About(history or {}, manifest or {}, config or {}, provenance or {})
-        write_report(Comparison(results), about, plots, file)
-        assert [entry.name for entry in file.parent.iterdir()] == ["report.html"]
-        return Page(file.read_text(encoding="utf-8"))
+        return Page(render_report(Comparison(results), about, pictures or {}).decode())
 
     return write
 
@@ -90,10 +87,11 @@ def test_every_variant_and_its_numbers_are_in_the_table(page, results):
     assert re.search(line, text)
 
 
-def test_pictures_are_inside_and_nothing_is_requested(page, results, history, manifest, tmp_path):
-    plots = write_plots(Shown(Comparison(results[:1]), history), tmp_path / "plots")
-    made = page(results, history, manifest, {"seed": 1}, plots, {"command": "python run_pipeline.py"})
-    assert [image["src"][:22] for image in made.all("img")] == ["data:image/png;base64,"] * len(plots)
+def test_pictures_are_inside_and_nothing_is_requested(page, results, history, manifest):
+    pictures = draw_all(Shown(Comparison(results[:1]), history))
+    made = page(results, history, manifest, {"seed": 1}, pictures, {"command": "python run_pipeline.py"})
+    assert [image["src"][:22] for image in made.all("img")] == ["data:image/png;base64,"] * len(pictures)
+    assert pictures
     assert all(image["alt"] for image in made.all("img"))
     for _, attributes in made.tags:
         for name in ("src", "href", "action", "srcset", "data"):
@@ -170,12 +168,10 @@ def test_a_value_that_is_missing_is_a_dash_and_sorts_last(page, baseline):
     assert [cell["data-value"] for cell in made.all("td")][6:8] == ["", ""]
 
 
-def test_a_missing_plot_is_an_error_and_leaves_the_old_page(page, baseline, tmp_path):
-    page([baseline])
-    old = (tmp_path / "out" / "report.html").read_bytes()
-    with pytest.raises(FileNotFoundError, match=r"masks\.png"):
-        page([baseline], plots=[tmp_path / "masks.png"])
-    assert (tmp_path / "out" / "report.html").read_bytes() == old
+def test_the_most_telling_picture_comes_first_with_its_caption(page, baseline):
+    made = page([baseline], pictures={"training": b"two", "dice_vs_params": b"one"})
+    assert [base64.b64decode(image["src"].partition("base64,")[2]) for image in made.all("img")] == [b"one", b"two"]
+    assert made.text.index("Dice against parameters: the further up") < made.text.index("Training of the baseline:")
 
 
 def test_a_recovered_variant_shows_what_it_was_before(page, results, recovered_results):

@@ -8,9 +8,8 @@ from playwright.sync_api import Browser, Page
 
 from analysis.comparison import Comparison
 from models.evaluation.results import EvaluationResult
-from reporting.html.report import About, write_report
-from reporting.plots.catalogue import Shown
-from reporting.plots.write import write_plots
+from reporting.html.report import About, render_report
+from reporting.plots.draw import Shown, draw_all
 
 EVIL = "<img src=x onerror=alert(1)>.jpg"
 
@@ -33,9 +32,10 @@ def report(results: list[EvaluationResult], history: dict, tmp_path: Path) -> Pa
     splits = {name: {"images": 4, "samples": samples} for name in ("train", "valid", "test")}
     manifest = {"splits": splits, "warnings": [EVIL], "refused": [{"file_name": EVIL, "reason": "x" * 300}]}
     comparison = Comparison(worse)
-    plots = write_plots(Shown(comparison, history), tmp_path / "plots")
+    pictures = draw_all(Shown(comparison, history))
     file = tmp_path / "report.html"
-    write_report(comparison, About(history, manifest, {"seed": 1}, {"command": "python run_pipeline.py"}), plots, file)
+    about = About(history, manifest, {"seed": 1}, {"command": "python run_pipeline.py"})
+    file.write_bytes(render_report(comparison, about, pictures))
     return file
 
 

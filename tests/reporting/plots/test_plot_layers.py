@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from analysis.comparison import Comparison
-from analysis.findings import SingularValues
+from analysis.singular_values import SingularValues
 from models.variant_spec import VariantSpec
 from reporting.plots.layer_ranks import draw_layer_ranks
 from reporting.plots.spectra import chosen_variants, draw_spectra

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from analysis.comparison import Comparison
-from analysis.findings import Examples
+from analysis.examples import Examples
 from reporting.plots.masks import draw_masks
 
 

@@ -8,12 +8,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from analysis.comparison import Comparison
-from analysis.findings import Examples, SingularValues
+from analysis.examples import Examples
+from analysis.singular_values import SingularValues
 from models.variant_spec import VariantSpec
-from reporting.plots.catalogue import PICTURES, Shown
+from reporting.plots.catalogue import PICTURES
+from reporting.plots.draw import DPI, DRAWN, Shown, draw_all, png_of
 from reporting.plots.sweeps import draw_sweep
 from reporting.plots.training import draw_finetuning, draw_training
-from reporting.plots.write import DPI, DRAWN, png_of, write_plots
 from tests.comparisons import recovered
 
 ALWAYS = ["dice_vs_params", "dice_vs_macs", "dice_vs_latency", "svd_rank", "arsvd_tau", "budget", "layer_ranks"]
@@ -34,20 +35,19 @@ def at_budget(result, method, budget, dice=0.6, params=1000):
     return dataclasses.replace(result(method, 1, dice, params), spec=VariantSpec(method, budget=budget))
 
 
-def test_every_picture_is_written_and_not_blank(recovered_results, history, tmp_path):
+def test_every_picture_is_drawn_and_not_blank(recovered_results, history):
     spectra = {"inc.double_conv.3": SingularValues("channel", [2.0, 1.0])}
     mask = np.ones((1, 8, 8), np.uint8)
     examples = Examples([0], ["best"], ["a.png"], mask[..., None], mask, {"baseline": mask})
     shown = Shown(Comparison(recovered_results), history, {"plain": spectra, "weighted": spectra}, examples)
-    files = write_plots(shown, tmp_path / "plots")
-    assert [file.stem for file in files] == list(PICTURES), "all that there are, the most telling first"
-    for file in files:
-        with Image.open(file) as image:
+    pictures = draw_all(shown)
+    assert list(pictures) == list(PICTURES), "all that there are, the most telling first"
+    for png in pictures.values():
+        with Image.open(io.BytesIO(png)) as image:
             pixels = np.asarray(image.convert("L"), dtype=float)
         assert 250 < pixels.shape[0] < 2000
         assert 500 < pixels.shape[1] < 2000
         assert pixels.std() > 10
-    assert sorted(file.stem for file in (tmp_path / "plots").iterdir()) == sorted(PICTURES)
 
 
 @pytest.mark.parametrize("name", ["svd_rank", "layer_ranks", "dice_vs_params"])
@@ -66,32 +66,26 @@ def test_every_picture_has_a_caption_and_is_drawn():
     assert list(DRAWN) == list(PICTURES)
 
 
-def test_the_same_results_give_the_same_bytes(few, tmp_path):
-    first, second = (write_plots(Shown(few, {}), tmp_path / name)[0].read_bytes() for name in "ab")
-    assert first == second
+def test_the_same_results_give_the_same_bytes(few):
+    assert draw_all(Shown(few, {})) == draw_all(Shown(few, {}))
 
 
-def test_pictures_without_data_are_omitted_and_old_ones_removed(baseline, tmp_path):
-    for name in ("svd_rank", "masks", "mine"):
-        (tmp_path / f"{name}.png").write_bytes(b"of an earlier run")
-    written = write_plots(Shown(Comparison([baseline]), {"epochs": []}), tmp_path)
-    assert [file.stem for file in written] == ["dice_vs_params", "dice_vs_macs", "dice_vs_latency"]
-    assert {file.name for file in tmp_path.iterdir()} == {file.name for file in written} | {"mine.png"}
+def test_pictures_without_data_are_omitted(baseline):
+    drawn = draw_all(Shown(Comparison([baseline]), {"epochs": []}))
+    assert list(drawn) == ["dice_vs_params", "dice_vs_macs", "dice_vs_latency"]
 
 
-def test_only_spectra_of_one_kind_are_drawn_where_there_are_no_others(baseline, tmp_path):
-    spectra = {"plain": {"inc": SingularValues("channel", [1.0, 0.5])}}
-    assert "spectra" in [file.stem for file in write_plots(Shown(Comparison([baseline]), {}, spectra), tmp_path)]
-    assert not (tmp_path / "weighted_spectra.png").exists()
+def test_only_spectra_of_one_kind_are_drawn_where_there_are_no_others(baseline):
+    drawn = draw_all(Shown(Comparison([baseline]), {}, {"plain": {"inc": SingularValues("channel", [1.0, 0.5])}}))
+    assert "spectra" in drawn
+    assert "weighted_spectra" not in drawn
 
 
-def test_missing_values_do_not_stop_the_pictures(baseline, result, tmp_path):
+def test_missing_values_do_not_stop_the_pictures(baseline, result):
     unknown = dataclasses.replace(result("svd", 8, 0.5, 1000, latency_ms=0.0), metrics={}, per_image={})
     history = {"epochs": [{"epoch": 1, "train_loss": 0.5, "valid_dice": None}], "best_epoch": None}
-    assert "training.png" in [
-        file.name for file in write_plots(Shown(Comparison([baseline, unknown]), history), tmp_path)
-    ]
-    assert write_plots(Shown(Comparison([]), {}), tmp_path) == []
+    assert "training" in draw_all(Shown(Comparison([baseline, unknown]), history))
+    assert draw_all(Shown(Comparison([]), {})) == {}
 
 
 def test_drawing_touches_no_pyplot_state(few):

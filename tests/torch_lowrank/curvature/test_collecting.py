@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from tests.torch_lowrank.curvature.statistics_cases import images, network, same
-from torch_lowrank.curvature.collect import collect
+from torch_lowrank.curvature.collect import collect_statistics
 from torch_lowrank.curvature.moments import Statistics
 from torch_lowrank.decomposition.decompose import decompose
 
@@ -15,13 +15,14 @@ from torch_lowrank.decomposition.decompose import decompose
 def test_several_passes_give_the_same_as_one(classes):
     model, batches = network(classes=classes), images()
     largest = max(
-        8 * moments.columns.numel() + 8 * moments.rows.numel() for moments in collect(model, batches).values()
+        8 * moments.columns.numel() + 8 * moments.rows.numel()
+        for moments in collect_statistics(model, batches).values()
     )
     calls = []
     model.register_forward_hook(lambda *_: calls.append(1))
-    whole = collect(model, batches)
+    whole = collect_statistics(model, batches)
     assert len(calls) == len(batches)
-    parts = collect(model, batches, memory_limit=largest)
+    parts = collect_statistics(model, batches, memory_limit=largest)
     assert len(calls) >= 3 * len(batches)
     assert list(parts) == list(whole)
     for name, moments in whole.items():
@@ -31,13 +32,13 @@ def test_several_passes_give_the_same_as_one(classes):
 
 def test_a_limit_too_small_for_one_layer_is_an_error():
     with pytest.raises(ValueError, match="the moments of layer '0' take 2,720 bytes, more than the limit of 1,000"):
-        collect(network(), images(), memory_limit=1000)
+        collect_statistics(network(), images(), memory_limit=1000)
 
 
 @pytest.mark.parametrize("weighting", ["activation", "curvature"])
 def test_saved_statistics_are_the_same_and_read_where_asked_for(tmp_path, weighting):
     file = tmp_path / "statistics.safetensors"
-    statistics = collect(network(), images(), weighting=weighting)
+    statistics = collect_statistics(network(), images(), weighting=weighting)
     statistics.save(file)
     loaded = Statistics.load(file)
     assert (loaded.weighting, loaded.images, len(loaded)) == (weighting, 6, 4)
@@ -75,7 +76,7 @@ def test_the_network_is_given_back_as_it_was(weighting):
     model[1].eval().requires_grad_(False)
     before, fused = state_of(model), torch.backends.mha.get_fastpath_enabled()
     random = torch.get_rng_state()
-    collect(model, images(), weighting=weighting)
+    collect_statistics(model, images(), weighting=weighting)
     assert state_of(model) == before
     assert torch.equal(torch.get_rng_state(), random)
     assert torch.backends.mha.get_fastpath_enabled() == fused and torch.is_grad_enabled()
@@ -85,18 +86,18 @@ def test_the_network_is_given_back_as_it_was_after_an_error():
     model = nn.Sequential(*network(), Divide(0.0), nn.Conv2d(1, 1, 1)).train()
     before = state_of(model)
     with pytest.raises(FloatingPointError):
-        collect(model, images())
+        collect_statistics(model, images())
     assert state_of(model) == before
 
 
 def test_operations_in_place_right_after_a_layer_change_nothing():
-    assert same(collect(network(inplace=True), images()), collect(network(), images()))
+    assert same(collect_statistics(network(inplace=True), images()), collect_statistics(network(), images()))
 
 
 def test_statistics_are_collected_where_gradients_are_off():
     with torch.no_grad():
-        inside = collect(network(), images())
-    assert same(inside, collect(network(), images()))
+        inside = collect_statistics(network(), images())
+    assert same(inside, collect_statistics(network(), images()))
 
 
 def test_layers_that_no_image_reaches_stay_dense_and_say_so():
@@ -109,7 +110,7 @@ def test_layers_that_no_image_reaches_stay_dense_and_say_so():
             return self.used(x)
 
     model = Part()
-    statistics = collect(model, images())
+    statistics = collect_statistics(model, images())
     assert list(statistics) == ["used"]
     spectra = decompose(model, "auto", statistics=statistics)
     assert list(spectra.layers) == ["used"]
@@ -126,7 +127,7 @@ def test_a_layer_whose_output_is_thrown_away_has_no_gradients():
             self.thrown(x)
             return self.used(x)
 
-    moments = collect(Thrown(), images())["thrown"]
+    moments = collect_statistics(Thrown(), images())["thrown"]
     assert float(moments.rows.abs().max()) == 0 < float(moments.columns.abs().max())
 
 
@@ -141,7 +142,7 @@ def test_a_layer_that_is_called_twice_sees_both_calls():
 
     model = Twice()
     batches = images()
-    got = collect(model, batches)["conv"].columns
+    got = collect_statistics(model, batches)["conv"].columns
     patches = [F.unfold(values, 3, padding=1) for x in batches for values in (x, model.conv(x).detach())]
     patches = torch.cat(patches).transpose(0, 1).flatten(1)
     torch.testing.assert_close(got[0], patches @ patches.mT / patches.shape[1], rtol=1e-5, atol=1e-6)
@@ -162,8 +163,13 @@ class Returns(nn.Module):
     ("made", "name"), [(lambda x: {"out": x}, "dict"), (lambda x: (x, x), "tuple"), (lambda x: x.mean(), "Tensor")]
 )
 def test_networks_without_logits_are_refused(made, name):
-    with pytest.raises(ValueError, match=f"the network gives a {name}; statistics need logits"):
-        collect(Returns(made), images())
+    with pytest.raises(ValueError, match=f"the network returns a {name}; curvature needs logits"):
+        collect_statistics(Returns(made), images())
+
+
+def test_activations_need_no_logits():
+    statistics = collect_statistics(Returns(lambda x: {"out": x}), images(), weighting="activation")
+    assert list(statistics) == ["conv"]
 
 
 class Divide(nn.Module):
@@ -179,7 +185,7 @@ class Divide(nn.Module):
 def test_values_that_are_not_finite_name_the_layer(weighting):
     model = nn.Sequential(nn.Conv2d(2, 2, 1), Divide(0.0), nn.Conv2d(2, 2, 1), nn.Conv2d(2, 1, 1))
     with pytest.raises(FloatingPointError, match="layer '2' are not finite"):
-        collect(model, images(), weighting=weighting)
+        collect_statistics(model, images(), weighting=weighting)
 
 
 def test_gradients_that_are_not_finite_name_the_layer():
@@ -188,12 +194,12 @@ def test_gradients_that_are_not_finite_name_the_layer():
         model[2].conv.weight.zero_()  # the root has no slope at 0
         model[2].conv.bias.zero_()
     with pytest.raises(FloatingPointError, match="layer '0' are not finite"):
-        collect(model, images())
+        collect_statistics(model, images())
 
 
 def test_logits_that_are_not_finite_are_refused():
     with pytest.raises(FloatingPointError, match="not finite"):
-        collect(Returns(lambda x: x / 0), images())
+        collect_statistics(Returns(lambda x: x / 0), images())
 
 
 def test_activations_need_no_gradients():
@@ -203,10 +209,10 @@ def test_activations_need_no_gradients():
             return x
 
     model = nn.Sequential(*network(), Checks())
-    statistics = collect(model, images(), weighting="activation")
+    statistics = collect_statistics(model, images(), weighting="activation")
     assert statistics.weighting == "activation"
     assert all(moments.rows is None for moments in statistics.values())
-    whole = collect(network(), images())
+    whole = collect_statistics(network(), images())
     assert all(torch.equal(moments.columns, whole[name].columns) for name, moments in statistics.items())
     spectra = decompose(model, statistics=statistics)
     assert spectra.weighting == "activation" and not any(each.absolute for each in spectra.layers.values())
@@ -214,6 +220,6 @@ def test_activations_need_no_gradients():
 
 def test_wrong_settings_are_refused():
     with pytest.raises(ValueError, match="weighting is 'none'"):
-        collect(network(), images(), weighting="none")
+        collect_statistics(network(), images(), weighting="none")
     with pytest.raises(ValueError, match="give at least one batch"):
-        collect(network(), [])
+        collect_statistics(network(), [])

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from tests.torch_lowrank.curvature.statistics_cases import images, network, same
-from torch_lowrank.curvature.collect import collect
+from torch_lowrank.curvature.collect import collect_statistics
 from torch_lowrank.layers.unfolding import FOLDINGS
 
 
@@ -26,7 +26,7 @@ def run(model, batch):
 @pytest.mark.parametrize("name", ["0", "2", "6"])
 def test_columns_are_the_mean_over_all_patches(name):
     model, batches = network().eval(), images()
-    layer, moments = model.get_submodule(name), collect(model, batches)[name]
+    layer, moments = model.get_submodule(name), collect_statistics(model, batches)[name]
     patches = []
     for batch in batches:
         values = run(model, batch)[0][name]
@@ -41,10 +41,10 @@ def test_columns_of_transposed_and_linear_layers_are_those_of_their_inputs():
     vectors = torch.cat([run(model, batch)[0]["4"] for batch in batches]).transpose(0, 1).flatten(1)
     vectors = vectors.unflatten(0, (2, -1)).detach()
     expected = vectors @ vectors.mT / vectors.shape[2]
-    torch.testing.assert_close(collect(model, batches)["4"].columns, expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(collect_statistics(model, batches)["4"].columns, expected, rtol=1e-5, atol=1e-6)
     linear, rows = nn.Linear(5, 1), [torch.randn(4, 5), torch.randn(3, 5)]
     vectors = torch.cat(rows)
-    torch.testing.assert_close(collect(linear, rows)[""].columns[0], vectors.mT @ vectors / 7)
+    torch.testing.assert_close(collect_statistics(linear, rows)[""].columns[0], vectors.mT @ vectors / 7)
 
 
 def drawn_loss(logits, generator):
@@ -95,14 +95,14 @@ def test_rows_are_the_sum_over_positions_for_the_drawn_labels(name, classes):
                 total = total + vector[:, :, None] * vector[:, None, :]
             count += 1
     model.zero_grad()
-    got = collect(model, batches, seed=5)[name].rows
+    got = collect_statistics(model, batches, seed=5)[name].rows
     torch.testing.assert_close(got, (total / count).float(), rtol=1e-4, atol=1e-4 * float(total.abs().max()) / count)
 
 
 def test_gradients_of_a_linear_layer_have_the_moment_of_the_prediction():
     torch.manual_seed(0)
     layer, batches = nn.Linear(4, 3), [torch.randn(3000, 4)]
-    rows = collect(layer, batches)[""].rows[0].double()
+    rows = collect_statistics(layer, batches)[""].rows[0].double()
     prediction = layer(batches[0]).softmax(1).detach().double()
     expected = torch.diag(prediction.mean(0)) - prediction.mT @ prediction / len(prediction)
     torch.testing.assert_close(rows, expected, rtol=0, atol=0.02)  # 3,000 draws
@@ -111,7 +111,7 @@ def test_gradients_of_a_linear_layer_have_the_moment_of_the_prediction():
 
 def test_the_seed_decides_the_labels_and_nothing_else():
     model, batches = network(), images()
-    one, again, other = (collect(model, batches, seed=seed) for seed in (0, 0, 1))
+    one, again, other = (collect_statistics(model, batches, seed=seed) for seed in (0, 0, 1))
     assert same(one, again)
     for name in one:
         assert torch.equal(one[name].columns, other[name].columns)
@@ -123,11 +123,13 @@ def test_sampling_large_images_comes_near_all_positions():
     noise = [torch.randn(2, 2, 130, 130, generator=generator) for _ in range(16)]
     batches = [F.avg_pool2d(each, 3, 1) for each in noise]  # 16 x 2 x 128 x 128 positions, 16 times as many as taken
     model = network().eval()
-    statistics = collect(model, batches)
+    statistics = collect_statistics(model, batches)
     patches = torch.cat([F.unfold(batch, 3, padding=1).transpose(0, 1).flatten(1) for batch in batches], 1)
     expected = (patches @ patches.mT / patches.shape[1])[None]
     assert float((statistics["0"].columns - expected).norm() / expected.norm()) < 0.02
-    many = collect(model, [image[None] for batch in batches for image in batch])  # 32 batches: other positions
+    many = collect_statistics(
+        model, [image[None] for batch in batches for image in batch]
+    )  # 32 batches: other positions
     for name in statistics:
         one, other = statistics[name], many[name]
         assert float((one.columns - other.columns).norm() / one.columns.norm()) < 0.05
@@ -136,7 +138,7 @@ def test_sampling_large_images_comes_near_all_positions():
 
 def test_shapes_are_those_of_the_channel_scheme():
     model = network()
-    for name, moments in collect(model, images()).items():
+    for name, moments in collect_statistics(model, images()).items():
         layer = model.get_submodule(name)
         groups, rows, columns = FOLDINGS[type(layer), "channel"].matrix(layer).shape
         assert moments.columns.shape == (groups, columns, columns)

@@ -113,7 +113,7 @@ def test_saved_spectra_are_the_same(tmp_path, scheme):
     assert loaded.digest() == spectra.digest()
     assert loaded.skipped == spectra.skipped != {}
     assert (list(loaded.layers), list(loaded.alternatives)) == (list(spectra.layers), list(spectra.alternatives))
-    compress(network, loaded, FixedRank(1))
+    compress(network, FixedRank(1), spectra=loaded)
 
 
 def test_digest_tells_weights_and_schemes_apart():
@@ -147,7 +147,7 @@ def test_wrong_settings_and_weights_are_refused():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 def test_cuda_gives_the_same_spectra():
     network = UNet(base_filters=16)
-    here, there = decompose(network, "auto"), decompose(network, "auto", "cuda")
+    here, there = decompose(network, "auto"), decompose(network, "auto", device="cuda")
     for name, spectrum in here.layers.items():
         torch.testing.assert_close(there.layers[name].singular_values, spectrum.singular_values, rtol=1e-9, atol=1e-12)
         assert there.layers[name].left.device.type == "cpu"

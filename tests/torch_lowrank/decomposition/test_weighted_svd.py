@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from torch_lowrank.compression import compress
-from torch_lowrank.curvature.collect import collect
+from torch_lowrank.curvature.collect import collect_statistics
 from torch_lowrank.curvature.moments import Moments, Statistics
 from torch_lowrank.decomposition.decompose import decompose
 from torch_lowrank.decomposition.svd import factorize
@@ -220,7 +220,7 @@ def small_network():
 def weighted(request):
     network = small_network()
     images = [torch.randn(3, 1, 12, 10, generator=torch.Generator().manual_seed(seed)) for seed in range(3)]
-    statistics = collect(network, images, weighting=request.param)
+    statistics = collect_statistics(network, images, weighting=request.param)
     return network, statistics, decompose(network, "auto", statistics=statistics), images[0]
 
 
@@ -230,8 +230,8 @@ def weighted(request):
 def test_rules_work_on_weighted_spectra(weighted, rule):
     network, statistics, spectra, images = weighted
     assert spectra.weighting == statistics.weighting
-    plain = compress(network, spectra, rule)
-    refined = compress(network, spectra, rule, statistics=statistics)
+    plain = compress(network, rule, spectra=spectra)
+    refined = compress(network, rule, spectra=spectra, statistics=statistics)
     ranks = [[(layer.name, layer.rank) for layer in result.layers] for result in (plain, refined)]
     assert ranks[0] == ranks[1]
     before = sum(parameter.numel() for parameter in network.parameters())

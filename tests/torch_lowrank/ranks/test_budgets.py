@@ -13,7 +13,7 @@ from torch_lowrank.compression import compress
 from torch_lowrank.decomposition.decompose import decompose
 from torch_lowrank.ranks.allocation import allocate_globally
 from torch_lowrank.ranks.budgets import BudgetError, MacBudget, ParameterBudget
-from torch_lowrank.ranks.costs import mac_costs, parameter_costs, possible_schemes, smallest_share
+from torch_lowrank.ranks.costs import count_macs, mac_costs, parameter_costs, possible_schemes, smallest_share
 from torch_lowrank.ranks.options import Candidate, Choice, Option, total_cost
 from torch_lowrank.ranks.rules import Energy, Entropy, FixedRank, RankRatio
 
@@ -39,7 +39,7 @@ def spectra(unet):
 @pytest.mark.parametrize("scheme", ["channel", "spatial", "auto"])
 @pytest.mark.parametrize("fraction", [0.75, 0.5, 0.25, 0.125, 0.0625])
 def test_parameter_budget_is_met_within_half_a_percent(unet, spectra, rule, scheme, fraction):
-    result = compress(unet, spectra[scheme], ParameterBudget(fraction, rule))
+    result = compress(unet, ParameterBudget(fraction, rule), spectra=spectra[scheme])
     assert 0.995 * fraction < count(result.network) / count(unet) <= fraction
     saved = sum(layer.params_before - layer.params_after for layer in result.layers)
     assert count(unet) - saved == count(result.network)
@@ -49,36 +49,57 @@ def test_parameter_budget_is_met_within_half_a_percent(unet, spectra, rule, sche
 @pytest.mark.parametrize("scheme", ["channel", "spatial", "auto"])
 @pytest.mark.parametrize("fraction", [0.5, 0.2])
 def test_mac_budget_is_met_within_half_a_percent(unet, spectra, rule, scheme, fraction):
-    result = compress(unet, spectra[scheme], MacBudget(fraction, (1, 32, 32), rule))
+    result = compress(unet, MacBudget(fraction, (1, 32, 32), rule), spectra=spectra[scheme])
     assert 0.995 * fraction < macs(result.network, (1, 32, 32)) / macs(unet, (1, 32, 32)) <= fraction
+
+
+class TwoInputs(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.left, self.right = nn.Conv2d(8, 8, 3), nn.Conv2d(8, 8, 3)
+
+    def forward(self, left, right):
+        return self.left(left).sum() + self.right(right).sum()
+
+
+def test_multiply_accumulates_of_networks_with_several_inputs():
+    network, shapes = TwoInputs(), ((8, 6, 6), (8, 4, 4))
+    assert count_macs(network, shapes) == 8 * 8 * 9 * (16 + 4)
+    result = compress(network, MacBudget(0.5, shapes))
+    assert count_macs(result.network, shapes) <= 0.5 * count_macs(network, shapes)
+    assert MacBudget(0.5, [[8, 6, 6], [8, 4, 4]]) == MacBudget(0.5, shapes)
+    with pytest.raises(ValueError, match="input_shape is"):
+        MacBudget(0.5, ((8, 6, 6), (8, 0, 4)))
 
 
 def test_all_of_the_budget_changes_nothing(unet, spectra):
     for rule in RULES:
-        result = compress(unet, spectra["auto"], ParameterBudget(1.0, rule))
+        result = compress(unet, ParameterBudget(1.0, rule), spectra=spectra["auto"])
         assert max(layer.error for layer in result.layers) < 1e-6
 
 
 @pytest.mark.parametrize("rule", RULES)
 def test_unreachable_budget_names_the_smallest_reachable(unet, spectra, rule):
     with pytest.raises(BudgetError, match=r"0.001 of 838,497 parameters cannot be met; the smallest reachable is") as e:
-        compress(unet, spectra["channel"], ParameterBudget(0.001, rule))
+        compress(unet, ParameterBudget(0.001, rule), spectra=spectra["channel"])
     smallest = e.value.smallest
-    assert count(compress(unet, spectra["channel"], ParameterBudget(smallest, rule)).network) <= smallest * count(unet)
+    assert count(
+        compress(unet, ParameterBudget(smallest, rule), spectra=spectra["channel"]).network
+    ) <= smallest * count(unet)
     with pytest.raises(BudgetError):
-        compress(unet, spectra["channel"], ParameterBudget(smallest - 2e-4, rule))
+        compress(unet, ParameterBudget(smallest - 2e-4, rule), spectra=spectra["channel"])
 
 
 def test_a_network_without_layers_has_one_budget():
     network = nn.BatchNorm2d(3)
-    assert compress(network, decompose(network), ParameterBudget(1.0)).layers == []
+    assert compress(network, ParameterBudget(1.0), spectra=decompose(network)).layers == []
     with pytest.raises(BudgetError, match="the smallest reachable is 1"):
-        compress(network, decompose(network), ParameterBudget(0.5))
+        compress(network, ParameterBudget(0.5), spectra=decompose(network))
 
 
 def test_wrong_input_shape_is_an_error(unet, spectra):
     with pytest.raises(ValueError, match=r"cannot take one input of shape \(3, 32, 32\)"):
-        compress(unet, spectra["channel"], MacBudget(0.5, (3, 32, 32)))
+        compress(unet, MacBudget(0.5, (3, 32, 32)), spectra=spectra["channel"])
     with pytest.raises(ValueError, match="give the shape of one input"):
         MacBudget(0.5, ())
 
@@ -93,7 +114,7 @@ def test_macs_count_calls_and_leave_unused_layers_dense():
             return self.used(input=self.used(x))
 
     network = Twice()
-    result = compress(network, decompose(network), MacBudget(0.5, (8, 10, 10)))
+    result = compress(network, MacBudget(0.5, (8, 10, 10)), spectra=decompose(network))
     assert macs(result.network, (8, 10, 10)) <= macs(network, (8, 10, 10)) / 2 == 8 * 8 * 9 * 100
     assert result.layers[1].skipped == "no rank would make it smaller"
 
@@ -112,7 +133,7 @@ def test_macs_of_a_factorised_layer_are_those_counted(network, scheme):
     spectra = decompose(network, scheme)
     costs = mac_costs(network, possible_schemes(network, scheme), (4, 16, 14))
     assert costs.total == sum(costs.dense.values()) == macs(network, (4, 16, 14))
-    smaller = compress(network, spectra, FixedRank(1))
+    smaller = compress(network, FixedRank(1), spectra=spectra)
     expected = sum(
         costs.dense[layer.name] if layer.rank is None else costs.per_rank[layer.name, layer.scheme]
         for layer in smaller.layers
@@ -141,7 +162,7 @@ def test_budgets_are_never_exceeded(sizes, fraction, rule, scheme, seed):
     network = random_network(sizes)
     spectra = decompose(network, scheme)
     try:
-        result = compress(network, spectra, ParameterBudget(fraction, rule))
+        result = compress(network, ParameterBudget(fraction, rule), spectra=spectra)
     except BudgetError as error:
         assert error.smallest > fraction
         return
@@ -190,7 +211,7 @@ def test_global_allocation_is_near_the_best(layers, budget):
 
 def test_global_allocation_beats_every_single_rule(unet, spectra):
     def error(rule):
-        layers = compress(unet, spectra["channel"], ParameterBudget(0.25, rule)).layers
+        layers = compress(unet, ParameterBudget(0.25, rule), spectra=spectra["channel"]).layers
         return sum(layer.error**2 for layer in layers)
 
     best = error(None)
@@ -199,7 +220,7 @@ def test_global_allocation_beats_every_single_rule(unet, spectra):
 
 def test_auto_has_no_more_error_than_either_scheme(unet, spectra):
     errors = {
-        scheme: sum(layer.error**2 for layer in compress(unet, given, ParameterBudget(0.25)).layers)
+        scheme: sum(layer.error**2 for layer in compress(unet, ParameterBudget(0.25), spectra=given).layers)
         for scheme, given in spectra.items()
     }
     assert errors["auto"] <= min(errors["channel"], errors["spatial"]) + 1e-9
@@ -210,10 +231,10 @@ def test_the_smallest_share_is_what_the_smallest_budget_leaves(scheme: str) -> N
     network = UNet(1, 1, 4)
     smallest = smallest_share(parameter_costs(network, possible_schemes(network, scheme)))
     spectra = decompose(network, scheme)
-    made = compress(network, spectra, ParameterBudget(smallest + 1e-9))
+    made = compress(network, ParameterBudget(smallest + 1e-9), spectra=spectra)
     assert count(made.network) == pytest.approx(smallest * count(network), abs=1)
     with pytest.raises(BudgetError):
-        compress(network, spectra, ParameterBudget(smallest - 1e-3))
+        compress(network, ParameterBudget(smallest - 1e-3), spectra=spectra)
 
 
 @pytest.mark.parametrize("scheme", ["channel", "spatial", "auto"])
@@ -221,7 +242,7 @@ def test_the_smallest_share_of_the_work_is_what_the_smallest_budget_leaves(schem
     network, shape = UNet(1, 1, 4), (1, 32, 32)
     smallest = smallest_share(mac_costs(network, possible_schemes(network, scheme), shape))
     spectra = decompose(network, scheme)
-    made = compress(network, spectra, MacBudget(smallest + 1e-6, shape))
+    made = compress(network, MacBudget(smallest + 1e-6, shape), spectra=spectra)
     assert macs(made.network, shape) == pytest.approx(smallest * macs(network, shape), rel=1e-3)
     with pytest.raises(BudgetError):
-        compress(network, spectra, MacBudget(smallest - 1e-3, shape))
+        compress(network, MacBudget(smallest - 1e-3, shape), spectra=spectra)

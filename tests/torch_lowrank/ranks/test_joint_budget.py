@@ -37,7 +37,7 @@ def shares(before, after):
 @pytest.mark.parametrize("multiplications", [0.5, 0.25, 0.15])
 def test_both_budgets_are_kept_and_one_of_them_is_used(unet, parameters, multiplications):
     network, spectra = unet
-    smaller = compress(network, spectra, JointBudget(parameters, multiplications, SHAPE)).network
+    smaller = compress(network, JointBudget(parameters, multiplications, SHAPE), spectra=spectra).network
     used = shares(network, smaller)
     assert used[0] <= parameters
     assert used[1] <= multiplications
@@ -46,8 +46,8 @@ def test_both_budgets_are_kept_and_one_of_them_is_used(unet, parameters, multipl
 
 def test_where_both_bind_both_are_used(unet):
     network, spectra = unet
-    alone = shares(network, compress(network, spectra, ParameterBudget(0.2)).network)
-    used = shares(network, compress(network, spectra, JointBudget(0.2, alone[1] * 0.8, SHAPE)).network)
+    alone = shares(network, compress(network, ParameterBudget(0.2), spectra=spectra).network)
+    used = shares(network, compress(network, JointBudget(0.2, alone[1] * 0.8, SHAPE), spectra=spectra).network)
     assert used[0] > 0.2 * 0.97
     assert used[1] > alone[1] * 0.8 * 0.97
 
@@ -100,7 +100,7 @@ def test_few_choices_are_better_where_all_can_be_tried():
         spectra = decompose(network, "auto")
         for budgets in ((0.7, 0.5), (0.5, 0.6), (0.6, 0.6)):
             best = best_of_all(network, spectra, shape, budgets)
-            result = compress(network, spectra, JointBudget(*budgets, shape))
+            result = compress(network, JointBudget(*budgets, shape), spectra=spectra)
             assert count_parameters(result.network) <= budgets[0] * count_parameters(network)
             assert macs(result.network, shape) <= budgets[1] * macs(network, shape)
             error = sum(layer.error**2 for layer in result.layers)
@@ -113,7 +113,7 @@ def test_few_choices_are_better_where_all_can_be_tried():
 @pytest.mark.parametrize("pin", [{"inc.*": 3}, {"down4.*": 3}, {"up1.*": 2, "up4.*": 1}])
 def test_excluded_and_pinned_layers_count_in_both(unet, pin):
     network, spectra = unet
-    result = compress(network, spectra, JointBudget(0.3, 0.4, SHAPE), exclude=["outc.*"], pin=pin)
+    result = compress(network, JointBudget(0.3, 0.4, SHAPE), spectra=spectra, exclude=["outc.*"], pin=pin)
     used = shares(network, result.network)
     assert used[0] <= 0.3
     assert used[1] <= 0.4
@@ -131,7 +131,9 @@ def test_a_pinned_layer_costs_in_both_what_it_is(layer, rank):
     for seed in range(12):
         network, shape = random_layers(seed)
         try:
-            result = compress(network, decompose(network, "auto"), JointBudget(0.6, 0.6, shape), pin={layer: rank})
+            result = compress(
+                network, JointBudget(0.6, 0.6, shape), spectra=decompose(network, "auto"), pin={layer: rank}
+            )
         except BudgetError:  # a small layer that is pinned to much may leave too little
             continue
         kept += 1
@@ -146,8 +148,8 @@ def test_budgets_that_exclude_each_other_are_an_error():
     network = nn.Sequential(nn.Conv2d(64, 8, 3, stride=4, padding=1, bias=False))
     spectra, shape = decompose(network, "auto"), (64, 32, 32)
     small, fast = 0.1, 0.15
-    assert count_parameters(compress(network, spectra, ParameterBudget(small)).network) <= small * 4608
-    compress(network, spectra, MacBudget(fast, shape))
+    assert count_parameters(compress(network, ParameterBudget(small), spectra=spectra).network) <= small * 4608
+    compress(network, MacBudget(fast, shape), spectra=spectra)
     with pytest.raises(BudgetError, match="though each can be met by itself") as error:
         plan(network, spectra, JointBudget(small, fast, shape))
     assert error.value.smallest is None

@@ -10,9 +10,9 @@ from torch import nn
 
 from torch_lowrank.compression import compress
 from torch_lowrank.decomposition.decompose import decompose
-from torch_lowrank.ranks.budgets import ParameterBudget
+from torch_lowrank.ranks.budgets import BudgetError, ParameterBudget
 from torch_lowrank.ranks.options import Candidate, Choice, Option
-from torch_lowrank.ranks.rules import Energy, Entropy, FixedRank, LayerRule, RankRatio
+from torch_lowrank.ranks.rules import Energy, Entropy, FixedRank, LayerRule, Parameter, RankRatio
 
 FLAT = [1.0, 1, 1, 1]
 HALVES = [math.sqrt(8), 2, math.sqrt(2), math.sqrt(2)]  # p = 1/2, 1/4, 1/8, 1/8
@@ -68,11 +68,11 @@ def test_weights_of_rank_zero_and_one_get_rank_one(rule, values):
 def test_a_layer_of_rank_one_gets_rank_one(rule, dtype):
     layer = nn.Conv2d(16, 16, 3, dtype=dtype)
     layer.weight.data = torch.einsum("o,ihw->oihw", torch.randn(16), torch.randn(16, 3, 3)).to(dtype)
-    report = compress(layer, decompose(layer), rule).layers[0]
+    report = compress(layer, rule, spectra=decompose(layer)).layers[0]
     assert report.rank == 1
     assert report.error < 1e-6
     layer.weight.data.zero_()
-    report = compress(layer, decompose(layer), rule).layers[0]
+    report = compress(layer, rule, spectra=decompose(layer)).layers[0]
     assert (report.rank, report.error) == (1, 0.0)
 
 
@@ -156,16 +156,60 @@ class Largest(LayerRule):
     """All singular values of at least a share of the largest; as in the guide for new rules."""
 
     drop: float
+    parameter = Parameter("drop")
 
     def rank(self, singular_values):
         return int((singular_values >= (1 - self.drop) * singular_values[0]).sum())
+
+
+@dataclasses.dataclass(frozen=True)
+class Halved(LayerRule):
+    """Half of the full rank: nothing to solve."""
+
+    def rank(self, singular_values):
+        return len(singular_values) // 2
+
+
+def test_a_rule_without_a_parameter_works_by_itself_and_in_no_budget():
+    network = nn.Sequential(nn.Conv2d(8, 16, 3), nn.Conv2d(16, 16, 3))
+    assert [layer.rank for layer in compress(network, Halved(), spectra=decompose(network)).layers] == [8, 8]
+    with pytest.raises(ValueError, match=r"Halved\(\) has no parameter that a budget could solve; declare the field"):
+        ParameterBudget(0.5, Halved())
+
+
+TRIED = []
+
+
+@dataclasses.dataclass(frozen=True)
+class InRange(LayerRule):
+    """A rank in a declared range, in a field that is not the first."""
+
+    name: str
+    value: int
+    parameter = Parameter("value", low=2, high=5, whole=True)
+
+    def rank(self, singular_values):
+        TRIED.append(self.value)
+        return self.value
+
+
+@pytest.mark.parametrize(("fraction", "ranks"), [(0.15, {2}), (0.34, {4, 5})])
+def test_a_budget_solves_the_declared_field_within_its_range(fraction, ranks):
+    network = nn.Sequential(nn.Conv2d(16, 16, 3, bias=False), nn.Conv2d(16, 16, 3, bias=False))  # 160 a rank, of 2304
+    TRIED.clear()
+    result = compress(network, ParameterBudget(fraction, InRange("any", 9)), spectra=decompose(network))
+    assert {layer.rank for layer in result.layers} == ranks
+    assert (min(TRIED), max(TRIED)) == (2, 5)
+    assert {type(value) for value in TRIED} == {int}
+    with pytest.raises(BudgetError, match=r"smallest reachable is 0\.1389"):
+        compress(network, ParameterBudget(0.1, InRange("any", 9)), spectra=decompose(network))
 
 
 def test_a_new_rule_works_by_itself_and_in_a_budget():
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(8, 16, 3), nn.Conv2d(16, 16, 3))
     spectra = decompose(network)
-    assert [layer.rank for layer in compress(network, spectra, Largest(0.2)).layers] != [None, None]
-    result = compress(network, spectra, ParameterBudget(0.5, Largest(0.5)))
+    assert [layer.rank for layer in compress(network, Largest(0.2), spectra=spectra).layers] != [None, None]
+    result = compress(network, ParameterBudget(0.5, Largest(0.5)), spectra=spectra)
     total = sum(parameter.numel() for parameter in network.parameters())
     assert 0.45 * total < sum(parameter.numel() for parameter in result.network.parameters()) <= 0.5 * total

@@ -1,17 +1,21 @@
-"""The comparison as pictures: draws each, and writes its file.
+"""Draws all pictures of a comparison.
 
-Every picture is a `matplotlib.figure.Figure` of its own, without pyplot: nothing global is touched.
+Every picture is a `matplotlib.figure.Figure` of its own, without pyplot: nothing global is touched. Importing this
+module imports Matplotlib, which takes seconds; what the pictures are called stands in `reporting.plots.catalogue`.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import io
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from matplotlib.figure import Figure
 
-from reporting.plots.catalogue import PICTURES, Shown
+from analysis.comparison import Comparison
+from analysis.examples import Examples
+from analysis.singular_values import SingularValues
 from reporting.plots.layer_ranks import draw_layer_ranks
 from reporting.plots.masks import draw_masks
 from reporting.plots.spectra import draw_spectra
@@ -19,9 +23,27 @@ from reporting.plots.sweeps import draw_sweep
 from reporting.plots.tradeoffs import draw_tradeoff
 from reporting.plots.training import draw_finetuning, draw_training
 from torch_lowrank.progress import tracked
-from torch_lowrank.whole_files import write_whole
 
 DPI = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class Shown:
+    """What pictures are drawn from.
+
+    Attributes:
+        comparison: The evaluated variants; the baseline alone is enough.
+        history: Training history, `{"epochs": [{"epoch", "train_loss", "valid_loss", "valid_dice"}], "best_epoch"}`;
+            other keys are ignored, an empty one is fine.
+        spectra: `plain` and `weighted` to layer to singular values.
+        examples: Predictions on a few images, None where there are none.
+    """
+
+    comparison: Comparison
+    history: Mapping[str, Any]
+    spectra: Mapping[str, Mapping[str, SingularValues]] = dataclasses.field(default_factory=dict)
+    examples: Examples | None = None
+
 
 DRAWN: dict[str, Callable[[Shown], Figure | None]] = {
     "dice_vs_params": lambda shown: draw_tradeoff(shown.comparison, "params"),
@@ -39,26 +61,14 @@ DRAWN: dict[str, Callable[[Shown], Figure | None]] = {
 }
 
 
-def write_plots(shown: Shown, folder: Path) -> list[Path]:
+def draw_all(shown: Shown) -> dict[str, bytes]:
     """Draws every picture there is data for.
 
-    Args:
-        shown: What is known.
-        folder: Where the PNG files go; pictures of an earlier comparison that have no data now are removed.
-
     Returns:
-        The files, the most telling first.
+        Name in the catalogue to the content of its PNG file.
     """
-    written = []
-    for name in tracked(list(PICTURES), "pictures"):
-        file = folder / f"{name}.png"
-        figure = DRAWN[name](shown)
-        if figure is None:
-            file.unlink(missing_ok=True)
-            continue
-        write_whole(file, png_of(figure))
-        written.append(file)
-    return written
+    figures = ((name, DRAWN[name](shown)) for name in tracked(list(DRAWN), "pictures"))
+    return {name: png_of(figure) for name, figure in figures if figure is not None}
 
 
 def png_of(figure: Figure) -> bytes:

@@ -1,0 +1,105 @@
+"""From batches of any form to the arguments of a network's forward pass."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+Inputs = int | Callable[[Any], Any] | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """The arguments of one forward pass.
+
+    Attributes:
+        args: Positional arguments.
+        kwargs: Keyword arguments.
+    """
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    @property
+    def samples(self) -> int:
+        """Length of the first axis of the first tensor, N."""
+        tensors = (value for value in (*self.args, *self.kwargs.values()) if isinstance(value, Tensor) and value.ndim)
+        return len(next(tensors, ()))
+
+    def apply(self, network: nn.Module, device: torch.device | None) -> Any:
+        """Calls the network, with tensors moved to a device unless it is None."""
+        if device is None:
+            return network(*self.args, **self.kwargs)
+        return network(*_moved(self.args, device), **_moved(self.kwargs, device))
+
+
+def call_of(batch: Any, inputs: Inputs = None) -> Call:
+    """Returns the arguments of the forward pass for one batch.
+
+    Without `inputs`, a tensor is the input; a mapping has the network's keyword arguments; of a tuple or list, which a
+    DataLoader of (image, target) gives, the first element is the input, itself a tensor, a mapping, or a tuple of
+    several positional arguments.
+
+    Args:
+        batch: What one step of the loader gives.
+        inputs: How many elements of a tuple or list are positional arguments, from the first on; or a function from
+            a batch to a tensor, to a tuple or list of positional arguments, or to a mapping of keyword arguments.
+
+    Raises:
+        ValueError: The batch holds no tensor, or fewer elements than `inputs`.
+    """
+    if callable(inputs):
+        call = _arguments(inputs(batch))
+    elif inputs is not None:
+        if not isinstance(batch, Sequence) or not 1 <= inputs <= len(batch):
+            raise ValueError(
+                f"inputs is {inputs}, a batch is {_described(batch)}; give a number that it has, from 1 on"
+            )
+        call = _arguments(batch[:inputs])
+    else:
+        call = _arguments(batch[0] if isinstance(batch, (tuple, list)) and batch else batch)
+    if not call.samples:
+        raise ValueError(
+            f"a batch is {_described(batch)}, in which no input was found; give tensors (N, ...), tuples or lists that "
+            "begin with one, or mappings of keyword arguments, or say by `inputs` what of a batch the network takes"
+        )
+    return call
+
+
+def number_of(batches: Iterable[Any]) -> tuple[Iterable[Any], int]:
+    """Returns batches that can be read several times, and how many there are.
+
+    An iterator, which can be read only once, is read into a list; anything else without a length is counted.
+    """
+    if isinstance(batches, Iterator):
+        batches = list(batches)
+    try:
+        return batches, len(batches)  # type: ignore[arg-type]
+    except TypeError:  # for example a DataLoader of an IterableDataset
+        return batches, sum(1 for _ in batches)
+
+
+def _arguments(value: Any) -> Call:
+    if isinstance(value, Mapping):
+        return Call((), dict(value))
+    return Call(tuple(value), {}) if isinstance(value, (tuple, list)) else Call((value,), {})
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    """Returns a value with all its tensors on a device, in tuples, lists and mappings, too."""
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if isinstance(value, Mapping):
+        return {key: _moved(each, device) for key, each in value.items()}
+    if type(value) in (tuple, list):
+        return type(value)(_moved(each, device) for each in value)
+    return value
+
+
+def _described(batch: Any) -> str:
+    size = f" of length {len(batch)}" if isinstance(batch, (Sequence, Mapping)) else ""
+    return f"a {type(batch).__name__}{size}"
