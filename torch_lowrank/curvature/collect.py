@@ -49,8 +49,7 @@ def collect_statistics(
             (N, classes, ...); with one class, of foreground against background.
         batches: A list, a DataLoader or another iterable of batches, see `batches.call_of`; read again for each pass.
             An iterator, which can be read only once, is kept in memory.
-        inputs: What of a batch the network takes, where it is not a tensor, the first element of a tuple or list, or
-            a mapping of keyword arguments; see `batches.call_of`.
+        inputs: What of a batch the network takes; None is the usual, see `batches.call_of`.
         weighting: `curvature`; or `activation`, which needs no gradients.
         memory_limit: Bytes that the sums of one pass may take. Beside them lie one batch's activations, and the
             patches and the product of one layer.
@@ -66,8 +65,6 @@ def collect_statistics(
     if weighting not in ("activation", "curvature"):
         raise ValueError(f"weighting is {weighting!r}; statistics are taken for activation or curvature")
     batches, number = number_of(batches)
-    if not number:
-        raise ValueError("there are no images to take statistics from; give at least one batch")
     layers = survey(network).layers
     moments: dict[str, Moments] = {}
     seen = 0
@@ -78,21 +75,29 @@ def collect_statistics(
     with torch.inference_mode(False), evaluation_mode(network, moved_to), _frozen(network), layers_called():
         for turn, names in enumerate(passes, start=1):
             sums = {name: _Sums(layers[name], weighting, number) for name in names}
-            generator = torch.Generator(place).manual_seed(seed)
-            seen = 0
-            with _watched(sums):
-                for batch in tracked(batches, f"statistics {turn}/{len(passes)}", number):
-                    call = call_of(batch, inputs)
-                    seen += call.samples
-                    _run(network, call, generator, weighting, sums)
-            if not seen:
-                raise ValueError(
-                    "the batches can be read only once; give a list, or a loader that starts again each time"
-                )
-            for name in names:
-                if sums[name].vectors:
-                    moments[name] = sums.pop(name).finish(name)
+            calls = (call_of(batch, inputs) for batch in tracked(batches, f"statistics {turn}/{len(passes)}", number))
+            seen = _run_all(network, calls, torch.Generator(place).manual_seed(seed), weighting, sums)
+            # a layer's sums are freed when they are done
+            moments |= {name: sums.pop(name).finish(name) for name in names if sums[name].vectors}
     return Statistics(moments, weighting, seen)
+
+
+def _run_all(
+    network: nn.Module, calls: Iterable[Call], generator: torch.Generator, weighting: str, sums: dict[str, _Sums]
+) -> int:
+    """Adds up one pass over the batches; returns the number of images.
+
+    Raises:
+        ValueError: If there are none, though there were some before.
+    """
+    seen = 0
+    with _watched(sums):
+        for call in calls:
+            seen += call.samples
+            _run(network, call, generator, weighting, sums)
+    if not seen:
+        raise ValueError("the batches can be read only once; give a list, or a loader that starts again each time")
+    return seen
 
 
 @dataclasses.dataclass
