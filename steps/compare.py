@@ -17,7 +17,8 @@ from reporting.bundle import ReportBundle, ReportContent, remove_stale_networks,
 from reporting.html.report import About
 from steps import runtime
 from steps.caching import ROOT
-from tracking.mlflow_runs import lock_of, record
+from tracking.addresses import lock_of
+from tracking.mlflow_runs import record
 from tracking.provenance import provenance
 from tracking.run_records import Data, TrainingRecord
 from tracking.stack import tracking_uri

@@ -8,7 +8,6 @@ from typing import Annotated
 
 from zenml import get_step_context, step
 from zenml.client import Client
-from zenml.config.cache_policy import CachePolicy
 
 from configs.schema import DataConfig
 from dataset.errors import DatasetError
@@ -17,7 +16,7 @@ from dataset.ingest import IngestOptions, ingest
 from dataset.store import Dataset
 from materializers.dataset import ARRAYS, DatasetMaterializer
 from steps import runtime
-from steps.caching import sources_of
+from steps.caching import cached_by_sources, sources_of
 from steps.data_roots.open_data_root import open_data_root
 from steps.data_roots.phantoms import make_phantoms
 
@@ -25,7 +24,7 @@ sources = sources_of(__name__)
 
 
 @step(
-    cache_policy=CachePolicy(cache_func=f"{__name__}.sources"),
+    cache_policy=cached_by_sources(__name__),
     output_materializers=DatasetMaterializer,
 )
 def ingest_coco(fingerprint: str, data: DataConfig) -> Annotated[Dataset, "dataset"]:

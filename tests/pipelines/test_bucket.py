@@ -27,9 +27,10 @@ def data(server: str) -> Bucket:
 
 
 @pytest.fixture(scope="module")
-def workshop(server: str, data: Bucket, tmp_path_factory: pytest.TempPathFactory) -> Workshop:
-    """A project with a stack that keeps artifacts in a bucket, in which the tiny configuration has run once."""
-    made = Workshop(tmp_path_factory.mktemp("workshop"))
+def bucket(server: str, data: Bucket, workshop: Workshop) -> Workshop:
+    """A project with a stack that keeps artifacts in a bucket, in which the tiny configuration has run once there."""
+    made = workshop
+    shutil.rmtree(made.out)
     made.environment |= ENVIRONMENT | {"S3_SERVER": server}
     made.artifacts = Bucket(server, "artifacts")
     data.upload(made.data, "mri")
@@ -40,25 +41,26 @@ def workshop(server: str, data: Bucket, tmp_path_factory: pytest.TempPathFactory
     return made
 
 
-def test_a_run_is_complete_and_its_artifacts_lie_in_the_bucket(workshop: Workshop) -> None:
-    workshop.assert_complete(TINY_VARIANTS)
-    stored = workshop.artifacts.client.list_objects_v2(Bucket="artifacts", MaxKeys=1000)
+def test_a_run_is_complete_and_its_artifacts_lie_in_the_bucket(bucket: Workshop) -> None:
+    bucket.assert_complete(TINY_VARIANTS)
+    stored = bucket.artifacts.client.list_objects_v2(Bucket="artifacts", MaxKeys=1000)
     assert {key["Key"].split("/")[1] for key in stored["Contents"]} >= {"ingest_coco", "train_unet", "decompose"}
 
 
-def test_the_same_data_in_a_folder_run_nothing_again(workshop: Workshop) -> None:
-    assert workshop.run().ran == ALWAYS
+def test_the_same_data_in_a_folder_run_nothing_again(bucket: Workshop) -> None:
+    assert bucket.run().ran == ALWAYS
 
 
-def test_a_changed_object_is_noticed(workshop: Workshop, data: Bucket) -> None:
-    image = cv2.imread(str(workshop.data / "train" / "slice_00000.png"), cv2.IMREAD_UNCHANGED)
+@pytest.mark.slow
+def test_a_changed_object_is_noticed(bucket: Workshop, data: Bucket) -> None:
+    image = cv2.imread(str(bucket.data / "train" / "slice_00000.png"), cv2.IMREAD_UNCHANGED)
     data.put("mri/train/slice_00000.png", cv2.imencode(".png", image ^ 64)[1].tobytes())
-    ran = workshop.run("--data_root", "s3://data/mri").ran
+    ran = bucket.run("--data_root", "s3://data/mri").ran
     assert ran >= ALWAYS | {"ingest_coco", "train_unet", "evaluate_baseline"}
 
 
-def test_a_place_that_no_store_holds_is_told_with_what_to_do(workshop: Workshop) -> None:
-    done = workshop.run("--data_root", "s3://elsewhere/mri", check=False)
+def test_a_place_that_no_store_holds_is_told_with_what_to_do(bucket: Workshop) -> None:
+    done = bucket.run("--data_root", "s3://elsewhere/mri", check=False)
     assert done.status == 2
     told = done.stderr.splitlines()[-1]
     assert told.startswith("error: s3://elsewhere/mri lies in none of ZenML's artifact stores (known: s3://")

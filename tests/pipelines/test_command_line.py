@@ -26,22 +26,17 @@ SMALL = ("--base_filters", "2", "--image_size", "32", "32")
     ],
 )
 def test_the_commands_of_the_reference_work_as_typed(workshop: Workshop, command: str) -> None:
-    """Only made smaller by two more flags, so that they end in seconds."""
+    """Only made smaller by two more flags, so that they end in seconds; without CUDA, with a word about that."""
+    import torch  # noqa: PLC0415 - slow to import
+
     if not (workshop.root / "data").exists():
         shutil.copytree(workshop.data, workshop.root / "data")
     arguments = [word.strip('"') for word in command.format(data=workshop.data).split()]
-    workshop.run(*arguments, *SMALL, tiny=False)
+    done = workshop.run(*arguments, *SMALL, tiny=False)
+    assert ("CUDA is not available" in done.stderr) == ("cuda" in arguments and not torch.cuda.is_available())
     out = arguments[arguments.index("--out_dir") + 1] if "--out_dir" in arguments else "artifacts"
     summary = json.loads((workshop.root / out / "experiment_summary.json").read_text())
     assert len(summary["svd_variants"]) == len(summary["arsvd_variants"]) == (3 if "0.85" in command else 1)
-
-
-def test_missing_cuda_is_said_and_the_run_goes_on(workshop: Workshop) -> None:
-    import torch  # noqa: PLC0415 - slow to import
-
-    if torch.cuda.is_available():
-        pytest.skip("this machine has CUDA")
-    assert "CUDA is not available" in workshop.run("--device", "cuda").stderr
 
 
 def test_a_baseline_alone_is_a_comparison_too(workshop: Workshop) -> None:
@@ -57,7 +52,7 @@ def test_a_budget_of_multiply_accumulates_is_kept_as_well(workshop: Workshop) ->
     limit = round(0.8 * before["budget_0.4"]["info"]["macs"] / full["macs"], 3)
     name = f"budget_0.4_macs_{limit}"
     more = workshop.run(*sweep, "--mac_budgets", str(limit))
-    assert more.ran == {"fingerprint_dataset", f"compress_{name}", f"evaluate_{name}", "compare"}
+    assert more.ran == {"fingerprint_dataset", f"compress_{name}", f"evaluate_{name}", "draw_pictures", "compare"}
     workshop.assert_complete({*before, name})
     faster = workshop.variants()[name]
     assert faster["info"]["macs"] <= limit * full["macs"]
@@ -125,7 +120,7 @@ def test_a_run_from_another_folder_records_in_the_repository(workshop: Workshop,
 def test_wrong_input_is_said_in_a_sentence_with_status_2(
     workshop: Workshop, arguments: tuple[str, ...], said: str
 ) -> None:
-    failed = workshop.run(*arguments, check=False)
+    failed = workshop.run(*arguments, check=False, cold=said == "--no_such_flag")
     assert failed.status == 2
     assert said in failed.stderr
     assert "Traceback" not in failed.stderr
@@ -138,34 +133,37 @@ def test_two_runs_do_not_write_to_one_folder(workshop: Workshop) -> None:
     assert "another run writes to" in failed.stderr
 
 
-def test_a_killed_training_goes_on_from_its_last_epoch(fresh: Workshop) -> None:
-    with started(fresh, *fresh.arguments, "--epochs", "60") as run:
+def test_a_killed_training_goes_on_from_its_last_epoch(workshop: Workshop) -> None:
+    with started(workshop, *workshop.arguments, "--epochs", "60") as run:
         run.wait_for_epochs(3)
         run.send(signal.SIGKILL)
-    again = fresh.run("--epochs", "60")
+    again = workshop.run("--epochs", "60")
     epochs = [line.split()[1] for line in again.stderr.splitlines() if line.startswith("epoch ")]
     assert epochs[-1] == "60/60:"
     assert int(epochs[0].split("/")[0]) > 3, "it started from the beginning"
-    assert len(json.loads((fresh.out / "train_history.json").read_text())["epochs"]) == 60
-    fresh.assert_complete(TINY_VARIANTS)
+    assert len(json.loads((workshop.out / "train_history.json").read_text())["epochs"]) == 60
+    workshop.assert_complete(TINY_VARIANTS)
 
 
-def test_bad_samples_stop_the_run_unless_they_may_be_skipped(fresh: Workshop) -> None:
-    image = next(file for file in sorted((fresh.data / "train").iterdir()) if not file.name.endswith("json"))
+def test_bad_samples_stop_the_run_unless_they_may_be_skipped(workshop: Workshop, tmp_path: Path) -> None:
+    data, out = shutil.copytree(workshop.data, tmp_path / "data"), tmp_path / "out"
+    places = ("--data_root", str(data), "--out_dir", str(out))
+    image = next(file for file in sorted((data / "train").iterdir()) if not file.name.endswith("json"))
     image.write_bytes(b"this is no image")
-    failed = fresh.run(check=False)
+    failed = workshop.run(*places, check=False)
     assert failed.status == 2
     assert image.name in failed.stderr
-    assert not (fresh.out / "experiment_summary.json").exists()
-    fresh.run("--skip_bad_samples", "--svd_ranks", "1", "--arsvd_taus", "")
-    manifest = json.loads((fresh.out / "dataset_manifest.json").read_text())
+    assert not (out / "experiment_summary.json").exists()
+    workshop.run(*places, "--skip_bad_samples", "--svd_ranks", "1", "--arsvd_taus", "")
+    manifest = json.loads((out / "dataset_manifest.json").read_text())
     assert [entry["file_name"] for entry in manifest["refused"]] == [image.name]
 
 
+@pytest.mark.slow
 def test_one_budget_more_runs_its_own_variants_alone(workshop: Workshop) -> None:
     first = workshop.run("--svd_ranks", "", "--arsvd_taus", "", "--budgets", "0.5,0.4,0.3,0.2", "--recalibrate")
     assert "compress_budget_0.2" in first.ran
     more = workshop.run("--svd_ranks", "", "--arsvd_taus", "", "--budgets", "0.5,0.4,0.3,0.2,0.15", "--recalibrate")
     names = ("budget_0.15", "svd_budget_0.15", "arsvd_budget_0.15")
     steps = {f"{step}_{name}" for step in ("compress", "recalibrate", "evaluate") for name in names}
-    assert more.ran == steps | {"fingerprint_dataset", "compare"}
+    assert more.ran == steps | {"fingerprint_dataset", "draw_pictures", "compare"}

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.pipeline
 ALWAYS = {"fingerprint_dataset", "compare"}
 COMPRESS = {f"compress_{name}" for name in TINY_VARIANTS - {"baseline"}}
 EVALUATE = {f"evaluate_{name}" for name in TINY_VARIANTS}
-ALL = ALWAYS | {"ingest_coco", "train_unet", "decompose"} | COMPRESS | EVALUATE
+ALL = ALWAYS | {"ingest_coco", "train_unet", "decompose", "draw_pictures"} | COMPRESS | EVALUATE
 FILES = (
     "experiment_summary.json",
     "results.csv",
@@ -83,15 +83,34 @@ def test_the_same_command_again_only_reads_the_data_and_compares(workshop: Works
     workshop.assert_complete(TINY_VARIANTS)
 
 
+def test_an_edit_in_what_draws_runs_drawing_alone(workshop: Workshop) -> None:
+    drawn = (workshop.out / "plots" / "masks.png").read_bytes()
+    file = workshop.root / "reporting" / "plots" / "masks.py"
+    with changed(file, file.read_bytes().replace(b"_ALPHA = 0.5", b"_ALPHA = 0.9")):
+        assert workshop.run().ran == ALWAYS | {"draw_pictures"}
+    assert (workshop.out / "plots" / "masks.png").read_bytes() != drawn
+    assert workshop.run().ran == ALWAYS
+    assert (workshop.out / "plots" / "masks.png").read_bytes() == drawn
+
+
+def test_a_picture_that_was_changed_or_lost_comes_back_without_drawing(workshop: Workshop) -> None:
+    changed_one, lost = workshop.out / "plots" / "dice_vs_params.png", workshop.out / "plots" / "masks.png"
+    drawn = changed_one.read_bytes(), lost.read_bytes()
+    changed_one.write_bytes(b"of somebody else")
+    lost.unlink()
+    assert workshop.run().ran == ALWAYS
+    assert (changed_one.read_bytes(), lost.read_bytes()) == drawn
+
+
 def test_one_tau_more_compresses_and_evaluates_that_one(workshop: Workshop) -> None:
     again = workshop.run("--arsvd_taus", "0.5,0.8,0.9")
-    assert again.ran == ALWAYS | {"compress_arsvd_tau_0.9", "evaluate_arsvd_tau_0.9"}
+    assert again.ran == ALWAYS | {"compress_arsvd_tau_0.9", "evaluate_arsvd_tau_0.9", "draw_pictures"}
     workshop.assert_complete(TINY_VARIANTS | {"arsvd_tau_0.9"})
 
 
 def test_a_sweep_with_less_in_it_leaves_no_stale_network(workshop: Workshop) -> None:
     less = workshop.run("--arsvd_taus", "0.5")
-    assert less.ran == ALWAYS
+    assert less.ran == ALWAYS | {"draw_pictures"}
     assert "as this run has no such variants: arsvd_tau_0.8" in less.stderr
     workshop.assert_complete(TINY_VARIANTS - {"arsvd_tau_0.8"})
 
@@ -111,6 +130,7 @@ def test_a_changed_image_runs_everything_from_ingest(workshop: Workshop) -> None
     workshop.assert_complete(TINY_VARIANTS)
 
 
+@pytest.mark.slow
 def test_a_changed_annotation_runs_everything_from_ingest(workshop: Workshop) -> None:
     file = workshop.data / "train" / "_annotations.coco.json"
     content = json.loads(file.read_text())
@@ -121,17 +141,19 @@ def test_a_changed_annotation_runs_everything_from_ingest(workshop: Workshop) ->
 
 
 def test_an_edit_in_the_rank_rules_runs_compression_and_not_training(workshop: Workshop) -> None:
-    file = workshop.root / "models" / "ranks.py"
+    file = workshop.root / "torch_lowrank" / "ranks" / "rules.py"
     with changed(file, file.read_bytes() + b"\n# edited\n"):
         assert workshop.run().ran == ALWAYS | COMPRESS
     workshop.assert_complete(TINY_VARIANTS)
 
 
+@pytest.mark.slow
 def test_other_epochs_train_again_on_the_same_data(workshop: Workshop) -> None:
     assert workshop.run("--epochs", "2").ran == ALL - {"ingest_coco"}
     workshop.assert_complete(TINY_VARIANTS)
 
 
+@pytest.mark.slow
 def test_no_cache_runs_everything(workshop: Workshop) -> None:
     assert workshop.run("--no_cache").ran == ALL
     workshop.assert_complete(TINY_VARIANTS)
@@ -178,7 +200,7 @@ version = run.model_version
 result = run.steps["evaluate_svd_rank_1"].outputs["svd_rank_1_result"][0]
 network = run.steps["compress_svd_rank_1"].outputs["svd_rank_1_network"][0]
 print(json.dumps({
-    "shown": [visualization.uri.rpartition("pages/")[2] for visualization in comparison.visualizations],
+    "shown": [visualization.uri.rpartition("/files/")[2] for visualization in comparison.visualizations],
     "dice": comparison.run_metadata["dice"],
     "result": result.run_metadata["dice"],
     "ranks": network.run_metadata["ranks"],

@@ -12,10 +12,10 @@ FAR = Path(__file__).parent / "far"
 
 
 @pytest.fixture(scope="module")
-def far(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
-    """A project whose active stack is far away, in which the tiny configuration has run once."""
-    folder = tmp_path_factory.mktemp("far")
-    made = Workshop(folder)
+def far(workshop: Workshop) -> Workshop:
+    """A project whose active stack is far away, in which the tiny configuration has run once there."""
+    made, folder = workshop, workshop.folder
+    shutil.rmtree(made.out)
     shutil.copytree(FAR, made.root / "far", ignore=shutil.ignore_patterns("__pycache__"))
     made.environment |= {
         "FAR_STORE": str(folder / "store"),

@@ -18,16 +18,16 @@ LONG = ("--epochs", "200")
 
 
 @contextlib.contextmanager
-def training(workshop: Workshop) -> Iterator[Run]:
+def training(workshop: Workshop, cold: bool = False) -> Iterator[Run]:
     """A run that has trained two epochs, the first or those after what an earlier run has trained."""
-    with started(workshop, *workshop.arguments, *LONG) as run:
+    with started(workshop, *workshop.arguments, *LONG, cold=cold) as run:
         run.wait_for_epochs(2)
         yield run
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_a_training_in_seconds_and_marks_it(workshop: Workshop, number: int, status: int) -> None:
-    with training(workshop) as run:
+    with training(workshop, cold=number == signal.SIGINT) as run:
         run.send(number)
         assert run.wait(30) == status
     assert "interrupted" in run.errors

@@ -112,7 +112,14 @@ def look(chromium: Browser, workshop: Workshop, variants: set[str], pictures: Pa
     page.context.close()
 
 
-@pytest.mark.parametrize("case", ["a fresh run", "a cached run with one tau more", "the database was deleted"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param("a fresh run", marks=pytest.mark.slow),
+        "a cached run with one tau more",
+        pytest.param("the database was deleted", marks=pytest.mark.slow),
+    ],
+)
 def test_every_variant_is_shown_once_below_its_training(
     chromium: Browser, workshop: Workshop, case: str, tmp_path: Path
 ) -> None:

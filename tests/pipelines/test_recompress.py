@@ -1,6 +1,8 @@
 """Compression of networks that exist already."""
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -20,7 +22,7 @@ SETTINGS = {  # variant: (parameters, Dice) of the shared network, measured with
 def test_the_latest_training_is_reused_whatever_has_changed_since(workshop: Workshop) -> None:
     file = workshop.data / "train" / "_annotations.coco.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "licenses": ["changed"]}))
-    training = workshop.root / "models" / "training.py"
+    training = workshop.root / "models" / "training" / "fit.py"
     training.write_text(training.read_text() + "\n# edited\n")
     again = workshop.run(
         "--reuse_training", "--svd_ranks", "1,3", "--epochs", "7", "--base_filters", "8", "--seed", "7"
@@ -60,6 +62,7 @@ def test_a_training_that_does_not_exist_is_an_input_error(workshop: Workshop, wh
     assert which in failed.stderr
 
 
+@pytest.mark.slow
 def test_a_checkpoint_gives_the_known_figures(fresh: Workshop, trained_unet, brain_tumor) -> None:
     run = fresh.run(
         *("--checkpoint", str(trained_unet), "--data_root", str(brain_tumor), "--out_dir", str(fresh.out)),
@@ -74,9 +77,21 @@ def test_a_checkpoint_gives_the_known_figures(fresh: Workshop, trained_unet, bra
         assert variants[name]["metrics"]["dice"] == pytest.approx(dice, abs=0.005 if name != "baseline" else 0.004)
 
 
-def test_a_checkpoint_that_is_no_state_dict_is_an_input_error(fresh: Workshop) -> None:
-    file = fresh.root / "other.safetensors"
+def test_a_checkpoint_of_a_known_network_gives_the_same_results(workshop: Workshop, tmp_path: Path) -> None:
+    sweep = ("--svd_ranks", "2", "--arsvd_taus", "0.5")
+    workshop.run(*sweep)
+    before = workshop.variants()
+    checkpoint = shutil.copy(workshop.out / "networks" / "baseline" / "weights.safetensors", tmp_path)
+    run = workshop.run(*sweep, "--checkpoint", str(checkpoint))
+    assert "train_unet" not in run.steps
+    workshop.assert_complete(set(before))
+    for name, entry in workshop.variants().items():
+        assert (entry["metrics"], entry["info"]["params"]) == (before[name]["metrics"], before[name]["info"]["params"])
+
+
+def test_a_checkpoint_that_is_no_state_dict_is_an_input_error(workshop: Workshop) -> None:
+    file = workshop.root / "other.safetensors"
     file.write_bytes(b"not a network")
-    failed = fresh.run("--checkpoint", str(file), check=False)
+    failed = workshop.run("--checkpoint", str(file), check=False)
     assert failed.status == 2
     assert "other.safetensors" in failed.stderr

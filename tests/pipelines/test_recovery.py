@@ -30,7 +30,12 @@ def network_of(workshop: Workshop, step: str) -> str:
 
 def test_a_recalibrated_network_is_the_variants_network(workshop: Workshop) -> None:
     done = workshop.run(*RECOVER)
-    assert done.ran == ALWAYS | {"compress_svd_rank_1", "recalibrate_svd_rank_1", "evaluate_svd_rank_1"}
+    assert done.ran == ALWAYS | {
+        "compress_svd_rank_1",
+        "recalibrate_svd_rank_1",
+        "evaluate_svd_rank_1",
+        "draw_pictures",
+    }
     assert network_of(workshop, "compress_svd_rank_1") == "svd_rank_1_truncated_network"
     assert network_of(workshop, "recalibrate_svd_rank_1") == "svd_rank_1_network"
     variants = workshop.variants()
@@ -49,7 +54,7 @@ def test_the_same_recovery_again_runs_nothing(workshop: Workshop) -> None:
 
 def test_without_recovery_the_truncated_network_is_the_variants_again(workshop: Workshop) -> None:
     workshop.run(*RECOVER)
-    assert workshop.run(*ONE).ran == ALWAYS
+    assert workshop.run(*ONE).ran == ALWAYS | {"draw_pictures"}
     assert network_of(workshop, "compress_svd_rank_1") == "svd_rank_1_network"
     assert not set(workshop.variants()["svd_rank_1"]["metrics"]) & BEFORE
     workshop.assert_complete(NAMES)
@@ -87,6 +92,7 @@ def test_a_reused_training_finds_its_recovered_networks(workshop: Workshop) -> N
     workshop.assert_complete(NAMES)
 
 
+@pytest.mark.slow
 def test_killed_fine_tuning_goes_on_from_its_last_epoch(workshop: Workshop) -> None:
     tuning = (*ONE, "--finetune_compressed", "--finetune_epochs", "60", "--finetune_distillation", "0.5")
     with started(workshop, *workshop.arguments, *tuning) as run:

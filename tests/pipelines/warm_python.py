@@ -1,8 +1,8 @@
 """A Python that has imported the libraries, and nothing of the project: it forks, and a fork becomes a command.
 
-To import the libraries takes longer than most of what the tests run. The commands are `python SCRIPT ...` and `python -c
-CODE ...`, in a folder and an environment of their own, and each process behaves as one that was started cold: standard
-streams, signals, exit status, module search path, and what the interpreter does at its end.
+To import the libraries takes longer than most of what the tests run. The commands are `python SCRIPT ...` and
+`python -c CODE ...`, in a folder and an environment of their own, and each process behaves as one that was started
+cold: standard streams, signals, exit status, module search path, and what the interpreter does at its end.
 
 Run as `python warm_python.py SOCKET`, with the number of an inherited Unix socket. An order is its length (4 bytes) and
 JSON, with four descriptors: the standard streams, and where the process id and later the exit status are written.

@@ -9,8 +9,10 @@ import time
 import pytest
 
 from tracking import connectivity as services
-from tracking.connectivity import ServiceError, check_mlflow, check_zenml, without_password
+from tracking.addresses import without_password
+from tracking.connectivity import check_mlflow, check_zenml
 from tracking.database_setup import zenml_database
+from tracking.errors import ServiceError
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import json
+import shutil
 import zlib
 from pathlib import Path
 
@@ -13,17 +14,26 @@ from mlflow.entities import Run
 from analysis.comparison import Comparison
 from tests.comparisons import make_result, recovered
 from tracking import mlflow_runs as runs
-from tracking.mlflow_runs import EXPERIMENT
+from tracking.database_setup import make_mlflow_database
 from tracking.registry import ALIAS, RegistrationError, register
 from tracking.run_records import Data, Recorded, TrainingRecord
+from tracking.run_store import EXPERIMENT
 
 HISTORY = {"epochs": [{"epoch": 0, "valid_dice": 0.5, "lr": 0.1}, {"epoch": 1, "valid_dice": 0.6, "lr": 0.05}]}
 RESULTS = [make_result("baseline", None, 0.8, 1000), make_result("svd", 8, 0.7, 300)]
 
 
+@pytest.fixture(scope="module")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow takes seconds to make one."""
+    file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    make_mlflow_database(file)
+    return file
+
+
 @pytest.fixture
-def uri(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'mlflow.db'}"
+def uri(tmp_path: Path, empty_database: Path) -> str:
+    return f"sqlite:///{shutil.copy(empty_database, tmp_path / 'mlflow.db')}"
 
 
 def training(key: str = "one", **changes) -> TrainingRecord:

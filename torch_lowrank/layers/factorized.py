@@ -139,8 +139,8 @@ def replace_layers(network: nn.Module, replacements: dict[nn.Module, nn.Module])
 def _call_layers(module: nn.TransformerEncoderLayer) -> None:
     """Keeps a transformer layer from torch's fused kernel where one of its layers is of low rank.
 
-    The kernel reads the weights and never calls the layers: it would multiply by the product of the factors. It knows
-    two activations only, and this is the attribute by which the layer says which of them it has; 0 is another one.
+    The kernel reads the weights and never calls the layers: it would multiply by the product of the factors. It is used
+    for ReLU and GELU only, which this attribute of the layer names by 1 and 2; 0 is any other activation.
     """
     if any(isinstance(layer, LowRank) for layer in module.children()):
         module.activation_relu_or_gelu = 0

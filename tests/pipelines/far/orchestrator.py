@@ -13,7 +13,20 @@ from zenml.client import Client
 from zenml.entrypoints.step_entrypoint_configuration import StepEntrypointConfiguration
 from zenml.orchestrators import BaseOrchestrator, BaseOrchestratorConfig, BaseOrchestratorFlavor
 
-CODE = ("configs", "dataset", "far", "materializers", "models", "pipelines", "steps", "tracking", "run_pipeline.py")
+CODE = (
+    "analysis",
+    "configs",
+    "dataset",
+    "far",
+    "materializers",
+    "models",
+    "pipelines",
+    "reporting",
+    "steps",
+    "torch_lowrank",
+    "tracking",
+    "run_pipeline.py",
+)
 
 
 class AloneConfig(BaseOrchestratorConfig):
