@@ -84,7 +84,7 @@ def _training(dataset: Dataset, baseline: Variant, config: RunConfig, content: R
         description=content.description(),
         params=_training_params(config),
         tags={"data_digest": data_digest[:_DIGITS], "git_commit": content.about.provenance["git_commit"]},
-        history=content.about.history,
+        history=dict(content.about.history),
         data=Data(f"{sum(images.values()):,} images {size}", data_digest[:_DIGITS], {"images": images}),
         files=[],
         networks=Path(),
