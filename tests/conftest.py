@@ -4,9 +4,11 @@
 prepared; files whose tests share something that exists once name a group of their own, by the mark `xdist_group`.
 """
 
+import atexit
 import collections
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +22,13 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 for _library in ("OMP", "MKL", "OPENBLAS"):
     os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
+
+# What the user has set for ZenML and MLflow says nothing to tests, and tests write nothing to the user's folders.
+for _name in [name for name in os.environ if name.startswith(("MLFLOW_", "ZENML_"))]:
+    del os.environ[_name]
+os.environ |= {"ZENML_ANALYTICS_OPT_IN": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+os.environ["ZENML_CONFIG_PATH"] = tempfile.mkdtemp(prefix="zenml-of-tests-")
+atexit.register(shutil.rmtree, os.environ["ZENML_CONFIG_PATH"], ignore_errors=True)
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"

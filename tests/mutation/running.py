@@ -16,6 +16,7 @@ import pytest
 
 PACKAGES = ("analysis", "benchmarks", "configs", "dataset", "materializers", "models", "pipelines", "reporting")
 PACKAGES += ("steps", "tests", "torch_lowrank", "tracking", "run_pipeline")
+BROKEN = "pytest ended with status"
 QUICK = "not slow and not torture and not pipeline"
 
 
@@ -113,8 +114,10 @@ def _become(copy: Path, files: list[str], without: list[str], writing: int, firs
         os.dup2(silent, number)
     seen = Seen()
     with tempfile.TemporaryDirectory() as place:
-        arguments = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--rootdir", str(copy), "-m", QUICK]
+        arguments = ["-q", "-p", "no:cacheprovider", "--rootdir", str(copy), "-m", QUICK]
         arguments += ["--basetemp", f"{place}/tests", *(f"--deselect={test}" for test in without)]
-        pytest.main([*arguments, *(["-x"] if first else []), *files], plugins=[seen])
+        status = pytest.main([*arguments, *(["-x"] if first else []), *files], plugins=[seen])
+    if status not in (0, 1, 5) and not seen.failed:  # 5: no tests
+        seen.failed = [f"{BROKEN} {status}"]
     os.write(writing, json.dumps(seen.failed[:50]).encode())
     os._exit(0)

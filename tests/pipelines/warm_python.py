@@ -11,11 +11,12 @@ JSON, with four descriptors: the standard streams, and where the process id and 
 import importlib
 import json
 import os
-import runpy
 import select
 import signal
 import socket
 import sys
+import types
+from importlib.machinery import BuiltinImporter, SourceFileLoader
 from pathlib import Path
 
 # What run_pipeline.py sets before it imports libraries, which read it then; each fork gets an environment of its own.
@@ -138,23 +139,23 @@ def become(order: dict) -> None:
     os.environ.update(order["environment"])
     sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
     searched = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
-    first, *arguments = order["arguments"]
     importlib.invalidate_caches()
     sys.excepthook = sys.__excepthook__  # ZenML has set its own, which run_pipeline.py replaces unless it is verbose
+    first, *arguments = order["arguments"]
+    program = sys.modules["__main__"] = types.ModuleType("__main__")
+    setattr(program, "__annotations__", {})  # noqa: B010 - the interpreter makes it
     if first == "-c":
-        code, *arguments = arguments
-        sys.argv = ["-c", *arguments]
-        sys.path[:0] = ["", *searched]
-        program = sys.modules["__main__"]
-        for name in [name for name in vars(program) if not name.startswith("__")]:
-            delattr(program, name)
-        del program.__file__
-        exec(compile(code, "<string>", "exec"), vars(program))
+        content, *arguments = arguments
+        name, folder = "<string>", ""
+        program.__loader__ = BuiltinImporter
     else:
-        script = str(Path(first).absolute())
-        sys.argv = [first, *arguments]
-        sys.path[:0] = [str(Path(script).resolve().parent), *searched]
-        runpy.run_path(script, run_name="__main__")
+        name = str(Path(first).absolute())
+        content, folder = Path(name).read_bytes(), str(Path(name).resolve().parent)
+        program.__file__, program.__loader__ = name, SourceFileLoader("__main__", name)
+        program.__dict__["__cached__"] = None
+    sys.argv = [first, *arguments]
+    sys.path[:0] = [folder, *searched]
+    exec(compile(content, name, "exec"), program.__dict__)
 
 
 if __name__ == "__main__":

@@ -64,6 +64,15 @@ class Finished:
         return {step for step, ran in self.steps.items() if ran}
 
 
+def environment_in(folder: Path) -> dict[str, str]:
+    """The variables of a command for which ZenML's own folder lies in this one."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW", "ZENML"))}
+    return environment | {
+        "ZENML_CONFIG_PATH": str(folder / "zenml"),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+
+
 class Workshop:
     """The copied project.
 
@@ -108,11 +117,7 @@ class Workshop:
         self.root = folder / "project"
         self.data = folder / "data"
         self.out = folder / "out"
-        self.environment = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW", "ZENML"))}
-        self.environment |= {
-            "ZENML_CONFIG_PATH": str(folder / "zenml"),
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        }
+        self.environment = environment_in(folder)
 
     @property
     def arguments(self) -> tuple[str, ...]:

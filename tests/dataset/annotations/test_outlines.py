@@ -52,10 +52,10 @@ def test_same_polygon_twice_is_united_not_a_hole():
 
 
 def test_polygon_of_100_000_points_is_drawn():
-    begin = time.monotonic()
+    begin = time.process_time()
     mask, _ = draw([circle(100_000, 400.0)], 1000, 1000)
     assert mask.sum() == pytest.approx(np.pi * 400**2, rel=1e-3)  # measured 0.99999
-    assert time.monotonic() - begin < 10  # measured 0.1
+    assert time.process_time() - begin < 10  # measured 0.1
 
 
 def test_annotation_of_1_000_polygons_is_drawn():
@@ -99,11 +99,11 @@ def test_many_long_polygons_count_together():
     ],
 )
 def test_run_lengths_that_no_mask_has_are_refused_at_once(counts, message):
-    begin = time.monotonic()
+    begin = time.process_time()
     with pytest.raises(ValueError, match=message) as caught:
         check_segmentation({"size": [H, W], "counts": counts}, H, W)
     assert len(str(caught.value)) < 200
-    assert time.monotonic() - begin < 2
+    assert time.process_time() - begin < 2
 
 
 def test_largest_number_of_compressed_runs_is_read():

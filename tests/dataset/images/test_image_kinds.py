@@ -69,7 +69,7 @@ def refusal_in_a_process(path, limit: str | None) -> tuple[str, int]:
     if limit:
         environment["OPENCV_IO_MAX_IMAGE_PIXELS"] = limit
     command = [sys.executable, "-c", READ, str(path)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=120)
     *message, grown = done.stdout.strip().splitlines()
     return "\n".join(message), int(grown)
 
@@ -85,7 +85,7 @@ def test_huge_image_is_refused_without_being_decoded(tmp_path, make, side, limit
     message, grown = refusal_in_a_process(path, limit)
     assert message == "the image has more pixels than 67 million: cut it into tiles"
     assert grown < 20
-    assert time.monotonic() - begin < 20  # most of it for importing
+    assert time.monotonic() - begin < 120  # most of it for importing, on a machine that may be busy
 
 
 def test_huge_image_is_refused_where_no_limit_was_set(tmp_path):
