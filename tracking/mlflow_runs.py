@@ -24,8 +24,8 @@ from analysis.conclusions import answer, describe
 from reporting.summary import run_metrics
 from tracking.addresses import without_password
 from tracking.errors import ServiceError, first_line
+from tracking.mlflow_store import SECONDS_TO_WAIT, NewRun, RunStore, curves, is_finished
 from tracking.run_records import Recorded, TrainingRecord
-from tracking.run_store import SECONDS_TO_WAIT, NewRun, RunStore, curves, is_finished
 from tracking.shared_view import view_link, view_state, view_tag
 
 _NOTE = (

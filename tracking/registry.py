@@ -5,7 +5,7 @@ from __future__ import annotations
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from tracking.run_store import NETWORK_FOLDER
+from tracking.mlflow_store import NETWORK_FOLDER
 
 ALIAS = "champion"
 

@@ -15,9 +15,9 @@ from analysis.comparison import Comparison
 from tests.comparisons import make_result, recovered
 from tracking import mlflow_runs as runs
 from tracking.database_setup import make_mlflow_database
+from tracking.mlflow_store import EXPERIMENT
 from tracking.registry import ALIAS, RegistrationError, register
 from tracking.run_records import Data, Recorded, TrainingRecord
-from tracking.run_store import EXPERIMENT
 
 HISTORY = {"epochs": [{"epoch": 0, "valid_dice": 0.5, "lr": 0.1}, {"epoch": 1, "valid_dice": 0.6, "lr": 0.05}]}
 RESULTS = [make_result("baseline", None, 0.8, 1000), make_result("svd", 8, 0.7, 300)]
