@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from configs.loading import ConfigError, load_config, stored_as
 from pipelines.execution.interrupts import Interrupts
-from tracking.connectivity import ServiceError, check_zenml, first_line
+from tracking.connectivity import check_zenml
+from tracking.errors import ServiceError, first_line
 
 if TYPE_CHECKING:
     from configs.schema import RunConfig

@@ -46,7 +46,7 @@ class EqualSize:
 
         Empty where the variant is none of those that are compared here.
         """
-        numbers = {}
+        numbers: dict[str, float] = {}
         for name, found in self._by_metric():
             for (ours, other), gain in found.items():
                 if self.variants[ours] == variant:

@@ -31,7 +31,9 @@ class Quality:
 
     def numbers(self) -> dict[str, dict[str, float]]:
         """Returns all ends of all intervals: section to name to value."""
-        ci95, change, lesions = {}, {}, {}
+        ci95: dict[str, float] = {}
+        change: dict[str, float] = {}
+        lesions: dict[str, float] = {}
         for name, interval in self.mean.items():
             ci95 |= _ends(name, interval)
         for name, interval in self.change.items():

@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from dataset.layout import ANNOTATION_FILE
 from dataset.phantoms.brain_slices import Slice, draw_slice
-from dataset.sources.folders import ANNOTATION_FILE
 
 SIZE = 640
 _SHARES = {"train": 0.8, "valid": 0.1, "test": 0.1}

@@ -15,7 +15,7 @@ import torch
 from analysis.comparison import Comparison
 from benchmarks.recipe import RECIPE
 from dataset.ingest import IngestOptions, ingest
-from dataset.phantoms.phantom import write_phantoms
+from dataset.phantoms.write_phantoms import write_phantoms
 from models.evaluation.evaluate import evaluate
 from models.evaluation.results import Cost, EvaluationResult
 from models.preprocessing import ImageBatches, Preprocessing

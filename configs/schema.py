@@ -87,8 +87,8 @@ class TrainingConfig(Section):
     The reference implementation's way is `optimizer: adam`, `schedule: plateau`, `loss: bce`, `augment: none`.
     `augment: flips` is flips and quarter turns, `full` adds small affine maps and changes of intensity.
     `devices` share each batch: CUDA devices, or processes on the CPU.
-    `cpu_weight_gradients: torch` switches off our own weight gradients of 3x3 convolutions, which make training on the
-    CPU several times faster and differ from torch's by rounding; see `models.training.options.TrainingOptions`.
+    `cpu_weight_gradients: torch` switches off our own weight gradients of 3x3 convolutions, which are several times
+    faster on the CPU and differ from torch's by rounding; see `models.training.options.TrainingOptions`.
     """
 
     epochs: Annotated[int, Field(ge=1)] = 10

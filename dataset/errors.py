@@ -1,18 +1,18 @@
-"""What can be wrong with a data set: the exception, and the record of a refused sample."""
+"""The exception for data that cannot be used, and the record of a refused sample."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dataset.annotations.json_values import cleaned, shortened
+from dataset.message_text import escaped, shortened
 
-LISTED_PROBLEMS = 20  # more fill the screen without helping: they mostly repeat the first ones
+LISTED_PROBLEMS = 20  # more would fill the screen without helping: most repeat the first ones
 
 
 class DatasetError(ValueError):
     """The data cannot be used as it is; the message says what is wrong, where, and what to do.
 
     Attributes:
-        problems: The message in parts, where it reports several problems; else the message alone.
+        problems: The problems that the message reports, one text each.
     """
 
     def __init__(self, message: str, problems: Sequence[str] = ()) -> None:
@@ -42,7 +42,7 @@ class Refusal:
 
     def __str__(self) -> str:
         """One line: place first, then the reason."""
-        where = self.split if self.file_name is None else f"{self.split}/{shortened(cleaned(self.file_name))}"
+        where = self.split if self.file_name is None else f"{self.split}/{shortened(escaped(self.file_name))}"
         ids = [
             f"{name} {value}"
             for name, value in (("image", self.image_id), ("annotation", self.annotation_id))
@@ -51,12 +51,12 @@ class Refusal:
         return f"{where} ({', '.join(ids)}): {self.reason}" if ids else f"{where}: {self.reason}"
 
 
-def report(structural: Sequence[str], refused: Sequence[Refusal] = ()) -> DatasetError:
+def combined_error(structural: Sequence[str], refused: Sequence[Refusal] = ()) -> DatasetError:
     """Builds the one error that reports every problem of all splits.
 
     Args:
-        structural: What no skipping of samples can help against; listed first.
-        refused: Samples at fault; one problem at least, of either kind.
+        structural: Problems that remain even if bad samples are skipped; listed first.
+        refused: Samples with faults. There is at least one problem of either kind.
 
     Returns:
         An error whose message lists the first `LISTED_PROBLEMS` problems and counts the others.

@@ -1,4 +1,4 @@
-"""Digest of a data set's content: the same wherever it lies, another after any change."""
+"""Digest of a data set's content: the same wherever the data lies, another one after any change."""
 
 import functools
 import hashlib
@@ -9,21 +9,22 @@ from concurrent.futures import ThreadPoolExecutor
 from rich.console import Console
 from rich.progress import track
 
-from dataset.errors import DatasetError, report
-from dataset.sources.folders import SPLITS, usable_cores
-from dataset.sources.local_folder import source_of
-from dataset.sources.source import Root, Source, cannot_read
+from dataset.cores import usable_cores
+from dataset.errors import DatasetError, combined_error
+from dataset.layout import SPLITS
+from dataset.sources.local_folder import as_source
+from dataset.sources.source import DataRoot, Source, cannot_read
 
 
-def fingerprint(root: Root, num_workers: int = 0) -> str:
+def fingerprint(root: DataRoot, num_workers: int = 0) -> str:
     """Digests the relative names and bytes of all files in the split folders that `ingest` might read.
 
-    Not counted are hidden files, pipes and devices, and links that lead out of the data set: `ingest` refuses them.
-    What is missing or wrong is for `ingest` to report, all at once. Files are read in blocks, several at a time, so
-    that memory does not grow with the data.
+    Hidden files, pipes, devices, and links that lead out of the data set are left out: `ingest` refuses them. Missing
+    or wrong files are reported by `ingest`, all at once. Files are read in blocks, several at a time, so that memory
+    does not grow with the data.
 
     Args:
-        root: The data set's folder, or where else it lies.
+        root: The data set's folder, or another source.
         num_workers: Threads; 0 for as many as cores may be used.
 
     Returns:
@@ -33,7 +34,7 @@ def fingerprint(root: Root, num_workers: int = 0) -> str:
         DatasetError: `root` is no folder, or files or folders in it cannot be read: a digest without them would not
             notice that they change.
     """
-    source = source_of(root)
+    source = as_source(root)
     source.check()
     unreadable: list[str] = []
     splits = [split for split in SPLITS if source.has_folder(split)]
@@ -55,7 +56,7 @@ def fingerprint(root: Root, num_workers: int = 0) -> str:
             else:
                 total.update(len(name).to_bytes(8, "big") + name + digest)
     if unreadable:
-        raise report(unreadable)
+        raise combined_error(unreadable)
     return total.hexdigest()
 
 
@@ -64,4 +65,4 @@ def _digest(source: Source, name: str) -> bytes | DatasetError:
         with source.open(name) as file:
             return hashlib.file_digest(file, "sha256").digest()  # type: ignore[arg-type]
     except OSError as error:
-        return cannot_read(source.place(name), error)
+        return cannot_read(source.location(name), error)

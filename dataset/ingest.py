@@ -1,4 +1,4 @@
-"""Turns a COCO folder into a stored data set: decode, check and resize in parallel, write in order."""
+"""Turns a COCO folder into a stored data set: decodes, checks and resizes in parallel, writes in order."""
 
 import sys
 from collections import deque
@@ -13,17 +13,25 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dataset.annotations.coco import Sample, SplitAnnotations, read_annotations
-from dataset.errors import DatasetError, Refusal, report
-from dataset.images.decode import ImageError, Wanted, decode_image, read_image_file, resize_image
-from dataset.images.masks import Shape, draw_mask
+from dataset.cores import usable_cores
+from dataset.errors import DatasetError, Refusal, combined_error
+from dataset.images.decode import DecodeRequest, ImageError, decode_image, read_image_file, resize_image
+from dataset.images.masks import LabelledObject, draw_mask
+from dataset.layout import SPLITS
 from dataset.manifest import MANIFEST_VERSION, ClassEntry, Manifest
-from dataset.sources.folders import SPLITS, new_folder, usable_cores
-from dataset.sources.local_folder import source_of
-from dataset.sources.source import Root, Source, missing_splits
-from dataset.split_statistics import Row, SplitStatistics, category_entries, duplicates_across_splits, warnings_for
+from dataset.output_folder import new_folder
+from dataset.sources.local_folder import as_source
+from dataset.sources.source import DataRoot, Source, missing_splits
+from dataset.split_statistics import (
+    PreparedSample,
+    SplitStatistics,
+    category_entries,
+    duplicates_across_splits,
+    warnings_for,
+)
 from dataset.store import Dataset, RowWriter, images_file, masks_file
 
-_MOST_CLASSES = 255  # what the masks' bytes hold, beside the background
+_MAX_CLASSES = 255  # values of a mask's byte without the background
 
 
 @dataclass(frozen=True)
@@ -33,8 +41,8 @@ class IngestOptions:
     Attributes:
         image_size: Height and width of the stored images and masks.
         channels: 1 for gray, 3 for red, green, blue.
-        multi_class: Masks hold 1 to K for the K used categories by rising id, instead of 1 for any.
-        skip_bad_samples: Leave out samples with faults and list them in the manifest, instead of stopping.
+        multi_class: Masks hold 1 to K for the K categories in use, by increasing id, instead of 1 for all of them.
+        skip_bad_samples: Leave out samples with faults and list them in the manifest, instead of raising.
         num_workers: Threads; 0 for as many as cores may be used.
     """
 
@@ -53,14 +61,14 @@ class IngestOptions:
             raise ValueError(f"num_workers is {self.num_workers}: choose 0 (all cores) or more")
 
 
-def ingest(root: Root, folder: Path, options: IngestOptions) -> Dataset:
+def ingest(root: DataRoot, folder: Path, options: IngestOptions) -> Dataset:
     """Reads the COCO folder `root` and stores it in `folder`, which appears whole or not at all.
 
     Memory does not grow with the number of images: a bounded window of them is decoded at a time.
 
     Args:
-        root: A folder, or what is read like one, with train, valid and test; each with `_annotations.coco.json` and
-            its images.
+        root: A folder, or another source, with train, valid and test; each with `_annotations.coco.json` and its
+            images.
         folder: Where to store; absent or empty.
         options: How to store.
 
@@ -70,19 +78,19 @@ def ingest(root: Root, folder: Path, options: IngestOptions) -> Dataset:
     Raises:
         DatasetError: The structure is wrong, or samples are, unless `options.skip_bad_samples`; all in one message.
     """
-    _write(source_of(root), Path(folder), options)
+    _write(as_source(root), Path(folder), options)
     return Dataset.open(Path(folder))  # what writing held in memory is free by now
 
 
 def _write(source: Source, folder: Path, options: IngestOptions) -> None:
-    """Stores the data set."""
+    """Stores the data set; see `ingest`."""
     source.check()
     parts, problems = _read_splits(source)
     classes = _class_entries(parts, options.multi_class, problems)
-    # Where there are problems already, samples are read only to find more.
+    # If there are problems already, samples are read only to find more of them.
     labels = {each.category_id: each.index for each in classes} if options.multi_class and not problems else None
 
-    def prepare(sample: Sample) -> Row | Refusal:
+    def prepare(sample: Sample) -> PreparedSample | Refusal:
         return _prepare(source, sample, labels, options)
 
     with new_folder(folder) as partial, _plain_opencv():
@@ -97,12 +105,12 @@ def _write(source: Source, folder: Path, options: IngestOptions) -> None:
         blocking = [] if options.skip_bad_samples else refused
         problems += _shortages(source, statistics, refused, {refusal.split for refusal in blocking})
         if problems or blocking:
-            raise report(problems, blocking)
+            raise combined_error(problems, blocking)
         _describe(parts, statistics, classes, refused, options).save(partial)
 
 
 def _read_splits(source: Source) -> tuple[list[SplitAnnotations], list[str]]:
-    """Reads the annotation files that can be read, and says what is wrong with the others."""
+    """Returns the content of the annotation files that can be read, and what is wrong with the others."""
     missing, sentence = missing_splits(source)
     parts: list[SplitAnnotations] = []
     problems = [sentence] if missing else []
@@ -116,9 +124,9 @@ def _read_splits(source: Source) -> tuple[list[SplitAnnotations], list[str]]:
 
 
 def _class_entries(parts: Sequence[SplitAnnotations], multi_class: bool, problems: list[str]) -> list[ClassEntry]:
-    """Numbers the categories in use without gaps, so that a network has no output that nothing trains.
+    """Numbers the categories in use without gaps, so that a network has no output without training examples.
 
-    What makes that impossible is appended to `problems`; the entries are then of no use.
+    What makes that impossible is appended to `problems`; the entries must not be used then.
     """
     background = ClassEntry(0, None, "background")
     if not multi_class:
@@ -133,7 +141,7 @@ def _class_entries(parts: Sequence[SplitAnnotations], multi_class: bool, problem
                     f"category {category_id} is {names[category_id]!r} in one split and {name!r} in {part.split}: "
                     "give the categories the same ids in all annotation files"
                 )
-    if not 1 <= len(names) <= _MOST_CLASSES and len(parts) == len(SPLITS):
+    if not 1 <= len(names) <= _MAX_CLASSES and len(parts) == len(SPLITS):
         problems.append(f"multi_class needs 1 to 255 categories in use, found {len(names)}: correct the annotations")
     return [background, *(ClassEntry(i, key, names[key]) for i, key in enumerate(sorted(names), start=1))]
 
@@ -141,16 +149,16 @@ def _class_entries(parts: Sequence[SplitAnnotations], multi_class: bool, problem
 def _shortages(
     source: Source, statistics: dict[str, SplitStatistics], refused: Sequence[Refusal], at_fault: set[str]
 ) -> list[str]:
-    """Says which splits hold too little for training and testing; those whose faults are reported anyway apart."""
+    """Returns which splits hold too little for training and testing, except those whose faults are reported anyway."""
     found = [
-        f"{source.place(split)}: every sample was refused; the first: {_first(refused, split)}"
+        f"{source.location(split)}: every sample was refused; the first: {_first(refused, split)}"
         for split in statistics
         if split not in at_fault and not statistics[split].samples
     ]
     train = statistics.get("train")
     if train is not None and train.samples and not train.areas and "train" not in at_fault:
         found.append(
-            f"{source.place('train')}: no training image has an object, so there is nothing to learn: "
+            f"{source.location('train')}: no training image has an object, so there is nothing to learn: "
             "annotate objects, or use larger images if they are too small to be seen"
         )
     return found
@@ -158,31 +166,31 @@ def _shortages(
 
 def _prepare(
     source: Source, sample: Sample, labels: dict[int | None, int] | None, options: IngestOptions
-) -> Row | Refusal:
+) -> PreparedSample | Refusal:
     """Reads, draws and resizes one sample; runs in a worker thread."""
     name = f"{sample.split}/{sample.file_name}"
-    if source.leads_out(name):
+    if source.lies_outside(name):
         return sample.refuse("the file is a link that leads out of the data set's folder: copy the image into it")
-    wanted = Wanted(sample.height, sample.width, options.channels, enough=options.image_size)
+    request = DecodeRequest(sample.height, sample.width, options.channels, target_size=options.image_size)
     try:
-        image, rescaled = decode_image(read_image_file(source, name), wanted)
+        image, rescaled = decode_image(read_image_file(source, name), request)
     except ImageError as error:
         return sample.refuse(str(error))
     shapes = [
-        Shape(annotation.segmentation, 1 if labels is None else labels[annotation.category_id])
+        LabelledObject(annotation.segmentation, 1 if labels is None else labels[annotation.category_id])
         for annotation in sample.annotations
     ]
     mask, empty = draw_mask(shapes, (sample.height, sample.width), options.image_size)
     reduced = image.shape[:2] != (sample.height, sample.width)
-    return Row.of(sample, resize_image(image, *options.image_size, reduced), rescaled, mask, empty)
+    return PreparedSample.of(sample, resize_image(image, *options.image_size, reduced), rescaled, mask, empty)
 
 
 def _in_order(
-    pool: ThreadPoolExecutor, prepare: Callable[[Sample], Row | Refusal], samples: Sequence[Sample]
-) -> Iterator[Row | Refusal]:
-    """Gives the results in the samples' order, with few of them in memory at a time."""
+    pool: ThreadPoolExecutor, prepare: Callable[[Sample], PreparedSample | Refusal], samples: Sequence[Sample]
+) -> Iterator[PreparedSample | Refusal]:
+    """Yields the results in the samples' order, with few of them in memory at a time."""
     window = 4 * usable_cores()
-    waiting: deque[Future[Row | Refusal]] = deque()
+    waiting: deque[Future[PreparedSample | Refusal]] = deque()
     try:
         for sample in samples:
             waiting.append(pool.submit(prepare, sample))
@@ -191,12 +199,12 @@ def _in_order(
         while waiting:
             yield waiting.popleft().result()
     finally:
-        for future in waiting:  # after an error nobody wants the rest
+        for future in waiting:  # after an error the rest is not needed
             future.cancel()
 
 
 def _store_split(
-    folder: Path, split: str, rows: Iterable[Row | Refusal], refused: list[Refusal], options: IngestOptions
+    folder: Path, split: str, rows: Iterable[PreparedSample | Refusal], refused: list[Refusal], options: IngestOptions
 ) -> SplitStatistics:
     """Writes a split's arrays; appends to `refused` what cannot be stored."""
     statistics = SplitStatistics()
@@ -244,14 +252,14 @@ def _first(refused: Sequence[Refusal], split: str) -> Refusal:
 
 
 def _progress_bar() -> Progress:
-    """One line a split with count and remaining time; silent where standard error is no terminal."""
+    """Returns a bar with one line per split, count and remaining time; silent if standard error is no terminal."""
     columns = (TextColumn("{task.description:>6}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
 
 
 @contextmanager
 def _plain_opencv() -> Iterator[None]:
-    """Keeps OpenCV from printing about damaged files, which the report names, and from threads within our threads."""
+    """Keeps OpenCV from printing about damaged files, which we report, and from starting threads within our threads."""
     level, threads = cv2.utils.logging.getLogLevel(), cv2.getNumThreads()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     cv2.setNumThreads(1)

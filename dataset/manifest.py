@@ -1,4 +1,4 @@
-"""The description that lies beside a data set's arrays: what is in them, what was left out, what to beware of.
+"""The description that lies beside a data set's arrays: what they hold, what was left out, and warnings.
 
 It holds neither paths nor times: the same data gives the same manifest wherever and whenever it is read.
 """
@@ -11,13 +11,13 @@ from dataset.errors import DatasetError, Refusal
 
 MANIFEST_FILE = "manifest.json"
 MANIFEST_VERSION = 1
-# What reading raises where the text is no JSON, or no manifest: int(Infinity) overflows, and JSON may nest too deep.
+# What reading raises if the text is not JSON or not a manifest: int(Infinity) overflows, JSON may be nested too deep.
 _DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True)
 class ClassEntry:
-    """A value of the masks and the category it stands for; None for what is no single category."""
+    """A value of the masks and the category it stands for; None for the background and for all categories together."""
 
     index: int
     category_id: int | None
@@ -57,7 +57,7 @@ class SplitSummary:
 
     Attributes:
         images: Accepted images: rows of the arrays.
-        images_without_annotation: Of these, images without an object.
+        images_without_annotation: How many of these have no object.
         annotations: Objects, crowds included.
         crowd_annotations: Objects marked as crowd.
         empty_annotations: Objects too small to cover a pixel, or outside the image.
@@ -83,7 +83,7 @@ class SplitSummary:
 
 @dataclass(frozen=True)
 class Duplicate:
-    """Files of several splits that hold the same picture, by the digest of the stored row."""
+    """Files of several splits whose stored pixels are equal, and the digest of these pixels."""
 
     digest: str
     files: list[str]
@@ -91,7 +91,7 @@ class Duplicate:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Everything worth knowing about a stored data set; see the classes of its parts."""
+    """The description of a stored data set; see the classes of its parts."""
 
     version: int
     image_size: tuple[int, int]
@@ -108,7 +108,7 @@ class Manifest:
         """Writes the manifest into `folder`."""
         encoder = json.JSONEncoder(indent=1, allow_nan=False, default=_fields)
         with (folder / MANIFEST_FILE).open("w", encoding="utf-8") as file:
-            file.writelines(encoder.iterencode(self))  # piece by piece: as one text it takes much memory
+            file.writelines(encoder.iterencode(self))  # piece by piece: as one text it would take much memory
             file.write("\n")
 
     @classmethod
@@ -138,7 +138,7 @@ class Manifest:
 
 
 def _fields(part: object) -> dict[str, object]:
-    """Gives a part of the manifest as JSON knows it."""
+    """Returns a part of the manifest as a dictionary that JSON can hold."""
     if not is_dataclass(part):
         raise TypeError(f"a manifest holds no {type(part).__name__}")
     return {field.name: getattr(part, field.name) for field in fields(part)}

@@ -1,4 +1,4 @@
-"""What a split's samples add up to, and what of it a user should know before training."""
+"""Counts over a split's samples, and the warnings that a user should read before training."""
 
 import hashlib
 from array import array
@@ -14,22 +14,22 @@ from dataset.errors import Refusal
 from dataset.manifest import CategoryEntry, Duplicate, SampleEntry, SizeCount, SplitSummary
 
 PERCENTILES = (5, 25, 50, 75, 95)
-MANY_RECTANGLES = 0.5  # from here on the rectangles, not the objects, are what a network learns
+MANY_RECTANGLES = 0.5  # from this share on, a network learns rectangles rather than objects
 LARGEST_SIZES = 10
 _DIGEST_BYTES = 16
 
 
 @dataclass(frozen=True)
-class Row:
+class PreparedSample:
     """A sample ready to be stored.
 
     Attributes:
-        sample: Where it comes from.
+        sample: The image's entry and its annotations.
         image: uint8 (H, W, C).
         mask: uint8 (H, W).
-        rescaled: Whether its intensities were scaled to 8 bit.
+        rescaled: Whether its intensities had to be scaled to 8 bit.
         empty_annotations: Objects that cover no pixel.
-        digest: Of the image, equal for equal pixels.
+        digest: Digest of the image; equal for equal pixels.
         mask_pixels: How many of the mask's pixels belong to objects.
     """
 
@@ -44,15 +44,15 @@ class Row:
     @classmethod
     def of(
         cls, sample: Sample, image: NDArray[np.uint8], rescaled: bool, mask: NDArray[np.uint8], empty_annotations: int
-    ) -> "Row":
-        """Builds the row and measures its pixels."""
+    ) -> "PreparedSample":
+        """Builds the sample and measures its pixels."""
         digest = hashlib.sha256(np.ascontiguousarray(image).data).digest()[:_DIGEST_BYTES]
         return cls(sample, image, mask, rescaled, empty_annotations, digest, int(np.count_nonzero(mask)))
 
 
 @dataclass
 class SplitStatistics:
-    """Adds up the rows of a split as they are stored; keeps a few numbers a row, no pixels."""
+    """Counts over the samples of a split as they are stored; keeps a few numbers per sample, no pixels."""
 
     samples: list[Sample] = field(default_factory=list)
     digests: bytearray = field(default_factory=bytearray)
@@ -61,24 +61,24 @@ class SplitStatistics:
     counts: Counter[str] = field(default_factory=Counter)
     areas: "array[float]" = field(default_factory=lambda: array("d"))
 
-    def add(self, row: Row) -> None:
-        """Counts one stored row."""
-        sample = row.sample
+    def add(self, prepared: PreparedSample) -> None:
+        """Counts one stored sample."""
+        sample = prepared.sample
         self.samples.append(sample)
-        self.digests += row.digest
+        self.digests += prepared.digest
         self.sizes[sample.height, sample.width] += 1
         self.categories.update(annotation.category_id for annotation in sample.annotations)
         self.counts["unannotated"] += not sample.annotations
         self.counts["annotations"] += len(sample.annotations)
         self.counts["crowds"] += sum(annotation.crowd for annotation in sample.annotations)
         self.counts["rectangles"] += sum(annotation.rectangle for annotation in sample.annotations)
-        self.counts["empty"] += row.empty_annotations
-        self.counts["rescaled"] += row.rescaled
-        if row.mask_pixels:
-            self.areas.append(100.0 * row.mask_pixels / row.mask.size)
+        self.counts["empty"] += prepared.empty_annotations
+        self.counts["rescaled"] += prepared.rescaled
+        if prepared.mask_pixels:
+            self.areas.append(100.0 * prepared.mask_pixels / prepared.mask.size)
 
     def summary(self) -> SplitSummary:
-        """Gives the split's part of the manifest."""
+        """Returns the split's part of the manifest."""
         annotations = self.counts["annotations"]
         percentiles = np.percentile(self.areas, PERCENTILES).tolist() if self.areas else []
         sizes = sorted(self.sizes.items(), key=lambda item: (-item[1], item[0]))[:LARGEST_SIZES]
@@ -101,7 +101,7 @@ class SplitStatistics:
 def category_entries(
     parts: Sequence[SplitAnnotations], statistics: Mapping[str, SplitStatistics]
 ) -> list[CategoryEntry]:
-    """Lists the categories of all annotation files by id, with how many stored annotations of it each split has."""
+    """Lists the categories of all annotation files by id, with the number of stored annotations in each split."""
     names: dict[int, str] = {}
     for part in parts:
         names = {**part.categories, **names}  # the first split's name counts
@@ -113,7 +113,7 @@ def category_entries(
 
 
 def duplicates_across_splits(statistics: Mapping[str, SplitStatistics]) -> list[Duplicate]:
-    """Finds images whose stored pixels are equal and that lie in more than one split."""
+    """Returns the images whose stored pixels are equal to those of an image in another split."""
     files: dict[bytes, list[tuple[str, str]]] = defaultdict(list)
     for split, part in statistics.items():
         for i, sample in enumerate(part.samples):
@@ -132,13 +132,13 @@ def warnings_for(
     duplicates: Sequence[Duplicate],
     refused: Sequence[Refusal],
 ) -> list[str]:
-    """Says in sentences what a user should know before training.
+    """Returns, in sentences, what a user should know before training.
 
     Args:
         splits: Summary of every split.
         categories: All categories.
         duplicates: Images in more than one split.
-        refused: What was left out.
+        refused: Samples and annotations that were left out.
 
     Returns:
         The sentences; empty where nothing is remarkable.

@@ -1,4 +1,4 @@
-"""A data set as it lies on disk: memory-mapped arrays a split, and a manifest."""
+"""A stored data set: memory-mapped arrays for each split, and a manifest."""
 
 import hashlib
 from collections.abc import Callable
@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset.errors import DatasetError
+from dataset.layout import SPLITS
 from dataset.manifest import MANIFEST_FILE, Manifest
-from dataset.sources.folders import SPLITS
 
-# What NumPy raises at a damaged header, which it reads as Python.
+# What NumPy raises at a damaged header, which it parses as Python source.
 _DAMAGE = (OSError, ValueError, EOFError, OverflowError, SyntaxError, TokenError)
 
 
 class Split:
-    """The images and masks of one split, read from disk where they are touched.
+    """The images and masks of one split; rows are read from disk when they are accessed.
 
     Attributes:
         images: uint8 (N, H, W, C), read-only memory map.
@@ -44,19 +44,19 @@ class Split:
         return len(self.images)
 
     def sample(self, number: int, seed: int) -> NDArray[np.intp]:
-        """Chooses rows at random, each once; all, where there are fewer. They come in the order they lie on disk."""
+        """Draws at most `number` different rows at random; returns their indices in increasing order."""
         return np.sort(np.random.default_rng(seed).choice(len(self), min(number, len(self)), replace=False))
 
     def __reduce__(self) -> tuple[Callable[..., "Split"], tuple[Path, str, Manifest]]:
-        """Sends the place to worker processes, not the pixels."""
+        """Pickles the location, not the pixels, for worker processes."""
         return Split, self._origin
 
 
 class Dataset:
-    """A stored data set: `dataset["train"]` gives a split.
+    """A stored data set: `dataset["train"]` is a split.
 
     Attributes:
-        folder: Where it lies.
+        folder: The folder it is stored in.
         manifest: Its description.
     """
 
@@ -98,7 +98,7 @@ class Dataset:
         """Digests manifest and arrays.
 
         Returns:
-            SHA-256 as 64 hexadecimal digits; equal for equal content, wherever it lies.
+            SHA-256 as 64 hexadecimal digits; equal for equal content, wherever it is stored.
         """
         total = hashlib.sha256()
         arrays = [file(self.folder, name) for name in SPLITS for file in (images_file, masks_file)]
@@ -109,19 +109,19 @@ class Dataset:
 
 
 def images_file(folder: Path, split: str) -> Path:
-    """Gives the file that holds a split's images."""
+    """Returns the file that holds a split's images."""
     return folder / f"{split}_images.npy"
 
 
 def masks_file(folder: Path, split: str) -> Path:
-    """Gives the file that holds a split's masks."""
+    """Returns the file that holds a split's masks."""
     return folder / f"{split}_masks.npy"
 
 
 class RowWriter:
-    """Writes a uint8 .npy file row by row; how many rows there are is known when it is closed.
+    """Writes a uint8 .npy file row by row; the number of rows is not known before it is closed.
 
-    NumPy's header leaves room for the first axis to grow, so that it can be written again in place.
+    NumPy's header reserves space for a larger first axis, so that closing can overwrite it.
     """
 
     def __init__(self, path: Path, row_shape: tuple[int, ...]) -> None:

@@ -66,7 +66,7 @@ class FolderMaterializer(BaseMaterializer):
         """
         seal = _read_seal(self.artifact_store, self.uri)
         with self._local(seal) as folder:
-            seal.check(self.uri, {name: _digest_of(folder / name) for name in seal.digests})
+            seal.check(self.uri, {name: _digest_if_any(folder / name) for name in seal.digests})
             return self.read(folder)
 
     def seal(self, folder: Path) -> None:
@@ -143,7 +143,7 @@ def check_artifact(store: BaseArtifactStore, uri: str) -> None:
     seal, found = _read_seal(store, uri), {}
     for name in seal.digests:
         with _opened(store, uri, f"{uri}/{seal.folder}/{name}") as file:
-            found[name] = hashlib.file_digest(file, "sha256").hexdigest()
+            found[name] = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # buffered
     seal.check(uri, found)
 
 
@@ -164,13 +164,18 @@ def _opened(store: BaseArtifactStore, uri: str, place: str) -> Iterator[BinaryIO
         yield file
 
 
-def _digest_of(file: Path) -> str | None:
-    """Returns the digest of a file, computed once as long as it stays what it is; None where there is none."""
-    try:
-        about = file.stat()
-    except OSError:
-        return None
+def _digest_of(file: Path) -> str:
+    """Returns the digest of a file, computed again only if the file has changed."""
+    about = file.stat()
     return _digest(file, about.st_size, about.st_mtime_ns)
+
+
+def _digest_if_any(file: Path) -> str | None:
+    """Returns the digest of a file, or None if there is no such file."""
+    try:
+        return _digest_of(file)
+    except FileNotFoundError:
+        return None
 
 
 @functools.lru_cache(maxsize=4096)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -99,16 +98,9 @@ class Variant:
         """
         about = read_description(folder)["about"]
         return cls(
-            spec=_spec_of(about),
+            spec=VariantSpec.of_saved(about),
             network=load_network(folder, UNet),
             preprocessing=Preprocessing(**about["preprocessing"]),
             classes=about["classes"],
             layers=[LayerReport(**layer) for layer in about["layers"]],
         )
-
-
-def _spec_of(about: Mapping[str, Any]) -> VariantSpec:
-    """Returns the description of a saved variant; versions up to 0.1 wrote method and setting apart."""
-    if "spec" in about:
-        return VariantSpec.from_dict(about["spec"])
-    return VariantSpec.from_dict({"method": about["method"], **about["setting"]})

@@ -98,5 +98,18 @@ class VariantSpec:
         """
         return cls(**data)
 
+    @classmethod
+    def of_saved(cls, about: Mapping[str, Any]) -> VariantSpec:
+        """Returns the description of a saved variant, from `about` in its `network.json`.
+
+        Version 0.1 wrote method and setting apart.
+
+        Raises:
+            KeyError: It holds no description: the network is none of a comparison.
+            TypeError: There is a field that is unknown here.
+            ValueError: The fields contradict each other.
+        """
+        return cls.from_dict(about["spec"] if "spec" in about else {"method": about["method"], **about["setting"]})
+
 
 BASELINE = VariantSpec("baseline")

@@ -12,12 +12,12 @@ from analysis.conclusions import answer, methods_answer
 from analysis.equal_size import gain_text
 from analysis.table_rows import variant_rows
 from models.evaluation.results import EvaluationResult
+from models.variant_spec import VariantSpec
 from reporting.html.report import About, render_report
 from reporting.plots.catalogue import PICTURES
 from reporting.summary import results_table, summarize, to_json
+from torch_lowrank.io import StorageError, read_description
 from torch_lowrank.whole_files import write_whole
-
-_VARIANT_NAMES = ("svd_rank_", "arsvd_tau_", "budget_", "svd_budget_", "arsvd_budget_")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +67,7 @@ class ReportBundle:
         results: All variants, the baseline among them.
         files: File name, relative to the folder of results, to content.
         runs: Variant to the id of its run in MLflow.
-        view: The address of the comparison in MLflow's UI, without the server's part.
+        view: The view of the comparison in MLflow's UI, to be appended to the UI's address.
     """
 
     results: list[EvaluationResult]
@@ -97,9 +97,16 @@ def write_files(files: Mapping[str, bytes], folder: Path) -> None:
 def remove_stale_networks(folder: Path, names: Sequence[str]) -> None:
     """Removes networks of variants that the run no longer has, so that the folder agrees with the summary."""
     for description in folder.glob("*/network.json"):
-        name = description.parent.name
-        if name not in names and name.startswith(_VARIANT_NAMES):
+        if description.parent.name not in names and _is_variant(description.parent):
             shutil.rmtree(description.parent)
+
+
+def _is_variant(folder: Path) -> bool:
+    """Whether a folder is that of a variant, and not of a network that somebody has put beside them."""
+    try:
+        return VariantSpec.of_saved(read_description(folder)["about"]).name == folder.name
+    except (StorageError, KeyError, TypeError, ValueError):
+        return False
 
 
 def _picture_file(name: str) -> str:

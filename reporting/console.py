@@ -13,7 +13,7 @@ from analysis.intervals import Interval
 from analysis.ranking import PARAMETER
 from analysis.table_rows import VariantRow, variant_rows
 
-WIDE = 112  # columns of a screen from which on everything is shown
+WIDE = 112  # columns; a screen at least this wide shows everything
 FOOTNOTE = "> Pareto front of those with at least half of the baseline's Dice"
 CHANGE_FOOTNOTE = "change: Dice minus the baseline's, same images, 95 % interval; * excludes zero"
 BEFORE_FOOTNOTE = "before: Dice straight after truncation, not yet recalibrated or fine-tuned"
@@ -31,11 +31,11 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
 
 
 def print_table(comparison: Comparison, console: Console) -> None:
-    """Prints one line a variant, at most 80 columns wide while names have 17 characters or fewer.
+    """Prints one line for each variant, at most 80 columns wide while names have 17 characters or fewer.
 
     Args:
         comparison: The variants.
-        console: Where to print; colours appear in a terminal only, and lines nowhere. A wide one gets more columns.
+        console: Where to print; colours appear in a terminal only. A wide one gets more columns.
     """
     rows = variant_rows(comparison)
     recovered = any(row.dice_before is not None for row in rows)
@@ -74,7 +74,7 @@ def print_table(comparison: Comparison, console: Console) -> None:
 
 
 def print_equal_sizes(comparison: Comparison, console: Console) -> None:
-    """Prints one line a budget: the differences between methods, and on a wide screen the Dice of each again."""
+    """Prints one line for each budget: the differences between methods, and on a wide screen the Dice of each again."""
     lines = comparison.equal_sizes
     if not lines:
         return
@@ -111,7 +111,7 @@ def _cells(row: VariantRow) -> dict[str, str]:
 
 
 def _interval(interval: Interval | None) -> str:
-    """Returns for example `-.013 [-.021 -.005]*`, short, as three of them have to stand in one line."""
+    """Returns for example `-.013 [-.021 -.005]*`, short, as three of them have to fit in a line."""
     if interval is None:
         return "-"
     mean, low, high = (f"{end:+.3f}".replace("0.", ".", 1) for end in (interval.mean, interval.low, interval.high))

@@ -2,7 +2,8 @@
 
 ZenML puts a step's own source, parameters and inputs into its cache key, but no module that the step imports. The
 functions here add a digest of all project files that a step reaches through its imports, and of the versions of the
-libraries that decide results. Each is named by a step's `CachePolicy(cache_func=...)`.
+libraries that decide results. A cached step has two lines of it: `sources = sources_of(__name__)`, and
+`cache_policy=cached_by_sources(__name__)`.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ from importlib.util import resolve_name
 from itertools import accumulate
 from pathlib import Path
 
+from zenml.config.cache_policy import CachePolicy
+from zenml.config.source import Source
+
 ROOT = Path(__file__).resolve().parent.parent
-_LIBRARIES = ("torch", "lightning", "monai", "numpy", "opencv-python-headless", "pycocotools", "scipy")
+_LIBRARIES = ("torch", "lightning", "monai", "numpy", "opencv-python-headless", "pillow", "pycocotools", "scipy")
 _PACKAGES = ("steps", "reporting", "analysis", "models", "torch_lowrank", "dataset", "materializers")
 
 # What a step is given is read by the materializer of its type, which only the step that made it imports.
@@ -32,12 +36,11 @@ _READ_BY = {
 # A trained network does not depend on how compressed layers are built.
 COMPRESSED_LAYERS = ("torch_lowrank.layers.factorized",)
 
-
 _REGISTERED: list[Callable[[], str]] = []  # what `sources_of` returned
 
 
 def sources_of(step: str, without: tuple[str, ...] = (), libraries: tuple[str, ...] = ()) -> Callable[[], str]:
-    """Returns the function that a step's `CachePolicy` names; it returns `source_digest` of the step's module.
+    """Returns the function `sources` of a step's module; it returns `source_digest` of that module.
 
     Args:
         step: Name of the step's module, its `__name__`.
@@ -47,6 +50,15 @@ def sources_of(step: str, without: tuple[str, ...] = (), libraries: tuple[str, .
     sources = functools.partial(source_digest, step, without, libraries)
     _REGISTERED.append(sources)
     return sources
+
+
+def cached_by_sources(step: str) -> CachePolicy:
+    """Returns the cache policy of a step: its key also holds what `sources` in the step's module returns.
+
+    Args:
+        step: Name of the step's module, its `__name__`.
+    """
+    return CachePolicy(cache_func=Source.from_import_path(f"{step}.sources"))
 
 
 def fix_sources() -> None:

@@ -3,14 +3,13 @@
 from typing import Annotated
 
 from zenml import step
-from zenml.config.cache_policy import CachePolicy
 
 from configs.schema import StatisticsConfig
 from dataset.store import Dataset
 from materializers.statistics import StatisticsMaterializer
 from models.preprocessing import ImageBatches
 from models.variant import Variant
-from steps.caching import sources_of
+from steps.caching import cached_by_sources, sources_of
 from torch_lowrank.curvature import collect
 from torch_lowrank.curvature.moments import Statistics
 
@@ -20,7 +19,7 @@ _MEGABYTE = 10**6
 
 
 @step(
-    cache_policy=CachePolicy(cache_func=f"{__name__}.sources"),
+    cache_policy=cached_by_sources(__name__),
     output_materializers=StatisticsMaterializer,
 )
 def collect_statistics(

@@ -17,7 +17,8 @@ from reporting.bundle import ReportBundle, ReportContent, remove_stale_networks,
 from reporting.html.report import About
 from steps import runtime
 from steps.caching import ROOT
-from tracking.mlflow_runs import lock_of, record
+from tracking.addresses import lock_of
+from tracking.mlflow_runs import record
 from tracking.provenance import provenance
 from tracking.run_records import Data, TrainingRecord
 from tracking.stack import tracking_uri
@@ -83,7 +84,7 @@ def _training(dataset: Dataset, baseline: Variant, config: RunConfig, content: R
         description=content.description(),
         params=_training_params(config),
         tags={"data_digest": data_digest[:_DIGITS], "git_commit": content.about.provenance["git_commit"]},
-        history=content.about.history,
+        history=dict(content.about.history),
         data=Data(f"{sum(images.values()):,} images {size}", data_digest[:_DIGITS], {"images": images}),
         files=[],
         networks=Path(),

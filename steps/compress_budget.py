@@ -4,20 +4,19 @@ import dataclasses
 from typing import Annotated
 
 from zenml import ArtifactConfig, step
-from zenml.config.cache_policy import CachePolicy
 
 from materializers.variant import VariantMaterializer
 from models.compress_variant import budget_rule, compress_variant
 from models.variant import Variant
 from models.variant_spec import VariantSpec
-from steps.caching import sources_of
+from steps.caching import cached_by_sources, sources_of
 from torch_lowrank.curvature.moments import Statistics
 from torch_lowrank.decomposition.spectra import Spectra
 
 sources = sources_of(__name__)
 
 
-@step(cache_policy=CachePolicy(cache_func=f"{__name__}.sources"), output_materializers=VariantMaterializer)
+@step(cache_policy=cached_by_sources(__name__), output_materializers=VariantMaterializer)
 def compress_budget(
     spectra: Spectra,
     statistics: Statistics,

@@ -3,11 +3,10 @@
 from typing import Annotated
 
 from zenml import step
-from zenml.config.cache_policy import CachePolicy
 
 from materializers.spectra import SpectraMaterializer
 from models.variant import Variant
-from steps.caching import sources_of
+from steps.caching import cached_by_sources, sources_of
 from torch_lowrank.curvature.moments import Statistics
 from torch_lowrank.decomposition import decompose as decomposition
 from torch_lowrank.decomposition.spectra import Spectra
@@ -16,7 +15,7 @@ sources = sources_of(__name__)
 
 
 @step(
-    cache_policy=CachePolicy(cache_func=f"{__name__}.sources"),
+    cache_policy=cached_by_sources(__name__),
     output_materializers=SpectraMaterializer,
 )
 def decompose_weighted(

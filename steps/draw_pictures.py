@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from zenml import step
-from zenml.config.cache_policy import CachePolicy
 
 from analysis.comparison import Comparison, with_finetuning
 from analysis.examples import Examples, telling_images, telling_variants
@@ -14,7 +13,7 @@ from materializers.pictures import PicturesMaterializer
 from models.evaluation.evaluate import predict
 from models.evaluation.results import EvaluationResult
 from models.variant import Variant
-from steps.caching import sources_of
+from steps.caching import cached_by_sources, sources_of
 from torch_lowrank.decomposition.spectra import Spectra
 
 sources = sources_of(__name__, libraries=("matplotlib",))
@@ -22,7 +21,7 @@ _BATCH = 1  # images: there are a handful, and one fits wherever a batch of the 
 
 
 @step(
-    cache_policy=CachePolicy(cache_func=f"{__name__}.sources"),
+    cache_policy=cached_by_sources(__name__),
     output_materializers=PicturesMaterializer,
 )
 def draw_pictures(  # noqa: PLR0913, PLR0917 - pictures are of everything

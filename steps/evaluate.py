@@ -4,7 +4,6 @@ import dataclasses
 from typing import Annotated
 
 from zenml import ArtifactConfig, log_metadata, step
-from zenml.config.cache_policy import CachePolicy
 
 from dataset.store import Dataset
 from materializers.records import ResultMaterializer
@@ -13,13 +12,13 @@ from models.evaluation.evaluate import evaluate as evaluate_network
 from models.evaluation.metrics import Metrics
 from models.evaluation.results import EvaluationResult
 from models.variant import Variant
-from steps.caching import sources_of
+from steps.caching import cached_by_sources, sources_of
 
 sources = sources_of(__name__)
 
 
 @step(
-    cache_policy=CachePolicy(cache_func=f"{__name__}.sources"),
+    cache_policy=cached_by_sources(__name__),
     output_materializers=ResultMaterializer,
 )
 def evaluate(
@@ -29,7 +28,7 @@ def evaluate(
     metrics = _measured(network, dataset, batch_size, device)
     before = _measured(truncated, dataset, batch_size, device).metrics if truncated else {}
     cost = measure_cost(network.network, (dataset.manifest.channels, *dataset.manifest.image_size), device)
-    log_metadata({**metrics.metrics, **dataclasses.asdict(cost)}, infer_artifact=True)
+    log_metadata(metadata={**metrics.metrics, **dataclasses.asdict(cost)}, infer_artifact=True)
     return EvaluationResult(
         spec=network.spec,
         cost=cost,

@@ -3,7 +3,6 @@
 from typing import Annotated, Any
 
 from zenml import ArtifactConfig, step
-from zenml.config.cache_policy import CachePolicy
 
 from configs.schema import FinetuneConfig, TrainingConfig
 from dataset.store import Dataset
@@ -12,13 +11,13 @@ from materializers.variant import VariantMaterializer
 from models.training.options import TrainingOptions
 from models.variant import Variant
 from steps import runtime
-from steps.caching import sources_of
+from steps.caching import cached_by_sources, sources_of
 
 sources = sources_of(__name__)
 
 
 @step(
-    cache_policy=CachePolicy(cache_func=f"{__name__}.sources"),
+    cache_policy=cached_by_sources(__name__),
     output_materializers={"{network}": VariantMaterializer, "{variant}_finetune_history": HistoryMaterializer},
 )
 def finetune(

@@ -6,14 +6,14 @@ from zenml import step
 
 from dataset.fingerprint import fingerprint
 from steps import runtime
-from steps.data_roots.open_source import open_source
+from steps.data_roots.open_data_root import open_data_root
 from steps.data_roots.phantoms import make_phantoms
 
 
 @step(enable_cache=False)
 def fingerprint_dataset() -> Annotated[str, "fingerprint"]:
-    """Reads the data folder, always: what follows runs again only if its content changed, wherever it lies."""
+    """Digests the data folder on every run: later steps run again only if its content changed, not its path."""
     now = runtime.current()
     make_phantoms(now)
-    with open_source(now.data_root) as source:
+    with open_data_root(now.data_root) as source:
         return fingerprint(source, now.num_workers)

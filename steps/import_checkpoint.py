@@ -3,7 +3,6 @@
 from typing import Annotated, Any
 
 from zenml import step
-from zenml.config.cache_policy import CachePolicy
 
 from configs.schema import InputConfig
 from materializers.records import HistoryMaterializer
@@ -14,13 +13,13 @@ from models.training.history import History
 from models.variant import Variant
 from models.variant_spec import BASELINE
 from steps import runtime
-from steps.caching import COMPRESSED_LAYERS, sources_of
+from steps.caching import COMPRESSED_LAYERS, cached_by_sources, sources_of
 
 sources = sources_of(__name__, without=COMPRESSED_LAYERS)
 
 
 @step(
-    cache_policy=CachePolicy(cache_func=f"{__name__}.sources"),
+    cache_policy=cached_by_sources(__name__),
     output_materializers={"baseline_network": VariantMaterializer, "train_history": HistoryMaterializer},
 )
 def import_checkpoint(
@@ -32,7 +31,7 @@ def import_checkpoint(
         fingerprint: Digest of the file's content; the file's place is no part of the cache key.
         inputs: How the network's input is normalised.
     """
-    file = runtime.current().checkpoint
+    file = runtime.current().checkpoint_file
     network = load_checkpoint(file)
     if checkpoint_digest(file) != fingerprint:
         raise CheckpointError(f"{file} was changed while it was read; run again")

@@ -3,20 +3,19 @@
 from typing import Annotated
 
 from zenml import ArtifactConfig, step
-from zenml.config.cache_policy import CachePolicy
 
 from dataset.store import Dataset
 from materializers.variant import VariantMaterializer
 from models.preprocessing import ImageBatches
 from models.variant import Variant
-from steps.caching import sources_of
+from steps.caching import cached_by_sources, sources_of
 from torch_lowrank import recalibration
 
 sources = sources_of(__name__)
 
 
 @step(
-    cache_policy=CachePolicy(cache_func=f"{__name__}.sources"),
+    cache_policy=cached_by_sources(__name__),
     output_materializers=VariantMaterializer,
 )
 def recalibrate(

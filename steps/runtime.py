@@ -43,6 +43,17 @@ class Runtime:
     phantom_seed: int | None = None
     commit: str | None = None
 
+    @property
+    def checkpoint_file(self) -> str:
+        """The file of the network that was trained elsewhere.
+
+        Raises:
+            ValueError: The run has none.
+        """
+        if self.checkpoint is None:
+            raise ValueError("this run has no checkpoint; give --checkpoint")
+        return self.checkpoint
+
     def to_extra(self) -> dict[str, Any]:
         """Returns the pipeline's `extra` that `current` reads."""
         return {_KEY: dataclasses.asdict(self)}

@@ -4,7 +4,6 @@ from typing import Annotated, Any
 
 import torch
 from zenml import step
-from zenml.config.cache_policy import CachePolicy
 
 from configs.schema import InputConfig, ModelConfig, TrainingConfig
 from dataset.store import Dataset
@@ -16,13 +15,13 @@ from models.unet import UNet
 from models.variant import Variant
 from models.variant_spec import BASELINE
 from steps import runtime
-from steps.caching import COMPRESSED_LAYERS, sources_of
+from steps.caching import COMPRESSED_LAYERS, cached_by_sources, sources_of
 
 sources = sources_of(__name__, without=COMPRESSED_LAYERS)
 
 
 @step(
-    cache_policy=CachePolicy(cache_func=f"{__name__}.sources"),
+    cache_policy=cached_by_sources(__name__),
     output_materializers={"baseline_network": VariantMaterializer, "train_history": HistoryMaterializer},
 )
 def train_unet(

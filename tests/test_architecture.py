@@ -136,3 +136,27 @@ def test_importing_has_no_side_effect(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "zenml" / "local_stores").exists()
     assert not (tmp_path / "mlflow.db").exists()
+
+
+MAX_ROOM, MAX_FILE, MAX_FUNCTION = 15, 300, 50  # files, lines, and lines without the docstring
+MANY_FILES = {"steps"}  # one step a file
+
+
+def code_lines(function: ast.FunctionDef) -> int:
+    """The lines of a function, blank ones included, without its docstring."""
+    lines = (function.end_lineno or 0) - function.lineno + 1
+    if ast.get_docstring(function):
+        lines -= (function.body[0].end_lineno or 0) - function.body[0].lineno + 1
+    return lines
+
+
+def test_rooms_files_and_functions_are_of_a_size_that_fits_in_the_head() -> None:
+    for file in FILES:
+        room = file.parent
+        files = [each for each in room.glob("*.py") if each.name != "__init__.py"]
+        assert len(files) <= MAX_ROOM or room.name in MANY_FILES, room
+        text = file.read_text()
+        assert len(text.splitlines()) <= MAX_FILE, file
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                assert code_lines(node) <= MAX_FUNCTION, f"{file}: {node.name}"

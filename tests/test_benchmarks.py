@@ -13,7 +13,7 @@ from benchmarks.gpu_training import MODES
 from benchmarks.reference_experiment import Experiment, run_experiment
 from benchmarks.scaling import exponent, measure, table
 from benchmarks.scaling_stages import STAGES, Size
-from dataset.phantoms.phantom import write_phantoms
+from dataset.phantoms.write_phantoms import write_phantoms
 from models.unet import UNet
 from torch_lowrank.layers.factorized import LowRank
 

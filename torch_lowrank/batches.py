@@ -74,13 +74,19 @@ def number_of(batches: Iterable[Any]) -> tuple[Iterable[Any], int]:
     """Returns batches that can be read several times, and how many there are.
 
     An iterator, which can be read only once, is read into a list; anything else without a length is counted.
+
+    Raises:
+        ValueError: There are none.
     """
     if isinstance(batches, Iterator):
         batches = list(batches)
     try:
-        return batches, len(batches)  # type: ignore[arg-type]
+        number = len(batches)  # type: ignore[arg-type]
     except TypeError:  # for example a DataLoader of an IterableDataset
-        return batches, sum(1 for _ in batches)
+        number = sum(1 for _ in batches)
+    if not number:
+        raise ValueError("there are no images to take statistics from; give at least one batch")
+    return batches, number
 
 
 def _arguments(value: Any) -> Call:

@@ -18,6 +18,7 @@ from torch_lowrank.layers.unfolding import FOLDINGS
 from torch_lowrank.modes import Device
 from torch_lowrank.progress import tracked
 from torch_lowrank.ranks.budgets import JointBudget
+from torch_lowrank.ranks.options import Choice
 from torch_lowrank.ranks.plan import plan
 from torch_lowrank.ranks.rules import RankRule
 from torch_lowrank.report import LayerReport
@@ -75,7 +76,13 @@ def compress(  # noqa: PLR0913 - options, all by name
         spectra = decompose(network, scheme or "auto", statistics=statistics, device=device)
     else:
         _check_given(network, spectra, statistics, scheme)
-    choices = plan(network, spectra, rule, exclude, pin)
+    return _apply(network, spectra, plan(network, spectra, rule, exclude, pin), statistics, device)
+
+
+def _apply(
+    network: nn.Module, spectra: Spectra, choices: dict[str, Choice], statistics: Statistics | None, device: Device
+) -> Compressed:
+    """Returns the network with each layer replaced as chosen."""
     replacements: dict[nn.Module, nn.Module] = {}
     reports = {name: _report_dense(network, name, 0, reason) for name, reason in spectra.skipped.items()}
     for name in tracked(list(spectra.layers), "compress"):

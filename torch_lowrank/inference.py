@@ -17,9 +17,9 @@ _LANES = 8  # float32 values of an AVX2 register; convolutions to another multip
 def for_inference(network: nn.Module) -> nn.Module:
     """Returns a copy in evaluation mode that computes the same in less time, for use, not for training or saving.
 
-    - BatchNorm after a convolution in an `nn.Sequential` becomes part of it: gamma / sigma scales the filters, and
-      beta - gamma mu / sigma is the bias (Jacob et al. 2018, arXiv 1712.05877, section 3.2). Of a factorised
-      convolution it is the second layer that takes it.
+    - BatchNorm that follows a convolution in an `nn.Sequential` becomes part of it: gamma / sigma scales the filters,
+      and beta - gamma mu / sigma is the bias (Jacob et al. 2018, arXiv 1712.05877, section 3.2). Of a factorised
+      convolution the second layer changes.
     - The ranks of factorised convolutions are filled up with zeros to a multiple of eight channels.
     - Weights lie in channels_last.
 

@@ -1,8 +1,7 @@
 """Networks on disk: a folder with `network.json` and `weights.safetensors` that describes itself. No pickle.
 
-`network.json` names the architecture and its arguments, and which layers were factorised, of which kind, by which
-scheme and rank. That is enough to rebuild our U-Net in a fresh process; a foreign network is rebuilt from its
-constructor.
+`network.json` names the architecture and its arguments, and for each factorised layer its kind, scheme and rank.
+Together with a constructor of the dense network that is enough to rebuild it in another process.
 """
 
 from __future__ import annotations
@@ -231,7 +230,7 @@ def _read_tensors(folder: Path, description: dict[str, Any]) -> dict[str, Tensor
 
 
 def _take_dtypes(network: nn.Module, tensors: dict[str, Tensor]) -> None:
-    """Gives every tensor the dtype it was saved in; in place, so that tied parameters stay tied."""
+    """Converts every tensor to the dtype it was saved in; in place, so that tied parameters stay tied."""
     own: dict[str, Tensor] = dict(network.named_parameters(remove_duplicate=False))
     own.update(network.named_buffers(remove_duplicate=False))
     for name, stored in tensors.items():

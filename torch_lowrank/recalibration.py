@@ -33,8 +33,7 @@ def recalibrate(network: nn.Module, batches: Iterable[Any], *, inputs: Inputs = 
         network: Any network; what it returns is not used. Its weights, modes and device are left as they were.
         batches: A list, a DataLoader or any other iterable of batches, read once; see `batches.call_of`. A few
             hundred images of the training data are enough.
-        inputs: What of a batch the network takes, where it is not a tensor, the first element of a tuple or list, or
-            a mapping of keyword arguments; see `batches.call_of`.
+        inputs: What of a batch the network takes; None is the usual, see `batches.call_of`.
         device: Where to compute; None is where the network lies.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, also where the process is killed while it writes them."""
+"""Files and folders that appear whole or not at all, even if the process is killed while it writes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     """Yields an empty folder to fill, which takes the place of `folder` when the block ends without an error.
 
     Args:
-        folder: Where the content shall lie. What is there is replaced as a whole, and untouched if the block raises;
+        folder: Where the content will be. What is there is replaced as a whole, and untouched if the block raises;
             the caller checks that it may be replaced. Parents are made where they are missing.
 
     Raises:

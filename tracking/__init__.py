@@ -1,1 +1,1 @@
-"""Results for people and programs: MLflow, files, plots, report."""
+"""Where runs are recorded: MLflow, ZenML's stack and its dashboard."""

@@ -1,8 +1,8 @@
 """The ZenML dashboard over the store that the ZenML client of this machine uses: `make dashboard`.
 
-`zenml login --local` switches the client to the server it starts, and every command fails once that server is gone.
-Here the same server has a configuration folder of its own, and the client is not told. As there, it asks for no
-password and answers to this machine alone.
+`zenml login --local` connects the client to the server that it starts, and every command fails once that server has
+ended. Here the same server has a configuration folder of its own, and the client's configuration stays as it is. As
+there, the server asks for no password and answers this machine only.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import tempfile
 import time
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import requests
 from zenml.config.global_config import GlobalConfiguration
@@ -27,7 +28,7 @@ _HOST = "127.0.0.1"
 
 
 class DashboardError(Exception):
-    """The dashboard cannot be shown; the message says why, and what to do."""
+    """The dashboard cannot be shown; the message says why and what to do."""
 
 
 def main(arguments: list[str]) -> int:
@@ -50,13 +51,13 @@ def main(arguments: list[str]) -> int:
 
 
 def find_server() -> str | None:
-    """Returns the address of the server that the client is connected to; None where it uses a database of its own.
+    """Returns the URL of the server that the client is connected to; None where it uses a database of its own.
 
     Raises:
         DashboardError: There is no SQLite database yet.
     """
     config = Path(get_global_config_directory()) / "config.yaml"
-    if not config.exists():  # looked for first: ZenML would create it on being asked
+    if not config.exists():  # checked first: asking ZenML would create it
         raise DashboardError(f"no ZenML store: there is no {config}; run the pipeline once first: make demo")
     store = GlobalConfiguration().store_configuration
     if store.type == StoreType.REST:
@@ -67,7 +68,7 @@ def find_server() -> str | None:
 
 
 def check_port(port: int) -> None:
-    """Raises DashboardError where the port is out of range, or somebody answers on it."""
+    """Raises DashboardError if the port is out of range or in use."""
     if not 1024 <= port <= 65535:
         raise DashboardError(f"--port is {port}; allowed are 1024 to 65535")
     with socket.socket() as probe:
@@ -79,7 +80,7 @@ def check_port(port: int) -> None:
 def server_environment(folder: Path) -> dict[str, str]:
     """Returns the environment in which a server, configured in `folder`, serves the client's store.
 
-    It is what `zenml login --local` sets, less telemetry and a log of every request.
+    It is the environment of `zenml login --local` without telemetry and without a log of every request.
     """
     client = GlobalConfiguration()
     return {
@@ -118,7 +119,7 @@ def _serve(port: int) -> None:
 
 
 def _show(server: subprocess.Popen[bytes], url: str) -> None:
-    """Says where the server answers, as soon as it does, and waits for its end."""
+    """Prints the server's URL as soon as it answers, and waits until the server ends."""
     with requests.Session() as session:
         session.trust_env = False  # a proxy does not know this machine's own address
         while server.poll() is None:
@@ -136,14 +137,17 @@ def _show(server: subprocess.Popen[bytes], url: str) -> None:
 
 
 def _decline_survey(session: requests.Session, address: str) -> None:
-    """Declines ZenML's survey (name, e-mail, news?), without which the dashboard shows nothing, unless it was answered.
+    """Declines ZenML's survey (name, e-mail, news?) unless it was answered: before that, the dashboard shows nothing.
 
-    These two fields of the store's user are all that is written.
+    Nothing but these two fields of the store's user is written.
     """
     user = session.get(address, timeout=30).json()
     if user["body"]["email_opted_in"] is None:
         known = user["metadata"]["user_metadata"]
-        answer = {"email_opted_in": False, "user_metadata": {**known, "finished_onboarding_survey": True}}
+        answer: dict[str, Any] = {
+            "email_opted_in": False,
+            "user_metadata": {**known, "finished_onboarding_survey": True},
+        }
         session.put(address, json=answer, timeout=30).raise_for_status()
 
 

@@ -1,4 +1,4 @@
-"""Where results come from: versions of libraries, and the commit."""
+"""Where results come from: the time, the commit, and the versions of libraries."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""MLflow's model registry: the chosen network under a name that others load it by."""
+"""MLflow's model registry: the chosen network, under a name by which others load it."""
 
 from __future__ import annotations
 
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from tracking.mlflow_runs import NETWORK_FOLDER
+from tracking.mlflow_store import NETWORK_FOLDER
 
 ALIAS = "champion"
 
@@ -15,16 +15,16 @@ class RegistrationError(RuntimeError):
 
 
 def register(tracking_uri: str, name: str, variant: str, run_id: str, description: str) -> str:
-    """Makes a variant's network the champion of a registered model.
+    """Makes a variant's network the champion of a registered model, and returns the version.
 
-    A network that is registered already, because its run is the same, gets no second version.
+    A network whose run is registered already gets no second version.
 
     Args:
         tracking_uri: MLflow's server or database.
-        name: Of the registered model; it is made where it is missing.
-        variant: Which network, for its tag.
+        name: Name of the registered model, which is created if it is missing.
+        variant: Name of the variant, for the tag of the version.
         run_id: The variant's run, which holds the network.
-        description: Of the version.
+        description: Description of the version.
 
     Returns:
         The version.

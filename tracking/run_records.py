@@ -1,9 +1,10 @@
-"""What is recorded in MLflow, as plain data."""
+"""What is recorded of a run in MLflow, and where it is then, as plain data."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ class Data:
     """The data set, as MLflow shows it.
 
     Attributes:
-        name: What it is, in a few words.
-        digest: Of its content; at most 36 characters.
-        profile: How many images a split, and the like.
+        name: A few words, for example `760 images 64x64 gray`.
+        digest: Digest of its content, at most 36 characters.
+        profile: JSON-like description, for example the number of images in each split.
     """
 
     name: str
@@ -26,25 +27,25 @@ class Data:
     profile: dict[str, Any]
 
     def used_for(self, context: str) -> DatasetInput:
-        """Returns it as an input of a run: of `training`, or of `evaluation`."""
+        """Returns the data set as an input of a run; the context is `training` or `evaluation`."""
         dataset = Dataset(self.name, self.digest, "code", json.dumps({"tags": {}}), profile=json.dumps(self.profile))
         return DatasetInput(dataset, [InputTag(MLFLOW_DATASET_CONTEXT, context)])
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingRecord:
-    """What the parent run says, and all runs below it.
+    """The content of the parent run, and what all runs below it share.
 
     Attributes:
         key: Digest of the trained network and its data; runs of the same training share it.
-        name: Of the parent run.
-        description: Of the parent run, Markdown.
+        name: Name of the parent run.
+        description: Description of the parent run, in Markdown.
         params: The training's configuration, flat.
-        tags: What to filter by.
+        tags: Tags of all runs, to filter by.
         history: The training's curves, as `History.to_dict`.
-        data: What it was trained on.
-        files: Files to keep with the run, and the folder to put each into (None is the top).
-        networks: Folder that holds the network of each variant, in a folder of its name.
+        data: The data set that the network was trained on.
+        files: Files to keep with the parent run, and the sub-folder to put each into (None is the top).
+        networks: Folder that holds a sub-folder for the network of each variant, named as the variant.
     """
 
     key: str
@@ -52,7 +53,7 @@ class TrainingRecord:
     description: str
     params: dict[str, Any]
     tags: dict[str, str]
-    history: dict[str, Any]
+    history: Mapping[str, Any]
     data: Data
     files: list[tuple[Path, str | None]]
     networks: Path
@@ -60,11 +61,11 @@ class TrainingRecord:
 
 @dataclasses.dataclass(frozen=True)
 class Recorded:
-    """Where the records are.
+    """Where the records of a comparison are.
 
     Attributes:
         runs: Variant to the id of its run.
-        view: The place in MLflow's UI that shows this comparison, to be put behind the UI's address.
+        view: The view of the comparison in MLflow's UI, to be appended to the UI's address.
     """
 
     runs: dict[str, str]

@@ -1,7 +1,7 @@
-"""A view of MLflow's UI that is useful at once: the columns and charts that answer the question.
+"""A view of MLflow's UI with the columns and charts that compare variants.
 
-MLflow's UI keeps a shared view as a tag of the experiment, and opens it by a link. A version of MLflow that does not
-know the tag shows its own view instead.
+MLflow's UI stores a shared view as a tag of the experiment and opens it by a link. A version of MLflow that does not
+know the tag shows its default view.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def view_tag(key: str) -> str:
 
 
 def view_link(experiment_id: str, key: str) -> str:
-    """Returns the place of a view in MLflow's UI, to be put behind its address."""
+    """Returns the link to a view in MLflow's UI, to be appended to the UI's address."""
     return f"#/experiments/{experiment_id}/runs?viewStateShareKey={key}&compareRunsMode=CHART"
 
 
@@ -40,7 +40,7 @@ def view_state(search: str) -> str:
     """Returns a view as MLflow's UI stores it: runs by Dice, with charts of what they cost.
 
     Args:
-        search: Which runs, as in MLflow's search box.
+        search: The runs that are shown, as in MLflow's search box.
     """
     state = {
         "searchFilter": search,
@@ -59,7 +59,7 @@ def view_state(search: str) -> str:
         "runsHiddenMode": "SHOW_ALL",
         "viewMaximized": False,
         "runListHidden": False,
-        "isAccordionReordered": True,  # as they stand in `compareRunSections`
+        "isAccordionReordered": True,  # in the order of `compareRunSections`
         "useGroupedValuesInCharts": True,
         "hideEmptyCharts": True,
         "groupBy": None,

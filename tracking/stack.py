@@ -1,7 +1,7 @@
 """The ZenML stack of this repository: where runs are recorded.
 
-Where the active stack has an MLflow tracker it is used as it is. Else one is made, once, that records next to the
-repository, and activated for this repository alone (`.zen`); what is active elsewhere is never touched.
+An active stack with an MLflow tracker is used as it is. Otherwise a stack is created once, which records next to the
+repository, and is activated for this repository alone (`.zen`). What is active elsewhere is never touched.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ _SECONDS_TO_WAIT = 120
 def prepare_stack(root: Path) -> None:
     """Makes sure that runs started from this repository have a stack with an MLflow tracker.
 
-    Comes before any step is imported: ZenML makes its database then, and two processes at once would break it.
+    To be called before any step is imported: that import makes ZenML create its database, which two processes at once
+    would break.
 
     Args:
         root: The repository, which is also the root that ZenML finds the steps' sources from.
@@ -53,16 +54,20 @@ def tracking_uri(root: Path) -> str:
     tracker = Client().active_stack.experiment_tracker
     if tracker is None or tracker.flavor != "mlflow":
         return _database(root)
+    from zenml.integrations.mlflow.experiment_trackers import MLFlowExperimentTracker  # noqa: PLC0415 - imports MLflow
+
+    if not isinstance(tracker, MLFlowExperimentTracker):
+        raise TypeError(f"the stack's tracker of the flavor mlflow is a {type(tracker).__name__}")
     tracker.configure_mlflow()
     return tracker.get_tracking_uri()
 
 
 def _leave_out(integration: str) -> None:
-    """Keeps ZenML from importing a library, at the start of every run, for artifacts of kinds that no step here has."""
-    known = integration_registry.integrations  # filled by this look: what is registered before it would be overwritten
+    """Keeps ZenML from importing a library at the start of every run, for types of artifacts that no step here has."""
+    known = integration_registry.integrations  # read first: reading fills it, over what was registered before
 
     class LeftOut(known[integration]):  # type: ignore[misc, valid-type]
-        """Registers itself in the place of the one that it is made from, by the same name."""
+        """Registers itself in place of the integration that it is derived from, by the same name."""
 
         @classmethod
         def activate(cls) -> None:
@@ -70,7 +75,7 @@ def _leave_out(integration: str) -> None:
 
 
 def _has_own_tracker() -> bool:
-    """Whether the user has chosen a stack with an MLflow tracker; stacks made here belong to one repository only."""
+    """Returns whether the user has chosen a stack with an MLflow tracker; those made here do not count."""
     stack = Client().active_stack_model
     trackers = stack.components.get(_TRACKER, [])
     return not stack.name.startswith(_PREFIX) and any(tracker.flavor_name == "mlflow" for tracker in trackers)
@@ -81,7 +86,7 @@ def _is_ours(root: Path) -> bool:
 
 
 def _make_stack(root: Path) -> str:
-    """Returns the name of the repository's stack, after registering what is missing of it."""
+    """Registers the parts of the repository's stack that are missing, and returns its name."""
     client, name = Client(), _stack_name(root)
     if not client.list_stack_components(name=name, type=_TRACKER).items:
         client.create_stack_component(

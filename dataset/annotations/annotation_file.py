@@ -1,4 +1,4 @@
-"""Reads a split's annotation file as far as it concerns all samples: JSON, the three lists, the categories."""
+"""Reads a split's annotation file and checks what concerns all samples: JSON, the three lists, the categories."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from dataset.annotations.json_stream import stream_lists
-from dataset.annotations.json_values import is_clean, quoted, whole
-from dataset.errors import DatasetError, report
-from dataset.sources.folders import ANNOTATION_FILE
+from dataset.annotations.json_values import whole_number
+from dataset.errors import DatasetError, combined_error
+from dataset.layout import ANNOTATION_FILE
+from dataset.message_text import is_clean, quoted
 from dataset.sources.source import Source, cannot_read
 
 Entry: TypeAlias = dict[str, object]
@@ -18,11 +19,11 @@ _LISTS = ("images", "annotations", "categories")
 
 @dataclass(frozen=True)
 class AnnotationFile:
-    """What a COCO file holds; the entries are objects, and no more is known of them.
+    """What a COCO file holds; each entry is known to be a JSON object, its values are not checked yet.
 
     Attributes:
-        images: One entry an image, at least one.
-        annotations: One entry an object; read from the file each time, because most of the file are these.
+        images: One entry per image, at least one.
+        annotations: One entry per object. Read from the file on each iteration: they are most of the file.
         categories: Name of each category id.
     """
 
@@ -42,18 +43,18 @@ def load_annotations(source: Source, split: str) -> AnnotationFile:
         Its content.
 
     Raises:
-        DatasetError: The file is missing, cannot be read, is no COCO JSON, or lists no images; all that is wrong.
+        DatasetError: The file is missing, cannot be read, is not COCO JSON, or lists no images; names every fault.
     """
     name = f"{split}/{ANNOTATION_FILE}"
-    if source.leads_out(name):
+    if source.lies_outside(name):
         raise DatasetError(
-            f"{source.place(name)} is a link that leads out of the data set's folder: copy the file into it"
+            f"{source.location(name)} is a link that leads out of the data set's folder: copy the file into it"
         )
     return _streamed(source, name) or _loaded(source, name)
 
 
 def _streamed(source: Source, file_name: str) -> AnnotationFile | None:
-    """Reads a file without fault in little memory; gives None for any other, of which `_loaded` says what is wrong."""
+    """Reads a file without faults in little memory; returns None for any other, whose faults `_loaded` reports."""
     images: list[Entry] = []
     categories: list[Entry] = []
     kept = {"images": images, "categories": categories}
@@ -67,19 +68,19 @@ def _streamed(source: Source, file_name: str) -> AnnotationFile | None:
     except (OSError, ValueError, RecursionError):
         return None
     problems: list[str] = []
-    names = _read_categories(categories, source.place(file_name), problems)
+    names = _read_categories(categories, source.location(file_name), problems)
     return None if problems or not images else AnnotationFile(images, _Annotations(source, file_name), names)
 
 
 @dataclass(frozen=True)
 class _Annotations:
-    """The annotations of a file that was found to be JSON of the right form, read anew each time."""
+    """The annotations of a file that has been checked to be JSON of the right form, read again on each iteration."""
 
     source: Source
     file_name: str
 
     def __iter__(self) -> Iterator[Entry]:
-        place = self.source.place(self.file_name)
+        place = self.source.location(self.file_name)
         try:
             with self.source.open(self.file_name) as file:
                 for name, entry in stream_lists(file, _LISTS, _object):
@@ -92,7 +93,7 @@ class _Annotations:
 
 
 def _loaded(source: Source, file_name: str) -> AnnotationFile:
-    content, path = _load(source, file_name), source.place(file_name)
+    content, path = _load(source, file_name), source.location(file_name)
     problems: list[str] = []
     images = _entries(content, "images", path, problems)
     annotations = _entries(content, "annotations", path, problems)
@@ -100,17 +101,17 @@ def _loaded(source: Source, file_name: str) -> AnnotationFile:
     if not images and not problems:
         problems.append(f"{path} lists no images: every split needs at least one")
     if problems:
-        raise report(problems)
+        raise combined_error(problems)
     return AnnotationFile(images, annotations, categories)
 
 
 def _load(source: Source, file_name: str) -> Entry:
-    path = source.place(file_name)
+    path = source.location(file_name)
     try:
         data = source.read(file_name)
     except FileNotFoundError as error:
         split, _, name = file_name.partition("/")
-        folder = source.place(split)
+        folder = source.location(split)
         raise DatasetError(f"{folder} has no {name}: export the annotations in COCO format there") from error
     except OSError as error:
         raise cannot_read(path, error) from error
@@ -129,7 +130,7 @@ def _load(source: Source, file_name: str) -> Entry:
 
 
 def _object(pairs: list[tuple[str, object]]) -> Entry:
-    """Builds an object; of a key that occurs twice, readers take the first or the last value, so nobody can say."""
+    """Builds an object; refuses a key that occurs twice, of which some readers use the first value, some the last."""
     entry = dict(pairs)
     if len(entry) < len(pairs):
         seen: set[str] = set()
@@ -139,7 +140,7 @@ def _object(pairs: list[tuple[str, object]]) -> Entry:
 
 
 def _entries(content: Entry, key: str, path: str, problems: list[str]) -> list[Entry]:
-    """Gives the entries of a list that are objects; appends what is wrong."""
+    """Returns the entries of a list that are objects; appends what is wrong to `problems`."""
     entries = content.get(key)
     if not isinstance(entries, list):
         problems.append(f"{path} has no list '{key}': export the annotations in COCO format")
@@ -152,7 +153,7 @@ def _entries(content: Entry, key: str, path: str, problems: list[str]) -> list[E
 def _read_categories(entries: list[Entry], path: str, problems: list[str]) -> dict[int, str]:
     categories: dict[int, str] = {}
     for i, entry in enumerate(entries):
-        category_id, name = whole(entry.get("id")), entry.get("name")
+        category_id, name = whole_number(entry.get("id")), entry.get("name")
         if category_id is None or not isinstance(name, str):
             problems.append(f"{path}: categories[{i}] needs a whole number 'id' and a text 'name': correct it")
         elif not is_clean(name):

@@ -1,6 +1,6 @@
 """Checks every entry of a split's COCO annotation file.
 
-What concerns the whole file raises; what concerns one image is collected, so that one run reports all of it.
+A fault of the whole file raises; faults of single images are collected, so that one run reports them all.
 """
 
 from collections import Counter, defaultdict
@@ -10,11 +10,12 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import TypeVar
 
 from dataset.annotations.annotation_file import Entry, load_annotations
-from dataset.annotations.json_values import cleaned, is_clean, quoted, whole
+from dataset.annotations.json_values import whole_number
 from dataset.annotations.segmentation import Segmentation, check_segmentation, is_rectangle
-from dataset.annotations.segmentation_cache import Spool
+from dataset.annotations.segmentation_cache import SegmentationCache
 from dataset.errors import Refusal
 from dataset.images.decode import MAX_PIXELS
+from dataset.message_text import escaped, is_clean, quoted
 from dataset.sources.source import Source
 
 _Key = TypeVar("_Key", int, str)
@@ -30,21 +31,21 @@ class Annotation:
         category_id: COCO category id.
         crowd: Whether it stands for a group.
         rectangle: Whether it is a box drawn as a polygon.
-        spool: Where its outline is kept.
-        place: Where in there.
+        cache: Where its segmentation is kept.
+        offset: Where in the cache.
     """
 
     id: int
     category_id: int
     crowd: bool
     rectangle: bool
-    spool: Spool
-    place: int
+    cache: SegmentationCache
+    offset: int
 
     @property
     def segmentation(self) -> Segmentation:
-        """Its polygons or RLE, read from the spool."""
-        return self.spool.read(self.place)
+        """Its polygons or RLE, read from the cache."""
+        return self.cache.read(self.offset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Sample:
     annotations: tuple[Annotation, ...]
 
     def refuse(self, reason: str, annotation_id: int | None = None) -> Refusal:
-        """Says why this sample cannot be used."""
+        """Returns the record of why this sample cannot be used."""
         return Refusal(self.split, self.file_name, self.image_id, annotation_id, reason)
 
 
@@ -70,8 +71,8 @@ class SplitAnnotations:
     Attributes:
         split: Name of the split.
         categories: Name of each category id.
-        samples: The samples without fault, in the file's order.
-        refused: The faults of all others.
+        samples: The samples without faults, in the file's order.
+        refused: The faults of the others.
     """
 
     split: str
@@ -96,7 +97,7 @@ def read_annotations(source: Source, split: str) -> SplitAnnotations:
     content = load_annotations(source, split)
     reader = _SplitReader(split, content.categories)
     headers = reader.read_images(content.images)
-    content.images.clear()  # so that they are not in memory beside what becomes of them
+    content.images.clear()  # so that they are not in memory together with the headers made of them
     by_image = reader.read_annotations(content.annotations, headers)
     bad = reader.bad_images
     samples = [
@@ -122,20 +123,20 @@ class _SplitReader:
     def __init__(self, split: str, categories: dict[int, str]) -> None:
         self.split = split
         self.categories = categories
-        self.spool = Spool()
+        self.cache = SegmentationCache()
         self.refused: list[Refusal] = []
         self.bad_images: set[int] = set()
         self.listed: set[int] = set()  # every image id in the file, of bad images too
 
     def read_images(self, entries: list[Entry]) -> dict[int, _Header]:
-        """Gives the sound images by id; ids and files that occur twice are ambiguous and refused."""
-        ids = _repeated(whole(entry.get("id")) for entry in entries)
+        """Returns the images without faults by id; ids and files that occur twice are ambiguous and refused."""
+        ids = _repeated(whole_number(entry.get("id")) for entry in entries)
         names = _repeated(_plain_name(entry.get("file_name")) for entry in entries)
         headers: dict[int, _Header] = {}
         for entry in entries:
-            image_id, raw_name = whole(entry.get("id")), entry.get("file_name")
+            image_id, raw_name = whole_number(entry.get("id")), entry.get("file_name")
             name = raw_name if isinstance(raw_name, str) else None
-            height, width = whole(entry.get("height")), whole(entry.get("width"))
+            height, width = whole_number(entry.get("height")), whole_number(entry.get("width"))
             reason = name_fault(raw_name)
             if image_id is None:
                 reason = f"the image's id is {quoted(entry.get('id'))}, no whole number: number the images"
@@ -154,11 +155,11 @@ class _SplitReader:
         return headers
 
     def read_annotations(self, entries: Iterable[Entry], headers: dict[int, _Header]) -> dict[int, list[Annotation]]:
-        """Gives the annotations of every image, and notes the images that have a bad one."""
-        repeated = _repeated(whole(entry.get("id")) for entry in entries)
+        """Returns the annotations of every image, and notes the images that have a bad one."""
+        repeated = _repeated(whole_number(entry.get("id")) for entry in entries)
         by_image: dict[int, list[Annotation]] = defaultdict(list)
         for entry in entries:
-            annotation_id, image_id = whole(entry.get("id")), whole(entry.get("image_id"))
+            annotation_id, image_id = whole_number(entry.get("id")), whole_number(entry.get("image_id"))
             if image_id is None or image_id not in self.listed:
                 reason = f"the annotation belongs to image {quoted(entry.get('image_id'))}, which is not listed"
                 self._refuse(None, image_id, annotation_id, f"{reason}: add the image, or remove the annotation")
@@ -179,7 +180,7 @@ class _SplitReader:
             raise ValueError(
                 f"an annotation's id is {quoted(entry.get('id'))}, no whole number: number the annotations"
             )
-        category_id = whole(entry.get("category_id"))
+        category_id = whole_number(entry.get("category_id"))
         if category_id is None or category_id not in self.categories:
             known = ", ".join(str(known_id) for known_id in list(self.categories)[:_LISTED_CATEGORIES]) or "none"
             known += ", ..." if len(self.categories) > _LISTED_CATEGORIES else ""
@@ -190,18 +191,18 @@ class _SplitReader:
         if crowd not in (0, 1):
             raise ValueError(f"iscrowd is {quoted(crowd)}: write 0 or 1")
         segmentation = check_segmentation(entry.get("segmentation"), header.height, header.width)
-        place = self.spool.add(segmentation)
-        return Annotation(annotation_id, category_id, bool(crowd), is_rectangle(segmentation), self.spool, place)
+        offset = self.cache.add(segmentation)
+        return Annotation(annotation_id, category_id, bool(crowd), is_rectangle(segmentation), self.cache, offset)
 
     def _refuse(self, name: str | None, image_id: int | None, annotation_id: int | None, reason: str) -> None:
-        clean_name = cleaned(name) if name is not None else None  # a record that any file and page can hold
+        clean_name = escaped(name) if name is not None else None  # a record that any file and page can hold
         self.refused.append(Refusal(self.split, clean_name, image_id, annotation_id, reason))
         if image_id is not None:
             self.bad_images.add(image_id)
 
 
 def name_fault(raw: object) -> str | None:
-    """Says what is wrong with a `file_name`, or None.
+    """Returns what is wrong with a `file_name`, or None.
 
     A name must stay within its split's folder, and must not be hidden: the fingerprint ignores hidden files, so a
     change of one would go unnoticed.
@@ -227,8 +228,8 @@ def name_fault(raw: object) -> str | None:
 
 
 def _size_fault(entry: Entry) -> str | None:
-    """Says what is wrong with the size of an image, or None; a mask of this size will be allocated."""
-    height, width = whole(entry.get("height")), whole(entry.get("width"))
+    """Returns what is wrong with the size of an image, or None; memory of this size will be allocated."""
+    height, width = whole_number(entry.get("height")), whole_number(entry.get("width"))
     sizes = f"the entry's width x height is {quoted(entry.get('width'), 20)} x {quoted(entry.get('height'), 20)}"
     if not (height and width and min(height, width) > 0):
         return f"{sizes}: write the image's size in pixels"
@@ -238,7 +239,7 @@ def _size_fault(entry: Entry) -> str | None:
 
 
 def _plain_name(raw: object) -> str | None:
-    """Gives one spelling of a name: './a.jpg' and 'a.jpg' are one file."""
+    """Returns one spelling of a name: './a.jpg' and 'a.jpg' are the same file."""
     return str(PurePosixPath(raw)) if isinstance(raw, str) and raw else None
 
 

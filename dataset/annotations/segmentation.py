@@ -11,7 +11,8 @@ from typing import TypeAlias, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset.annotations.json_values import is_finite, is_number, quoted, whole
+from dataset.annotations.json_values import is_finite, is_number, whole_number
+from dataset.message_text import quoted
 
 MAX_OUTLINE = 2**21  # pycocotools holds 120 bytes for every pixel of an outline: 250 MB
 _MAX_GROUPS = 6  # of 5 bits, more than any run of 2**26 pixels needs; pycocotools overflows beyond
@@ -36,7 +37,7 @@ def check_segmentation(raw: object, height: int, width: int) -> Segmentation:
         width: The image's width in pixels.
 
     Returns:
-        The same segmentation, known to be valid.
+        The same segmentation, checked.
 
     Raises:
         ValueError: It is not valid; the message says why and what to do.
@@ -60,7 +61,7 @@ def _check_polygon(raw: object, height: int, width: int) -> list[float]:
         raise ValueError(f"a polygon has {len(raw) // 2} points, at least 3 are needed: redraw or remove it")
     if not all(is_finite(value) for value in raw):
         raise ValueError("a polygon has numbers that are not finite: redraw it")
-    # Tools draw a little beyond the border, which is clipped; a whole image away means another image's coordinates.
+    # Tools draw a little beyond the border, which is clipped. Points a whole image away belong to another image size.
     for values, side, name in ((raw[0::2], width, "x"), (raw[1::2], height, "y")):
         if min(values) < -side or max(values) > 2 * side:
             raise ValueError(
@@ -71,7 +72,7 @@ def _check_polygon(raw: object, height: int, width: int) -> list[float]:
 
 
 def _outline(polygon: Sequence[float]) -> float:
-    """Gives the number of pixels on a polygon's outline, about."""
+    """Returns about how many pixels lie on a polygon's outline."""
     points = list(zip(polygon[0::2], polygon[1::2], strict=True))
     return sum(max(abs(a[0] - b[0]), abs(a[1] - b[1])) for a, b in pairwise([*points, points[0]]))
 
@@ -97,7 +98,7 @@ def _check_rle(raw: Mapping[str, object], height: int, width: int) -> Rle:
 
 
 def _check_run(raw: object) -> int:
-    run = whole(raw)
+    run = whole_number(raw)
     if run is None:
         raise ValueError(f"the RLE's counts must be a list of whole numbers, not {quoted(raw)}: encode it again")
     return run
@@ -149,7 +150,7 @@ def decompress_counts(text: str) -> NDArray[np.int64]:
 
 
 def is_rectangle(segmentation: Segmentation) -> bool:
-    """Tells whether a segmentation is one axis-aligned rectangle, that is, a box drawn as a polygon.
+    """Returns whether a segmentation is one axis-aligned rectangle, that is, a box drawn as a polygon.
 
     Args:
         segmentation: A valid segmentation.

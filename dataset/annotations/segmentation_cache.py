@@ -9,8 +9,8 @@ from dataset.annotations.segmentation import Segmentation
 _LENGTH_BYTES = 8
 
 
-class Spool:
-    """Segmentations on disk, each known by the place that adding it gave; the file goes when nobody knows it more."""
+class SegmentationCache:
+    """Segmentations in a temporary file, each read by the offset that `add` returned; deleted with this object."""
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile(prefix="outlines-")  # noqa: SIM115 - lives as long as this object
@@ -24,20 +24,20 @@ class Spool:
         """Writes a segmentation, exactly: JSON's numbers are read as the floats they were.
 
         Returns:
-            Its place.
+            Its offset in the file.
         """
         data = json.dumps(segmentation, separators=(",", ":")).encode("ascii")
         with self._lock:
-            place = self._end
-            self._file.seek(place)
+            offset = self._end
+            self._file.seek(offset)
             self._file.write(len(data).to_bytes(_LENGTH_BYTES, "big") + data)
             self._end += _LENGTH_BYTES + len(data)
-        return place
+        return offset
 
-    def read(self, place: int) -> Segmentation:
-        """Reads the segmentation at a place; any thread may."""
+    def read(self, offset: int) -> Segmentation:
+        """Reads the segmentation at an offset; safe to call from several threads."""
         with self._lock:
-            self._file.seek(place)
+            self._file.seek(offset)
             length = int.from_bytes(self._file.read(_LENGTH_BYTES), "big")
             data = self._file.read(length)
         return json.loads(data)

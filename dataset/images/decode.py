@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 from dataset.images.image_headers import has_several_frames, is_whole, jpeg_size
 from dataset.sources.source import Source
 
-MAX_PIXELS = 2**26  # 8192 x 8192: more are whole slides, to be cut into tiles; OPENCV_IO_MAX_IMAGE_PIXELS says the same
-_MAX_BYTES = 2**29  # 2**26 pixels of three 16-bit channels, uncompressed, are 2**28.6
+MAX_PIXELS = (
+    2**26
+)  # 8192 x 8192; larger ones are whole slides, to be cut into tiles; OPENCV_IO_MAX_IMAGE_PIXELS is the same
+_MAX_BYTES = 2**29  # 2**26 pixels of three 16-bit channels take 2**28.6 uncompressed
 _TOO_LARGE = f"the image has more pixels than {MAX_PIXELS // 10**6} million: cut it into tiles"
 _AS_STORED = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
-# OpenCV's flag for each part of a JPEG's size that libjpeg decodes to, the smallest first; in gray unless it is joined
-# with IMREAD_ANYCOLOR.
+# OpenCV's flags for decoding a JPEG at 1/8, 1/4 and 1/2 of its size; gray, unless combined with IMREAD_ANYCOLOR.
 _REDUCED = {
     8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
     4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
@@ -23,28 +24,28 @@ _REDUCED = {
 
 
 class ImageError(ValueError):
-    """An image file cannot be used; the message says why and what to do, its place is for the caller to add."""
+    """An image file cannot be used; the message says why and what to do, and the caller adds which file."""
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What an image is read for.
+class DecodeRequest:
+    """What size an image has, and in what form it is needed.
 
     Attributes:
-        height: Height in pixels, by the annotation file.
-        width: Width in pixels, by the annotation file.
+        height: Height in pixels, according to the annotation file.
+        width: Width in pixels, according to the annotation file.
         channels: 1 for gray, 3 for red, green, blue.
-        enough: Height and width that it will be resized to, so that no more need be decoded; None for all pixels.
+        target_size: Height and width it will be resized to, so that fewer pixels may be decoded; None for all.
     """
 
     height: int
     width: int
     channels: int
-    enough: tuple[int, int] | None = None
+    target_size: tuple[int, int] | None = None
 
 
-def decode_image(data: bytes, wanted: Wanted) -> tuple[NDArray[np.uint8], bool]:
-    """Decodes an image in the size that its annotations were drawn on, or, where less is enough, in a part of it.
+def decode_image(data: bytes, request: DecodeRequest) -> tuple[NDArray[np.uint8], bool]:
+    """Decodes an image in the size that its annotations were drawn on, or smaller, where that is enough.
 
     Alpha is dropped. EXIF orientation is applied, unless only the stored pixels have the annotated size: then the
     annotations were drawn on those. Other depths than 8 bit are scaled by the image's own minimum and maximum, because
@@ -53,7 +54,7 @@ def decode_image(data: bytes, wanted: Wanted) -> tuple[NDArray[np.uint8], bool]:
 
     Args:
         data: The file's bytes.
-        wanted: Its size, and what is needed of it.
+        request: Its size, and what is needed of it.
 
     Returns:
         The image, uint8 (H, W, C), and whether its intensities had to be rescaled.
@@ -63,41 +64,43 @@ def decode_image(data: bytes, wanted: Wanted) -> tuple[NDArray[np.uint8], bool]:
     """
     if not is_whole(data):
         raise ImageError("the image file is cut off or damaged: copy or export it again")
-    divisor = _divisor(data, wanted)
-    size = wanted.height // divisor, wanted.width // divisor
-    flags = _flags(divisor, wanted.channels)
+    divisor = _divisor(data, request)
+    size = request.height // divisor, request.width // divisor
+    flags = _flags(divisor, request.channels)
     image = _decode(data, flags)
     if image.shape[:2] != size:
         oriented, image = image, _decode(data, flags | cv2.IMREAD_IGNORE_ORIENTATION)
         if image.shape[:2] != size:
             if divisor > 1:
-                return decode_image(data, replace(wanted, enough=None))
+                return decode_image(data, replace(request, target_size=None))
             raise ImageError(
                 f"the image is {oriented.shape[1]} x {oriented.shape[0]} pixels, its annotation file says "
-                f"{wanted.width} x {wanted.height}: scale the annotations, or restore the image they were drawn on"
+                f"{request.width} x {request.height}: scale the annotations, or restore the image they were drawn on"
             )
     if has_several_frames(data):
         raise ImageError("the image file holds several frames: export each as an image of its own")
-    return _to_channels(_to_8_bit(image), wanted.channels), image.dtype != np.uint8
+    return _to_channels(_to_8_bit(image), request.channels), image.dtype != np.uint8
 
 
-def _divisor(data: bytes, wanted: Wanted) -> int:
-    """Gives by how much less of a JPEG's height and width is enough: 8, 4, 2, or 1.
+def _divisor(data: bytes, request: DecodeRequest) -> int:
+    """Returns the largest number by which a JPEG's sides may be divided while it is decoded: 8, 4, 2, or 1.
 
-    Both are multiples of it: else the last pixels would stand for less than the others, and image and mask no longer
-    lie on each other.
+    Height and width have to be multiples of it: else the last pixels would stand for a smaller area than the others,
+    and image and mask would no longer be aligned.
     """
-    if wanted.enough is None or sorted(jpeg_size(data) or ()) != sorted((wanted.height, wanted.width)):
-        return 1  # no JPEG, or one of another size, which is for the decoded image to say
+    if request.target_size is None or sorted(jpeg_size(data) or ()) != sorted((request.height, request.width)):
+        return 1  # no JPEG, or one of another size, which is reported once it is decoded
     for divisor in _REDUCED:
-        enough = wanted.height >= divisor * wanted.enough[0] and wanted.width >= divisor * wanted.enough[1]
-        if enough and wanted.height % divisor == wanted.width % divisor == 0:
+        large_enough = (
+            request.height >= divisor * request.target_size[0] and request.width >= divisor * request.target_size[1]
+        )
+        if large_enough and request.height % divisor == request.width % divisor == 0:
             return divisor
     return 1
 
 
 def _flags(divisor: int, channels: int) -> int:
-    """Gives OpenCV's flags; what is reduced anyway is decoded to gray at once where gray is wanted."""
+    """Returns OpenCV's flags; a JPEG that is reduced is decoded straight to gray where gray is asked for."""
     if divisor == 1:
         return _AS_STORED
     return _REDUCED[divisor] | (_AS_STORED if channels == 3 else cv2.IMREAD_ANYDEPTH)
@@ -129,13 +132,13 @@ def read_image_file(source: Source, name: str) -> bytes:
 def resize_image(image: NDArray[np.uint8], height: int, width: int, reduced: bool = False) -> NDArray[np.uint8]:
     """Resizes an image: area averages along sides that shrink, linear interpolation along sides that grow.
 
-    The pixels of an image that was decoded in reduced size are averages already. Linear interpolation between them
-    leaves out none as long as sides shrink to no less than half; another average would blur more, and take longer.
+    The pixels of an image that was decoded in reduced size are averages already. As long as no side shrinks to less
+    than half, linear interpolation between them leaves out none, and averaging again would only blur and take longer.
 
     Args:
         image: uint8 (H, W, C).
-        height: Height wanted.
-        width: Width wanted.
+        height: Height of the result.
+        width: Width of the result.
         reduced: Whether the image was decoded in reduced size.
 
     Returns:
@@ -143,8 +146,8 @@ def resize_image(image: NDArray[np.uint8], height: int, width: int, reduced: boo
     """
     smaller = (min(width, image.shape[1]), min(height, image.shape[0]))
     leaves_none_out = image.shape[1] <= 2 * smaller[0] and image.shape[0] <= 2 * smaller[1]
-    way = cv2.INTER_LINEAR if reduced and leaves_none_out else cv2.INTER_AREA
-    resized = cv2.resize(image, smaller, interpolation=way)
+    interpolation = cv2.INTER_LINEAR if reduced and leaves_none_out else cv2.INTER_AREA
+    resized = cv2.resize(image, smaller, interpolation=interpolation)
     if smaller != (width, height):
         resized = cv2.resize(resized, (width, height), interpolation=cv2.INTER_LINEAR)
     return np.asarray(resized, np.uint8).reshape(height, width, image.shape[2])
@@ -168,7 +171,7 @@ def _to_8_bit(image: NDArray[np.generic]) -> NDArray[np.uint8]:
     """Scales an image of another depth by its own minimum and maximum; leaves 8 bit alone."""
     if image.dtype == np.uint8:
         return image.astype(np.uint8, copy=False)
-    with np.errstate(invalid="ignore"):  # not-a-numbers of some kinds are told when they are cast, and refused below
+    with np.errstate(invalid="ignore"):  # casting some kinds of NaN warns; they are refused below
         values: NDArray[np.floating] = image.astype(np.float32 if image.dtype.itemsize <= 2 else np.float64)
     low, high = float(values.min()), float(values.max())
     if not np.isfinite(high - low):
@@ -178,7 +181,7 @@ def _to_8_bit(image: NDArray[np.generic]) -> NDArray[np.uint8]:
 
 
 def _to_channels(image: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
-    """Gives (H, W, 1) gray or (H, W, 3) red, green, blue from OpenCV's gray or blue, green, red."""
+    """Returns (H, W, 1) gray or (H, W, 3) red, green, blue from OpenCV's gray or blue, green, red."""
     is_gray = image.ndim == 2 or image.shape[2] == 1
     if channels == 1:
         gray = image if is_gray else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)

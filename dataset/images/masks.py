@@ -23,7 +23,7 @@ class _CompressedRle(TypedDict):
 
 
 @dataclass(frozen=True)
-class Shape:
+class LabelledObject:
     """One object to draw.
 
     Attributes:
@@ -35,17 +35,17 @@ class Shape:
     label: int
 
 
-def draw_mask(shapes: Sequence[Shape], size: Size, stored: Size) -> tuple[NDArray[np.uint8], int]:
+def draw_mask(shapes: Sequence[LabelledObject], size: Size, stored: Size) -> tuple[NDArray[np.uint8], int]:
     """Draws all objects of an image, the largest first, so that a small one is never hidden by a larger one.
 
-    Objects are drawn at the image's size; each pixel of the stored mask is the nearest of these, in exact integer
-    arithmetic: the centre of stored row i lies at (i + 1/2) H / h of the image, its row is the floor of that. No mask
-    of the image's size is ever made: the few numbers of a run-length code are moved instead.
+    Objects are drawn at the image's size, and each pixel of the stored mask takes the value of the nearest pixel there:
+    the centre of stored row i lies at (i + 1/2) H / h of the image, and its row is the floor of that, in exact integer
+    arithmetic. No mask of the image's size is ever made: the few numbers of the run lengths are converted instead.
 
     Args:
         shapes: The objects; of equal areas the later one ends on top.
         size: The image's height H and width W in pixels.
-        stored: Height h and width w wanted.
+        stored: Height h and width w of the stored mask.
 
     Returns:
         The mask, uint8 (h, w), 0 where no object is; and how many objects cover no pixel of the image.
@@ -62,14 +62,14 @@ def draw_mask(shapes: Sequence[Shape], size: Size, stored: Size) -> tuple[NDArra
 
 @dataclass(frozen=True)
 class _Grid:
-    """The pixels of an image that a stored mask takes.
+    """Which pixels of an image a stored mask takes.
 
     Attributes:
         height: The image's.
         rows_before: For every row of the image, how many rows above it are taken.
         columns_before: For every column and the end, how many columns to its left are taken.
         shape: Columns and rows taken, each once.
-        repeats: Where the stored mask is larger than the image: which of these each of its columns and rows shows.
+        repeats: For a stored mask larger than the image: which of these each of its columns and rows shows; else None.
     """
 
     height: int
@@ -79,7 +79,14 @@ class _Grid:
     repeats: tuple[NDArray[np.intp], NDArray[np.intp]] | None
 
     def draw(self, runs: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Draws run lengths of the image, background first, down the columns; gives bool (columns, rows) as stored."""
+        """Draws an object from its run lengths in the image (background first, down the columns).
+
+        Args:
+            runs: int64 (runs,).
+
+        Returns:
+            bool (columns, rows) of the stored mask.
+        """
         columns, rows = np.divmod(np.cumsum(runs), self.height)
         before = self.columns_before[columns]
         taken = self.columns_before[np.minimum(columns + 1, len(self.columns_before) - 1)] > before

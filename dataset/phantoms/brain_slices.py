@@ -34,11 +34,11 @@ T2 = Tissue(scalp=0.50, bone=0.08, fluid=0.80, cortex=0.52, white=0.36, nuclei=0
 
 @dataclass(frozen=True)
 class Slice:
-    """One picture and its truth.
+    """One picture and its true lesions.
 
     Attributes:
         image: uint8, (size, size).
-        lesions: One mask a lesion, bool (size, size), in drawing order.
+        lesions: One mask per lesion, bool (size, size), in drawing order.
     """
 
     image: NDArray[np.uint8]
@@ -51,7 +51,7 @@ def smooth_noise(rng: np.random.Generator, size: int, cells: int) -> Image:
     Args:
         rng: Source of randomness.
         size: Side of the picture in pixels.
-        cells: Coarse cells a side.
+        cells: Coarse cells per side.
 
     Returns:
         float32 (size, size), mean about 0, standard deviation about 0.6.
@@ -64,12 +64,12 @@ def smooth_noise(rng: np.random.Generator, size: int, cells: int) -> Image:
 
 
 def soft_step(distance: Image, width: float) -> Image:
-    """Goes from 0 to 1 where `distance` passes zero, over about 4 `width`; the edge of a tissue."""
+    """Returns a smooth step from 0 to 1 where `distance` crosses zero, about 4 `width` wide: the edge of a tissue."""
     return 1.0 / (1.0 + np.exp(-np.clip(distance / width, -30.0, 30.0)))
 
 
 def _head_coordinates(rng: np.random.Generator, size: int) -> tuple[Image, Image]:
-    """Maps pixels to head coordinates (the scalp is about the unit ellipse): pose, and a smooth deformation."""
+    """Draws a pose and a smooth deformation; returns each pixel's head coordinates (scalp: about the unit circle)."""
     axis = (np.arange(size, dtype=np.float32) + 0.5) / size * 2 - 1
     x, y = np.meshgrid(axis, axis)
     angle = rng.normal(0.0, 0.14)
@@ -89,7 +89,7 @@ def _mix(image: Image, alpha: Image, value: float | Image) -> Image:
 
 
 def _ellipse(u: Image, v: Image, centre: tuple[float, float], radii: tuple[float, float], tilt: float) -> Image:
-    """Gives the signed distance, about, to a tilted ellipse: positive inside."""
+    """Returns about the signed distance to a tilted ellipse: positive inside."""
     cos, sin = np.cos(tilt), np.sin(tilt)
     du, dv = u - centre[0], v - centre[1]
     a = (cos * du + sin * dv) / radii[0]
@@ -167,7 +167,7 @@ def _draw_lesion(rng: np.random.Generator, image: Image, distance: Image, tissue
 
 
 def _draw_distractors(rng: np.random.Generator, image: Image, u: Image, v: Image, depth: Image) -> Image:
-    """Paints what looks like a lesion and is none: vessels, calcifications, a streak along the surface."""
+    """Paints what looks like a lesion but is not: vessels, calcifications, a streak along the surface."""
     for _ in range(rng.integers(1, 5)):
         reach, direction = 0.70 * np.sqrt(rng.uniform()), rng.uniform(0, 2 * np.pi)
         centre = (reach * np.cos(direction), reach * np.sin(direction))
@@ -198,7 +198,7 @@ def draw_slice(rng: np.random.Generator, size: int) -> Slice:
     """Draws one slice: about 10 % have no lesion, 15 % have two.
 
     Args:
-        rng: Source of all randomness; the same state gives the same slice.
+        rng: Source of all randomness; the same state draws the same slice.
         size: Side in pixels.
 
     Returns:

@@ -1,4 +1,4 @@
-"""A data set in a folder of this machine: links stay within it, and what is no plain file is not opened."""
+"""A data set in a folder of this machine: only plain files are opened, and only links that stay within it followed."""
 
 import errno
 import os
@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dataset.errors import DatasetError
-from dataset.sources.folders import SPLITS
-from dataset.sources.source import Root, Source, cannot_read, too_large
+from dataset.layout import SPLITS
+from dataset.sources.source import DataRoot, Source, cannot_read, too_large
 
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -20,13 +20,13 @@ _KINDS = {
 }
 
 
-def source_of(root: Root) -> Source:
-    """Gives the source that a data set's place stands for."""
+def as_source(root: DataRoot) -> Source:
+    """Returns the source for a path; a source is returned as it is."""
     return root if isinstance(root, Source) else LocalFolder(root)
 
 
 class LocalFolder:
-    """A folder with split folders, read as `dataset.sources.source.Source` says."""
+    """A folder with split folders; implements `dataset.sources.source.Source`."""
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
@@ -43,20 +43,20 @@ class LocalFolder:
                 f"{self.root} is not a folder: give the folder that holds {', '.join(SPLITS)}"
             ) from error
         except OSError as error:
-            raise cannot_read(self.place(), error) from error
+            raise cannot_read(self.location(), error) from error
 
     def has_folder(self, name: str) -> bool:
-        """Tells whether it has a folder of this name, or a link to one."""
+        """Returns whether it has a folder of this name, or a link to one."""
         return stat.S_ISDIR(_mode_of(self.root / name))
 
     def folders(self) -> list[str]:
-        """Gives the names of the folders in it that may be looked at."""
+        """Returns the names of the folders in it that may be accessed."""
         return sorted(name for name in os.listdir(self.root) if os.path.isdir(self.root / name))  # noqa: PTH112, PTH208
 
     def files(self, split: str, unreadable: list[str]) -> Iterator[str]:
-        """Walks a split's folder, through links that stay within the data set, into every real folder once.
+        """Walks a split's folder and the links that stay within the data set; enters every real folder once.
 
-        Pipes and devices are no files, nor are links that lead out.
+        Pipes, devices and links that lead out are skipped.
         """
 
         def note(error: OSError) -> None:
@@ -77,10 +77,10 @@ class LocalFolder:
                 except DatasetError as error:
                     unreadable += error.problems
 
-    def leads_out(self, name: str) -> bool:
-        """Tells whether a file lies elsewhere; of the many that are no links, only the folders are resolved."""
+    def lies_outside(self, name: str) -> bool:
+        """Returns whether a file lies outside; for files that are not links, only their folder is resolved, once."""
         split, path = name.partition("/")[0], f"{self.root}{os.sep}{name}"  # a Path for every image takes longer
-        if os.path.islink(path):  # noqa: PTH114 - which raises where nothing can have this name
+        if os.path.islink(path):  # noqa: PTH114 - a Path's raises if no file can have this name
             return not self._lies_in(path, split)
         folder = path.rpartition(os.sep)[0]
         if folder not in self._folders_inside:
@@ -88,21 +88,21 @@ class LocalFolder:
         return not self._folders_inside[folder]
 
     def open(self, name: str) -> BinaryIO:
-        """Opens a file that is one: reading a pipe or a device might never end."""
+        """Opens a plain file; refuses pipes and devices, whose reading might never end."""
         path = self.root / name
         _size_of_file(path)
         return path.open("rb")
 
     def read(self, name: str, largest: int | None = None) -> bytes:
-        """Gives the bytes of a file, as `read_file` does."""
+        """Returns the bytes of a file; see `read_file`."""
         return read_file(self.root / name, largest)
 
-    def place(self, name: str = "") -> str:
-        """Gives its path."""
+    def location(self, name: str = "") -> str:
+        """Returns its path."""
         return str(self.root / name)
 
     def _lies_in(self, path: str | Path, split: str) -> bool:
-        """Tells whether a path, links resolved, lies in the data set, or in a split whose folder is a link."""
+        """Returns whether a path, links resolved, lies in the data set, or in a split whose folder is a link."""
         if split not in self._homes:
             self._homes[split] = os.path.realpath(self.root), os.path.realpath(self.root / split)
         real = os.path.realpath(path)
@@ -110,7 +110,7 @@ class LocalFolder:
 
 
 def read_file(path: Path, largest: int | None = None) -> bytes:
-    """Reads a file that is one: reading a pipe or a device might never end.
+    """Reads a plain file; refuses pipes and devices, whose reading might never end.
 
     Args:
         path: The file.
@@ -130,7 +130,7 @@ def read_file(path: Path, largest: int | None = None) -> bytes:
 
 
 def _size_of_file(path: Path) -> int:
-    """Gives a file's bytes, if it is a file."""
+    """Returns the size of a plain file in bytes; raises OSError for anything else."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, f"it is {_KINDS.get(stat.S_IFMT(status.st_mode), 'something special')}, no file")
@@ -138,13 +138,13 @@ def _size_of_file(path: Path) -> int:
 
 
 def _mode_of(path: Path) -> int:
-    """Tells what lies at a path, links followed, and does not take what may not be looked at for missing.
+    """Returns the mode of what lies at a path, links followed. What may not be accessed is not taken for missing.
 
     Returns:
-        The mode as in `os.stat`; 0 where nothing is, or a link to itself.
+        The mode as in `os.stat`; 0 if nothing is there, or a link to itself.
 
     Raises:
-        DatasetError: It cannot be told.
+        DatasetError: The mode cannot be read.
     """
     try:
         return path.stat().st_mode

@@ -1,40 +1,40 @@
-"""Where a data set lies: a folder of this machine, or a place elsewhere that is read in the same way."""
+"""The interface to a data set's files, wherever they are: a folder of this machine, or a store elsewhere."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol, TypeAlias, runtime_checkable
 
-from dataset.annotations.json_values import cleaned
 from dataset.errors import DatasetError
-from dataset.sources.folders import ANNOTATION_FILE, SPLITS
+from dataset.layout import ANNOTATION_FILE, SPLITS
+from dataset.message_text import escaped
 
 
 @runtime_checkable
 class Source(Protocol):
-    """A place with split folders; files are named relative to it, `train/a.png`.
+    """A location with split folders; files are named relative to it, as in `train/a.png`.
 
-    Opening, and each reading after it, raises OSError with a `strerror` where it fails, and ValueError where no file
-    can have that name.
+    Opening a file and reading from it raise OSError with a `strerror` if they fail, ValueError if no file can have this
+    name.
     """
 
     def check(self) -> None:
-        """Checks that it is there and can be read; raises DatasetError."""
+        """Checks that the location exists and can be read; raises DatasetError."""
         ...
 
     def has_folder(self, name: str) -> bool:
-        """Tells whether there is a folder of this name directly in it; raises DatasetError."""
+        """Returns whether there is a folder of this name directly in it; raises DatasetError."""
         ...
 
     def folders(self) -> list[str]:
-        """Gives the names of the folders directly in it, sorted, for messages; raises DatasetError."""
+        """Returns the names of the folders directly in it, sorted, for messages; raises DatasetError."""
         ...
 
     def files(self, split: str, unreadable: list[str]) -> Iterator[str]:
-        """Gives the files of a split that are not hidden, in any order; appends what cannot be looked at."""
+        """Yields a split's files that are not hidden, in any order; appends to `unreadable` what cannot be listed."""
         ...
 
-    def leads_out(self, name: str) -> bool:
-        """Tells whether a file is a link to somewhere that is no part of the data set."""
+    def lies_outside(self, name: str) -> bool:
+        """Returns whether a file is, or lies in, a link to something outside the data set."""
         ...
 
     def open(self, name: str) -> BinaryIO:
@@ -42,19 +42,19 @@ class Source(Protocol):
         ...
 
     def read(self, name: str, largest: int | None = None) -> bytes:
-        """Gives the bytes of a file; raises OSError where they are more than `largest`."""
+        """Returns the bytes of a file; raises OSError if they are more than `largest`."""
         ...
 
-    def place(self, name: str = "") -> str:
-        """Gives how messages name a file or folder, or the whole."""
+    def location(self, name: str = "") -> str:
+        """Returns the path or URI of a file or folder, or of the whole, as messages name it."""
         ...
 
 
-Root: TypeAlias = Path | Source  # what a data set can be read from: a path is a folder of this machine
+DataRoot: TypeAlias = Path | Source  # what a data set can be read from; a path is a folder of this machine
 
 
 def missing_splits(source: Source) -> tuple[list[str], str]:
-    """Looks for the split folders.
+    """Returns which split folders are missing, and a sentence about it.
 
     Args:
         source: Where the data set lies.
@@ -63,21 +63,21 @@ def missing_splits(source: Source) -> tuple[list[str], str]:
         The splits that have no folder, and one sentence about all of them.
 
     Raises:
-        DatasetError: A folder may not be looked at.
+        DatasetError: A folder may not be accessed.
     """
     missing = [split for split in SPLITS if not source.has_folder(split)]
     found = source.folders() if missing else []
     return missing, (
-        f"{source.place()} has no folder {', '.join(missing)} (found: {', '.join(map(cleaned, found)) or 'none'}): "
+        f"{source.location()} has no folder {', '.join(missing)} (found: {', '.join(map(escaped, found)) or 'none'}): "
         f"expected {', '.join(SPLITS)}, each with {ANNOTATION_FILE} and its images"
     )
 
 
-def cannot_read(place: str, error: OSError) -> DatasetError:
-    """Builds the error about a file or folder that may not, or cannot, be read."""
-    return DatasetError(f"{place} cannot be read ({error.strerror}): check what it is, and its permissions")
+def cannot_read(location: str, error: OSError) -> DatasetError:
+    """Returns the error for a file or folder that cannot be read."""
+    return DatasetError(f"{location} cannot be read ({error.strerror}): check what it is, and its permissions")
 
 
 def too_large(size: int, largest: int) -> str:
-    """Says that a file has more bytes than are allowed."""
+    """Returns the clause of a message that a file has more bytes than are allowed."""
     return f"it has {size >> 20} MB, more than {largest >> 20} MB"

@@ -77,13 +77,7 @@ def fit(  # noqa: PLR0913 - data, how to train, and where, each in one argument
     if recorder.path.exists():
         recorder.read_checkpoint()
     if not recorder.history.is_over(options.epochs, options.patience):
-        job = _Job(network, (train, valid), preprocessing, options, classes, recorder, device, teacher)
-        try:
-            _train_together(job) if options.devices > 1 else _train(job)
-        except ProcessLostError:
-            raise
-        except TrainingError as error:
-            raise TrainingError(f"{error}; {recorder.keep_best()}") from error
+        _run_job(_Job(network, (train, valid), preprocessing, options, classes, recorder, device, teacher))
     network.load_state_dict(recorder.best_weights)
     return recorder.history
 
@@ -100,6 +94,16 @@ class _Job:
     recorder: Recorder
     device: str
     teacher: nn.Module | None
+
+
+def _run_job(job: _Job) -> None:
+    """Trains in this process or in several; if training fails, keeps the best weights until then."""
+    try:
+        _train_together(job) if job.options.devices > 1 else _train(job)
+    except ProcessLostError:  # the same command continues from the checkpoint
+        raise
+    except TrainingError as error:
+        raise TrainingError(f"{error}; {job.recorder.keep_best()}") from error
 
 
 def _train_together(job: _Job) -> None:

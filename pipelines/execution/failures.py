@@ -12,7 +12,7 @@ from models.variant import VariantError
 from pipelines.execution.placement import SettingsError
 from pipelines.execution.reuse_training import TrainingNotFoundError
 from torch_lowrank.ranks.budgets import BudgetError
-from tracking.connectivity import ServiceError, first_line
+from tracking.errors import ServiceError, first_line
 from tracking.registry import RegistrationError
 
 

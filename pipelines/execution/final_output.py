@@ -10,7 +10,7 @@ from rich.console import Console
 from analysis.comparison import Comparison
 from configs.schema import RunConfig
 from reporting.console import print_comparison
-from tracking.connectivity import without_password
+from tracking.addresses import without_password
 from tracking.stack import tracking_uri
 
 _MLFLOW_UI = "http://127.0.0.1:5000"

@@ -22,8 +22,9 @@ from pipelines.execution.registration import check_registration, register_chosen
 from pipelines.execution.repair import invalidate_damaged
 from reporting.bundle import ReportBundle
 from steps.caching import fix_sources
-from tracking.connectivity import ServiceError, check_mlflow
-from tracking.mlflow_runs import lock_of
+from tracking.addresses import lock_of
+from tracking.connectivity import check_mlflow
+from tracking.errors import ServiceError
 from tracking.registry import RegistrationError
 from tracking.stack import tracking_uri
 

@@ -10,8 +10,8 @@ class Picture:
     """One picture.
 
     Attributes:
-        caption: What it shows, and what to look for.
-        wide: Whether it is of many small parts, and needs the width of a page.
+        caption: What it shows and what to look for, one sentence without a full stop.
+        wide: Whether it has many small parts and needs the full width of a page.
     """
 
     caption: str
@@ -25,7 +25,7 @@ PICTURES = {
         "95 % intervals of each mean; whether two networks differ is seen in the column 'change', not in the bars",
     ),
     "masks": Picture(
-        "Predicted masks beside the truth: look for areas outside of the dashed outline and for outlines that stay "
+        "Predicted masks beside the truth: look for areas outside the dashed outline and for outlines that stay "
         "empty. Best, typical and worst: by the baseline; lost most: by the recommended variant, or else the best",
         wide=True,
     ),
@@ -46,16 +46,17 @@ PICTURES = {
         "Quality and size against the parameter budget: the higher curve makes more of the same parameters",
     ),
     "layer_ranks": Picture(
-        "Rank of every layer in every variant: uniform columns spend ranks alike, others where they matter",
+        "Rank of every layer in every variant: uniform columns give all layers the same rank, others give more where "
+        "it matters",
         wide=True,
     ),
     "spectra": Picture(
-        "Singular values of every layer, with the last that variants keep: a layer whose curve falls steeply can be "
-        "cut early. No mark: the layer stays dense",
+        "Singular values of every layer, with the last one that variants keep: a layer whose curve falls steeply can "
+        "be cut early. No mark: the layer stays dense",
         wide=True,
     ),
     "weighted_spectra": Picture(
-        "The same, weighted by what a change does to the loss. No mark: the layer stays dense, or is cut by the other "
+        "The same, weighted by the curvature of the loss. No mark: the layer stays dense, or is cut by the other "
         "scheme",
         wide=True,
     ),

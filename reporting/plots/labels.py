@@ -1,4 +1,8 @@
-"""Labels beside the points of a picture, put where they cover as little as possible."""
+"""Labels beside the points of a picture, placed where they cover as little as possible.
+
+Labels keep clear of markers, lines, bars and one another, and the same picture always gets the same places. adjustText,
+the library for this, moves labels apart by simulated forces: with it some stood on lines and markers of our pictures.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +18,15 @@ from matplotlib.patheffects import withStroke
 from matplotlib.text import Annotation
 from numpy.typing import NDArray
 
-# where a label may stand, in points from its marker: near places first
+# places of a label, in points from its marker: near ones first
 _DIRECTIONS = ((9, 7), (9, -7), (-9, 7), (-9, -7), (0, 12), (0, -12), (11, 0), (-11, 0))
 _PLACES = [(dx * far, dy * far) for far in (1, 1.8, 2.8, 4, 5.5, 7) for dx, dy in _DIRECTIONS]
 _NEAR = len(_DIRECTIONS)  # labels in places after these need a line to their point
-_MARKER, _LINE = 16.0, 4.0  # sides of the squares, in pixels, that a marker and a place on a line take
-_FAR = 25.0  # a label moves further away only if that uncovers so many pixels
-_OUTSIDE = 10.0  # covering a pixel inside is bad, standing outside of the axes is this much worse
-_ON_LABEL = 3.0  # and so is covering another label, or crossing it
-_ROUNDS = 3  # a label that chose early gets a second look at what chose later
+_MARKER, _LINE = 16.0, 4.0  # sides, in pixels, of the squares that stand for a marker and for a point of a line
+_FAR = 25.0  # a label moves one ring further away only if that uncovers this many pixels
+_OUTSIDE = 10.0  # cost of a pixel outside the axes; a covered pixel costs 1
+_ON_LABEL = 3.0  # cost of a pixel of another label, or of its line, that is covered or crossed
+_ROUNDS = 3  # labels choose again when those after them have chosen
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,11 +34,11 @@ class Label:
     """A text beside a point.
 
     Attributes:
-        text: What is written.
-        x: The point, in data.
-        y: The point, in data.
-        color: Of the text.
-        weight: Of the text, `normal` or `bold`.
+        text: The text.
+        x: The point, in data coordinates.
+        y: The point, in data coordinates.
+        color: Colour of the text.
+        weight: Weight of the text, `normal` or `bold`.
     """
 
     text: str
@@ -45,17 +49,17 @@ class Label:
 
 
 def label_points(figure: Figure, axes: Axes, labels: Sequence[Label], points: NDArray[np.float64]) -> None:
-    """Writes a text beside points; one that finds its place further away only is joined to its point by a line.
+    """Writes a label beside each point; a label that has to stand further away is joined to its point by a line.
 
-    The layout of the figure is settled then and stays as it is.
+    The layout of the figure is computed here and does not change afterwards.
 
     Args:
-        figure: The figure, with an Agg canvas and everything else drawn already: later changes of limits move labels.
-        axes: The axes the points are in.
-        labels: The texts; earlier ones choose first.
-        points: All points with a marker, labelled or not, in data, shape (N, 2).
+        figure: The figure, with an Agg canvas and everything else drawn: labels do not follow later changes of limits.
+        axes: The axes of the points.
+        labels: The labels; earlier ones choose their place first.
+        points: All points that have a marker, labelled or not, in data coordinates, shape (N, 2).
     """
-    figure.draw_without_rendering()  # settles the layout, so that positions in pixels hold
+    figure.draw_without_rendering()  # computes the layout, so that positions in pixels are final
     figure.set_layout_engine("none")
     if not labels:
         return
@@ -70,7 +74,7 @@ def label_points(figure: Figure, axes: Axes, labels: Sequence[Label], points: ND
         for anchor, size in zip(anchors, sizes, strict=True)
     ]
     taken = np.vstack([_squares(axes.transData.transform(points), _MARKER), _drawn_lines(axes)])
-    for label, chosen in zip(labels, _choose(places, anchors, taken, axes.bbox.extents), strict=True):
+    for label, chosen in zip(labels, _choose(places, anchors, taken, np.array(axes.bbox.extents)), strict=True):
         _write(axes, label, _PLACES[chosen], joined=chosen >= _NEAR)
 
 
@@ -80,7 +84,14 @@ def _choose(
     taken: NDArray[np.float64],
     inside: NDArray[np.float64],
 ) -> list[int]:
-    """Returns which of its places (boxes in pixels) each label takes."""
+    """Returns the index of the place that each label takes.
+
+    Args:
+        places: For each label the boxes of its places, in pixels, shape (places, 4).
+        anchors: The points of the labels, in pixels, shape (N, 2).
+        taken: Boxes of what is drawn already, in pixels, shape (M, 4).
+        inside: Box of the axes, in pixels, shape (4,).
+    """
     far = np.arange(len(_PLACES)) // _NEAR
     fixed = [_overlaps(boxes, taken).sum(axis=1) + _FAR * far + _OUTSIDE * _outside(boxes, inside) for boxes in places]
     leaders = [_leaders(boxes, anchor) for boxes, anchor in zip(places, anchors, strict=True)]
@@ -127,7 +138,7 @@ def _box(anchor: NDArray[np.float64], place: tuple[float, float], width: float, 
 
 
 def _leaders(boxes: NDArray[np.float64], anchor: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Returns squares along the line from the point to each place, shape (places, 6, 4); empty ones for near places."""
+    """Returns squares along the line from a point to each place, shape (places, 6, 4); of size 0 for near places."""
     ends = np.clip(anchor, boxes[:, :2], boxes[:, 2:])
     shares = np.linspace(0.15, 0.9, 6)[None, :, None]
     squares = _squares(anchor + shares * (ends - anchor)[:, None, :], _LINE)
@@ -145,7 +156,7 @@ def _outside(boxes: NDArray[np.float64], inside: NDArray[np.float64]) -> NDArray
 
 
 def _overlaps(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Returns the common area of every pair of boxes, (N, 4) and (M, 4) to (N, M)."""
+    """Returns the area that each pair of boxes has in common: (N, 4) and (M, 4) to (N, M)."""
     low = np.maximum(boxes[:, None, :2], others[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
     return np.clip(high - low, 0, None).prod(axis=2)
@@ -161,7 +172,7 @@ def _drawn_lines(axes: Axes) -> NDArray[np.float64]:
 
 
 def _along(corners: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Returns places along a line through corners, ten a segment, shape (N, 2)."""
+    """Returns points along a line through corners, ten for each segment, shape (N, 2)."""
     shares = np.linspace(0, 1, 10)[:, None]
     segments = [start + shares * (end - start) for start, end in itertools.pairwise(corners)]
     return np.concatenate(segments) if segments else corners

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,9 +20,9 @@ from models.evaluation.results import EvaluationResult
 from reporting.plots.style import SERIES, long_label, new_figure, series_name, shortened_layer
 from torch_lowrank.report import LayerReport
 
-COLORS = "cividis"  # its lightness rises evenly: it reads the same in gray and for the colour-blind
-_MOST_NUMBERED = 16  # variants; beyond, cells are too narrow for numbers
-_MOST_LAYERS = 60
+COLORS = "cividis"  # its lightness rises evenly: it reads the same in gray and for colour-blind readers
+_MAX_NUMBERED = 16  # variants; beyond, cells are too narrow for numbers
+_MAX_LAYERS = 60
 _NAME_LENGTH = 36
 _ROW = 0.25  # inches
 _LIGHT = 0.55  # from this share of the colour range on, numbers are black
@@ -33,10 +34,10 @@ def draw_layer_ranks(comparison: Comparison) -> Figure | None:
     if not group:
         return None
     found = largest_layers(group)
-    names = found[:_MOST_LAYERS] if len(found) > _MOST_LAYERS else found
+    names = found[:_MAX_LAYERS] if len(found) > _MAX_LAYERS else found
     names = sorted(names, key=list(_params(group)).index)
     cells = [[{layer.name: layer for layer in r.layers}.get(name) for r in group] for name in names]
-    numbered = len(group) <= _MOST_NUMBERED
+    numbered = len(group) <= _MAX_NUMBERED
     width = 4.4 + 2 * min(len(group) * (0.42 if numbered else 0.16), 6.8)
     figure = new_figure(max(width, 9), 2.4 + _ROW * len(names))
     panels = figure.subplots(1, 2, sharey=True)
@@ -54,7 +55,7 @@ def draw_layer_ranks(comparison: Comparison) -> Figure | None:
         _add_scale(axes, norm)
     panels[0].set_yticks(range(len(names)), [shortened_layer(name, _NAME_LENGTH) for name in names], fontsize=8)
     panels[0].set_ylabel("layer")
-    left_out = f" (the {_MOST_LAYERS} with most parameters of {len(found)})" if len(found) > len(names) else ""
+    left_out = f" (the {_MAX_LAYERS} with most parameters of {len(found)})" if len(found) > len(names) else ""
     figure.suptitle(f"Rank of every layer{left_out}; hatched: stays dense", fontsize=12)
     return figure
 
@@ -87,9 +88,14 @@ def _draw_panel(
         if numbered:
             text = "dense" if cell.rank is None else _number(value)
             light = cell.rank is None or math.isnan(value) or norm(value) > _LIGHT
-            look = {"ha": "center", "va": "center", "fontsize": 7, "color": "black" if light else "white"}
+            look: dict[str, Any] = {
+                "ha": "center",
+                "va": "center",
+                "fontsize": 7,
+                "color": "black" if light else "white",
+            }
             axes.text(column, row, text, **look, in_layout=False)  # inside the panel: the layout need not measure it
-    hatched = {"facecolor": "#eeeeee", "edgecolor": "#aaaaaa", "hatch": "////", "linewidth": 0}
+    hatched: dict[str, Any] = {"facecolor": "#eeeeee", "edgecolor": "#aaaaaa", "hatch": "////", "linewidth": 0}
     axes.add_collection(PatchCollection(dense, **hatched, in_layout=False), autolim=False)
     image.set_zorder(0)
     axes.tick_params(axis="y", length=0)
@@ -112,7 +118,8 @@ def _separate(axes: Axes, group: Sequence[EvaluationResult]) -> None:
 def _add_scale(axes: Axes, norm: Normalize) -> None:
     bar = axes.figure.colorbar(axes.images[0], cax=axes.inset_axes((1.02, 0, 0.025, 1)))
     if isinstance(norm, LogNorm):
-        bar.ax.yaxis.set_major_locator(FixedLocator([2**power for power in range(int(math.log2(norm.vmax)) + 1)]))
+        highest = int(math.log2(axes.images[0].get_clim()[1] or 1))
+        bar.ax.yaxis.set_major_locator(FixedLocator([2**power for power in range(highest + 1)]))
         bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         bar.ax.yaxis.set_minor_locator(NullLocator())
     bar.ax.tick_params(labelsize=7)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
@@ -13,34 +14,36 @@ from analysis.comparison import Comparison
 from analysis.examples import Examples
 from reporting.plots.style import long_label, new_figure, shortened
 
-# of labels 1, 2, ...: Okabe and Ito, in an order in which lightness alternates
+# colours of labels 1, 2, ...: Okabe and Ito, ordered so that lightness alternates
 LABEL_COLORS = ("#E69F00", "#0072B2", "#F0E442", "#D55E00", "#56B4E9", "#009E73", "#CC79A7")
 _ALPHA = 0.5
-_EDGE = 0.3  # of the colour: dark edges show on tissue, and where it is dark the area itself does
-_MOST_COLUMNS = 8  # of predictions
-_MOST_ROWS = 12
-_MOST_PIXELS = 400  # a side; a picture shows no more
+_EDGE = 0.3  # share of the colour in edges: dark edges show on bright tissue, and the filled area shows on dark
+_MAX_COLUMNS = 8  # of predictions
+_MAX_ROWS = 12
+_MAX_PIXELS = 400  # of a side; the picture has no more for it
 _WIDTH = 14.0  # inches, shared by the columns
-_CELLS = (1.5, 2.6)  # smallest and largest cell in inches
+_CELLS = (1.5, 2.6)  # smallest and largest side of a cell, in inches
 _NAME_LENGTH = 22
+_LEGEND = 0.3  # inches
 
 
 def draw_masks(examples: Examples, comparison: Comparison) -> Figure | None:
-    """Draws a row for each example: image, truth, then predictions with the truth's outline and their Dice.
+    """Draws a row for each example: image, truth, and predictions with the outline of the truth and their Dice.
 
     Returns:
         The figure, None where there is no example.
     """
-    rows = min(len(examples.images), _MOST_ROWS)
+    rows = min(len(examples.images), _MAX_ROWS)
     if rows == 0:
         return None
-    predictions = dict(list(examples.predictions.items())[:_MOST_COLUMNS])
+    predictions = dict(list(examples.predictions.items())[:_MAX_COLUMNS])
     titles = {result.name: long_label(result) for result in comparison.results}
     dice = {result.name: result.per_image.get("dice", []) for result in comparison.results}
     cell = float(np.clip(_WIDTH / (2 + len(predictions)), *_CELLS))
     height = cell * float(np.clip(examples.images.shape[1] / examples.images.shape[2], 0.4, 2.5))
     figure = new_figure((cell + 0.06) * (2 + len(predictions)) + 0.6, (height + 0.26) * rows + 0.7)
-    figure.get_layout_engine().set(w_pad=0.3, h_pad=0.3)
+    legend = _LEGEND / figure.get_figheight()
+    figure.set_layout_engine("tight", w_pad=0.3, h_pad=0.3, rect=(0, legend, 1, 1))
     panels = figure.subplots(rows, 2 + len(predictions), squeeze=False)
     for title, axes in zip(["image", "truth", *predictions], panels[0], strict=True):
         lines = [shortened(line, _NAME_LENGTH) for line in titles.get(title, title).split(", ")]
@@ -64,7 +67,7 @@ def _draw_row(
     truth: NDArray[np.uint8],
     predictions: dict[str, NDArray[np.uint8]],
 ) -> None:
-    step = -(-max(truth.shape) // _MOST_PIXELS)
+    step = -(-max(truth.shape) // _MAX_PIXELS)
     gray = image[::step, ::step]
     colors = np.repeat(gray, 3, axis=2) if gray.shape[2] == 1 else gray[..., :3]
     small = truth[::step, ::step]
@@ -78,7 +81,7 @@ def _draw_row(
 
 
 def _draw_cell(axes: Axes, image: NDArray[np.uint8], labels: NDArray[np.uint8] | None) -> None:
-    """Draws an image, areas with a label filled translucently and edged, so that they show in gray too."""
+    """Draws an image; labelled areas are filled translucently and have an edge, so that they show in gray too."""
     pixels = image / 255
     if labels is not None:
         for label in np.unique(labels[labels > 0]):
@@ -96,7 +99,7 @@ def _edge(area: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _outline(axes: Axes, truth: NDArray[np.uint8]) -> list[NDArray[np.float64]]:
-    """Returns the borders of all labels as lines; a mask that touches the image's border is closed there."""
+    """Returns the outlines of all labels as lines; they are closed along the border of the image."""
     lines: list[NDArray[np.float64]] = []
     padded = np.pad(truth, 1)
     for label in np.unique(truth[truth > 0]):
@@ -107,7 +110,7 @@ def _outline(axes: Axes, truth: NDArray[np.uint8]) -> list[NDArray[np.float64]]:
 
 
 def _draw_outline(axes: Axes, lines: list[NDArray[np.float64]]) -> None:
-    """Draws white below black dashes, which shows on dark and bright images."""
+    """Draws black dashes over a white line, which shows on dark and on bright images."""
     if lines:
         axes.add_collection(LineCollection(lines, colors="white", linewidths=1.1), autolim=False)
         axes.add_collection(
@@ -115,9 +118,9 @@ def _draw_outline(axes: Axes, lines: list[NDArray[np.float64]]) -> None:
         )
 
 
-def _color(label: int) -> tuple[float, ...]:
-    code = LABEL_COLORS[(label - 1) % len(LABEL_COLORS)]
-    return tuple(int(code[place : place + 2], 16) / 255 for place in (1, 3, 5))
+def _color(label: int) -> tuple[float, float, float]:
+    """Returns the red, green and blue of a label, 0 to 1."""
+    return to_rgb(LABEL_COLORS[(label - 1) % len(LABEL_COLORS)])
 
 
 def _add_legend(figure: Figure, labels: int) -> None:
@@ -126,7 +129,6 @@ def _add_legend(figure: Figure, labels: int) -> None:
         Patch(facecolor=(*_color(label), 0.7), label=area.format(label)) for label in range(1, max(labels, 1) + 1)
     ]
     outline = Patch(facecolor="white", edgecolor="black", linestyle=(0, (2, 2)), label="outline of the truth")
-    figure.get_layout_engine().set(rect=(0, 0.3 / figure.get_figheight(), 1, 1))
     figure.legend(
         handles=[*patches[: len(LABEL_COLORS)], outline], loc="lower center", ncols=8, fontsize=8, frameon=False
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,15 +20,15 @@ from reporting.plots.style import SERIES, VARIANT_MARKERS, long_label, new_figur
 METHODS_OF = {"plain": ("svd", "arsvd"), "weighted": ("budget",)}
 _TITLES = {
     "plain": "Spectra of the layers",
-    "weighted": "Spectra of the layers, weighted by what a change does to the loss",
+    "weighted": "Spectra of the layers, weighted by the curvature of the loss",
 }
-_MOST_LAYERS = 24
-_MOST_VARIANTS = 6
-_COLUMNS = (6, 5)  # what leaves fewer empty places
+_MAX_LAYERS = 24
+_MAX_VARIANTS = 6
+_COLUMNS = (6, 5)  # the number that leaves fewer empty places
 _NAME_LENGTH = 26
 _LEGEND_ENTRY = 1.35  # inches
 # Inches around the panels and between them. A layout engine would measure every label of every panel, which takes as
-# long as drawing them all.
+# long as drawing all of them.
 _LEFT, _RIGHT, _TOP, _BOTTOM, _BETWEEN_COLUMNS, _BETWEEN_ROWS = 0.72, 0.15, 0.62, 0.45, 0.28, 0.5
 _LEGEND = 0.5
 _LOWEST = 1e-6  # of the axis; values below it are rounding
@@ -39,7 +40,7 @@ def draw_spectra(comparison: Comparison, kind: str, spectra: Mapping[str, Singul
 
     Args:
         comparison: The variants; at most six are marked.
-        kind: `plain` or `weighted`, which says whose variants are cut from these spectra.
+        kind: `plain` or `weighted`; it decides which variants are cut from these spectra.
         spectra: Layer to its singular values.
 
     Returns:
@@ -84,20 +85,20 @@ def chosen_variants(comparison: Comparison, methods: Sequence[str]) -> list[Eval
     group = [result for result in comparison.of_methods(*methods) if result.layers]
     first = [r for r in group if r is comparison.recommended]
     first += [r for r in group if r.name in comparison.front and r not in first]
-    first = first[:_MOST_VARIANTS]
+    first = first[:_MAX_VARIANTS]
     others = [r for r in group if r not in first]
-    free = min(_MOST_VARIANTS - len(first), len(others))
+    free = min(_MAX_VARIANTS - len(first), len(others))
     spread = [others[place] for place in np.linspace(0, len(others) - 1, free).round().astype(int)]
     return [r for r in group if r in first or r in spread]
 
 
 def _largest(known: Mapping[str, SingularValues], comparison: Comparison) -> list[str]:
     """Returns the layers to show, in the network's order."""
-    if len(known) <= _MOST_LAYERS:
+    if len(known) <= _MAX_LAYERS:
         return list(known)
     by_params = [name for name in largest_layers(comparison.results) if name in known]
     rest = sorted((name for name in known if name not in by_params), key=lambda name: -len(known[name].values))
-    shown = {*(by_params + rest)[:_MOST_LAYERS]}
+    shown = {*(by_params + rest)[:_MAX_LAYERS]}
     return [name for name in known if name in shown]
 
 
@@ -112,7 +113,7 @@ def _draw_layer(axes: Axes, name: str, spectrum: SingularValues, variants: Seque
         if rank is not None and values[rank - 1] > _LOWEST:
             axes.plot(rank, values[rank - 1], **_look(result, number))
         elif rank is not None:  # a value that is 0 has no place on the axis: its cut stands at the foot of the panel
-            foot = {"transform": axes.get_xaxis_transform(), "clip_on": False}
+            foot: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "clip_on": False}
             axes.plot(rank, 0, **foot, **_look(result, number))
     axes.set_title(shortened_layer(name, _NAME_LENGTH), fontsize=8, pad=3, parse_math=False)
     axes.set_xticks(sorted({1, -(-len(values) // 2), len(values)}))
@@ -130,7 +131,7 @@ def _cut(result: EvaluationResult, name: str, spectrum: SingularValues) -> int |
     return layer.rank if 1 <= layer.rank <= len(spectrum.values) else None
 
 
-def _look(result: EvaluationResult, number: int) -> dict[str, object]:
+def _look(result: EvaluationResult, number: int) -> dict[str, Any]:
     series = SERIES[series_name(result)]
     return {
         "color": series.color,

@@ -1,4 +1,4 @@
-"""What all pictures share: figures without pyplot, and one look for each series of variants.
+"""What all pictures share: figures without pyplot, and one style for each series of variants.
 
 Colours are those of Okabe and Ito ("Color Universal Design", 2008); marker, line and filling repeat what colour says.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
+from typing import Any, Literal
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -21,7 +22,7 @@ from models.evaluation.results import EvaluationResult
 
 GRAY = "#555555"
 WIDE_RANGE = 4  # from this ratio of largest to smallest on, an axis is logarithmic
-# of single variants, where those of one method share colour and line
+# of variants of one method, which share colour and line
 VARIANT_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 
 
@@ -33,23 +34,23 @@ class Series:
         title: Name in legends and before a variant's size.
         color: Of marker, line and label.
         marker: Matplotlib's marker.
-        line: Matplotlib's line style.
+        line: Matplotlib's line style: a name, or offset and lengths of dashes.
         filled: Whether markers are filled.
     """
 
     title: str
     color: str
     marker: str
-    line: str
+    line: str | tuple[int, tuple[int, int]]
     filled: bool = True
 
-    def look(self) -> dict[str, object]:
+    def look(self) -> dict[str, Any]:
         """Returns the arguments of `Axes.plot`."""
         face = self.color if self.filled else "white"
         return {"color": self.color, "marker": self.marker, "linestyle": self.line, "markerfacecolor": face}
 
 
-# Uniform ranks and taus are one curve, solutions for a budget another: they are never joined.
+# Variants of one rank or tau for all layers are one curve, those that meet a budget another.
 SERIES = {
     "baseline": Series("baseline", "#000000", "*", "none"),
     "svd": Series("SVD", "#0072B2", "o", "-"),
@@ -61,8 +62,8 @@ SERIES = {
 }
 
 
-def new_figure(width: float, height: float, layout: str | None = "tight") -> Figure:
-    """Returns an empty figure, in inches, that pyplot does not know of."""
+def new_figure(width: float, height: float, layout: Literal["tight"] | None = "tight") -> Figure:
+    """Returns an empty figure that pyplot does not manage; width and height in inches."""
     figure = Figure(figsize=(width, height), layout=layout)
     FigureCanvasAgg(figure)
     return figure
@@ -115,7 +116,9 @@ def draw_intervals(axes: Axes, x: Sequence[float], intervals: Sequence[Interval 
         for place, interval in zip(x, intervals, strict=True)
         if interval is not None
     ]
-    return axes.add_collection(LineCollection(segments, colors=color, linewidths=1, alpha=0.55, zorder=1))
+    bars = LineCollection(segments, colors=color, linewidths=1, alpha=0.55, zorder=1)
+    axes.add_collection(bars)
+    return bars
 
 
 def draw_baseline(axes: Axes, value: float, interval: Interval | None) -> None:
@@ -125,9 +128,9 @@ def draw_baseline(axes: Axes, value: float, interval: Interval | None) -> None:
     axes.axhline(value, color="black", linestyle="--", linewidth=0.8, zorder=1, label="_baseline")
 
 
-def shift(artist: Artist, points: float) -> None:
-    """Moves what is drawn sideways by points: artists of equal x stand side by side and keep their data."""
-    artist.set_transform(artist.axes.transData + ScaledTranslation(points / 72, 0, artist.figure.dpi_scale_trans))
+def shift(axes: Axes, artist: Artist, points: float) -> None:
+    """Moves what is drawn in axes sideways by points: artists of equal x stand side by side and keep their data."""
+    artist.set_transform(axes.transData + ScaledTranslation(points / 72, 0, axes.figure.dpi_scale_trans))
 
 
 def shortened_layer(name: str, length: int) -> str:

@@ -1,4 +1,4 @@
-"""Quality and size of the variants of one method against the one parameter that it has."""
+"""Quality and size of the variants of one method against its parameter: rank, tau or budget."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _APART = 7.0  # points between methods that have the same budget, so that their 
 
 
 def draw_sweep(comparison: Comparison, method: str) -> Figure | None:
-    """Draws IoU and size against the one parameter of a method; None where the method has no variant.
+    """Draws IoU and size against the parameter of a method; None where the method has no variant.
 
     Against the budget, all methods that have variants at budgets are drawn.
     """
@@ -79,8 +79,9 @@ def _draw_curves(
         (size, [result.cost.size_mb for _, result in group]),
     ):
         (line,) = axes.plot(values, heights, **series.look(), markersize=7, linewidth=1.2, label=series.title)
-        shift(line, points)
-    shift(draw_intervals(quality, values, [_interval(comparison, r) for _, r in group], series.color), points)
+        shift(axes, line, points)
+    bars = draw_intervals(quality, values, [_interval(comparison, r) for _, r in group], series.color)
+    shift(quality, bars, points)
 
 
 def _interval(comparison: Comparison, result: EvaluationResult) -> Interval | None:
@@ -88,7 +89,7 @@ def _interval(comparison: Comparison, result: EvaluationResult) -> Interval | No
 
 
 def _scale_settings(axes: Axes, method: str, values: Sequence[float]) -> None:
-    """Puts a tick under every variant; ranks and budgets that differ much stand on a logarithmic axis."""
+    """Puts a tick under every variant; ranks and budgets are on a logarithmic axis from `WIDE_RANGE` on."""
     if method != "arsvd" and max(values) >= WIDE_RANGE * min(values) > 0:
         axes.set_xscale("log", base=2)
     axes.set_xticks(values)

@@ -28,8 +28,8 @@ from reporting.plots.style import (
     short_label,
 )
 
-_MOST_LABELS = 20  # beyond, only the variants to choose from are labelled
-_LEAST_SPAN = 0.02  # of the Dice axis, so that noise in the fourth digit does not look like a result
+_MAX_LABELS = 20  # with more variants, only those to choose from are labelled
+_MIN_SPAN = 0.02  # of the Dice axis, so that noise in the fourth digit does not look like a result
 _FLOOR = 0.07  # where points below the axis stand, as share of its height
 
 
@@ -38,9 +38,9 @@ class CostAxis:
     """A cost that Dice is drawn against.
 
     Attributes:
-        title: As in "Dice against ...".
-        label: Of the axis, with the unit.
-        read: The cost of a variant; 0 where it is not known.
+        title: The cost, as in "Dice against ...".
+        label: Label of the axis, with the unit.
+        read: Returns the cost of a variant; 0 where it is not known.
     """
 
     title: str
@@ -58,8 +58,8 @@ COSTS = {
 def draw_tradeoff(comparison: Comparison, cost: str = "params") -> Figure | None:
     """Draws mean Dice with 95 % intervals against a cost, and the Pareto front of that cost.
 
-    The axis of Dice spans the networks that keep half of the baseline's Dice; those below stand at its foot with an
-    arrow and their value.
+    The axis of Dice spans the networks that keep half of the baseline's Dice; those below stand at the foot of the axis
+    with an arrow and their value.
 
     Args:
         comparison: The variants.
@@ -89,7 +89,7 @@ def draw_tradeoff(comparison: Comparison, cost: str = "params") -> Figure | None
     if comparison.baseline in shown:
         draw_baseline(axes, metric(comparison.baseline, "dice"), intervals[comparison.baseline.name])
     bars = any(interval is not None and interval.high > interval.low for interval in intervals.values())
-    some = len(shown) > _MOST_LABELS
+    some = len(shown) > _MAX_LABELS
     axes.set_title(f"Dice against {of_cost.title}" + " (labels: baseline, Pareto front, recommended)" * some)
     axes.set(xlabel=of_cost.label, ylabel=f"Dice (mean over images{', bars: 95 % interval' if bars else ''})")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=4, frameon=False, markerscale=0.8)
@@ -108,16 +108,16 @@ def _limits(
     baseline: EvaluationResult | None,
     intervals: dict[str, Interval | None],
 ) -> tuple[float, float]:
-    """Returns limits of Dice that hold every useful variant with its interval, and the others if they are near."""
+    """Returns limits of Dice that hold every useful variant with its interval, and others if they are near."""
     dices = [metric(r, "dice") for r in shown]
-    least = USEFUL_SHARE * (metric(baseline, "dice") if baseline in shown else max(dices))
-    useful = [r for r in shown if metric(r, "dice") >= least]
+    full = metric(baseline, "dice") if baseline is not None and baseline in shown else max(dices)
+    useful = [r for r in shown if metric(r, "dice") >= USEFUL_SHARE * full]
     ends = [metric(r, "dice") for r in useful]
     ends += [end for r in useful if (found := intervals[r.name]) for end in (found.low, found.high)]
     low, high = min(ends), max(ends)
-    span = max(high - low, _LEAST_SPAN)
+    span = max(high - low, _MIN_SPAN)
     low = min([low, *(dice for dice in dices if dice >= low - span / 2)])
-    widen = max(0.0, _LEAST_SPAN - (high - low)) / 2
+    widen = max(0.0, _MIN_SPAN - (high - low)) / 2
     low, high = low - widen, high + widen
     span = high - low
     return low - (0.2 if min(dices) < low else 0.1) * span, high + 0.12 * span
@@ -139,24 +139,24 @@ def _draw_series(
 
 
 def _draw_below(axes: Axes, result: EvaluationResult, point: tuple[float, float], low: float) -> None:
-    """Draws a variant that is below the axis at its foot, joined to nothing, with an arrow that says so."""
+    """Draws a variant that is below the limits at the foot of the axis, with an arrow and without a line."""
     look = {**SERIES[series_name(result)].look(), "linestyle": "none", "label": "_below"}
     axes.plot(*point, **look, markersize=7)
     axes.annotate("", (point[0], low), point, arrowprops={"arrowstyle": "-|>", "color": GRAY, "shrinkA": 3})
 
 
 def _draw_front(axes: Axes, points: Sequence[tuple[float, float]]) -> None:
-    """Rings the front and joins it by steps: what is the best Dice that a cost buys."""
+    """Rings the front and joins it by steps: the best Dice that is reached at each cost."""
     if not points:
         return
     front = np.array(sorted(points))
     steps = np.repeat(front, 2, axis=0)
     axes.plot(steps[1:, 0], steps[:-1, 1], color="#bbbbbb", linewidth=1, zorder=0.5, label="_front")
-    axes.scatter(*front.T, s=190, facecolors="none", edgecolors=GRAY, label="Pareto front")
+    axes.scatter(front[:, 0], front[:, 1], s=190, facecolors="none", edgecolors=GRAY, label="Pareto front")
 
 
 def _scale_cost(axes: Axes, costs: Sequence[float]) -> None:
-    """Counts as 200 k, 1 M, ..., on a logarithmic axis where costs differ much."""
+    """Writes costs as 200 k, 1 M, ..., on a logarithmic axis where they differ by `WIDE_RANGE` or more."""
     axes.margins(x=0.1)
     if max(costs) >= WIDE_RANGE * min(costs):
         axes.set_xscale("log")
@@ -168,9 +168,9 @@ def _scale_cost(axes: Axes, costs: Sequence[float]) -> None:
 def _labelled(
     shown: Sequence[EvaluationResult], front: frozenset[str], comparison: Comparison
 ) -> list[EvaluationResult]:
-    """Returns the variants to label: all, or of many those that one would choose from, which also place first."""
+    """Returns the variants to label: all, or of many those to choose from. These come first: they are placed first."""
     first = [r for r in shown if r.name in front or r in (comparison.baseline, comparison.recommended)]
-    return first if len(shown) > _MOST_LABELS else first + [r for r in shown if r not in first]
+    return first if len(shown) > _MAX_LABELS else first + [r for r in shown if r not in first]
 
 
 def _label(result: EvaluationResult, point: tuple[float, float], comparison: Comparison, *, cut: bool) -> Label:

@@ -73,7 +73,7 @@ def draw_finetuning(comparison: Comparison) -> Figure | None:
 
 
 def _count_epochs(axes: Axes, epochs: Sequence[int]) -> None:
-    """Ticks whole epochs only; a single one stands in the middle."""
+    """Puts ticks at whole epochs only; a single epoch stands in the middle."""
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if len(epochs) == 1:
         axes.set_xlim(epochs[0] - 0.5, epochs[0] + 0.5)

@@ -12,7 +12,7 @@ YAMLS = sorted(CONFIGS.glob("*.yaml"))
 
 
 def test_there_are_three_experiments() -> None:
-    assert [file.name for file in YAMLS] == ["brain_tumor.yaml", "budgets.yaml", "default.yaml", "demo.yaml"]
+    assert [file.name for file in YAMLS] == ["brain_tumor.yaml", "budgets.yaml", "demo.yaml", "reference.yaml"]
 
 
 @pytest.mark.parametrize("file", YAMLS, ids=lambda file: file.name)

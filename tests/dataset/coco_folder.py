@@ -7,9 +7,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from dataset.images.decode import Wanted, decode_image, read_image_file
+from dataset.images.decode import DecodeRequest, decode_image, read_image_file
 from dataset.ingest import IngestOptions
-from dataset.sources.folders import ANNOTATION_FILE, SPLITS
+from dataset.layout import ANNOTATION_FILE, SPLITS
 from dataset.sources.local_folder import LocalFolder
 
 SQUARE = [2.0, 2.0, 8.0, 2.0, 8.0, 8.0, 2.0, 8.0]  # covers rows and columns 2 to 7
@@ -29,8 +29,9 @@ def png(picture: np.ndarray) -> bytes:
     return cv2.imencode(".png", picture)[1].tobytes()
 
 
-def read_image(path: Path, height: int, width: int, channels: int, enough=None) -> tuple[np.ndarray, bool]:
-    return decode_image(read_image_file(LocalFolder(path.parent), path.name), Wanted(height, width, channels, enough))
+def read_image(path: Path, height: int, width: int, channels: int, target_size=None) -> tuple[np.ndarray, bool]:
+    request = DecodeRequest(height, width, channels, target_size)
+    return decode_image(read_image_file(LocalFolder(path.parent), path.name), request)
 
 
 class CocoFolder:
@@ -47,7 +48,7 @@ class CocoFolder:
             self.annotation(split, 1)
 
     def image(self, split: str, name: str, data: bytes | None, size=(16, 16), **entry: Any) -> int:
-        """Adds an image and its file (None: no file) and gives its id."""
+        """Adds an image and its file (None: no file) and returns its id."""
         images = self.content[split]["images"]
         image_id = entry.pop("id", len(images) + 1)
         images.append({"id": image_id, "file_name": name, "height": size[0], "width": size[1], **entry})

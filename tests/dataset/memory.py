@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def peak_megabytes() -> int:
-    """The most that this process ever held; `getrusage` counts the process which started it, too."""
+    """Peak memory of this process; `getrusage` would count the process that started it, too."""
     status = Path("/proc/self/status")
     if status.exists():
         return int(re.findall(r"VmHWM:\s+(\d+) kB", status.read_text())[0]) // 1024

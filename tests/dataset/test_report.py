@@ -1,4 +1,4 @@
-"""Everything that is wrong with a folder is told at once; and what is too little to learn from."""
+"""Everything that is wrong with a folder is reported at once, and so is too little data to learn from."""
 
 import json
 import shutil
@@ -6,10 +6,10 @@ import shutil
 import numpy as np
 import pytest
 
-from dataset.errors import DatasetError, Refusal, report
+from dataset.errors import DatasetError, Refusal, combined_error
 from dataset.fingerprint import fingerprint
 from dataset.ingest import ingest
-from dataset.sources.folders import ANNOTATION_FILE
+from dataset.layout import ANNOTATION_FILE
 from tests.dataset.coco_folder import noise, options, png
 
 
@@ -128,7 +128,7 @@ def test_one_image_a_split_and_one_class_are_enough_for_multi_class(coco, out):
 
 def test_messages_can_be_printed_and_written_whatever_names_hold(capsys):
     refusal = Refusal("train", "a\ud800\n\x1b[31m.png", 1, None, "bad")
-    error = report(["folder \udcff"], [refusal])
+    error = combined_error(["folder \udcff"], [refusal])
     print(error)
     assert len(str(error).splitlines()) == 3
     assert r"train/a\ud800\n\x1b[31m.png (image 1): bad" in capsys.readouterr().out

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
 from dataset.ingest import IngestOptions
-from dataset.sources.folders import ANNOTATION_FILE, SPLITS
+from dataset.layout import ANNOTATION_FILE, SPLITS
 from tests.dataset.coco_folder import TRIANGLE, CocoFolder, noise, png
 
 ODD = [2**31, 2**63, 10**30, 10**400, -1, 0, -0.0, 1e300, 5e-324, 3.0, "1", "NaN", "", "\0", "\ud800", "../a.png"]
@@ -103,7 +103,7 @@ def sound_folder(root: Path) -> CocoFolder:
 
 
 def build(root: Path, number: int) -> IngestOptions:
-    """Writes the folder of case `number` into `root`, and gives the options to read it with."""
+    """Writes the folder of case `number` into `root`, and returns the options to read it with."""
     rng = random.Random(f"annotations-{number}")
     values = odd_values(number // BATCH)
     folder = sound_folder(root)

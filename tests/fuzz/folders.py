@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from dataset.ingest import IngestOptions
-from dataset.sources.folders import ANNOTATION_FILE, SPLITS
+from dataset.layout import ANNOTATION_FILE, SPLITS
 from tests.dataset.coco_folder import CocoFolder
 from tests.dataset.images.test_image_kinds import huge_bmp, huge_jpeg, huge_png
 from tests.fuzz.annotations import BATCH, damage_bytes, damage_value, odd_values, random_options
@@ -133,7 +133,7 @@ def damage_tree(rng: random.Random, root: Path, split: str) -> None:
 
 
 def build(root: Path, number: int) -> IngestOptions:
-    """Writes the folder of case `number` into `root`, and gives the options to read it with."""
+    """Writes the folder of case `number` into `root`, and returns the options to read it with."""
     rng = random.Random(f"folders-{number}")
     folder = sound_folder(rng, root)
     for _ in range(rng.choice([0, 1, 1, 2])):

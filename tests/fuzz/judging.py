@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from dataset.annotations.coco import read_annotations
-from dataset.annotations.json_values import is_clean
 from dataset.errors import DatasetError
 from dataset.fingerprint import fingerprint
 from dataset.ingest import IngestOptions, ingest
-from dataset.sources.folders import ANNOTATION_FILE, SPLITS
+from dataset.layout import ANNOTATION_FILE, SPLITS
+from dataset.message_text import is_clean
 from dataset.sources.local_folder import LocalFolder
 from dataset.store import Dataset
 from tests.dataset.memory import peak_megabytes
@@ -75,7 +75,7 @@ def run_case(case: Case, place: Path) -> Outcome:
 
 
 def _read(case: Case, root: Path, out: Path, options: IngestOptions) -> tuple[str, ...]:
-    """Reads a folder as the pipeline does; gives the kinds of refusal, or none after checking the result."""
+    """Reads a folder as the pipeline does; returns the kinds of refusal, or none after checking the result."""
     refusals: tuple[str, ...] = ()
     try:
         if case.part == "annotations":
@@ -100,7 +100,7 @@ def _check_message(error: DatasetError) -> None:
     assert is_clean(str(error).replace("\n", "")), f"control characters in {str(error)!r}"
     assert len(str(error)) < 20_000, "the message is too long"
     assert len(str(error).splitlines()) <= 22, "the message has too many lines"
-    assert error.problems and all(error.problems), "no problem is told"
+    assert error.problems and all(error.problems), "no problem is reported"
 
 
 def _check_result(stored: Dataset, options: IngestOptions) -> None:

@@ -83,6 +83,25 @@ def test_the_same_command_again_only_reads_the_data_and_compares(workshop: Works
     workshop.assert_complete(TINY_VARIANTS)
 
 
+def test_an_edit_in_what_draws_runs_drawing_alone(workshop: Workshop) -> None:
+    drawn = (workshop.out / "plots" / "masks.png").read_bytes()
+    file = workshop.root / "reporting" / "plots" / "masks.py"
+    with changed(file, file.read_bytes().replace(b"_ALPHA = 0.5", b"_ALPHA = 0.9")):
+        assert workshop.run().ran == ALWAYS | {"draw_pictures"}
+    assert (workshop.out / "plots" / "masks.png").read_bytes() != drawn
+    assert workshop.run().ran == ALWAYS
+    assert (workshop.out / "plots" / "masks.png").read_bytes() == drawn
+
+
+def test_a_picture_that_was_changed_or_lost_comes_back_without_drawing(workshop: Workshop) -> None:
+    changed_one, lost = workshop.out / "plots" / "dice_vs_params.png", workshop.out / "plots" / "masks.png"
+    drawn = changed_one.read_bytes(), lost.read_bytes()
+    changed_one.write_bytes(b"of somebody else")
+    lost.unlink()
+    assert workshop.run().ran == ALWAYS
+    assert (changed_one.read_bytes(), lost.read_bytes()) == drawn
+
+
 def test_one_tau_more_compresses_and_evaluates_that_one(workshop: Workshop) -> None:
     again = workshop.run("--arsvd_taus", "0.5,0.8,0.9")
     assert again.ran == ALWAYS | {"compress_arsvd_tau_0.9", "evaluate_arsvd_tau_0.9", "draw_pictures"}
@@ -181,7 +200,7 @@ version = run.model_version
 result = run.steps["evaluate_svd_rank_1"].outputs["svd_rank_1_result"][0]
 network = run.steps["compress_svd_rank_1"].outputs["svd_rank_1_network"][0]
 print(json.dumps({
-    "shown": [visualization.uri.rpartition("content/files/")[2] for visualization in comparison.visualizations],
+    "shown": [visualization.uri.rpartition("/files/")[2] for visualization in comparison.visualizations],
     "dice": comparison.run_metadata["dice"],
     "result": result.run_metadata["dice"],
     "ranks": network.run_metadata["ranks"],

@@ -16,7 +16,7 @@ def record(name: str, message: str, *arguments: object, level: int = logging.INF
     [
         ("zenml.orchestrators", "Step `train_unet` has finished in `2m9s`.", "train_unet                   2m9s"),
         ("zenml.orchestrators", "Using cached version of step `decompose`.", "decompose                    cached"),
-        ("models.training.history", "epoch 1/2: train loss 0.5", "epoch 1/2: train loss 0.5"),
+        ("models.training.checkpoints", "epoch 1/2: train loss 0.5", "epoch 1/2: train loss 0.5"),
         ("zenml.client", "Using user: `default`", None),
         ("other", "chatter", None),
     ],

@@ -34,6 +34,7 @@ DAMAGED = {
         "arsvd_tau_0.5_result/*/*/content/record.json",
         {"evaluate_arsvd_tau_0.5", "draw_pictures"},
     ),
+    "pictures": ("pictures/*/*/content/masks.png", {"draw_pictures"}),
 }
 
 

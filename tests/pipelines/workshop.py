@@ -17,7 +17,7 @@ from typing import ClassVar
 import pytest
 import yaml
 
-from dataset.phantoms.phantom import write_phantoms
+from dataset.phantoms.write_phantoms import write_phantoms
 from tests.pipelines import warm
 
 ROOT = Path(__file__).resolve().parent.parent.parent

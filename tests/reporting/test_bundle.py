@@ -3,10 +3,12 @@
 import json
 
 import pytest
+from torch import nn
 
 from analysis.comparison import Comparison
 from reporting.bundle import ReportBundle, ReportContent, remove_stale_networks, write_files
 from reporting.html.report import About
+from torch_lowrank.io import save_network
 
 PICTURES = {"training": b"two", "dice_vs_params": b"one"}
 
@@ -57,8 +59,13 @@ def test_a_picture_that_was_changed_or_lost_is_written_again(content, tmp_path):
 
 
 def test_networks_of_variants_that_a_run_does_not_have_go_and_folders_of_others_stay(tmp_path):
-    for name in ("svd_rank_8", "svd_rank_16", "mine"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "network.json").write_text("{}")
+    about = {"svd_rank_8": {"spec": {"method": "svd", "rank": 8}}, "svd_rank_16": {"method": "svd", "setting": {}}}
+    old = {"budget_0.25": {"method": "budget", "setting": {"budget": 0.25}}}  # as an earlier version wrote it
+    copied = {"my_copy": about["svd_rank_8"], "svd_rank_99": {}}
+    for name, description in {**about, **old, **copied}.items():
+        save_network(nn.Linear(2, 2), tmp_path / name, description)
+    (tmp_path / "svd_rank_4").mkdir()
+    (tmp_path / "svd_rank_4" / "network.json").write_text("{}")
     remove_stale_networks(tmp_path, ["svd_rank_16"])
-    assert {folder.name for folder in tmp_path.iterdir()} == {"svd_rank_16", "mine"}
+    kept = {"svd_rank_16", "my_copy", "svd_rank_99", "svd_rank_4"}
+    assert {folder.name for folder in tmp_path.iterdir()} == kept, "by what they say they are, not by their names"

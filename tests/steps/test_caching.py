@@ -163,7 +163,7 @@ def test_every_cached_step_names_the_digest_of_its_own_file() -> None:
     assert len(cached_steps()) >= 12
     for name, text in cached_steps().items():
         module = import_module(f"steps.{name}")
-        assert 'CachePolicy(cache_func=f"{__name__}.sources")' in text, name
+        assert "cached_by_sources(__name__)" in text, name
         assert module.sources.args[0] == f"steps.{name}", "the digest is of another step"
         assert f"steps.{name}" in caching.reached_modules(f"steps.{name}")
         policy = getattr(module, name).configuration.cache_policy

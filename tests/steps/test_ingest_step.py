@@ -7,7 +7,7 @@ import pytest
 from configs.schema import DataConfig
 from dataset.errors import DatasetError
 from dataset.fingerprint import fingerprint
-from dataset.phantoms.phantom import write_phantoms
+from dataset.phantoms.write_phantoms import write_phantoms
 from steps import ingest_coco as module
 from steps.runtime import Runtime
 

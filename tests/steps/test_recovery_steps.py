@@ -9,7 +9,7 @@ import torch
 
 from configs.schema import FinetuneConfig, TrainingConfig
 from dataset.ingest import IngestOptions, ingest
-from dataset.phantoms.phantom import write_phantoms
+from dataset.phantoms.write_phantoms import write_phantoms
 from dataset.store import Dataset
 from models.preprocessing import Preprocessing
 from models.unet import UNet

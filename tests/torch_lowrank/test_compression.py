@@ -1,6 +1,7 @@
 """What compression keeps, what it leaves alone and why, what it refuses."""
 
 import copy
+import dataclasses
 
 import pytest
 import torch
@@ -8,10 +9,12 @@ from torch import nn
 from torch.nn.utils import parametrizations, prune
 
 from torch_lowrank.compression import compress
+from torch_lowrank.curvature.collect import collect_statistics
 from torch_lowrank.decomposition.decompose import decompose
 from torch_lowrank.layers.factorized import LowRank
 from torch_lowrank.ranks.budgets import ParameterBudget
 from torch_lowrank.ranks.rules import FixedRank
+from torch_lowrank.report import LayerReport
 
 
 def compressed(network, rank=1, scheme="channel", **settings):
@@ -240,6 +243,49 @@ def test_a_compressed_network_is_not_factorised_again():
     network = compressed(Block()).network
     assert set(reasons(network).values()) == {"it is of low rank already"}
     assert count(compressed(network).network) == count(network)
+
+
+def same_network(one, other):
+    state = other.state_dict()
+    return all(torch.equal(value, state[name]) for name, value in one.state_dict().items())
+
+
+def test_without_spectra_it_decomposes_by_both_schemes_or_by_the_one_asked_for():
+    network = Block()
+    for scheme in (None, "auto", "spatial", "channel"):
+        expected = compress(network, ParameterBudget(0.4), spectra=decompose(network, scheme or "auto"))
+        result = compress(network, ParameterBudget(0.4), scheme=scheme)
+        assert result.layers == expected.layers
+        assert same_network(result.network, expected.network)
+
+
+def test_with_statistics_and_without_spectra_it_decomposes_weighted_by_them():
+    network = Block().eval()
+    statistics = collect_statistics(network, [torch.randn(4, 8, 6, 6)])
+    spectra = decompose(network, "auto", statistics=statistics)
+    expected = compress(network, ParameterBudget(0.4), spectra=spectra, statistics=statistics)
+    result = compress(network, ParameterBudget(0.4), statistics=statistics)
+    assert result.layers == expected.layers
+    assert same_network(result.network, expected.network)
+
+
+def test_a_scheme_that_is_not_that_of_the_spectra_is_refused():
+    network = Block()
+    with pytest.raises(ValueError, match="scheme is 'auto', the spectra are by 'channel'"):
+        compress(network, FixedRank(1), spectra=decompose(network), scheme="auto")
+
+
+def test_what_is_no_rule_is_refused():
+    network = Block()
+    with pytest.raises(TypeError, match="the rule is a Spectra; give a rank rule or a budget"):
+        compress(network, decompose(network))
+
+
+def test_reports_that_were_stored_without_bits_can_be_read():
+    report = compressed(Block()).layers[0]
+    stored = dataclasses.asdict(report)
+    assert stored.pop("bits") is None
+    assert LayerReport(**stored) == report
 
 
 def test_layers_that_would_grow_stay_dense():

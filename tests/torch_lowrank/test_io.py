@@ -227,6 +227,19 @@ def test_foreign_network_needs_the_right_constructor(tmp_path):
         load_network(folder, lambda: nn.Sequential(nn.Conv2d(8, 9, 3), *make_net()[1:]))
 
 
+def test_networks_saved_by_the_class_name_alone_are_loaded(saved):
+    edit(saved, architecture="UNet")
+    assert network_digest(load_network(saved, UNet)) == network_digest(small_unet())
+
+
+def test_arguments_go_to_constructors_that_take_them(saved):
+    arguments = read_description(saved)["arguments"]
+    assert network_digest(load_network(saved, lambda: UNet(**arguments))) == network_digest(small_unet())
+    edit(saved, arguments=None)
+    with pytest.raises(StorageError, match="does not fit"):
+        load_network(saved, UNet)  # which makes one of other sizes then
+
+
 def test_state_beyond_tensors_is_refused(tmp_path):
     class Odd(nn.Linear):
         def get_extra_state(self):

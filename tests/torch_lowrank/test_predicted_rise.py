@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from dataset.annotations.coco import read_annotations
-from dataset.images.decode import Wanted, decode_image, read_image_file, resize_image
+from dataset.images.decode import DecodeRequest, decode_image, read_image_file, resize_image
 from dataset.sources.local_folder import LocalFolder
 from models.preprocessing import Preprocessing
 from models.unet import UNet
@@ -32,7 +32,8 @@ def images(brain_tumor):
     chosen = samples[:: len(samples) // IMAGES][:IMAGES]
     files = [read_image_file(LocalFolder(brain_tumor), f"train/{each.file_name}") for each in chosen]
     images = [
-        decode_image(data, Wanted(each.height, each.width, 1))[0] for data, each in zip(files, chosen, strict=True)
+        decode_image(data, DecodeRequest(each.height, each.width, 1))[0]
+        for data, each in zip(files, chosen, strict=True)
     ]
     arrays = [resize_image(image, SIZE, SIZE) for image in images]
     return Preprocessing(0.18, 0.18)(np.stack(arrays))

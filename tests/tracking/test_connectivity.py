@@ -9,8 +9,10 @@ import time
 import pytest
 
 from tracking import connectivity as services
-from tracking.connectivity import ServiceError, check_mlflow, check_zenml, without_password
+from tracking.addresses import without_password
+from tracking.connectivity import check_mlflow, check_zenml
 from tracking.database_setup import zenml_database
+from tracking.errors import ServiceError
 
 
 @pytest.fixture
@@ -93,9 +95,9 @@ def test_a_missing_database_is_made_whole(tmp_path):
 
 
 def test_what_a_killed_process_left_of_a_database_does_not_matter(tmp_path):
-    (tmp_path / ".mlflow.db.unfinished").write_bytes(b"half of a database")
+    (tmp_path / ".mlflow.db.partial").write_bytes(b"half of a database")
     check_mlflow(f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "lock")
-    assert not (tmp_path / ".mlflow.db.unfinished").exists()
+    assert not (tmp_path / ".mlflow.db.partial").exists()
 
 
 @pytest.mark.parametrize("uri", ["sqlite:///{folder}/text.db", "file://{folder}/mlruns"])

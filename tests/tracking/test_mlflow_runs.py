@@ -15,7 +15,7 @@ from analysis.comparison import Comparison
 from tests.comparisons import make_result, recovered
 from tracking import mlflow_runs as runs
 from tracking.database_setup import make_mlflow_database
-from tracking.mlflow_runs import EXPERIMENT
+from tracking.mlflow_store import EXPERIMENT
 from tracking.registry import ALIAS, RegistrationError, register
 from tracking.run_records import Data, Recorded, TrainingRecord
 

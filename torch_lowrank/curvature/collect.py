@@ -23,8 +23,8 @@ from torch_lowrank.modes import Device, device_of, evaluation_mode, exact_device
 from torch_lowrank.progress import tracked
 
 MEMORY_LIMIT = 2**31  # bytes
-# Pixels side by side say nearly the same, and a moment needs few more vectors than it has rows: of more than this
-# many positions in all a regular grid is taken.
+# Neighbouring pixels are nearly alike, and a moment needs few more vectors than it has rows: where there are more
+# positions than this in all, a regular grid of them is taken.
 _POSITIONS = 2**15
 _PER_ROW = 4
 
@@ -45,12 +45,11 @@ def collect_statistics(
     more than the memory limit, layers are grouped into several passes.
 
     Args:
-        network: Returns logits, (N, classes, ...); with one class, of foreground against background. Its weights and
-            modes are left as they were.
+        network: Any network; its weights and modes are left as they were. For curvature it returns logits,
+            (N, classes, ...); with one class, of foreground against background.
         batches: A list, a DataLoader or another iterable of batches, see `batches.call_of`; read again for each pass.
             An iterator, which can be read only once, is kept in memory.
-        inputs: What of a batch the network takes, where it is not a tensor, the first element of a tuple or list, or
-            a mapping of keyword arguments; see `batches.call_of`.
+        inputs: What of a batch the network takes; None is the usual, see `batches.call_of`.
         weighting: `curvature`; or `activation`, which needs no gradients.
         memory_limit: Bytes that the sums of one pass may take. Beside them lie one batch's activations, and the
             patches and the product of one layer.
@@ -60,14 +59,12 @@ def collect_statistics(
 
     Raises:
         ValueError: There are no batches, or a batch has no input; the weighting is unknown; a layer by itself takes
-            more than the limit; or the network returns no logits.
+            more than the limit; or the network returns no logits, where they are needed.
         FloatingPointError: A layer's inputs or gradients are not finite.
     """
     if weighting not in ("activation", "curvature"):
         raise ValueError(f"weighting is {weighting!r}; statistics are taken for activation or curvature")
     batches, number = number_of(batches)
-    if not number:
-        raise ValueError("there are no images to take statistics from; give at least one batch")
     layers = survey(network).layers
     moments: dict[str, Moments] = {}
     seen = 0
@@ -78,26 +75,34 @@ def collect_statistics(
     with torch.inference_mode(False), evaluation_mode(network, moved_to), _frozen(network), layers_called():
         for turn, names in enumerate(passes, start=1):
             sums = {name: _Sums(layers[name], weighting, number) for name in names}
-            generator = torch.Generator(place).manual_seed(seed)
-            seen = 0
-            with _watched(sums):
-                for batch in tracked(batches, f"statistics {turn}/{len(passes)}", number):
-                    call = call_of(batch, inputs)
-                    seen += call.samples
-                    _run(network, call, generator, weighting, sums)
-            if not seen:
-                raise ValueError(
-                    "the batches can be read only once; give a list, or a loader that starts again each time"
-                )
-            for name in names:
-                if sums[name].vectors:
-                    moments[name] = sums.pop(name).finish(name)
+            calls = (call_of(batch, inputs) for batch in tracked(batches, f"statistics {turn}/{len(passes)}", number))
+            seen = _run_all(network, calls, torch.Generator(place).manual_seed(seed), weighting, sums)
+            # a layer's sums are freed when they are done
+            moments |= {name: sums.pop(name).finish(name) for name in names if sums[name].vectors}
     return Statistics(moments, weighting, seen)
+
+
+def _run_all(
+    network: nn.Module, calls: Iterable[Call], generator: torch.Generator, weighting: str, sums: dict[str, _Sums]
+) -> int:
+    """Adds up one pass over the batches; returns the number of images.
+
+    Raises:
+        ValueError: If there are none, though there were some before.
+    """
+    seen = 0
+    with _watched(sums):
+        for call in calls:
+            seen += call.samples
+            _run(network, call, generator, weighting, sums)
+    if not seen:
+        raise ValueError("the batches can be read only once; give a list, or a loader that starts again each time")
+    return seen
 
 
 @dataclasses.dataclass
 class _Sums:
-    """What is added up for one layer."""
+    """The sums of one layer."""
 
     layer: nn.Module
     weighting: str
@@ -146,7 +151,7 @@ def _added(total: Tensor | None, vectors: Tensor, scale: float) -> Tensor:
 
 
 def _mean(total: Tensor | None, number: int, shape: tuple[int, ...], name: str) -> Tensor:
-    """Returns total / number, float32, on the CPU; zeros where nothing was added: the loss does not feel the layer."""
+    """Returns total / number, float32, on the CPU; zeros where the loss does not depend on the layer."""
     mean = torch.zeros(shape) if total is None else (total / number).float().cpu()
     if not bool(mean.isfinite().all()):
         raise FloatingPointError(
@@ -178,19 +183,24 @@ def _passes(layers: dict[str, nn.Module], limit: int, weighting: str) -> list[li
 def _run(network: nn.Module, call: Call, generator: torch.Generator, weighting: str, sums: dict[str, _Sums]) -> None:
     with torch.set_grad_enabled(weighting == "curvature"):
         logits = call.apply(network, generator.device)
-    if not isinstance(logits, Tensor) or logits.ndim < 2:
-        raise ValueError(
-            f"the network returns a {type(logits).__name__}; statistics need logits of shape (N, classes, ...): "
-            "wrap it in a module that returns them"
-        )
-    if weighting == "curvature" and logits.requires_grad:
-        _check_finite(logits, sums)  # no label can be drawn else
-        # The gradient of the cross entropy, a mean over the positions of an image, for labels that are drawn.
-        scale = (logits[0, 0].numel() or 1) ** -0.5
-        logits.backward(_drawn_residual(logits.detach(), generator) * scale)
+    if weighting == "curvature":
+        _propagate(logits, generator, sums)
     for each in sums.values():
         each.images += call.samples
         each.turn += 1
+
+
+def _propagate(logits: Any, generator: torch.Generator, sums: dict[str, _Sums]) -> None:
+    """Propagates the gradient of the cross entropy, its mean over an image's positions, for labels that are drawn."""
+    if not isinstance(logits, Tensor) or logits.ndim < 2:
+        raise ValueError(
+            f"the network returns a {type(logits).__name__}; curvature needs logits of shape (N, classes, ...): "
+            "wrap it in a module that returns them, or use weighting='activation'"
+        )
+    if logits.requires_grad:
+        _check_finite(logits, sums)  # else no label can be drawn
+        scale = (logits[0, 0].numel() or 1) ** -0.5
+        logits.backward(_drawn_residual(logits.detach(), generator) * scale)
 
 
 def _check_finite(logits: Tensor, sums: dict[str, _Sums]) -> None:
@@ -218,16 +228,16 @@ def _drawn_residual(logits: Tensor, generator: torch.Generator) -> Tensor:
 
 @contextlib.contextmanager
 def _watched(sums: dict[str, _Sums]) -> Iterator[None]:
-    """Adds up what the layers see while the block runs."""
+    """Adds inputs and gradients of the layers to their sums while the block runs."""
 
     def watch(each: _Sums) -> object:
         def seen(layer: nn.Module, args: tuple, kwargs: dict, output: Tensor) -> Tensor | None:
             values = args[0] if args else kwargs["input"]
-            shape = values.shape  # the values themselves need not wait for the gradient
+            shape = values.shape  # so that the values need not be kept until the gradient comes
             each.add_inputs(values)
             if not torch.is_grad_enabled():
                 return None
-            # Parameters are frozen, so the graph begins here. The copy is what the next module may write into.
+            # Parameters are frozen, so the graph begins here. The next module may write into its input: hence the copy.
             output = output if output.requires_grad else output.detach().requires_grad_().clone()
             output.register_hook(lambda gradient: each.add_gradient(gradient, shape))
             return output
@@ -244,7 +254,7 @@ def _watched(sums: dict[str, _Sums]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _frozen(network: nn.Module) -> Iterator[None]:
-    """Lets no parameter ask for a gradient: only those of the layers' outputs are needed."""
+    """Switches off the gradients of all parameters: only those of the layers' outputs are needed."""
     before = [parameter for parameter in network.parameters() if parameter.requires_grad]
     for parameter in before:
         parameter.requires_grad_(False)

@@ -1,10 +1,10 @@
-"""Second moments of what goes through each layer: what a change of its weight does to the loss.
+"""Second moments of each layer's inputs and gradients, which predict what a change of its weight does to the loss.
 
 For a weight unfolded to W (m x n) by the channel scheme, the loss of a small change D rises by about
 
     1/2 tr(R D C D^T),   C = E[a a^T] (n x n),   R = E[sum over positions of g g^T] (m x m),
 
-with a the vectors that W is multiplied with and g the gradients of the loss at its outputs: the Kronecker-factored
+where a are the vectors that W multiplies and g the gradients of the loss at its outputs: the Kronecker-factored
 Fisher information (Martens and Grosse 2015, arXiv 1503.05671; for convolutions Grosse and Martens 2016, arXiv
 1602.01407).
 """
@@ -26,10 +26,10 @@ from torch import Tensor, nn
 from torch_lowrank.layers.unfolding import FOLDINGS
 
 WEIGHTINGS = ("none", "activation", "curvature")
-# Shares of the mean diagonal that are added to it, so that directions which the images never took cost a little.
+# Shares of the mean diagonal that are added to the diagonal, so that directions no image took are not free of cost.
 _DAMPING_ROWS = 1e-3
 _DAMPING_COLUMNS = 1e-6
-_SMALLEST = 1e-30  # stands for a mean diagonal of 0: of a layer that nothing passes, or that the loss does not feel
+_SMALLEST = 1e-30  # where the mean diagonal is 0: all inputs are 0, or the loss does not depend on the layer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Moments:
 
     Attributes:
         columns: C, (groups, n, n), float32.
-        rows: R, (groups, m, m), float32; None where the loss was not looked at.
+        rows: R, (groups, m, m), float32; None where no gradients were taken.
     """
 
     columns: Tensor
@@ -48,8 +48,8 @@ class Moments:
         """Returns the damped moments (rows, columns), float64, for the layer's weight unfolded by a scheme.
 
         The spatial scheme moves kernel axes from one side of the matrix to the other. On the side that loses them the
-        moment is the mean over their taps; on the side that gets them the taps count as independent. So for this
-        scheme they are an approximation; `refinement` works with the moments as they are.
+        moment is the mean over their taps; on the other side the taps are taken as independent. So these moments are an
+        approximation; `decomposition.refine` works with the exact ones.
         """
         folding = FOLDINGS[type(layer), scheme]
         rows, columns = self.damped(layer)

@@ -1,4 +1,4 @@
-"""What a layer's weight multiplies: patches of its input, and for transposed convolutions of its output's gradient."""
+"""The vectors that a layer's weight multiplies: patches of its input, for transposed ones of its output's gradient."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-_STRIDE = 1_000_003  # a prime, so that its multiples go through all offsets of any grid
+_STRIDE = 1_000_003  # a prime, so that its multiples run through all offsets of any grid
 
 
 def input_vectors(layer: nn.Module, values: Tensor, wanted: int, turn: int) -> Tensor:
-    """Returns the vectors that the rows of the channel matrix W (m x n) are multiplied with.
+    """Returns the vectors that the channel matrix W (m x n) is multiplied by, W a.
 
     Args:
         layer: A layer that can be factorised.
@@ -34,7 +34,7 @@ def input_vectors(layer: nn.Module, values: Tensor, wanted: int, turn: int) -> T
 
 
 def output_vectors(layer: nn.Module, gradient: Tensor, input_sizes: Sequence[int], wanted: int, turn: int) -> Tensor:
-    """Returns the gradients that the columns of the channel matrix W (m x n) meet.
+    """Returns the gradients at the outputs of the channel matrix W (m x n).
 
     Args:
         layer: A layer that can be factorised.
@@ -71,15 +71,15 @@ def _patches(
     """Cuts patches out of (N, C, *spatial) with a slice for each tap of the kernel.
 
     Args:
-        layer: Gives kernel, stride, dilation and groups.
+        layer: The layer, for its kernel, stride, dilation and groups.
         values: Padded already.
         sizes: How many positions there are along each axis.
         wanted: About how many to take.
         turn: Shifts the grid.
-        taps: False takes single pixels in the place of patches.
+        taps: Whether to cut whole patches; False takes single pixels.
     """
     dims = len(sizes)
-    values = values if values.ndim == dims + 2 else values[None]  # layers also take images without a batch
+    values = values if values.ndim == dims + 2 else values[None]  # layers also take images without a batch axis
     step = max(1, math.floor((len(values) * math.prod(sizes) / wanted) ** (1 / max(dims, 1))))
     kernel, stride, dilation = (
         (getattr(layer, name) if taps else (1,) * dims) for name in ("kernel_size", "stride", "dilation")
@@ -99,7 +99,7 @@ def _patches(
 
 
 def _padded(layer: nn.Module, values: Tensor) -> Tensor:
-    """Pads as the layer does: a transposed convolution cuts off what an ordinary one would pad."""
+    """Returns the values padded as by the layer; a transposed convolution crops where another one pads."""
     sides: list[int] = []
     for axis in reversed(range(len(layer.kernel_size))):  # type: ignore[arg-type]
         sides += _padding(layer, axis)

@@ -1,7 +1,7 @@
-"""Spectra: every layer decomposed once, for all ranks, taus and budgets of a sweep.
+"""Decomposition of all layers of a network, once for all ranks, taus and budgets of a sweep.
 
-W = U S V^T. What truncation needs are the singular values, the left factor U (m, k) and the right factor
-S V^T = U^T W (k, n): rank r is the first r columns of the one times the first r rows of the other.
+W = U S V^T. Truncation needs the singular values, the left factor U (m, k) and the right factor
+S V^T = U^T W (k, n): the weight of rank r is the first r columns of U times the first r rows of U^T W.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def _check_values(name: str, layer: nn.Module) -> None:
 def _batches(
     layers: dict[str, nn.Module], wanted: list[tuple[str, str]], device: Device
 ) -> Iterator[list[tuple[str, str]]]:
-    """Yields what is decomposed together: on CUDA matrices of one shape, elsewhere layer by layer."""
+    """Yields (layer, scheme) pairs to decompose together: on CUDA matrices of one shape, elsewhere single pairs."""
     waiting: dict[tuple[int, ...], list[tuple[str, str]]] = {}
     for name, scheme in wanted:
         layer = layers[name]
@@ -114,7 +114,7 @@ def _batches(
 def _decompose_batch(
     layers: dict[str, nn.Module], batch: list[tuple[str, str]], device: Device
 ) -> dict[tuple[str, str], Spectrum]:
-    """Decomposes matrices of one shape; a layer's groups lie side by side in the batch."""
+    """Decomposes matrices of one shape; the groups of a layer are neighbours in the batch."""
     weights = [folding_of(layers[name], scheme).matrix(layers[name]) for name, scheme in batch]
     place = exact_device(weights[0].device, device)
     exact = [weight.to(place, torch.float64) for weight in weights]
@@ -155,7 +155,7 @@ def _factor_dtype(weight: Tensor) -> torch.dtype:
 
 
 def _own(tensor: Tensor) -> Tensor:
-    """Returns a tensor that does not keep the memory of a larger one."""
+    """Returns a copy where the tensor is a view that would keep a larger one in memory."""
     return tensor.clone() if tensor.untyped_storage().nbytes() > tensor.nbytes else tensor
 
 

@@ -1,13 +1,13 @@
-"""Finds the best factors of a rank for the loss where no decomposition gives them.
+"""Refinement: improves the factors of the spatial scheme, where no decomposition gives the best ones for the loss.
 
-In the spatial scheme the moments that go with the matrix are only an approximation: taps of the kernel see nearly the
-same pixels, and the matrix cannot say so. The error itself can be written down exactly, for the weight that both
-factors stand for, unfolded by the channel scheme:
+For the matrix of the spatial scheme the moments are an approximation: the taps of a kernel see nearly the same pixels,
+which moments of that matrix cannot express. But the error is known exactly for the product of both factors, unfolded by
+the channel scheme:
 
     f(left, right) = tr(R D C D^T) / tr(R W C W^T),   D = unfold(left right) - W
 
-It is no longer an eigenvalue problem, but a smooth one with a good start, the weighted decomposition. In coordinates
-where that start is orthonormal a few steps of L-BFGS come close to the best.
+Minimising it is no eigenvalue problem, but a smooth one with a good start, the weighted decomposition. In coordinates
+in which the start is orthonormal, a few steps of L-BFGS come close to the minimum.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def refine(
     Returns:
         The factors, on the device and in the type of those given. Those given, where no step made them better.
     """
-    if scheme == "channel":  # the decomposition is the best there is
+    if scheme == "channel":  # the weighted decomposition is the minimum
         return left, right
     place = exact_device(layer.get_parameter("weight").device, device)
     with torch.inference_mode(False):
@@ -63,7 +63,7 @@ def _refine(
 
 
 class _Coordinates:
-    """Factors times the square roots of the moments, left and right alike in size."""
+    """Changes coordinates: multiplies the factors by the square roots of the moments, and back."""
 
     def __init__(self, layer: nn.Module, scheme: str, moments: Moments) -> None:
         rows, columns = moments.weights(layer, scheme)
@@ -90,7 +90,7 @@ class _Problem:
         self._groups = len(weight)
 
     def solve(self, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the factors after a few steps, those given if they were better."""
+        """Returns the factors after a few steps, or those given where these are better."""
         factors = [left.clone().requires_grad_(), right.clone().requires_grad_()]
         optimizer = torch.optim.LBFGS(
             factors, max_iter=_STEPS, history_size=_STEPS, tolerance_grad=0, line_search_fn="strong_wolfe"
@@ -111,7 +111,7 @@ class _Problem:
         return float((weighted * difference.detach()).sum())
 
     def _unfolded(self, left: Tensor, right: Tensor) -> Tensor:
-        """Returns the weight that the factors stand for, unfolded by the channel scheme."""
+        """Returns the product of the factors, unfolded by the channel scheme."""
         folding = folding_of(self._layer, self._scheme)
         dense = folding.dense_weight(self._layer, *folding.weights(self._layer, left, right))
         return folding_of(self._layer, "channel").unfold(dense, self._groups)

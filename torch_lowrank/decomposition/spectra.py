@@ -1,4 +1,4 @@
-"""What a decomposition leaves: a spectrum a layer, from which every rank of a sweep is cut."""
+"""Spectra: one decomposition a layer, from which every rank of a sweep is cut."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class Spectrum:
         scheme: How the weight was unfolded, `channel` or `spatial`.
         singular_values: (k,), float64, descending, on the CPU. With groups, the root of the sum of squares over the
             groups, so that the discarded tail is still the error. Values within the rounding of the weight's own
-            dtype are 0, see `_without_noise`.
+            dtype are 0, see `decompose._without_noise`.
         left: (groups, m, k), device and dtype of the weight, float32 for narrower ones; without weighting the columns
             are orthonormal.
         right: (groups, k, n), left @ right = W.
-        norm: ||W||_F when it was decomposed; by it a weight that was changed since is told.
-        absolute: Squared singular values of different layers may be compared and added as they are, since they are
-            in a norm that allows it; else each layer's count relative to their own sum.
+        norm: ||W||_F when it was decomposed; shows whether the weight was changed since.
+        absolute: Whether squared singular values of different layers can be compared and added as they are, as in
+            the norm of the loss; else each layer's count relative to their own sum.
     """
 
     scheme: str
@@ -55,7 +55,7 @@ class Spectrum:
     def relative_error(self, rank: int) -> float:
         """Returns ||W - W_r|| / ||W||, the discarded tail of the spectrum (Eckart and Young 1936).
 
-        The norm is Frobenius', or the one in which the weight was decomposed.
+        The norm is that of the decomposition, Frobenius' where it was not weighted.
         """
         values = self.singular_values
         largest = float(values[0])
@@ -74,7 +74,7 @@ class Spectra:
         skipped: Layer name to the reason why the layer has no spectrum.
         alternatives: With `auto`, layer name to the spectrum by the spatial scheme, where that is another.
         scheme: The scheme asked for: `channel`, `spatial` or `auto`.
-        weighting: The norm: `none` is Frobenius', `activation` or `curvature` that of statistics.
+        weighting: The norm: `none` is Frobenius', `activation` and `curvature` are those of statistics.
     """
 
     layers: dict[str, Spectrum]

@@ -1,4 +1,4 @@
-"""The singular value decomposition behind all spectra: U and s of a matrix, and U^T W in the place of S V^T."""
+"""Singular value decomposition in the form W = U (U^T W), which needs no right singular vectors."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def factorize(matrices: Tensor, dtype: torch.dtype = torch.float64) -> tuple[Ten
 
 
 def _power_of_range(tensor: Tensor) -> float:
-    """Returns what to divide by so that squares stay within float64; nearly always 1."""
+    """Returns a divisor that keeps squares within the range of float64; nearly always 1."""
     low, high = (float(bound) for bound in tensor.aminmax())
     largest = max(-low, high)
     return 1.0 if largest == 0 or 1e-100 < largest < 1e100 else largest
@@ -57,10 +57,10 @@ def frobenius_norm(tensor: Tensor, dim: int | None = None) -> Tensor:
 
 
 def balanced(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns factors of the same product whose columns and rows are pairwise of one length.
+    """Returns factors of the same product in which column i of left is as long as row i of right.
 
-    One factor may otherwise be a thousand times the other, and a step of an optimiser that suits the one ruins the
-    other; in half precision one of them may overflow.
+    Otherwise one factor may be a thousand times as large as the other, so that no step size of an optimiser suits both,
+    and in half precision one of them may overflow.
 
     Args:
         left: (groups, m, r).

@@ -1,4 +1,4 @@
-"""Decomposition in the norm of the loss in the place of the norm of the weights.
+"""Decomposition in the norm of the loss instead of that of the weights.
 
 With moments R of rows and C of columns (`moments`), plain SVD's ||W - W_r|| becomes ||R^1/2 (W - W_r) C^1/2||. With
 R = J J^T and C = L L^T the best W_r is J^-T (J^T W L)_r L^-1 (Eckart and Young in that norm). Here L is never formed:
@@ -33,7 +33,7 @@ def factorize_weighted(matrices: Tensor, rows: Tensor, columns: Tensor) -> tuple
         right: (groups, k, n).
 
     Raises:
-        FloatingPointError: A moment is not finite, or no moment.
+        FloatingPointError: A moment is not finite, or not positive definite.
     """
     if matrices.shape[1] > matrices.shape[2]:
         left, values, right = factorize_weighted(matrices.mT, columns, rows)

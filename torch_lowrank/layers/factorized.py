@@ -131,18 +131,23 @@ def replace_layers(network: nn.Module, replacements: dict[nn.Module, nn.Module])
             memo.update({id(tensor): tensor.detach().clone() for tensor in _computed_tensors(module)})
     replaced = copy.deepcopy(network, memo)
     for module in replaced.modules():
-        if isinstance(module, nn.TransformerEncoderLayer):
+        if isinstance(module, (nn.TransformerEncoder, nn.TransformerEncoderLayer)):
             _call_layers(module)
     return replaced
 
 
-def _call_layers(module: nn.TransformerEncoderLayer) -> None:
-    """Keeps a transformer layer from torch's fused kernel where one of its layers is of low rank.
+def _call_layers(module: nn.TransformerEncoder | nn.TransformerEncoderLayer) -> None:
+    """Keeps a transformer from torch's fused kernel, which reads weights and never calls layers.
 
-    The kernel reads the weights and never calls the layers: it would multiply by the product of the factors. It knows
-    two activations only, and this is the attribute by which the layer says which of them it has; 0 is another one.
+    With low-rank layers the kernel would multiply by the product of the factors. It is used for ReLU and GELU only,
+    which an attribute of the layer names by 1 and 2; 0 is any other activation. Nested tensors, to which an encoder
+    converts padded inputs, are for the kernel alone.
     """
-    if any(isinstance(layer, LowRank) for layer in module.children()):
+    if not any(isinstance(layer, LowRank) for layer in module.modules()):
+        return
+    if isinstance(module, nn.TransformerEncoder):
+        module.use_nested_tensor = False
+    else:
         module.activation_relu_or_gelu = 0
 
 

@@ -1,8 +1,8 @@
-"""Foldings: how a layer's weight is unfolded into a matrix, and how two factors of it become two thin layers.
+"""Unfolding: how a layer's weight becomes a matrix, and how two factors of the matrix become two thin layers.
 
 A weight matrix W (m x n) of rank r is a product L R of L (m x r) and R (r x n). Two thin layers, R first and then L,
 compute the same as the layer with W. Every layer here is a convolution over d axes, plain or transposed (a Linear
-layer has d = 0), so one picture serves all of them: the first layer takes the kernel's leading `axes` axes, the
+layer has d = 0), so one description serves all of them: the first layer takes the kernel's leading `axes` axes, the
 second the others. With the weight as a grid (group, output o, input i, kernel k_1 .. k_d), p = `axes`:
 
     W[(o, k_p+1 .. k_d), (i, k_1 .. k_p)], one matrix a group
@@ -37,7 +37,7 @@ _TRANSPOSED: dict[int, type[nn.Module]] = {1: nn.ConvTranspose1d, 2: nn.ConvTran
 
 @dataclasses.dataclass(frozen=True)
 class Folding:
-    """Between a dense layer, the matrices of its weight, and the two thin layers in its place.
+    """Converts between a dense layer, the matrices of its weight, and the two thin layers in its place.
 
     Attributes:
         dims: Number d of kernel axes; 0 is a Linear layer.
@@ -62,7 +62,7 @@ class Folding:
         return grid.reshape(grid.shape[0], rows, -1)
 
     def build(self, layer: nn.Module, rank: int) -> tuple[nn.Module, nn.Module]:
-        """Returns the two thin layers of that rank, on the layer's device, in its dtype, with weights not set."""
+        """Returns the two thin layers of that rank, on the layer's device, in its dtype; their weights are not set."""
         weight = layer.get_parameter("weight")
         options = {"device": weight.device, "dtype": weight.dtype, "bias": False}
         biased = {**options, "bias": layer.bias is not None}
@@ -87,7 +87,7 @@ class Folding:
         return _ungrid(first, self.transposed and self.axes > 0), _ungrid(second, self.transposed)
 
     def dense_weight(self, layer: nn.Module, first: Tensor, second: Tensor) -> Tensor:
-        """Returns the weight of the dense layer that the two thin weights stand for.
+        """Returns the weight of the dense layer that two thin layers replace.
 
         Args:
             layer: Anything with `groups` and `kernel_size`, where the kind of layer has them.
@@ -126,7 +126,7 @@ class Folding:
         return math.prod(inputs[: -self.dims - 1]), list(inputs[-self.dims :]), list(outputs[-self.dims :])
 
     def _thin(self, layer: nn.Module, channels: tuple[int, int], axes: range, options: dict[str, Any]) -> nn.Module:
-        """Returns the layer with other channels that keeps the given kernel axes and leaves the others alone."""
+        """Returns the layer with other channels, and with the kernel, stride and padding of the given axes only."""
         if not axes:
             return _without_weights(_PLAIN[self.dims], *channels, 1, groups=layer.groups, **options)
 

@@ -4,8 +4,8 @@ Minimise sum_l err_l(c_l) subject to sum_l cost_l(c_l) <= budget over the choice
 every scheme, or dense, with error 0. For a price on cost each layer decides by itself, and what it can choose at any
 price are the corners of the lower convex hull of its points (cost, error). Walking all hulls at once, the steepest
 edge first, passes through the optimum of every price (Everett 1963, generalised Lagrange multipliers). An edge that
-does not fit is skipped, what is left is spent greedily, and in small networks, where that leaves half a percent, one
-layer steps back for another to step on.
+does not fit is skipped, and what is left is spent greedily. In small networks, where that leaves half a percent, one
+layer gives up ranks so that another can gain some.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 from torch_lowrank.ranks.options import Candidate, Choice, total_cost
 
 _GAP = 4e-3  # of the budget: what may be left over, with a margin to half a percent
-_STEPS_BACK = 32  # how far one layer may give way to another
+_STEPS_BACK = 32  # so many points one layer may give up for another
 _ROUNDING = 1e-12  # of errors; a smaller gain is none
 
 
 @dataclasses.dataclass(frozen=True)
 class _Points:
-    """What one layer may become: cost ascending, error strictly descending."""
+    """The choices of one layer: cost ascending, error strictly descending."""
 
     cost: NDArray[np.int64]
     error: NDArray[np.float64]
@@ -36,7 +36,7 @@ class _Points:
 
 
 def allocate_globally(candidates: Sequence[Candidate], budget: int) -> dict[str, Choice]:
-    """Returns a choice a layer; `budget` is at least `candidates.smallest_cost`."""
+    """Returns a choice for each layer; `budget` is at least `smallest_cost(candidates)`."""
     points = [_points(candidate) for candidate in candidates]
     at = [0] * len(points)
     left = budget - sum(int(layer.cost[0]) for layer in points)
@@ -86,7 +86,7 @@ def _points(candidate: Candidate) -> _Points:
 
 @functools.lru_cache(maxsize=2**14)
 def _choice(scheme: str, rank: int) -> Choice:
-    """Returns a choice; to make thousands anew for every budget would take most of its time."""
+    """Returns a choice, the same object each time: to create thousands for each budget would take most of its time."""
     return Choice(scheme, rank)
 
 
@@ -149,7 +149,7 @@ def _spend_rest(points: list[_Points], at: list[int], left: int) -> int:
 
 
 def _close_gap(points: list[_Points], at: list[int], left: int, budget: int) -> None:
-    """Lets one layer step back for another to step on, while that lowers the error or closes a gap in the budget."""
+    """Moves ranks from one layer to another while that lowers the error or spends what is left of the budget."""
     while left > _GAP * budget:
         found = _exchange(points, at, left, -math.inf)
         closing = found is None or found[0] <= _ROUNDING
@@ -166,13 +166,13 @@ def _close_gap(points: list[_Points], at: list[int], left: int, budget: int) -> 
 
 
 def _exchange(points: list[_Points], at: list[int], left: int, min_spent: float) -> tuple[float, dict[int, int]] | None:
-    """Returns the best move of two layers, one back and one on, within what is left of the budget.
+    """Returns the best move of two layers, one to fewer ranks and one to more, within what is left of the budget.
 
     Args:
-        points: What each layer may become.
-        at: What each layer is.
+        points: The choices of each layer.
+        at: Position of each layer in its choices.
         left: What is left of the budget.
-        min_spent: What the move must spend at the least.
+        min_spent: What the move must spend of it at least.
 
     Returns:
         The error taken off, and the layers' new positions; None where there is no such move.

@@ -12,7 +12,7 @@ from torch_lowrank.ranks.options import Candidate, Choice, InputShape, several, 
 from torch_lowrank.ranks.rules import LayerRule, RankRule, check_share
 
 _BISECTIONS = 60  # halves (0, 1] to below the resolution of float64
-_ENOUGH = 1e-3  # of the budget: what may be left over under a rule before single layers get more than others
+_ENOUGH = 1e-3  # share of a budget; where a rule leaves more, single layers get a larger parameter than the others
 
 
 class BudgetError(ValueError):
@@ -28,7 +28,7 @@ class BudgetError(ValueError):
 
 
 class _Budget(RankRule):
-    """At most a fraction of the whole network's cost."""
+    """A limit on the whole network's cost, as a fraction of it."""
 
     fraction: float
     rule: LayerRule | None
@@ -39,7 +39,7 @@ class _Budget(RankRule):
             self.rule.solvable()
 
     def units(self, total: int) -> int:
-        """Returns the fraction of a total, rounded down, as it was written: 0.1 is no exact float64."""
+        """Returns the fraction of a total, rounded down; the fraction as written, since 0.1 is no exact float64."""
         return math.floor(Fraction(str(self.fraction)) * total)
 
     def allocate(self, candidates: Sequence[Candidate], total: int, rest: int) -> dict[str, Choice]:
@@ -71,7 +71,7 @@ class ParameterBudget(_Budget):
 
     Without a rule, ranks are allocated over all layers: they minimise the sum of the layers' squared errors, see
     `allocation`. With a rule (`Entropy`, `Energy`, `RankRatio`, `FixedRank` or another `LayerRule`) the rule's
-    parameter is solved, whatever its value; see `solve`.
+    parameter is solved, whatever value was given; see `solve`.
     """
 
     fraction: float
@@ -107,7 +107,7 @@ class MacBudget(_Budget):
 class JointBudget:
     """At most a fraction of the network's parameters, and at most a fraction of its multiply-accumulates.
 
-    Ranks are allocated over all layers, see `joint`.
+    Ranks are allocated over all layers, see `joint_allocation`.
 
     Attributes:
         parameters: The fraction of the parameters.
@@ -126,12 +126,12 @@ class JointBudget:
 
     @property
     def parameter_budget(self) -> ParameterBudget:
-        """The one budget by itself."""
+        """The budget of parameters by itself."""
         return ParameterBudget(self.parameters)
 
     @property
     def mac_budget(self) -> MacBudget:
-        """The other."""
+        """The budget of multiply-accumulates by itself."""
         return MacBudget(self.macs, self.input_shape)
 
 
@@ -219,6 +219,6 @@ def _last_fit(path: _Path, cost_at: Callable[[float], int], budget: int, low: fl
 
 
 def _worth(candidate: Candidate, before: Choice, after: Choice) -> float:
-    """Orders the layers that would grow: the most error taken off for the cost first."""
+    """Returns a sort key for layers that would grow: first those whose error falls furthest for the cost."""
     step = candidate.cost(after) - candidate.cost(before)
     return -(candidate.error(before) - candidate.error(after)) / max(step, 1)

@@ -1,4 +1,4 @@
-"""What layers cost, dense and for each rank, and what the whole network costs: parameters or multiply-accumulates."""
+"""Costs of layers, dense and for each rank, and of whole networks: parameters or multiply-accumulates."""
 
 from __future__ import annotations
 

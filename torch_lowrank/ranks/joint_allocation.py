@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch_lowrank.ranks.allocation import allocate_globally
 from torch_lowrank.ranks.options import Candidate, Choice, Option, smallest_cost, total_cost
 
-# Of a blended cost, in whole units. The more there are, the less rounding; all of a network must fit into 64 bits.
+# Units of a blended cost: many, so that rounding to whole units is small; a network's cost must fit into 64 bits.
 _UNITS = 2**40
 _BISECTIONS = 25
 _RESERVES = (0.0, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.2, 0.35, 0.5, 0.65)  # of a blend, tried in turn
@@ -27,10 +27,10 @@ _RESERVES = (0.0, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.2, 0.35, 0.5, 0.65)  # of a ble
 def allocate_jointly(
     candidates: tuple[Sequence[Candidate], Sequence[Candidate]], budgets: tuple[int, int]
 ) -> dict[str, Choice] | None:
-    """Returns a choice a layer that meets two budgets; None where none was found.
+    """Returns a choice for each layer that together meet two budgets; None where none were found.
 
     Args:
-        candidates: The same layers with the same options, counted in the one cost and in the other.
+        candidates: The same layers with the same options, counted in the first cost and in the second.
         budgets: What they may cost together, in each.
     """
     for reserve in _RESERVES:
@@ -81,7 +81,7 @@ def _left(
 
 
 class _Layer:
-    """All that a layer may become: (2, n) costs, and (n,) errors and choices."""
+    """All choices of a layer: (2, n) costs, and (n,) errors and choices."""
 
     def __init__(self, one: Candidate, other: Candidate) -> None:
         self.choices = [Choice(None, max(option.full_rank for option in one.options), "the budgets let it stay dense")]
@@ -108,7 +108,7 @@ def _useful_rank(one: Option, other: Option) -> int:
 def _filled(
     candidates: tuple[Sequence[Candidate], Sequence[Candidate]], budgets: tuple[int, int], choices: dict[str, Choice]
 ) -> dict[str, Choice]:
-    """Spends what is left, again and again on the choice that takes most error off for what it takes of the budgets."""
+    """Spends what is left, each time on the choice that lowers the error most for its share of the budgets."""
     layers = [_Layer(*pair) for pair in zip(*candidates, strict=True)]
     names = [candidate.name for candidate in candidates[0]]
     at = [layer.index_of(choices[name]) for layer, name in zip(layers, names, strict=True)]
@@ -124,7 +124,7 @@ def _filled(
 def _steps(
     layers: Sequence[_Layer], at: Sequence[int], left: NDArray[np.int64], budgets: NDArray[np.int64]
 ) -> list[tuple[float, int, int]]:
-    """Returns each layer's best next choice that fits: (error taken off for a share of the budgets, layer, choice)."""
+    """Returns each layer's best next choice that fits: (fall of the error per share of the budgets, layer, choice)."""
     found = []
     for number, layer in enumerate(layers):
         steps = layer.costs - layer.costs[:, [at[number]]]

@@ -78,11 +78,11 @@ class Candidate:
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """What becomes of a layer.
+    """What is done to a layer.
 
     Attributes:
         scheme: The scheme to factorise it by, None to leave it dense.
-        rank: The rank; where the layer stays dense, the rank that was wanted.
+        rank: The rank; where the layer stays dense, the rank that was asked for.
         reason: Why it stays dense.
     """
 

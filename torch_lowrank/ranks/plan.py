@@ -1,4 +1,4 @@
-"""Plans a compression: what becomes of each layer, from its spectra, what ranks cost, and a rule."""
+"""Plans a compression: a choice for each layer, from spectra, costs and a rule."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class _Layers:
 
 
 def _meet_both(rule: JointBudget, small: _Layers, fast: _Layers) -> dict[str, Choice]:
-    """Returns choices that meet both budgets of a rule; where those for one budget meet the other, these."""
+    """Returns choices that meet both budgets of a rule; those for one budget alone where they meet the other, too."""
     single = rule.parameter_budget, rule.mac_budget
     budgets = single[0].units(small.total) - small.rest, single[1].units(fast.total) - fast.rest
     for budget, layers in zip(single, (small, fast), strict=True):
@@ -94,7 +94,7 @@ def _candidate(name: str, spectra: Spectra, costs: Costs) -> Candidate:
 
 
 def _settled(candidates: dict[str, Candidate], excluded: dict[str, str], pinned: dict[str, int]) -> dict[str, Choice]:
-    """Returns the choices that are made before the rule is asked."""
+    """Returns the choices for layers that are excluded or pinned."""
     both = [name for name in pinned if name in excluded]
     if both:
         raise ValueError(f"layer {both[0]!r} is both excluded and pinned; drop one of the two patterns")
@@ -104,7 +104,7 @@ def _settled(candidates: dict[str, Candidate], excluded: dict[str, str], pinned:
 
 
 def _check_exclude(patterns: Collection[str], spectra: Spectra) -> dict[str, str]:
-    """Returns, for each layer that is excluded, the pattern that says so."""
+    """Returns, for each layer that is excluded, the pattern that matches it."""
     if isinstance(patterns, str):
         raise ValueError(f"exclude is the string {patterns!r}; give a list of patterns, as [{patterns!r}]")
     found = {name: pattern for pattern in reversed(list(patterns)) for name in _matches(pattern, spectra)}

@@ -9,7 +9,7 @@ import pytest
 
 from dataset.annotations.coco import read_annotations
 from dataset.errors import DatasetError
-from dataset.sources.folders import ANNOTATION_FILE
+from dataset.layout import ANNOTATION_FILE
 from dataset.sources.local_folder import LocalFolder
 
 LOAD = """

@@ -4,7 +4,7 @@ import pytest
 
 from dataset.annotations.coco import name_fault, read_annotations
 from dataset.errors import DatasetError
-from dataset.sources.folders import ANNOTATION_FILE
+from dataset.layout import ANNOTATION_FILE
 from dataset.sources.local_folder import LocalFolder
 from tests.dataset.coco_folder import SQUARE, TRIANGLE, noise, png
 

@@ -1,4 +1,4 @@
-"""Reading a JSON object's lists piece by piece gives what reading it at once gives."""
+"""Reading a JSON object's lists piece by piece returns the same as reading it at once."""
 
 import io
 import json
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from dataset.annotations import json_stream
 from dataset.annotations.json_stream import stream_lists
-from dataset.annotations.segmentation_cache import Spool
+from dataset.annotations.segmentation_cache import SegmentationCache
 
 NAMES = ("images", "annotations")
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20)
@@ -79,8 +79,8 @@ def test_bytes_that_are_no_text_are_not_passed_over():
 @given(
     st.lists(st.lists(st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=8), max_size=3), max_size=5)
 )
-def test_spooled_outlines_come_back_exactly(outlines):
-    spool = Spool()
-    places = [spool.add(outline) for outline in outlines]
-    assert [spool.read(place) for place in reversed(places)] == outlines[::-1]
-    assert spool.read(spool.add({"size": [3, 4], "counts": "1;\\"})) == {"size": [3, 4], "counts": "1;\\"}
+def test_cached_outlines_come_back_exactly(outlines):
+    cache = SegmentationCache()
+    offsets = [cache.add(outline) for outline in outlines]
+    assert [cache.read(offset) for offset in reversed(offsets)] == outlines[::-1]
+    assert cache.read(cache.add({"size": [3, 4], "counts": "1;\\"})) == {"size": [3, 4], "counts": "1;\\"}

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from dataset.annotations.coco import read_annotations
-from dataset.annotations.json_values import cleaned, is_finite, is_number, quoted, whole
+from dataset.annotations.json_values import is_finite, is_number, whole_number
 from dataset.errors import DatasetError
 from dataset.ingest import ingest
+from dataset.layout import ANNOTATION_FILE
 from dataset.manifest import Manifest
-from dataset.sources.folders import ANNOTATION_FILE
+from dataset.message_text import escaped, quoted
 from dataset.sources.local_folder import LocalFolder
 from tests.dataset.coco_folder import TRIANGLE, noise, options, png
 
@@ -103,12 +104,12 @@ def test_crowd_may_be_a_truth_value(coco, value):
     [(3, 3), (3.0, 3), (-2, -2), (0, 0), (2**63 - 1, 2**63 - 1), (-(2**63), -(2**63)), (2.0**53, 2**53)],
 )
 def test_whole_numbers_are_read(value, expected):
-    assert whole(value) == expected
+    assert whole_number(value) == expected
 
 
 @pytest.mark.parametrize("value", [True, None, "3", 3.5, float("nan"), float("inf"), 2**63, 1e300, [3], {"a": 3}])
 def test_other_values_are_no_whole_numbers(value):
-    assert whole(value) is None
+    assert whole_number(value) is None
 
 
 @pytest.mark.parametrize("value", [10**400, -(10**4000), True, "1", None, [1.0]])
@@ -154,7 +155,7 @@ def test_refused_names_can_be_stored_and_shown(coco, tmp_path):
     stored = ingest(coco.write(), tmp_path / "stored", options(skip=True))
     (fault,) = Manifest.load(stored.folder).refused
     assert fault.file_name == r"\ud800\n.png"
-    assert cleaned("Schädel 脳 👩‍🔬\u202f.png") == "Schädel 脳 👩‍🔬\u202f.png"
+    assert escaped("Schädel 脳 👩‍🔬\u202f.png") == "Schädel 脳 👩‍🔬\u202f.png"
 
 
 def test_names_that_differ_in_case_or_unicode_form_are_different_files(coco, tmp_path):

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 
 from dataset.annotations.segmentation import MAX_OUTLINE, check_segmentation, decompress_counts
-from dataset.images.masks import Shape, draw_mask
+from dataset.images.masks import LabelledObject, draw_mask
 
 H, W = 40, 50
 
 
 def draw(segmentation, height=H, width=W) -> tuple[np.ndarray, int]:
-    return draw_mask([Shape(check_segmentation(segmentation, height, width), 1)], (height, width), (height, width))
+    return draw_mask(
+        [LabelledObject(check_segmentation(segmentation, height, width), 1)], (height, width), (height, width)
+    )
 
 
 def circle(points: int, radius: float) -> list[float]:

@@ -143,6 +143,7 @@ def pages_of_64_bit() -> bytes:
     return data.tobytes()
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")  # by Pillow
 @pytest.mark.parametrize(("data", "size"), [(big_endian_bigtiff(), (1, 1)), (pages_of_64_bit(), (20, 30))])
 def test_several_pages_are_refused_in_files_that_pillow_cannot_open(tmp_path, data, size):
     with pytest.raises(Image.UnidentifiedImageError):

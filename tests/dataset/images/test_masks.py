@@ -8,7 +8,7 @@ from pycocotools.coco import COCO
 from skimage.draw import polygon as fill_polygon
 
 from dataset.annotations.segmentation import check_segmentation, decompress_counts, is_rectangle
-from dataset.images.masks import Shape, draw_mask
+from dataset.images.masks import LabelledObject, draw_mask
 
 SQUARE = [2.0, 2.0, 8.0, 2.0, 8.0, 8.0, 2.0, 8.0]
 H, W = 40, 50
@@ -32,7 +32,9 @@ def runs_of(mask: np.ndarray) -> list[int]:
 
 def draw(*segmentations, labels=None, size=(H, W), stored=None) -> np.ndarray:
     labels = labels or [1] * len(segmentations)
-    shapes = [Shape(check_segmentation(s, *size), label) for s, label in zip(segmentations, labels, strict=True)]
+    shapes = [
+        LabelledObject(check_segmentation(s, *size), label) for s, label in zip(segmentations, labels, strict=True)
+    ]
     return draw_mask(shapes, size, stored or size)[0]
 
 
@@ -97,7 +99,7 @@ def test_small_object_is_never_hidden_by_a_larger_one(order):
 
 def test_objects_without_a_pixel_are_counted():
     speck = check_segmentation([[3.1, 3.1, 3.2, 3.1, 3.2, 3.2]], H, W)
-    mask, empty = draw_mask([Shape(speck, 1), Shape([SQUARE], 1)], (H, W), (H, W))
+    mask, empty = draw_mask([LabelledObject(speck, 1), LabelledObject([SQUARE], 1)], (H, W), (H, W))
     assert empty == 1
     assert mask.sum() == 36
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dataset.images.decode import ImageError, Wanted, decode_image, resize_image
+from dataset.images.decode import DecodeRequest, ImageError, decode_image, resize_image
 from dataset.images.image_headers import jpeg_size
 
 
@@ -32,7 +32,7 @@ def turned(orientation: int) -> Image.Exif:
 
 
 def stored(data: bytes, size: tuple[int, int], channels: int, target: tuple[int, int], reduce: bool) -> np.ndarray:
-    image, _ = decode_image(data, Wanted(*size, channels, target if reduce else None))
+    image, _ = decode_image(data, DecodeRequest(*size, channels, target if reduce else None))
     return resize_image(image, *target, image.shape[:2] != size).astype(int)
 
 
@@ -57,7 +57,7 @@ def test_reduced_image_is_nearly_the_one_of_all_pixels(channels, mode, size, tar
     ],
 )
 def test_decoded_image_is_never_smaller_than_the_stored_one(target, expected):
-    image, _ = decode_image(jpeg(scene(128, 128)), Wanted(128, 128, 1, target))
+    image, _ = decode_image(jpeg(scene(128, 128)), DecodeRequest(128, 128, 1, target))
     assert image.shape == (*expected, 1)
 
 
@@ -72,7 +72,7 @@ def test_orientation_is_as_with_all_pixels(orientation, drawn_on):
 
 @pytest.mark.parametrize("size", [(127, 128), (128, 126), (99, 99)])
 def test_sides_that_cannot_be_divided_are_not_reduced_as_far(size):
-    image, _ = decode_image(jpeg(scene(*size), exif=turned(1)), Wanted(*size, 1, (8, 8)))
+    image, _ = decode_image(jpeg(scene(*size), exif=turned(1)), DecodeRequest(*size, 1, (8, 8)))
     divisor = 2 if size == (128, 126) else 1
     assert image.shape == (size[0] // divisor, size[1] // divisor, 1)
 
@@ -82,7 +82,7 @@ def test_another_size_is_refused_with_the_files_own(size):
     with pytest.raises(
         ImageError, match=f"the image is 128 x 96 pixels, its annotation file says {size[1]} x {size[0]}"
     ):
-        decode_image(jpeg(scene(96, 128)), Wanted(*size, 1, (12, 12)))
+        decode_image(jpeg(scene(96, 128)), DecodeRequest(*size, 1, (12, 12)))
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"exif": turned(6)}, {"comment": b"\xff\xc0" * 20}])
@@ -97,4 +97,4 @@ def test_what_tells_no_size_is_decoded_as_a_whole(data):
 
 def test_other_kinds_are_not_reduced():
     data = cv2.imencode(".png", np.asarray(scene(128, 128)))[1].tobytes()
-    assert decode_image(data, Wanted(128, 128, 3, (16, 16)))[0].shape == (128, 128, 3)
+    assert decode_image(data, DecodeRequest(128, 128, 3, (16, 16)))[0].shape == (128, 128, 3)

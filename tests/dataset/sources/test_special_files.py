@@ -12,7 +12,7 @@ import pytest
 from dataset.errors import DatasetError
 from dataset.fingerprint import fingerprint
 from dataset.ingest import ingest
-from dataset.sources.folders import ANNOTATION_FILE
+from dataset.layout import ANNOTATION_FILE
 from dataset.sources.local_folder import read_file
 from tests.dataset.coco_folder import noise, options, png, read_image
 

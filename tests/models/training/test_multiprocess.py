@@ -8,10 +8,13 @@ import itertools
 import logging
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from torch import nn
@@ -21,6 +24,7 @@ from models.training.checkpoints import LAST_CHECKPOINT
 from models.training.fit import fit
 from models.training.multiprocess import check_devices, run_together
 from models.training.options import TrainingError
+from tests.models.training.process_work import fail_in_an_unexpected_way, interrupt_parent
 from tests.models.training.small_training import OPTIONS, PLAIN, VALID, Split, make_split, same_weights, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -121,12 +125,6 @@ def test_what_one_process_refuses_is_told_as_if_there_were_one(tmp_path):
         train(tmp_path, TWO, train=Split(make_split(12, 0).images, masks))
 
 
-def interrupt_parent(_, rank):
-    if rank == 0:
-        os.kill(os.getppid(), signal.SIGINT)
-    time.sleep(600)
-
-
 def test_an_interrupt_ends_all_processes():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore interrupts
     try:
@@ -134,6 +132,39 @@ def test_an_interrupt_ends_all_processes():
             run_together(interrupt_parent, None, 2)
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+START = """
+import pathlib, sys
+from models.training.multiprocess import run_together
+from tests.models.training.process_work import note_and_sleep
+run_together(note_and_sleep, pathlib.Path(sys.argv[1]), 2)
+"""
+
+
+def is_alive(pid):
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def test_processes_end_with_their_parent_however_it_ends(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", START, tmp_path], cwd=Path(__file__).parents[3]) as parent:
+        notes = [tmp_path / f"pid of {rank}" for rank in range(2)]
+        while not all(note.exists() and note.read_text() for note in notes):
+            assert parent.poll() is None
+            time.sleep(0.1)
+        children = [int(note.read_text()) for note in notes]
+        assert all(map(is_alive, children))
+        parent.kill()
+    end = time.monotonic() + 30
+    while any(map(is_alive, children)):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def test_an_unexpected_error_ends_all_processes_with_its_traceback():
+    with pytest.raises(RuntimeError, match="KeyError: 'name'") as caught:
+        run_together(fail_in_an_unexpected_way, None, 2)
+    assert "in fail_in_an_unexpected_way" in str(caught.value.__cause__)
 
 
 def test_more_devices_than_images_or_than_there_are_is_refused(tmp_path, monkeypatch):

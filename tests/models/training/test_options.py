@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal, get_args, get_origin, get_type_hints
 
 import pytest
+from pydantic import ValidationError
 
-from models.training.options import epoch_seed
+from configs.schema import TrainingConfig
+from models.training.options import TrainingOptions, epoch_seed
 from tests.models.training.small_training import OPTIONS
 
 
@@ -34,3 +37,25 @@ def test_seeds_differ_between_epochs_purposes_and_seeds():
 def test_options_out_of_range_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(OPTIONS, **changes)
+
+
+def test_the_configuration_has_the_same_fields_and_allows_the_same_values():
+    """Two classes describe a training: one for users, by pydantic, and one for `fit`, without pydantic."""
+    names = {field.name for field in dataclasses.fields(TrainingOptions)}
+    assert {*TrainingConfig.model_fields} == names - {"seed", "num_workers", "distillation"}
+    hints = get_type_hints(TrainingOptions)
+    choices = {name: get_args(hint) for name, hint in hints.items() if get_origin(hint) is Literal}
+    assert len(choices) == 6
+    for name, values in choices.items():
+        assert get_args(TrainingConfig.model_fields[name].annotation) == values
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("epochs", 0), ("batch_size", 0), ("lr", 0.0), ("weight_decay", -0.1), ("patience", 0), ("devices", 0)],
+)
+def test_what_options_refuse_the_configuration_refuses(name, value):
+    with pytest.raises(ValueError, match=name):
+        dataclasses.replace(OPTIONS, **{name: value})
+    with pytest.raises(ValidationError, match=name):
+        TrainingConfig(**{name: value})

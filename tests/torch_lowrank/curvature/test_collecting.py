@@ -163,8 +163,13 @@ class Returns(nn.Module):
     ("made", "name"), [(lambda x: {"out": x}, "dict"), (lambda x: (x, x), "tuple"), (lambda x: x.mean(), "Tensor")]
 )
 def test_networks_without_logits_are_refused(made, name):
-    with pytest.raises(ValueError, match=f"the network returns a {name}; statistics need logits"):
+    with pytest.raises(ValueError, match=f"the network returns a {name}; curvature needs logits"):
         collect_statistics(Returns(made), images())
+
+
+def test_activations_need_no_logits():
+    statistics = collect_statistics(Returns(lambda x: {"out": x}), images(), weighting="activation")
+    assert list(statistics) == ["conv"]
 
 
 class Divide(nn.Module):

@@ -13,7 +13,7 @@ from torch_lowrank.compression import compress
 from torch_lowrank.decomposition.decompose import decompose
 from torch_lowrank.ranks.allocation import allocate_globally
 from torch_lowrank.ranks.budgets import BudgetError, MacBudget, ParameterBudget
-from torch_lowrank.ranks.costs import mac_costs, parameter_costs, possible_schemes, smallest_share
+from torch_lowrank.ranks.costs import count_macs, mac_costs, parameter_costs, possible_schemes, smallest_share
 from torch_lowrank.ranks.options import Candidate, Choice, Option, total_cost
 from torch_lowrank.ranks.rules import Energy, Entropy, FixedRank, RankRatio
 
@@ -51,6 +51,25 @@ def test_parameter_budget_is_met_within_half_a_percent(unet, spectra, rule, sche
 def test_mac_budget_is_met_within_half_a_percent(unet, spectra, rule, scheme, fraction):
     result = compress(unet, MacBudget(fraction, (1, 32, 32), rule), spectra=spectra[scheme])
     assert 0.995 * fraction < macs(result.network, (1, 32, 32)) / macs(unet, (1, 32, 32)) <= fraction
+
+
+class TwoInputs(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.left, self.right = nn.Conv2d(8, 8, 3), nn.Conv2d(8, 8, 3)
+
+    def forward(self, left, right):
+        return self.left(left).sum() + self.right(right).sum()
+
+
+def test_multiply_accumulates_of_networks_with_several_inputs():
+    network, shapes = TwoInputs(), ((8, 6, 6), (8, 4, 4))
+    assert count_macs(network, shapes) == 8 * 8 * 9 * (16 + 4)
+    result = compress(network, MacBudget(0.5, shapes))
+    assert count_macs(result.network, shapes) <= 0.5 * count_macs(network, shapes)
+    assert MacBudget(0.5, [[8, 6, 6], [8, 4, 4]]) == MacBudget(0.5, shapes)
+    with pytest.raises(ValueError, match="input_shape is"):
+        MacBudget(0.5, ((8, 6, 6), (8, 0, 4)))
 
 
 def test_all_of_the_budget_changes_nothing(unet, spectra):

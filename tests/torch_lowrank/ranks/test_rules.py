@@ -10,7 +10,7 @@ from torch import nn
 
 from torch_lowrank.compression import compress
 from torch_lowrank.decomposition.decompose import decompose
-from torch_lowrank.ranks.budgets import ParameterBudget
+from torch_lowrank.ranks.budgets import BudgetError, ParameterBudget
 from torch_lowrank.ranks.options import Candidate, Choice, Option
 from torch_lowrank.ranks.rules import Energy, Entropy, FixedRank, LayerRule, Parameter, RankRatio
 
@@ -160,6 +160,49 @@ class Largest(LayerRule):
 
     def rank(self, singular_values):
         return int((singular_values >= (1 - self.drop) * singular_values[0]).sum())
+
+
+@dataclasses.dataclass(frozen=True)
+class Halved(LayerRule):
+    """Half of the full rank: nothing to solve."""
+
+    def rank(self, singular_values):
+        return len(singular_values) // 2
+
+
+def test_a_rule_without_a_parameter_works_by_itself_and_in_no_budget():
+    network = nn.Sequential(nn.Conv2d(8, 16, 3), nn.Conv2d(16, 16, 3))
+    assert [layer.rank for layer in compress(network, Halved(), spectra=decompose(network)).layers] == [8, 8]
+    with pytest.raises(ValueError, match=r"Halved\(\) has no parameter that a budget could solve; declare the field"):
+        ParameterBudget(0.5, Halved())
+
+
+TRIED = []
+
+
+@dataclasses.dataclass(frozen=True)
+class InRange(LayerRule):
+    """A rank in a declared range, in a field that is not the first."""
+
+    name: str
+    value: int
+    parameter = Parameter("value", low=2, high=5, whole=True)
+
+    def rank(self, singular_values):
+        TRIED.append(self.value)
+        return self.value
+
+
+@pytest.mark.parametrize(("fraction", "ranks"), [(0.1389, {2}), (0.3125, {4, 5})])
+def test_a_budget_solves_the_declared_field_within_its_range(fraction, ranks):
+    network = nn.Sequential(nn.Conv2d(16, 16, 3, bias=False), nn.Conv2d(16, 16, 3, bias=False))  # 160 a rank, of 2304
+    TRIED.clear()
+    result = compress(network, ParameterBudget(fraction, InRange("any", 9)), spectra=decompose(network))
+    assert {layer.rank for layer in result.layers} == ranks
+    assert (min(TRIED), max(TRIED)) == (2, 5)
+    assert {type(value) for value in TRIED} == {int}
+    with pytest.raises(BudgetError, match=r"smallest reachable is 0\.1389"):
+        compress(network, ParameterBudget(0.1, InRange("any", 9)), spectra=decompose(network))
 
 
 def test_a_new_rule_works_by_itself_and_in_a_budget():

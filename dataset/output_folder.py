@@ -1,22 +1,11 @@
-"""The layout of a data set, and new folders."""
+"""Folders that a data set is written into."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from dataset.errors import DatasetError
 from torch_lowrank.whole_files import whole_folder
-
-SPLITS = ("train", "valid", "test")
-ANNOTATION_FILE = "_annotations.coco.json"
-
-
-def usable_cores() -> int:
-    """Counts the CPU cores this process may use (fewer than the machine's, under taskset or in a container)."""
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
 
 
 @contextmanager

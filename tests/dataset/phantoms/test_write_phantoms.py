@@ -7,7 +7,7 @@ from dataset.errors import DatasetError
 from dataset.fingerprint import fingerprint
 from dataset.ingest import ingest
 from dataset.phantoms.brain_slices import draw_slice
-from dataset.phantoms.phantom import outline, write_phantoms
+from dataset.phantoms.write_phantoms import outline, write_phantoms
 from tests.dataset.coco_folder import options
 
 COUNTS = {"train": 12, "valid": 3, "test": 3}

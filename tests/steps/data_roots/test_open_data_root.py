@@ -1,4 +1,4 @@
-"""A data set in a bucket is read as one in a folder, and what is wrong there is told alike."""
+"""A data set in a bucket is read like one in a folder, and its faults are reported in the same way."""
 
 import hashlib
 import io
@@ -18,10 +18,10 @@ from zenml.integrations.s3.flavors import S3ArtifactStoreConfig
 from dataset.errors import DatasetError
 from dataset.fingerprint import fingerprint
 from dataset.ingest import IngestOptions, ingest
-from dataset.phantoms.phantom import write_phantoms
-from dataset.sources.folders import ANNOTATION_FILE
+from dataset.layout import ANNOTATION_FILE
+from dataset.phantoms.write_phantoms import write_phantoms
 from steps.data_roots.bucket import StoredFolder
-from steps.data_roots.open_source import _repair, chosen_store, open_source
+from steps.data_roots.open_data_root import _repair, open_data_root, store_containing
 from tests.s3_server import Bucket, s3_server
 
 OPTIONS = IngestOptions(image_size=(32, 32), channels=1, multi_class=False, skip_bad_samples=False, num_workers=2)
@@ -256,9 +256,9 @@ def test_a_file_of_unknown_size_is_read_no_further_than_allowed() -> None:
 def test_a_store_is_closed_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     closed = []
     recording = SimpleNamespace(cleanup=lambda: closed.append(True))
-    monkeypatch.setattr("steps.data_roots.open_source._component_of", lambda uri: None)
-    monkeypatch.setattr("steps.data_roots.open_source._opened", lambda component, uri: recording)
-    with pytest.raises(BrokenError), open_source("far://data"):
+    monkeypatch.setattr("steps.data_roots.open_data_root._component_of", lambda uri: None)
+    monkeypatch.setattr("steps.data_roots.open_data_root._open_store", lambda component, uri: recording)
+    with pytest.raises(BrokenError), open_data_root("far://data"):
         raise BrokenError
     assert closed == [True]
 
@@ -275,8 +275,8 @@ def test_a_store_is_closed_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> 
     ],
 )
 def test_the_store_is_the_one_whose_path_says_most(uri: str, chosen: str | None) -> None:
-    assert chosen_store(uri, ["", "s3://data", "s3://data/mri/", "s3://data/mri2"]) == chosen
-    assert chosen_store(uri, []) is None
+    assert store_containing(uri, ["", "s3://data", "s3://data/mri/", "s3://data/mri2"]) == chosen
+    assert store_containing(uri, []) is None
 
 
 @pytest.mark.parametrize(

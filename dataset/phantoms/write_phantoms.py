@@ -1,4 +1,4 @@
-"""The built-in demo data: synthetic brain slices with lesions, as a COCO folder like any other."""
+"""Writes the built-in demo data: synthetic brain slices with lesions, as a COCO folder like any other."""
 
 import json
 from collections.abc import Mapping
@@ -11,22 +11,23 @@ from scipy import ndimage
 from skimage import measure
 
 from dataset.errors import DatasetError
+from dataset.layout import ANNOTATION_FILE, SPLITS
+from dataset.output_folder import new_folder
 from dataset.phantoms.brain_slices import Slice, draw_slice
-from dataset.sources.folders import ANNOTATION_FILE, SPLITS, new_folder
 from dataset.sources.local_folder import read_file
 
-PHANTOM_VERSION = 1  # raise whenever other pictures come out of the same seed
+PHANTOM_VERSION = 1  # increase whenever the same seed draws other pictures
 _LESION = 1
-_SMALLEST_SIZE = 32
+_MIN_SIZE = 32
 
 
 def write_phantoms(root: Path, seed: int, counts: Mapping[str, int], size: int = 128) -> Path:
     """Writes a data set of synthetic slices; the same arguments give the same bytes.
 
-    Image i of a split depends on the seed, the split and i alone, so that more images are added at the end.
+    Image i of a split depends on the seed, the split and i alone, so that larger counts only append images.
 
     Args:
-        root: Where to write; absent, empty, or already holding exactly these phantoms, which are then kept.
+        root: Where to write. Absent, empty, or holding exactly these phantoms already, which are then kept.
         seed: Seed of everything.
         counts: Number of images of each split, "train", "valid" and "test", at least 1.
         size: Side of the images in pixels, at least 32.
@@ -41,10 +42,8 @@ def write_phantoms(root: Path, seed: int, counts: Mapping[str, int], size: int =
     root = Path(root)
     if sorted(counts) != sorted(SPLITS) or min(counts.values()) < 1:
         raise ValueError(f"counts is {dict(counts)}: give at least 1 image for each of {', '.join(SPLITS)}")
-    if size < _SMALLEST_SIZE or seed < 0:
-        raise ValueError(
-            f"size is {size} and seed {seed}: choose a size of {_SMALLEST_SIZE} or more, a seed of 0 or more"
-        )
+    if size < _MIN_SIZE or seed < 0:
+        raise ValueError(f"size is {size} and seed {seed}: choose a size of {_MIN_SIZE} or more, a seed of 0 or more")
     marker = _marker(seed, counts, size)
     if all(_read_marker(root / split) == marker for split in SPLITS):
         return root
@@ -70,7 +69,7 @@ def _marker(seed: int, counts: Mapping[str, int], size: int) -> dict[str, object
 
 
 def _read_marker(folder: Path) -> object:
-    """Gives the `info` of a split's annotation file, or None where there is none to read."""
+    """Returns the `info` of a split's annotation file; None if there is none or it cannot be read."""
     try:
         content = json.loads(read_file(folder / ANNOTATION_FILE))
     except (OSError, ValueError, RecursionError):
@@ -119,7 +118,7 @@ def _annotations(drawn: Slice, image_id: int, first_id: int) -> list[dict[str, o
 
 
 def outline(mask: NDArray[np.bool_]) -> list[list[float]]:
-    """Traces a mask as COCO polygons, one a connected part; holes are filled.
+    """Traces a mask as COCO polygons, one per connected part; holes are filled.
 
     Args:
         mask: bool (H, W), with at least one pixel.

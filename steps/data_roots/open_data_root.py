@@ -1,4 +1,4 @@
-"""Where a step finds the data set: a folder, or a URI that one of ZenML's artifact stores reads."""
+"""Opens the data set that a step reads: a folder, or a URI that one of ZenML's artifact stores reads."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _FLAVORS = {"s3": "s3", "gs": "gcp", "az": "azure", "abfs": "azure"}  # of ZenML
 
 
 def is_uri(data_root: str) -> bool:
-    """Tells whether this names a place that is no folder of a machine."""
+    """Returns whether this is a URI, not a folder of this machine."""
     return "://" in data_root
 
 
 @contextmanager
-def open_source(data_root: str) -> Iterator[Source]:
-    """Gives where a data set lies, for as long as the block takes; nothing is known of what was there before.
+def open_data_root(data_root: str) -> Iterator[Source]:
+    """Yields the source for a data set; it is read afresh, without anything cached earlier.
 
     Args:
         data_root: A path, or a URI that lies in one of the registered artifact stores, which need not be in the stack.
@@ -41,15 +41,15 @@ def open_source(data_root: str) -> Iterator[Source]:
     if not is_uri(data_root):
         yield LocalFolder(Path(data_root))
         return
-    store = _opened(_component_of(data_root), data_root)
+    store = _open_store(_component_of(data_root), data_root)
     try:
         yield StoredFolder(store, data_root)
     finally:
         store.cleanup()
 
 
-def chosen_store(uri: str, paths: Iterable[str]) -> str | None:
-    """Returns which store's path a URI lies in; of several, the one that says most of it; None of none."""
+def store_containing(uri: str, paths: Iterable[str]) -> str | None:
+    """Returns the store's path that a URI lies in; of several, the longest; None if it lies in none."""
     fitting = [path for path in paths if path and f"{uri.rstrip('/')}/".startswith(f"{path.rstrip('/')}/")]
     return max(fitting, key=len, default=None)
 
@@ -58,10 +58,10 @@ def _component_of(uri: str) -> ComponentResponse:
     """Returns the artifact store that a URI lies in, as ZenML has registered it."""
     found = depaginate(Client().list_stack_components, type=StackComponentType.ARTIFACT_STORE)
     active = Client().active_stack_model.components[StackComponentType.ARTIFACT_STORE][0].id
-    stores = {  # of several with one path, the active one; ZenML's own store on this machine says no path
+    stores = {  # of several with the same path, the active one; ZenML's default store has no path
         str(store.configuration.get("path", "")): store for store in sorted(found, key=lambda each: each.id == active)
     }
-    path = chosen_store(uri, stores)
+    path = store_containing(uri, stores)
     if path is None:
         known = ", ".join(filter(None, stores)) or "none"
         raise DatasetError(f"{uri} lies in none of ZenML's artifact stores (known: {known}): {_repair(uri)}")
@@ -77,18 +77,18 @@ def _repair(uri: str) -> str:
     return f"register one that holds it, for example `{command}`; it need not be in the stack"
 
 
-def _opened(component: ComponentResponse, uri: str) -> BaseArtifactStore:
-    """Returns a store, ready to be read; the one that artifacts are read by stays in its place."""
+def _open_store(component: ComponentResponse, uri: str) -> BaseArtifactStore:
+    """Returns a store, ready to be read; the store that artifacts are read from stays registered for its scheme."""
     scheme = f"{uri.partition('://')[0]}://"
     try:
         reading_artifacts = default_filesystem_registry.get_filesystem_for_scheme(scheme)
     except ValueError:
-        reading_artifacts = None  # artifacts lie in a store of another kind
+        reading_artifacts = None  # artifacts are kept in a store of another kind
     try:
         store = cast(BaseArtifactStore, StackComponent.from_model(component))
     except (ImportError, ValueError) as error:  # libraries are missing, or its configuration no longer holds
-        told = " ".join(str(error).split())
-        raise DatasetError(f"{uri}: the artifact store {component.name} cannot be opened: {told}") from error
+        message = " ".join(str(error).split())
+        raise DatasetError(f"{uri}: the artifact store {component.name} cannot be opened: {message}") from error
     if reading_artifacts is not None:
         default_filesystem_registry.register(reading_artifacts)
     return store

@@ -1,0 +1,166 @@
+"""One MLflow server or database: the project's experiment, and its runs one by one."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.entities import DatasetInput, Experiment, Metric, Param, Run, RunStatus
+from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_SOURCE_NAME
+
+from tracking.addresses import database_file
+
+EXPERIMENT = "arsvd_comparison"
+NETWORK_FOLDER = "network"
+SECONDS_TO_WAIT = 600  # for the lock of a database
+_EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the UI's view for trained models
+_BATCH = 900  # MLflow takes at most 1,000 metrics a call
+
+
+@dataclasses.dataclass(frozen=True)
+class NewRun:
+    """The content of a run that is to be created.
+
+    Attributes:
+        name: As MLflow's table shows it.
+        params: Parameters; values are stored as text.
+        metrics: Metrics that have one value.
+        tags: Tags, those of MLflow among them.
+        curves: Metrics that have a value for each epoch.
+        data: The data set that was used.
+        network: Folder of a network to keep with the run.
+    """
+
+    name: str
+    params: dict[str, Any]
+    metrics: dict[str, float]
+    tags: dict[str, str]
+    curves: Sequence[Metric]
+    data: DatasetInput
+    network: Path | None = None
+
+
+class RunStore:
+    """Reads and writes runs.
+
+    Attributes:
+        client: MLflow's own client of the same server or database.
+    """
+
+    def __init__(self, tracking_uri: str) -> None:
+        self.client = MlflowClient(tracking_uri)
+        self._uri = tracking_uri
+
+    def experiment(self) -> Experiment:
+        """Returns the project's experiment; it is created where it is missing, and restored where it was deleted."""
+        experiment = self.client.get_experiment_by_name(EXPERIMENT)
+        if experiment is None:
+            return self._new_experiment()
+        if experiment.lifecycle_stage == "deleted":
+            self.client.restore_experiment(experiment.experiment_id)
+        return experiment
+
+    def runs(self, experiment: Experiment, condition: str) -> list[Run]:
+        """Returns all runs that meet a condition, written as in MLflow's search box."""
+        found: list[Run] = []
+        token = None
+        while True:
+            page = self.client.search_runs([experiment.experiment_id], condition, page_token=token)
+            found.extend(page)
+            if not page.token:
+                return found
+            token = page.token
+
+    def children(self, experiment: Experiment, parent: str) -> list[Run]:
+        """Returns the runs below a run."""
+        return self.runs(experiment, f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}'")
+
+    def create(self, experiment: Experiment, made: NewRun) -> str:
+        """Creates a run and returns its id; it is marked as finished last, and counts as recorded only then."""
+        tags = {**made.tags, MLFLOW_RUN_NAME: made.name, MLFLOW_SOURCE_NAME: "run_pipeline.py"}
+        run_id = self.client.create_run(experiment.experiment_id, tags=tags, run_name=made.name).info.run_id
+        now = now_ms()
+        points = [*made.curves, *(Metric(key, value, now, 0) for key, value in made.metrics.items())]
+        self.client.log_batch(run_id, params=[Param(key, str(value)) for key, value in made.params.items()])
+        for first in range(0, len(points), _BATCH):
+            self.client.log_batch(run_id, metrics=points[first : first + _BATCH])
+        self.client.log_inputs(run_id, [made.data])
+        if made.network is not None:
+            self.client.log_artifacts(run_id, str(made.network), NETWORK_FOLDER)
+        self.client.set_terminated(run_id, RunStatus.to_string(RunStatus.FINISHED))
+        return run_id
+
+    def keep_files(self, run_id: str, files: Sequence[tuple[Path, str | None]]) -> None:
+        """Stores files with a run, and removes what else is in their sub-folders: pictures of earlier comparisons.
+
+        Args:
+            run_id: The run.
+            files: Files, and the sub-folder to put each into (None is the top).
+        """
+        for file, folder in files:
+            self.client.log_artifact(run_id, str(file), folder)
+        kept = {f"{folder}/{file.name}" for file, folder in files}
+        stored = get_artifact_repository(self.client.get_run(run_id).info.artifact_uri)
+        for folder in {folder for _, folder in files if folder is not None}:
+            for found in stored.list_artifacts(folder):
+                if found.path not in kept:
+                    stored.delete_artifacts(found.path)
+
+    def mark_abandoned(self, experiment: Experiment) -> None:
+        """Marks runs as failed whose process ended while it wrote them. The caller holds the lock: nobody else writes.
+
+        The lock of a server holds for this machine alone; runs of other machines are taken for abandoned when they are
+        older than any process waits for the lock.
+        """
+        newest = now_ms() - (0 if database_file(self._uri) else 1000 * SECONDS_TO_WAIT)
+        for run in self.runs(experiment, "attributes.status = 'RUNNING'"):
+            if run.info.start_time <= newest:
+                self.client.set_terminated(run.info.run_id, RunStatus.to_string(RunStatus.FAILED))
+
+    def _new_experiment(self) -> Experiment:
+        try:
+            id_ = self.client.create_experiment(EXPERIMENT, _artifacts_beside(self._uri), _EXPERIMENT_TAGS)
+        except MlflowException as error:
+            existing = self.client.get_experiment_by_name(EXPERIMENT)  # of a process on another machine
+            if error.error_code != "RESOURCE_ALREADY_EXISTS" or existing is None:
+                raise
+            return existing
+        return self.client.get_experiment(id_)
+
+
+def is_finished(run: Run) -> bool:
+    """Returns whether a run was written to its end."""
+    return run.info.status == RunStatus.to_string(RunStatus.FINISHED)
+
+
+def curves(history: Mapping[str, Any], prefix: str = "") -> list[Metric]:
+    """Returns a training's history as metrics, one point for each epoch and value.
+
+    Args:
+        history: As `History.to_dict` returns it.
+        prefix: Put before each name, to keep the curves apart from a run's other metrics.
+    """
+    now = now_ms()
+    return [
+        Metric(prefix + key, float(value), now, record["epoch"])
+        for record in history.get("epochs", [])
+        for key, value in record.items()
+        if key != "epoch" and value is not None
+    ]
+
+
+def _artifacts_beside(uri: str) -> str | None:
+    """Returns `mlruns` next to an SQLite database, as MLflow has it by default; a server decides for itself."""
+    database = database_file(uri)
+    return (database.parent / "mlruns" / EXPERIMENT).as_uri() if database else None
+
+
+def now_ms() -> int:
+    """Returns the time as MLflow counts it, in milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
