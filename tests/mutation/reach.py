@@ -45,7 +45,12 @@ def _imports(root: Path, module: str) -> frozenset[str]:
     names = {*accumulate(module.split("."), "{}.{}".format)}
     for part in file.parent.glob("conftest.py") if module.startswith("tests.") else ():
         names.add(_module(root, part))
-    for node in ast.walk(ast.parse(file.read_bytes())):
+    tree = ast.parse(file.read_bytes())
+    for_checkers = [
+        node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    ]
+    tree.body = [node for node in tree.body if node not in for_checkers]
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {name for alias in node.names for name in (alias.name, *_handed_on(root, alias.name))}
         elif isinstance(node, ast.ImportFrom):
