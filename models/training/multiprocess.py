@@ -14,9 +14,10 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from logging.handlers import QueueHandler, QueueListener
 from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
 from multiprocessing.queues import Queue, SimpleQueue
 from typing import Any
 
@@ -61,15 +62,13 @@ def run_together(work: Callable[[Any, int], None], job: object, processes: int) 
     threads = max(1, torch.get_num_threads() // processes)
     listener = QueueListener(lines, _Relay())
     listener.start()
+    others = set(multiprocessing.active_children())
+    context = None
     try:
         context = start_processes(_begin, (content, processes, _free_port(), threads, errors, lines), processes, False)
-        try:
-            _wait_for_all(context, errors)
-        finally:
-            for process in context.processes:  # after an interrupt of this process they still run
-                process.kill()
-                process.join()
-    finally:
+        _wait_for_all(context, errors)
+    finally:  # after an interrupt of this process they still run, those too that were started before it
+        _kill(context.processes if context else set(multiprocessing.active_children()) - others)
         listener.stop()
 
 
@@ -100,6 +99,13 @@ def _wait_for_all(context: ProcessContext, errors: SimpleQueue) -> None:
             raise (_lost(context, killed[0]) if killed else errors.get()) from raised
         except ProcessExitedException as ended:
             raise _lost(context, ended.error_index) from ended
+
+
+def _kill(processes: Collection[BaseProcess]) -> None:
+    for process in processes:
+        process.kill()
+    for process in processes:
+        process.join()
 
 
 def _lost(context: ProcessContext, rank: int) -> ProcessLostError:

@@ -7,6 +7,10 @@ import signal
 import time
 
 
+def sleep(*_):
+    time.sleep(600)
+
+
 def interrupt_parent(_, rank):
     if rank == 0:
         os.kill(os.getppid(), signal.SIGINT)

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from models.training.checkpoints import LAST_CHECKPOINT
 from models.training.fit import fit
 from models.training.multiprocess import check_devices, run_together
 from models.training.options import TrainingError
-from tests.models.training.process_work import fail_in_an_unexpected_way, interrupt_parent
+from tests.models.training.process_work import fail_in_an_unexpected_way, interrupt_parent, sleep
 from tests.models.training.small_training import OPTIONS, PLAIN, VALID, Split, make_split, same_weights, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -132,6 +133,25 @@ def test_an_interrupt_ends_all_processes():
             run_together(interrupt_parent, None, 2)
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_a_start_that_fails_half_way_leaves_no_process_running(monkeypatch):
+    start, started = SpawnProcess.start, []
+
+    def fail_at_the_second(process):
+        if started:
+            raise KeyboardInterrupt
+        start(process)
+        started.append(process)
+
+    monkeypatch.setattr(SpawnProcess, "start", fail_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        run_together(sleep, None, 2)
+    alive = [process for process in started if process.is_alive()]
+    for process in alive:
+        process.kill()
+    assert len(started) == 1
+    assert not alive
 
 
 START = """
