@@ -14,11 +14,12 @@ import signal
 import socket
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Collection
 from logging.handlers import QueueHandler, QueueListener
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from multiprocessing.queues import Queue, SimpleQueue
+from multiprocessing.queues import Queue
 from typing import Any
 
 import torch
@@ -34,6 +35,7 @@ from models.training.options import TrainingError
 _LOGGER = "models"  # the parent process shows what rank 0 logs below this name
 _LOCALHOST = "127.0.0.1"
 _GRACE_SECONDS = 2  # in which processes may end by themselves after one has failed, and again after SIGTERM
+_MAX_TEXT_BYTES = 10_000  # of an error's message, and of its traceback
 # Errors that the parent raises as what they are; every other error becomes a RuntimeError.
 _KNOWN_ERRORS = (TrainingError, ValueError, OSError)
 
@@ -56,7 +58,9 @@ def run_together(work: Callable[[Any, int], None], job: object, processes: int) 
         TrainingError: Raised in one of them; ValueError and OSError likewise. Of any other error, a RuntimeError.
     """
     spawn = multiprocessing.get_context("spawn")
-    errors, lines = spawn.SimpleQueue(), spawn.Queue()
+    pipes = [spawn.Pipe(duplex=False) for _ in range(processes)]
+    receivers, senders = [receiver for receiver, _ in pipes], [sender for _, sender in pipes]
+    lines = spawn.Queue()
     # Bytes, because torch would pass tensors on as shared memory, and all processes would train the same weights.
     content = pickle.dumps((work, job))
     threads = max(1, torch.get_num_threads() // processes)
@@ -65,8 +69,12 @@ def run_together(work: Callable[[Any, int], None], job: object, processes: int) 
     others = set(multiprocessing.active_children())
     context = None
     try:
-        context = start_processes(_begin, (content, processes, _free_port(), threads, errors, lines), processes, False)
-        _wait_for_all(context, errors)
+        context = start_processes(_begin, (content, _free_port(), threads, senders, lines), processes, False)
+        # Where files of these names exist, torch would unpickle them, from a folder that is open to all users.
+        context.error_files = [""] * processes
+        for sender in senders:  # so that a receiver ends with its process
+            sender.close()
+        _wait_for_all(context, receivers)
     finally:  # after an interrupt of this process they still run, those too that were started before it
         _kill(context.processes if context else set(multiprocessing.active_children()) - others)
         listener.stop()
@@ -86,19 +94,34 @@ def check_devices(device: str, devices: int) -> None:
         raise ValueError(f"devices is {devices} and there are {torch.cuda.device_count()} CUDA devices; give fewer")
 
 
-def _wait_for_all(context: ProcessContext, errors: SimpleQueue) -> None:
+def _wait_for_all(context: ProcessContext, receivers: list[Connection]) -> None:
     """Waits until all processes have ended; after the first failure it ends the others and raises the cause."""
+    failures: dict[int, tuple[Exception, str] | None] = {}
+    unread = {receiver: rank for rank, receiver in enumerate(receivers)}
     while context.sentinels:
-        wait(list(context.sentinels))
+        for ready in wait([*context.sentinels, *unread]):
+            if isinstance(ready, Connection):  # read at once, as a process cannot end while its pipe is full
+                failures[unread.pop(ready)] = _receive(ready)
         # Read before `join`, which ends the others by signals. Where one was killed, the errors of the others say no
         # more than that the connection was lost.
         killed = [rank for rank, process in enumerate(context.processes) if (process.exitcode or 0) < 0]
         try:
-            context.join(grace_period=_GRACE_SECONDS)
-        except ProcessRaisedException as raised:
-            raise (_lost(context, killed[0]) if killed else errors.get()) from raised
+            context.join(timeout=0, grace_period=_GRACE_SECONDS)
         except ProcessExitedException as ended:
-            raise _lost(context, ended.error_index) from ended
+            rank = killed[0] if killed else ended.error_index
+            failure = None if killed else failures.get(rank) or _receive(receivers[rank])
+            if failure is None:
+                raise _lost(context, rank) from ended
+            error, text = failure
+            raise error from ProcessRaisedException(text, rank, ended.error_pid)
+
+
+def _receive(receiver: Connection) -> tuple[Exception, str] | None:
+    """Returns the error and the traceback that a process has sent, or None if it ended without."""
+    try:
+        return receiver.recv() if receiver.poll() else None
+    except (EOFError, OSError):  # ended before, or while, it sent them
+        return None
 
 
 def _kill(processes: Collection[BaseProcess]) -> None:
@@ -117,14 +140,29 @@ def _lost(context: ProcessContext, rank: int) -> ProcessLostError:
     )
 
 
-def _begin(
-    rank: int, content: bytes, processes: int, port: int, threads: int, errors: SimpleQueue, lines: Queue
-) -> None:
-    """Sets a new process up and does its share of the work."""
+def _begin(rank: int, content: bytes, port: int, threads: int, senders: list[Connection], lines: Queue) -> None:
+    """Sets a new process up, does its share of the work, and sends an error of it to the parent."""
+    try:
+        _set_up(rank, port, threads, senders, lines)
+        work, job = pickle.loads(content)  # noqa: S301 - written by `run_together`
+        work(job, rank)
+    except KeyboardInterrupt:  # torch would count this process as one that has finished its work
+        sys.exit(1)
+    except Exception as error:  # noqa: BLE001 - the parent raises it
+        try:
+            senders[rank].send((_portable(error), _cut("".join(traceback.format_exception(error)))))
+        finally:  # whatever happens: of an error that is raised here, torch would write a file and leave it
+            sys.exit(1)
+
+
+def _set_up(rank: int, port: int, threads: int, senders: list[Connection], lines: Queue) -> None:
     # A terminal sends SIGINT to all processes. The parent alone handles it, and ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    names = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": processes, "MASTER_ADDR": _LOCALHOST, "MASTER_PORT": port}
+    for sender in senders[:rank] + senders[rank + 1 :]:
+        sender.close()
+    where = {"MASTER_ADDR": _LOCALHOST, "MASTER_PORT": port}
+    names = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": len(senders), **where}
     os.environ.update({name: str(value) for name, value in names.items()})
     torch.set_num_threads(threads)
     if rank == 0:
@@ -132,22 +170,22 @@ def _begin(
         logger.setLevel(logging.INFO)
         logger.propagate = False  # lines would appear twice if importing the main module sets up logging
         logger.addHandler(QueueHandler(lines))
-    work, job = pickle.loads(content)  # noqa: S301 - written by `run_together`
-    try:
-        work(job, rank)
-    except KeyboardInterrupt:  # torch would count this process as one that has finished its work
-        sys.exit(1)
-    except Exception as error:
-        errors.put(_portable(error))
-        raise
 
 
 def _portable(error: Exception) -> Exception:
-    """Returns an error that can be unpickled in the parent: of a known kind, and without its cause."""
-    if isinstance(error, OSError):
-        return error
+    """Returns an error that can be unpickled in the parent: of a known kind, of limited length, without its cause."""
+    if isinstance(error, OSError) and error.errno is not None:
+        names = [name if name is None else _cut(str(name)) for name in (error.filename, error.filename2)]
+        return OSError(error.errno, _cut(str(error.strerror)), names[0], None, names[1])
     kind = next((kind for kind in _KNOWN_ERRORS if isinstance(error, kind)), RuntimeError)
-    return kind(str(error) if isinstance(error, kind) else f"{type(error).__name__}: {error}")
+    return kind(_cut(str(error) if isinstance(error, kind) else f"{type(error).__name__}: {error}"))
+
+
+def _cut(text: str) -> str:
+    content = text.encode(errors="backslashreplace")
+    if len(content) <= _MAX_TEXT_BYTES:
+        return text
+    return f"{content[:_MAX_TEXT_BYTES].decode(errors='ignore')} ... ({len(content)} bytes in all)"
 
 
 def _end_with_parent() -> None:

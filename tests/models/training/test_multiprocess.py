@@ -7,9 +7,11 @@ import dataclasses
 import itertools
 import logging
 import os
+import pickle
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -19,13 +21,22 @@ import psutil
 import pytest
 import torch
 from torch import nn
+from torch.multiprocessing.spawn import start_processes
 
 from models.training.batches import Batches
 from models.training.checkpoints import LAST_CHECKPOINT
 from models.training.fit import fit
-from models.training.multiprocess import check_devices, run_together
+from models.training.multiprocess import ProcessLostError, check_devices, run_together
 from models.training.options import TrainingError
-from tests.models.training.process_work import fail_in_an_unexpected_way, interrupt_parent, sleep
+from tests.models.training.process_work import (
+    Unreadable,
+    end_without_a_word,
+    fail_in_an_unexpected_way,
+    fail_with_a_long_text,
+    fail_with_an_own_error,
+    interrupt_parent,
+    sleep,
+)
 from tests.models.training.small_training import OPTIONS, PLAIN, VALID, Split, make_split, same_weights, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -181,10 +192,63 @@ def test_processes_end_with_their_parent_however_it_ends(tmp_path):
         time.sleep(0.1)
 
 
-def test_an_unexpected_error_ends_all_processes_with_its_traceback():
+@pytest.fixture
+def limited():
+    """Fails a test that waits forever."""
+
+    def stop(*_):
+        raise AssertionError("still waiting after two minutes")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(120)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    """The folder of temporary files, in this process and in those it starts."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def test_an_unexpected_error_ends_all_processes_with_its_traceback_and_leaves_no_file(temporary):
     with pytest.raises(RuntimeError, match="KeyError: 'name'") as caught:
         run_together(fail_in_an_unexpected_way, None, 2)
     assert "in fail_in_an_unexpected_way" in str(caught.value.__cause__)
+    assert list(temporary.rglob("*")) == []
+
+
+@pytest.mark.usefixtures("limited")
+@pytest.mark.parametrize(
+    ("work", "job", "error", "message"),
+    [
+        (sleep, Unreadable(), RuntimeError, "^LookupError: no such data$"),
+        (fail_with_a_long_text, None, ValueError, r"^too long .* \(180000 bytes in all\)$"),
+        (fail_with_an_own_error, None, OSError, r"^\[Errno 5\] the disk of images is gone: 'images.npy'$"),
+    ],
+)
+def test_an_error_reaches_the_parent_wherever_and_whatever_it_is(work, job, error, message):
+    with pytest.raises(error, match=message) as caught:
+        run_together(work, job, 2)
+    assert len(str(caught.value)) < 11_000
+    assert "Traceback" in str(caught.value.__cause__)
+
+
+@pytest.mark.usefixtures("limited")
+def test_a_process_that_ends_without_a_word_is_named_and_no_file_of_others_is_read(temporary, monkeypatch):
+    def plant(*arguments):
+        context = start_processes(*arguments)
+        for file in context.error_files:
+            Path(file).write_bytes(pickle.dumps("planted"))
+        return context
+
+    monkeypatch.setattr("models.training.multiprocess.start_processes", plant)
+    with pytest.raises(ProcessLostError, match=r"process [12] of 2 that train together ended with status 3") as caught:
+        run_together(end_without_a_word, None, 2)
+    assert "planted" not in str(caught.value.__cause__)
 
 
 def test_more_devices_than_images_or_than_there_are_is_refused(tmp_path, monkeypatch):
