@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from models.evaluation.results import EvaluationResult
-from models.variant_spec import METHODS
+from models.variant_spec import BASELINE, METHODS
 
 PARAMETER = {"svd": "rank", "arsvd": "tau", "budget": "budget"}
 TITLES = {"baseline": "baseline", "svd": "SVD", "arsvd": "ARSVD", "budget": "budget"}
@@ -92,4 +92,4 @@ def in_order(results: Sequence[EvaluationResult]) -> list[EvaluationResult]:
 
 def baseline_of(results: Sequence[EvaluationResult]) -> EvaluationResult | None:
     """Returns the uncompressed network among the variants, None where it was not evaluated."""
-    return next((result for result in results if result.method == "baseline"), None)
+    return next((result for result in results if result.method == BASELINE.method), None)

@@ -30,7 +30,7 @@ def measure_latency(
     Args:
         setup: What is measured where.
         modes: `float32` is eager PyTorch as a network comes from its constructor, `deployed` what
-            `torch_lowrank.inference.for_inference` makes of it. A CUDA graph starts all kernels of a pass at once.
+            `models.unet_inference.for_inference` makes of it. A CUDA graph starts all kernels of a pass at once.
         only: The networks; all without.
     """
     rows = []

@@ -38,6 +38,7 @@ from models.training.fit import fit  # noqa: E402
 from models.training.history import History  # noqa: E402
 from models.unet import UNet  # noqa: E402
 from models.unet_inference import for_inference  # noqa: E402
+from models.variant_spec import VariantSpec  # noqa: E402
 from torch_lowrank.compression import Compressed, compress  # noqa: E402
 from torch_lowrank.curvature.collect import collect_statistics  # noqa: E402
 from torch_lowrank.decomposition.decompose import decompose  # noqa: E402
@@ -101,10 +102,10 @@ def run_experiment(experiment: Experiment) -> dict[str, Any]:
         network, history = _trained(experiment, dataset)
     rows = [_row("baseline", network, experiment, dataset, clock)]
     ranks = {}
-    for name, smaller in _compressed(network, experiment, dataset, clock):
-        rows.append(_row(name, smaller.network, experiment, dataset, clock))
-        if name.startswith("budget"):
-            ranks[name] = {layer.name: (layer.scheme, layer.rank) for layer in smaller.layers if layer.scheme}
+    for spec, smaller in _compressed(network, experiment, dataset, clock):
+        rows.append(_row(spec.name, smaller.network, experiment, dataset, clock))
+        if spec.method == "budget":
+            ranks[spec.name] = {layer.name: (layer.scheme, layer.rank) for layer in smaller.layers if layer.scheme}
     total = sum(clock.seconds.values())
     return {
         "training": f"{experiment.epochs} epochs at batch {experiment.batch_size}, lr {experiment.lr}, "
@@ -160,15 +161,16 @@ def _trained(experiment: Experiment, dataset: Dataset) -> tuple[nn.Module, Histo
 
 def _compressed(
     network: nn.Module, experiment: Experiment, dataset: Dataset, clock: _Clock
-) -> Iterator[tuple[str, Compressed]]:
+) -> Iterator[tuple[VariantSpec, Compressed]]:
     """Yields all variants; what several need is computed once."""
     with clock.timing("decompose"):
         spectra = decompose(network, "channel", device=experiment.device)
-    plain = {f"svd_rank_{rank}": FixedRank(rank) for rank in experiment.ranks}
-    for name, rule in {**plain, **{f"arsvd_tau_{tau}": Entropy(tau) for tau in experiment.taus}}.items():
+    plain = {VariantSpec("svd", rank=rank): FixedRank(rank) for rank in experiment.ranks}
+    adaptive = {VariantSpec("arsvd", tau=tau): Entropy(tau) for tau in experiment.taus}
+    for spec, rule in {**plain, **adaptive}.items():
         with clock.timing("compress"):
             smaller = compress(network, rule, spectra=spectra)
-        yield name, smaller
+        yield spec, smaller
     train = dataset["train"]
     with clock.timing("statistics"):
         batches = ImageBatches(train.images, train.sample(_STATISTICS_IMAGES, SEED), PREPROCESSING, _STATISTICS_BATCH)
@@ -176,14 +178,15 @@ def _compressed(
     with clock.timing("decompose, weighted"):
         weighted = decompose(network, "auto", device=experiment.device, statistics=statistics)
     shape = (3, experiment.image_size, experiment.image_size)
-    budgets: dict[str, ParameterBudget | JointBudget] = {
-        **{f"budget_{share}": ParameterBudget(share) for share in experiment.budgets},
-        **{f"budget_{one}_macs_{other}": JointBudget(one, other, shape) for one, other in experiment.joint_budgets},
+    budgets: dict[VariantSpec, ParameterBudget | JointBudget] = {
+        VariantSpec("budget", budget=share): ParameterBudget(share) for share in experiment.budgets
     }
-    for name, budget in budgets.items():
+    for one, other in experiment.joint_budgets:
+        budgets[VariantSpec("budget", budget=one, mac_budget=other)] = JointBudget(one, other, shape)
+    for spec, budget in budgets.items():
         with clock.timing("compress by budget"):
             smaller = compress(network, budget, spectra=weighted, statistics=statistics, device=experiment.device)
-        yield name, smaller
+        yield spec, smaller
 
 
 def _row(name: str, network: nn.Module, experiment: Experiment, dataset: Dataset, clock: _Clock) -> dict[str, Any]:

@@ -33,9 +33,9 @@ class DatasetMaterializer(FolderMaterializer):
         return Dataset.open(folder)
 
     def compute_content_hash(self, data: Dataset) -> str:
-        """Digest of arrays and manifest: the same data leaves what follows cached."""
+        """Returns a digest of arrays and manifest: the same data leaves what follows cached."""
         return data.content_digest()
 
     def extract_metadata(self, data: Dataset) -> dict[str, MetadataType]:
-        """Sizes, for the dashboard."""
+        """Returns sizes, for the dashboard."""
         return {f"{split}_images": len(data[split]) for split in ("train", "valid", "test")}

@@ -14,6 +14,7 @@ from materializers.folders import FolderMaterializer
 class PicturesMaterializer(FolderMaterializer):
     """Stores pictures, name to content, as `<name>.png`; only where a step names this materializer."""
 
+    SKIP_REGISTRATION: ClassVar = True
     ASSOCIATED_TYPES: ClassVar = (dict,)
     ASSOCIATED_ARTIFACT_TYPE: ClassVar = ArtifactType.DATA_ANALYSIS
 

@@ -17,7 +17,7 @@ _FILE = "record.json"
 
 
 class HistoryMaterializer(FolderMaterializer):
-    """Stores a training's history, as `History.to_dict` gives it; only where a step names this materializer."""
+    """Stores a training's history, as `History.to_dict` returns it; only where a step names this materializer."""
 
     SKIP_REGISTRATION: ClassVar = True
     ASSOCIATED_TYPES: ClassVar = (dict,)
@@ -32,11 +32,11 @@ class HistoryMaterializer(FolderMaterializer):
         return json.loads((folder / _FILE).read_bytes())
 
     def compute_content_hash(self, data: dict[str, Any]) -> str:
-        """Digest of all values."""
+        """Returns a digest of all values."""
         return _digest(data)
 
     def extract_metadata(self, data: dict[str, Any]) -> dict[str, MetadataType]:
-        """Its best epoch, for the dashboard."""
+        """Returns its best epoch, for the dashboard."""
         return {key: data[key] for key in ("best_epoch", "best_valid_dice") if key in data}
 
 
@@ -55,7 +55,7 @@ class ResultMaterializer(FolderMaterializer):
         return EvaluationResult.from_dict(json.loads((folder / _FILE).read_bytes()))
 
     def compute_content_hash(self, data: EvaluationResult) -> str:
-        """Digest of all values."""
+        """Returns a digest of all values."""
         return _digest(data.to_dict())
 
 

@@ -29,9 +29,9 @@ class SpectraMaterializer(FolderMaterializer):
         return Spectra.load(folder / _FILE)
 
     def compute_content_hash(self, data: Spectra) -> str:
-        """Digest of all factors."""
+        """Returns a digest of all factors."""
         return data.digest()
 
     def extract_metadata(self, data: Spectra) -> dict[str, MetadataType]:
-        """How many layers were decomposed, and how many left alone."""
+        """Returns how many layers were decomposed, and how many were skipped."""
         return {"layers": len(data.layers), "skipped_layers": len(data.skipped)}

@@ -30,9 +30,9 @@ class StatisticsMaterializer(FolderMaterializer):
         return Statistics.load(folder / _FILE)
 
     def compute_content_hash(self, data: Statistics) -> str:
-        """Digest of all moments."""
+        """Returns a digest of all moments."""
         return data.digest()
 
     def extract_metadata(self, data: Statistics) -> dict[str, MetadataType]:
-        """What they were taken from."""
+        """Returns what they were taken from."""
         return {"layers": len(data), "images": data.images, "weighting": data.weighting}

@@ -29,11 +29,11 @@ class VariantMaterializer(FolderMaterializer):
         return Variant.load(folder)
 
     def compute_content_hash(self, data: Variant) -> str:
-        """Digest of structure, weights and origin."""
+        """Returns a digest of structure, weights and origin."""
         return data.digest()
 
     def extract_metadata(self, data: Variant) -> dict[str, MetadataType]:
-        """What the dashboard shows beside the artifact."""
+        """Returns what the dashboard shows beside the artifact."""
         ranks = [layer.rank for layer in data.layers if layer.rank is not None]
         summary = {"smallest": min(ranks), "median": statistics.median(ranks), "largest": max(ranks)} if ranks else {}
         return {

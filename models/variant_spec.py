@@ -58,8 +58,14 @@ class VariantSpec:
         if len(given) != bool(allowed[self.method]) or not {*given} <= {*allowed[self.method]}:
             wanted = " or ".join(allowed[self.method]) or "none of rank, tau and budget"
             raise ValueError(f"{self.method} has {', '.join(given) or 'no size'}; give {wanted}")
-        if self.mac_budget is not None and self.method != "budget":
-            raise ValueError(f"{self.method} has a mac_budget, which is for the method `budget` alone")
+        for name, only in (("mac_budget", "budget"), ("distribution", "arsvd")):
+            if getattr(self, name) is not None and self.method != only:
+                raise ValueError(f"{self.method} has a {name}, which is for the method `{only}` alone")
+        if self.rank is not None and self.rank < 1:
+            raise ValueError(f"rank is {self.rank}; give a whole number of 1 or more")
+        for name in ("tau", "budget", "mac_budget"):
+            if getattr(self, name) is not None and not 0 < getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must lie in (0, 1]")
 
     @property
     def name(self) -> str:
@@ -102,7 +108,7 @@ class VariantSpec:
     def of_saved(cls, about: Mapping[str, Any]) -> VariantSpec:
         """Returns the description of a saved variant, from `about` in its `network.json`.
 
-        Version 0.1 wrote method and setting apart.
+        Before there was a description, method and setting were written apart.
 
         Raises:
             KeyError: It holds no description: the network is none of a comparison.

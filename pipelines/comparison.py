@@ -4,9 +4,7 @@ from zenml import Model, pipeline
 
 from configs.schema import RunConfig
 from pipelines.devices import Devices
-from pipelines.variants import MODEL, sweep
-from steps.compare import compare
-from steps.draw_pictures import draw_pictures
+from pipelines.variants import MODEL, draw_and_compare, sweep
 from steps.fingerprint_dataset import fingerprint_dataset
 from steps.ingest_coco import ingest_coco
 from steps.train_unet import train_unet
@@ -26,6 +24,4 @@ def comparison(config: RunConfig, devices: Devices) -> None:
         device=devices.of("train_unet"),
     )
     swept = sweep(baseline, dataset, config, devices)
-    shown = (swept.results, swept.networks, swept.tunings, swept.spectra)
-    pictures = draw_pictures(*shown, dataset, baseline, history, devices.of("draw_pictures"))
-    compare(dataset, history, baseline, swept.networks, swept.tunings, swept.results, pictures, config)
+    draw_and_compare(swept, baseline, history, dataset, config, devices)

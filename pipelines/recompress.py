@@ -7,9 +7,7 @@ from zenml.client import Client
 
 from configs.schema import RunConfig
 from pipelines.devices import Devices
-from pipelines.variants import MODEL, sweep
-from steps.compare import compare
-from steps.draw_pictures import draw_pictures
+from pipelines.variants import MODEL, draw_and_compare, sweep
 from steps.fingerprint_checkpoint import fingerprint_checkpoint
 from steps.fingerprint_dataset import fingerprint_dataset
 from steps.import_checkpoint import import_checkpoint
@@ -23,9 +21,7 @@ def recompress(config: RunConfig, devices: Devices, dataset_id: str, network_id:
         Client().get_artifact_version(UUID(id_)) for id_ in (dataset_id, network_id, history_id)
     )
     swept = sweep(baseline, dataset, config, devices)
-    shown = (swept.results, swept.networks, swept.tunings, swept.spectra)
-    pictures = draw_pictures(*shown, dataset, baseline, history, devices.of("draw_pictures"))
-    compare(dataset, history, baseline, swept.networks, swept.tunings, swept.results, pictures, config)
+    draw_and_compare(swept, baseline, history, dataset, config, devices)
 
 
 @pipeline(name="recompress", model=Model(name=MODEL))
@@ -34,6 +30,4 @@ def recompress_checkpoint(config: RunConfig, devices: Devices) -> None:
     dataset = ingest_coco(fingerprint_dataset(), config.data)
     baseline, history = import_checkpoint(fingerprint_checkpoint(), config.input)
     swept = sweep(baseline, dataset, config, devices)
-    shown = (swept.results, swept.networks, swept.tunings, swept.spectra)
-    pictures = draw_pictures(*shown, dataset, baseline, history, devices.of("draw_pictures"))
-    compare(dataset, history, baseline, swept.networks, swept.tunings, swept.results, pictures, config)
+    draw_and_compare(swept, baseline, history, dataset, config, devices)

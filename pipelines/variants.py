@@ -10,11 +10,13 @@ from configs.schema import CompressionConfig, RunConfig
 from models.variant_spec import BASELINE, VariantSpec
 from pipelines.devices import Devices
 from steps.collect_statistics import collect_statistics
+from steps.compare import compare
 from steps.compress_arsvd import compress_arsvd
 from steps.compress_budget import compress_budget
 from steps.compress_svd import compress_svd
 from steps.decompose import decompose
 from steps.decompose_weighted import decompose_weighted
+from steps.draw_pictures import draw_pictures
 from steps.evaluate import evaluate
 from steps.finetune import finetune
 from steps.recalibrate import recalibrate
@@ -46,8 +48,8 @@ def variant_specs(settings: CompressionConfig) -> list[VariantSpec]:
     ]
     allocated = [
         VariantSpec("budget", budget=budget, mac_budget=macs, weighting="curvature", scheme="auto")
-        for macs in (None, *settings.mac_budgets)
         for budget in settings.budgets
+        for macs in (None, *settings.mac_budgets)
     ]
     return [*svd, *arsvd, *solved, *allocated]
 
@@ -100,6 +102,25 @@ def sweep(baseline: Any, dataset: Any, config: RunConfig, devices: Devices) -> S
         swept.networks.append(network)
         swept.results.append(_evaluated(spec.name, network, before, dataset, config, devices))
     return swept
+
+
+def draw_and_compare(
+    swept: Sweep, baseline: Any, history: Any, dataset: Any, config: RunConfig, devices: Devices
+) -> None:
+    """Adds draw_pictures -> compare to a pipeline.
+
+    Args:
+        swept: All variants.
+        baseline: The baseline network, as a step's output.
+        history: The curves of its training, as a step's output.
+        dataset: The data set, as a step's output.
+        config: The run.
+        devices: Where each step computes.
+    """
+    networks, tunings, results = swept.networks, swept.tunings, swept.results
+    device = devices.of("draw_pictures")
+    pictures = draw_pictures(results, networks, tunings, swept.spectra, dataset, baseline, history, device)
+    compare(dataset, history, baseline, networks, tunings, results, pictures, config)
 
 
 class _Decomposed:

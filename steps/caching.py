@@ -33,8 +33,12 @@ _READ_BY = {
     "models.evaluation.results": "materializers.records",
 }
 
-# A trained network does not depend on how compressed layers are built.
-COMPRESSED_LAYERS = ("torch_lowrank.layers.factorized",)
+# A trained network does not depend on how compressed layers are built, nor on what can be said of a variant.
+COMPRESSION_ONLY = ("torch_lowrank.layers.factorized", "models.variant_spec")
+
+# It gives users names of the whole package, each imported when it is used. The project imports nothing through it
+# (tests/test_architecture.py), so a name more is no reason to train again.
+_FACADE = "torch_lowrank"
 
 _REGISTERED: list[Callable[[], str]] = []  # what `sources_of` returned
 
@@ -121,7 +125,10 @@ def _imports(module: str) -> tuple[str, ...]:
             names += [source, *(f"{source}.{alias.name}" for alias in node.names)]
     # `models` runs before `models.unet`
     packages = {each: None for name in names for each in accumulate(name.split("."), "{}.{}".format)}
-    return tuple(each for each in packages if each.split(".")[0] in _PACKAGES and each != __name__ and _exists(each))
+    left_out = (__name__, _FACADE)
+    return tuple(
+        each for each in packages if each.split(".")[0] in _PACKAGES and each not in left_out and _exists(each)
+    )
 
 
 def _executed(node: ast.AST) -> Iterator[ast.AST]:

@@ -50,7 +50,12 @@ def compare(  # noqa: PLR0913, PLR0917 - everything meets here
         history=history,
         manifest=dataclasses.asdict(dataset.manifest),
         config=config.model_dump(mode="json", exclude=_NOT_SHOWN | _not_applied(config)),
-        provenance={"seed": str(config.seed), "command": now.command, **provenance(ROOT, now.commit)},
+        provenance={
+            "seed": str(config.seed),
+            "command": now.command,
+            **({"gpu_steps": ", ".join(now.gpu_steps)} if now.gpu_steps else {}),
+            **provenance(ROOT, now.commit),
+        },
     )
     content = ReportContent(comparison, about, pictures)
     files = content.files()

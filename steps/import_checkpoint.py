@@ -13,9 +13,9 @@ from models.training.history import History
 from models.variant import Variant
 from models.variant_spec import BASELINE
 from steps import runtime
-from steps.caching import COMPRESSED_LAYERS, cached_by_sources, sources_of
+from steps.caching import COMPRESSION_ONLY, cached_by_sources, sources_of
 
-sources = sources_of(__name__, without=COMPRESSED_LAYERS)
+sources = sources_of(__name__, without=COMPRESSION_ONLY)
 
 
 @step(

@@ -30,6 +30,7 @@ class Runtime:
         process: The process that runs the pipeline; those that have others run it say so by a name of their own.
         phantom_seed: The data are the phantoms of this seed, made where they are missing; None is other data.
         commit: The commit, where steps see no repository.
+        gpu_steps: Steps that have a GPU of their own, for the report.
         checkpoint: File of a network that was trained elsewhere.
     """
 
@@ -42,6 +43,7 @@ class Runtime:
     checkpoint: str | None = None
     phantom_seed: int | None = None
     commit: str | None = None
+    gpu_steps: tuple[str, ...] = ()
 
     @property
     def checkpoint_file(self) -> str:

@@ -17,7 +17,7 @@ class Cost:
         params: Number of parameters of the whole network.
         size_bytes: Bytes of the saved weights file.
         macs: Multiply-accumulates for one image of the evaluated size.
-        latency_ms: Median time of a forward pass of one image, in milliseconds; see `profile.latency_ms`.
+        latency_ms: Median time of a forward pass of one image, in milliseconds; see `cost.latency_ms`.
     """
 
     params: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import logging
 import pickle
@@ -19,11 +20,17 @@ from torch import Tensor
 
 from models.training.history import EpochRecord, History
 from models.training.module import SegmentationModule
-from models.training.options import TrainingError
+from models.training.options import TrainingError, TrainingOptions
 from torch_lowrank.whole_files import write_whole
 
 LAST_CHECKPOINT = "last.ckpt"
 BEST_WEIGHTS = "best.safetensors"
+# What a checkpoint of an earlier version is taken to say of the options that were added since.
+_DEFAULTS = {
+    field.name: field.default
+    for field in dataclasses.fields(TrainingOptions)
+    if field.default is not dataclasses.MISSING
+}
 
 _log = logging.getLogger(__name__)
 
@@ -73,11 +80,12 @@ class Recorder(pl.Callback):
                 f"{self.path} cannot be read as a checkpoint ({type(error).__name__}); "
                 "delete that folder, or train without resuming"
             ) from error
+        left = _DEFAULTS | state["identity"]
         for key, value in self.identity.items():
-            if state["identity"].get(key) != value:
+            if left.get(key) != value:
                 raise TrainingError(
-                    f"{self.path} was left by a training with {key} = {state['identity'].get(key)}, and this one has "
-                    f"{value}; delete that folder, or train without resuming"
+                    f"{self.path} was left by a training with {key} = {left.get(key)}, and this one has {value}; "
+                    "delete that folder, or train without resuming"
                 )
         self.load_state_dict(state)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ def run_on_stack(config: RunConfig, devices: Devices, root: Path, command: str, 
         command: The command line, for the report.
         remote: Whether each step runs on a machine of its own.
     """
-    runtime = runtime_of(config, root, command, remote)
+    runtime = dataclasses.replace(runtime_of(config, root, command, remote), gpu_steps=devices.gpu_steps)
     options = {"extra": runtime.to_extra(), "enable_cache": not config.no_cache}
     if not remote:
         return _bundle_of(_finished_run(config, devices, options))

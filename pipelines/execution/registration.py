@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from analysis.comparison import Comparison
 from analysis.conclusions import describe
 from configs.schema import RegistrationConfig, RunConfig
+from models.variant_spec import BASELINE
 from pipelines.variants import variant_specs
 from tracking.registry import ALIAS, RegistrationError, register
 
@@ -17,10 +18,8 @@ def check_registration(config: RunConfig) -> None:
     Raises:
         RegistrationError: It is not.
     """
-    wanted, names = (
-        config.registration.variant,
-        ["baseline", *(spec.name for spec in variant_specs(config.compression))],
-    )
+    wanted = config.registration.variant
+    names = [spec.name for spec in (BASELINE, *variant_specs(config.compression))]
     if wanted is not None and wanted not in names:
         raise RegistrationError(f"--register_variant {wanted}: there is no such variant; there are {', '.join(names)}")
 

@@ -45,6 +45,11 @@ def test_no_two_descriptions_of_different_size_have_one_name() -> None:
         ({"method": "arsvd", "tau": 0.5, "budget": 0.5}, "arsvd has tau, budget; give tau or budget"),
         ({"method": "budget", "rank": 3}, "budget has rank; give budget"),
         ({"method": "svd", "budget": 0.5, "mac_budget": 0.5}, "svd has a mac_budget"),
+        ({"method": "svd", "rank": 3, "distribution": "energy"}, "svd has a distribution"),
+        ({"method": "svd", "rank": 0}, "rank is 0"),
+        ({"method": "arsvd", "tau": -1.0}, "tau is -1.0"),
+        ({"method": "budget", "budget": 2.0}, "budget is 2.0"),
+        ({"method": "budget", "budget": 0.5, "mac_budget": float("nan")}, "mac_budget is nan"),
     ],
 )
 def test_contradictions_are_refused(fields: dict, said: str) -> None:

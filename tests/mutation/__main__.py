@@ -103,6 +103,18 @@ def _sources(folder: str) -> list[str]:
 def _judged(mutant: Mutant, copies: queue.SimpleQueue, unchanged: Unchanged) -> Verdict:
     """Runs the tests that can notice on a changed copy, nearest first."""
     copy, begin = copies.get(), time.monotonic()
+    try:
+        caught_by, diff = _tried(mutant, copy, unchanged)
+    finally:
+        copies.put(copy)
+    seconds = time.monotonic() - begin
+    shown = f"{mutant.file}:{mutant.line}: {mutant.old!r} -> {mutant.new!r}"
+    print(f"{seconds:5.0f} s  {shown}  {caught_by or 'SURVIVED'}", flush=True)
+    return Verdict(mutant, caught_by, seconds, diff)
+
+
+def _tried(mutant: Mutant, copy: Path, unchanged: Unchanged) -> tuple[str | None, str]:
+    """Returns the test that failed, or None, and the change as a diff."""
     file = copy / mutant.file
     before = file.read_bytes()
     after = mutant.applied(before)
@@ -119,13 +131,8 @@ def _judged(mutant: Mutant, copies: queue.SimpleQueue, unchanged: Unchanged) -> 
         if ended.timed_out or ended.failed:
             caught_by = "timeout" if ended.timed_out else ended.failed[0]
             break
-    copies.put(copy)
     lines = [text.decode().splitlines(keepends=True) for text in (before, after)]
-    diff = "".join(difflib.unified_diff(*lines, mutant.file, mutant.file, n=1))
-    seconds = time.monotonic() - begin
-    shown = f"{mutant.file}:{mutant.line}: {mutant.old!r} -> {mutant.new!r}"
-    print(f"{seconds:5.0f} s  {shown}  {caught_by or 'SURVIVED'}", flush=True)
-    return Verdict(mutant, caught_by, seconds, diff)
+    return caught_by, "".join(difflib.unified_diff(*lines, mutant.file, mutant.file, n=1))
 
 
 def _page(summary: dict, verdicts: list[Verdict]) -> str:

@@ -39,22 +39,36 @@ def _reached(root: Path, module: str) -> set[str]:
 
 @functools.cache
 def _imports(root: Path, module: str) -> frozenset[str]:
-    """The project's modules that one imports, wherever in it; what a package hands on lazily counts as imported."""
+    """The project's modules that one imports, wherever in it; who imports a package gets what that hands on lazily."""
     file = _file(root, module)
     package = module if file.name == "__init__.py" else module.rpartition(".")[0]
     names = {*accumulate(module.split("."), "{}.{}".format)}
     for part in file.parent.glob("conftest.py") if module.startswith("tests.") else ():
         names.add(_module(root, part))
-    for node in ast.walk(ast.parse(file.read_bytes())):
+    tree = ast.parse(file.read_bytes())
+    for_checkers = [
+        node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    ]
+    tree.body = [node for node in tree.body if node not in for_checkers]
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
+            names |= {name for alias in node.names for name in (alias.name, *_handed_on(root, alias.name))}
         elif isinstance(node, ast.ImportFrom):
             source = resolve_name("." * node.level + (node.module or ""), package)
             names |= {source, *(f"{source}.{alias.name}" for alias in node.names)}
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and file.name == "__init__.py":
-            names |= {node.value, f"{module}.{node.value.lstrip('.')}"}
     every = {each for name in names for each in accumulate(name.split("."), "{}.{}".format) if name.isprintable()}
     return frozenset(each for each in every if _is_module(root, each))
+
+
+@functools.cache
+def _handed_on(root: Path, package: str) -> frozenset[str]:
+    """The modules that a package names as texts, to import them when they are asked for; of other modules none."""
+    if not _is_module(root, package) or _file(root, package).name != "__init__.py":
+        return frozenset()
+    texts = (
+        node.value for node in ast.walk(ast.parse(_file(root, package).read_bytes())) if isinstance(node, ast.Constant)
+    )
+    return frozenset(f"{package}.{text}" for text in texts if isinstance(text, str) and text.isprintable())
 
 
 def _is_module(root: Path, name: str) -> bool:

@@ -118,7 +118,7 @@ def test_a_step_depends_on_no_module_that_it_does_not_use(step: str) -> None:
 
 
 def test_training_does_not_depend_on_how_compressed_layers_are_built() -> None:
-    reached = caching._reached("steps.train_unet", frozenset(caching.COMPRESSED_LAYERS))
+    reached = caching._reached("steps.train_unet", frozenset(caching.COMPRESSION_ONLY))
     assert "torch_lowrank.layers.factorized" not in reached
     assert "models.unet" in reached
 

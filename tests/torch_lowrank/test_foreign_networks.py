@@ -136,7 +136,7 @@ def test_mac_budget_holds(case):
 
 
 def macs_of(network, shape):
-    """As `profile.macs`, for inputs of any number of axes."""
+    """As `cost.macs`, for inputs of any number of axes."""
     if len(shape) == 3:
         return macs(network, shape)
     with FlopCounterMode(display=False) as counter, torch.no_grad():

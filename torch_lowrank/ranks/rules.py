@@ -46,15 +46,30 @@ class Parameter:
 
     Attributes:
         name: The field's name.
-        low: Its smallest value.
-        high: Its largest value; whole numbers end at the largest full rank at the latest.
-        whole: Whether only whole numbers are allowed.
+        low: Its smallest value; by default 1e-12, or 1 for whole numbers.
+        high: Its largest value; by default 1, or no limit for whole numbers: they end at the largest full rank at the
+            latest.
+        whole: Whether only whole numbers, `int`, are allowed.
+
+    Raises:
+        ValueError: If the bounds are no range, or those of whole numbers are not whole.
     """
 
     name: str
-    low: float = 1e-12
-    high: float = 1.0
+    low: float = None  # type: ignore[assignment]  # __post_init__ sets both
+    high: float = None  # type: ignore[assignment]
     whole: bool = False
+
+    def __post_init__(self) -> None:
+        low, high = (1, math.inf) if self.whole else (1e-12, 1.0)
+        low = low if self.low is None else self.low
+        high = high if self.high is None else self.high
+        if self.whole:
+            low, high = _as_whole(low), _as_whole(high)
+        if not low <= high or math.isinf(low) or (math.isinf(high) and not self.whole):  # not <= also for nan
+            raise ValueError(f"{self.name} goes from {low!r} to {high!r}; give low and high of a range")
+        object.__setattr__(self, "low", low)
+        object.__setattr__(self, "high", high)
 
 
 class LayerRule(RankRule):
@@ -74,12 +89,23 @@ class LayerRule(RankRule):
         """Returns the parameter that a budget may solve.
 
         Raises:
-            ValueError: If the rule declares none.
+            ValueError: If the rule declares none, or one that is no field of a dataclass.
         """
         if self.parameter is None:
             raise ValueError(
                 f"{self!r} has no parameter that a budget could solve; declare the field with which ranks grow, "
                 "as in parameter = Parameter('tau')"
+            )
+        kind = type(self).__name__
+        if not dataclasses.is_dataclass(self):
+            raise ValueError(
+                f"{kind} is no dataclass, so no budget can solve it; add @dataclasses.dataclass(frozen=True)"
+            )
+        names = [field.name for field in dataclasses.fields(self) if field.init]
+        if self.parameter.name not in names:
+            raise ValueError(
+                f"the parameter {self.parameter.name!r} of {kind} is none of its fields ({', '.join(names)}); "
+                "give Parameter the name of the field that a budget may solve"
             )
         return self.parameter
 
@@ -114,6 +140,15 @@ def check_share(name: str, value: float) -> None:
         raise ValueError(f"{name} is {value!r}; it must lie in (0, 1]")
 
 
+def _as_whole(bound: float) -> float:
+    """Returns a bound of whole numbers as an int, infinity as it is."""
+    if math.isinf(bound):
+        return bound
+    if bound != bound // 1:  # also for nan
+        raise ValueError(f"a bound of whole numbers is {bound!r}; give a whole number")
+    return int(bound)
+
+
 def _error_at(option: Option, cost: int) -> float:
     return float(option.errors[min(cost // option.cost_per_rank, option.full_rank)])
 
@@ -127,7 +162,7 @@ class FixedRank(LayerRule):
     """The same rank for every layer: plain truncated SVD."""
 
     value: int
-    parameter = Parameter("value", low=1, high=math.inf, whole=True)
+    parameter = Parameter("value", whole=True)
 
     def __post_init__(self) -> None:
         if isinstance(self.value, bool) or not isinstance(self.value, int) or self.value < 1:

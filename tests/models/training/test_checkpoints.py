@@ -105,6 +105,23 @@ def test_a_checkpoint_with_another_share_of_a_teacher_is_refused(tmp_path):
         train(tmp_path, dataclasses.replace(OPTIONS, epochs=1, distillation=0.25), teacher=teacher)
 
 
+def test_a_checkpoint_from_before_an_option_was_added_counts_as_one_with_its_default(
+    tmp_path, uninterrupted, crash_after, monkeypatch
+):
+    crash_after(2)
+    with pytest.raises(CrashError):
+        train(tmp_path)
+    monkeypatch.undo()
+    checkpoint = torch.load(tmp_path / LAST_CHECKPOINT, weights_only=True)
+    (recorded,) = [state for state in checkpoint["callbacks"].values() if "identity" in state]
+    del recorded["identity"]["cpu_weight_gradients"]
+    torch.save(checkpoint, tmp_path / LAST_CHECKPOINT)
+    with pytest.raises(TrainingError, match="cpu_weight_gradients = winograd, and this one has torch"):
+        train(tmp_path, dataclasses.replace(OPTIONS, cpu_weight_gradients="torch"))
+    _, result = train(tmp_path)
+    assert without_seconds(result) == without_seconds(uninterrupted[1])
+
+
 def test_nothing_but_the_checkpoint_is_written_and_it_holds_plain_data(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     train(tmp_path / "folder", dataclasses.replace(OPTIONS, epochs=1))

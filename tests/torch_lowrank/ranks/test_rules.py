@@ -205,6 +205,85 @@ def test_a_budget_solves_the_declared_field_within_its_range(fraction, ranks):
         compress(network, ParameterBudget(0.1, InRange("any", 9)), spectra=decompose(network))
 
 
+@pytest.mark.parametrize(
+    ("bounds", "low", "high"),
+    [
+        ({}, 1e-12, 1.0),
+        ({"low": 0.5}, 0.5, 1.0),
+        ({"whole": True}, 1, math.inf),
+        ({"whole": True, "low": 2.0}, 2, math.inf),
+        ({"whole": True, "low": np.int64(2), "high": 8.0}, 2, 8),
+        ({"whole": True, "high": 1}, 1, 1),
+    ],
+)
+def test_the_range_of_a_parameter(bounds, low, high):
+    parameter = Parameter("k", **bounds)
+    assert (parameter.low, parameter.high) == (low, high)
+    assert type(parameter.low) is type(low) and type(parameter.high) is type(high)
+    assert dataclasses.replace(parameter, name="other") == Parameter("other", **bounds)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "message"),
+    [
+        ({"low": 0.5, "high": 0.4}, r"k goes from 0\.5 to 0\.4"),
+        ({"low": float("nan")}, "k goes from nan"),
+        ({"high": math.inf}, "k goes from 1e-12 to inf"),
+        ({"whole": True, "low": 1.5}, r"a bound of whole numbers is 1\.5"),
+        ({"whole": True, "high": float("nan")}, "a bound of whole numbers is nan"),
+        ({"whole": True, "high": 0}, "k goes from 1 to 0"),
+    ],
+)
+def test_bounds_that_are_no_range_are_refused(bounds, message):
+    with pytest.raises(ValueError, match=message):
+        Parameter("k", **bounds)
+
+
+@dataclasses.dataclass(frozen=True)
+class Same(LayerRule):
+    """The same rank for all layers, with the bounds that whole numbers have by default."""
+
+    k: int
+    parameter = Parameter("k", whole=True)
+
+    def rank(self, singular_values):
+        return FixedRank(self.k).rank(singular_values)  # which refuses floats
+
+
+def test_a_budget_solves_whole_numbers_up_to_the_full_rank():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(16, 16, 3, bias=False), nn.Conv2d(16, 16, 3, bias=False))  # 160 a rank, of 2304
+    spectra = decompose(network)
+    for budget, wanted in ((0.3473, {5}), (0.6945, {10}), (1.0, {None})):
+        for rule in (Same(1), FixedRank(1)):
+            result = compress(network, ParameterBudget(budget, rule), spectra=spectra)
+            assert {layer.rank for layer in result.layers} == wanted
+
+
+class NoDataclass(LayerRule):
+    parameter = Parameter("k", whole=True)
+
+    def rank(self, singular_values):
+        return 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Mistyped(Same):
+    parameter = Parameter("kk", whole=True)
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        (NoDataclass(), "NoDataclass is no dataclass, so no budget can solve it; add @dataclasses"),
+        (Mistyped(1), r"the parameter 'kk' of Mistyped is none of its fields \(k\)"),
+    ],
+)
+def test_a_parameter_that_cannot_be_set_is_refused_by_the_budget(rule, message):
+    with pytest.raises(ValueError, match=message):
+        ParameterBudget(0.5, rule)
+
+
 def test_a_new_rule_works_by_itself_and_in_a_budget():
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(8, 16, 3), nn.Conv2d(16, 16, 3))
