@@ -20,10 +20,10 @@ class Kept(NamedTuple):
 
 @pytest.fixture(scope="session")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
-    """A project in which the tiny configuration has run once; its first run is a cold start, as a user's is."""
+    """A project in which the tiny configuration has run once."""
     base = tmp_path_factory.mktemp("workshop")
     made = Workshop(base / "here")
-    first = made.run(cold=True)
+    first = made.run()
     shutil.move(made.folder, base / "kept")
     return Kept(base / "kept", made.folder, first)
 

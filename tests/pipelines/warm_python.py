@@ -8,6 +8,7 @@ Run as `python warm_python.py SOCKET`, with the number of an inherited Unix sock
 JSON, with four descriptors: the standard streams, and where the process id and later the exit status are written.
 """
 
+import gc
 import importlib
 import json
 import os
@@ -67,14 +68,25 @@ LIBRARIES = (
     "opentelemetry.sdk.metrics",
     "PIL.PpmImagePlugin",
     "torch.utils.benchmark",
+    "asgiref.sync",
+    "mlflow.tracing.processor.otel",
     "zenml.config.compiler",
+    "zenml.deployers.docker.docker_deployer",
+    "zenml.integrations.numpy.materializers",
+    "zenml.integrations.pandas.materializers",
+    "zenml.integrations.pillow.materializers",
+    "zenml.integrations.pytorch.materializers",
+    "zenml.integrations.pytorch_lightning.materializers",
+    "zenml.integrations.scipy.materializers",
     "zenml.log_stores.datadog.datadog_flavor",
     "zenml.log_stores.otel.otel_flavor",
     "zenml.orchestrators.step_launcher",
     "zenml.orchestrators.step_runner",
     "zenml.pipelines.build_utils",
+    "zenml.sandboxes.local_sandbox",
     "zenml.steps.decorated_step",
     "zenml.zen_stores.migrations.utils",
+    "zenml.zen_stores.rest_zen_store",
 )
 
 
@@ -163,6 +175,8 @@ if __name__ == "__main__":
     os.environ.update(ENVIRONMENT)
     for library in LIBRARIES:
         importlib.import_module(library)
+    gc.collect()
+    gc.freeze()  # else every fork would look through all that was imported, again and again, and copy it meanwhile
     order = main(socket.socket(fileno=int(sys.argv[1])))
     if order is not None:
         become(order)
