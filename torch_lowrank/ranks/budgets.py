@@ -44,6 +44,11 @@ class _Budget(RankRule):
     def __post_init__(self) -> None:
         check_share("fraction", self.fraction)
         if self.rule is not None:
+            if not isinstance(self.rule, LayerRule):
+                raise TypeError(
+                    f"the rule of a budget is a {type(self.rule).__name__}; give a rule for single layers, "
+                    "as rule=Entropy(0.9), or none"
+                )
             self.rule.solvable()
 
     def units(self, total: int) -> int:

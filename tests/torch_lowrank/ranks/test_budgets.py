@@ -101,6 +101,15 @@ def test_shapes_that_are_none_are_refused(shape):
             make()
 
 
+@pytest.mark.parametrize("rule", [0.5, "entropy", Entropy, ParameterBudget(0.5)])
+def test_a_rule_that_is_none_is_refused(rule):
+    message = f"the rule of a budget is a {type(rule).__name__}; give a rule for single layers"
+    with pytest.raises(TypeError, match=message):
+        ParameterBudget(0.5, rule=rule)
+    with pytest.raises(TypeError, match=message):
+        MacBudget(0.5, (8, 6, 6), rule)
+
+
 def test_all_of_the_budget_changes_nothing(unet, spectra):
     for rule in RULES:
         result = compress(unet, ParameterBudget(1.0, rule), spectra=spectra["auto"])
