@@ -67,7 +67,7 @@ def load_network(folder: str | Path, constructor: Callable[..., nn.Module]) -> n
             `network.json` holds constructor arguments and the constructor takes them, it is called with them.
 
     Raises:
-        StorageError: If a file is missing, damaged or does not fit the network.
+        StorageError: If a file is missing, damaged or does not fit the network, or the constructor fails.
     """
     folder = Path(folder)
     description = read_description(folder)
@@ -170,11 +170,14 @@ def _arguments(network: nn.Module) -> dict[str, Any] | None:
 def _construct(constructor: Callable[..., nn.Module], description: dict[str, Any], folder: Path) -> nn.Module:
     arguments = description["arguments"]
     if arguments is None or not _takes(constructor, arguments):
-        return constructor()
+        arguments = {}
     try:
         return constructor(**arguments)
     except (TypeError, ValueError, RuntimeError, OverflowError, ZeroDivisionError) as error:
-        raise StorageError(f"{folder / DESCRIPTION}: the constructor refuses these arguments: {error}") from error
+        raise StorageError(
+            f"{folder / DESCRIPTION}: the constructor makes no network of the arguments {arguments}: {error}; "
+            "pass a function without arguments that makes the network, as in load_network(folder, lambda: Net(3))"
+        ) from error
 
 
 def _takes(constructor: Callable[..., nn.Module], arguments: dict[str, Any]) -> bool:

@@ -227,6 +227,31 @@ def test_foreign_network_needs_the_right_constructor(tmp_path):
         load_network(folder, lambda: nn.Sequential(nn.Conv2d(8, 9, 3), *make_net()[1:]))
 
 
+class Sized(nn.Module):
+    """Needs an argument that `network.json` does not have, as it keeps none."""
+
+    def __init__(self, width):
+        super().__init__()
+        if width < 1:
+            raise ValueError("width is too small")
+        self.inner = nn.Linear(width, 8)
+
+
+@pytest.mark.parametrize(
+    ("constructor", "message"),
+    [
+        (Sized, r"arguments \{\}: .*missing 1 required positional argument: 'width'"),
+        (lambda: Sized(0), "width is too small"),
+    ],
+)
+def test_a_constructor_that_fails_says_to_pass_a_function(tmp_path, constructor, message):
+    network = compress(Sized(8), FixedRank(2)).network
+    save_network(network, tmp_path / "net")
+    with pytest.raises(StorageError, match=f"{message}; pass a function without arguments that makes the network"):
+        load_network(tmp_path / "net", constructor)
+    assert network_digest(load_network(tmp_path / "net", lambda: Sized(8))) == network_digest(network)
+
+
 def test_networks_saved_by_the_class_name_alone_are_loaded(saved):
     edit(saved, architecture="UNet")
     assert network_digest(load_network(saved, UNet)) == network_digest(small_unet())
