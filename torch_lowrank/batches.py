@@ -70,14 +70,29 @@ def call_of(batch: Any, inputs: Inputs = None) -> Call:
     return call
 
 
+def check_batches(batches: Iterable[Any]) -> None:
+    """Checks that batches are no tensor: its images would be read as batches.
+
+    Raises:
+        TypeError: They are one.
+    """
+    if isinstance(batches, Tensor):
+        raise TypeError(
+            f"the batches are a tensor of shape {tuple(batches.shape)}; give a list of batches, [images], "
+            "or another iterable of them"
+        )
+
+
 def number_of(batches: Iterable[Any]) -> tuple[Iterable[Any], int]:
     """Returns batches that can be read several times, and how many there are.
 
     An iterator, which can be read only once, is read into a list; anything else without a length is counted.
 
     Raises:
+        TypeError: They are a single tensor.
         ValueError: There are none.
     """
+    check_batches(batches)
     if isinstance(batches, Iterator):
         batches = list(batches)
     try:
@@ -85,7 +100,7 @@ def number_of(batches: Iterable[Any]) -> tuple[Iterable[Any], int]:
     except TypeError:  # for example a DataLoader of an IterableDataset
         number = sum(1 for _ in batches)
     if not number:
-        raise ValueError("there are no images to take statistics from; give at least one batch")
+        raise ValueError("there are no batches to take statistics from; give at least one batch")
     return batches, number
 
 

@@ -67,7 +67,7 @@ def load_network(folder: str | Path, constructor: Callable[..., nn.Module]) -> n
             `network.json` holds constructor arguments and the constructor takes them, it is called with them.
 
     Raises:
-        StorageError: If a file is missing, damaged or does not fit the network.
+        StorageError: If a file is missing, damaged or does not fit the network, or the constructor fails.
     """
     folder = Path(folder)
     description = read_description(folder)
@@ -123,8 +123,10 @@ def describe(network: nn.Module) -> dict[str, Any]:
 
 
 def network_digest(network: nn.Module) -> str:
-    """Returns a digest of structure and weights, the same wherever the network lies."""
-    content = hashlib.sha256(json.dumps(describe(network), sort_keys=True).encode())
+    """Returns a digest of structure and weights, the same wherever the network and its class lie."""
+    description = describe(network)
+    description["architecture"] = _class_name(description)
+    content = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
     content.update(weights(network))
     return content.hexdigest()
 
@@ -170,11 +172,14 @@ def _arguments(network: nn.Module) -> dict[str, Any] | None:
 def _construct(constructor: Callable[..., nn.Module], description: dict[str, Any], folder: Path) -> nn.Module:
     arguments = description["arguments"]
     if arguments is None or not _takes(constructor, arguments):
-        return constructor()
+        arguments = {}
     try:
         return constructor(**arguments)
     except (TypeError, ValueError, RuntimeError, OverflowError, ZeroDivisionError) as error:
-        raise StorageError(f"{folder / DESCRIPTION}: the constructor refuses these arguments: {error}") from error
+        raise StorageError(
+            f"{folder / DESCRIPTION}: the constructor makes no network of the arguments {arguments}: {error}; "
+            "pass a function without arguments that makes the network, as in load_network(folder, lambda: Net(3))"
+        ) from error
 
 
 def _takes(constructor: Callable[..., nn.Module], arguments: dict[str, Any]) -> bool:
@@ -185,12 +190,17 @@ def _takes(constructor: Callable[..., nn.Module], arguments: dict[str, Any]) -> 
     return True
 
 
+def _class_name(description: dict[str, Any]) -> str:
+    """Returns the class's own name, without the modules it lies in: they may move."""
+    return description["architecture"].rpartition(".")[2]
+
+
 def _check(network: nn.Module, description: dict[str, Any], folder: Path) -> nn.Module:
     """Checks that a constructor makes what was saved. Modules may have moved, so only the class's own name counts."""
     if not isinstance(network, nn.Module):
         raise StorageError(f"the constructor given for {folder} returned a {type(network).__name__}, not a network")
     network = _unwrapped(network)
-    wanted, made = description["architecture"].rpartition(".")[2], type(network).__name__
+    wanted, made = _class_name(description), type(network).__name__
     if wanted != made:
         raise StorageError(f"{folder} holds a {wanted}, the constructor makes a {made}; pass that of a {wanted}")
     return network

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from torch_lowrank.batches import Inputs, call_of
+from torch_lowrank.batches import Inputs, call_of, check_batches
 from torch_lowrank.modes import Device, device_of, evaluating
 from torch_lowrank.progress import tracked
 
@@ -37,9 +37,11 @@ def recalibrate(network: nn.Module, batches: Iterable[Any], *, inputs: Inputs = 
         device: Where to compute; None is where the network lies.
 
     Raises:
+        TypeError: A tensor was given in place of batches.
         ValueError: There are no batches, or a batch has no input. The network is as it was.
         FloatingPointError: A statistic is not finite. The network is as it was.
     """
+    check_batches(batches)
     norms = _norms(network)
     if not norms:
         return
@@ -49,7 +51,7 @@ def recalibrate(network: nn.Module, batches: Iterable[Any], *, inputs: Inputs = 
             call_of(batch, inputs).apply(network, place)
             seen += 1
         if not seen:
-            raise ValueError("there are no images to estimate BatchNorm's statistics from; give at least one batch")
+            raise ValueError("there are no batches to estimate BatchNorm's statistics from; give at least one batch")
 
 
 def _norms(network: nn.Module) -> dict[str, _BatchNorm]:

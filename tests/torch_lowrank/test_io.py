@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 import subprocess
@@ -17,10 +18,12 @@ from torch_lowrank.io import (
     DESCRIPTION,
     WEIGHTS,
     StorageError,
+    describe,
     load_network,
     network_digest,
     read_description,
     save_network,
+    weights,
 )
 from torch_lowrank.ranks.budgets import ParameterBudget
 from torch_lowrank.ranks.rules import FixedRank
@@ -225,6 +228,44 @@ def test_foreign_network_needs_the_right_constructor(tmp_path):
         load_network(folder, lambda: nn.Sequential(nn.Conv2d(8, 8, 3)))
     with pytest.raises(StorageError, match="does not fit"):
         load_network(folder, lambda: nn.Sequential(nn.Conv2d(8, 9, 3), *make_net()[1:]))
+
+
+def test_the_digest_is_of_structure_and_weights_wherever_the_class_lies():
+    network = UNet(in_channels=2, classes=1, base_filters=4)
+    structure = {"format": 1, "architecture": "UNet", "arguments": network.arguments, "factorized": []}
+    content = json.dumps(structure, sort_keys=True).encode() + weights(network)
+    assert network_digest(network) == hashlib.sha256(content).hexdigest()
+    before = network_digest(network)
+    network.__class__ = type("UNet", (UNet,), {"__module__": "elsewhere.networks"})
+    assert describe(network)["architecture"] == "elsewhere.networks.UNet"
+    assert network_digest(network) == before
+    network.__class__ = type("Other", (UNet,), {})
+    assert network_digest(network) != before
+
+
+class Sized(nn.Module):
+    """Needs an argument that `network.json` does not have, as it keeps none."""
+
+    def __init__(self, width):
+        super().__init__()
+        if width < 1:
+            raise ValueError("width is too small")
+        self.inner = nn.Linear(width, 8)
+
+
+@pytest.mark.parametrize(
+    ("constructor", "message"),
+    [
+        (Sized, r"arguments \{\}: .*missing 1 required positional argument: 'width'"),
+        (lambda: Sized(0), "width is too small"),
+    ],
+)
+def test_a_constructor_that_fails_says_to_pass_a_function(tmp_path, constructor, message):
+    network = compress(Sized(8), FixedRank(2)).network
+    save_network(network, tmp_path / "net")
+    with pytest.raises(StorageError, match=f"{message}; pass a function without arguments that makes the network"):
+        load_network(tmp_path / "net", constructor)
+    assert network_digest(load_network(tmp_path / "net", lambda: Sized(8))) == network_digest(network)
 
 
 def test_networks_saved_by_the_class_name_alone_are_loaded(saved):

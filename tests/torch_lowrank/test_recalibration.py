@@ -228,9 +228,9 @@ def test_statistics_that_are_not_finite_are_an_error_and_leave_the_network_untou
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"images": np.zeros((0, 16, 16, 2), np.uint8)}, "no images"),
+        ({"images": np.zeros((0, 16, 16, 2), np.uint8)}, "there are no batches to estimate"),
         ({"images": np.zeros((4, 16, 16, 2), np.float32)}, "give uint8"),
-        ({"chosen": np.array([], int)}, "no images"),
+        ({"chosen": np.array([], int)}, "there are no batches to estimate"),
         ({"batch_size": 0}, "batch_size is 0"),
     ],
 )
@@ -239,6 +239,14 @@ def test_wrong_input_is_refused_and_leaves_the_network_untouched(unet, images, c
     with pytest.raises(ValueError, match=said):
         run(unet, **{"images": images, **changes})
     assert same(state(unet), before)
+
+
+@pytest.mark.parametrize("network", [nn.BatchNorm2d(2), nn.ReLU()])
+def test_a_tensor_in_place_of_batches_is_refused_and_leaves_the_network_untouched(network):
+    before = state(network)
+    with pytest.raises(TypeError, match=r"tensor of shape \(4, 2, 8, 8\); give a list of batches, \[images\]"):
+        recalibrate(network, torch.ones(4, 2, 8, 8))
+    assert same(state(network), before)
 
 
 def test_a_terminal_gets_a_progress_bar(images, monkeypatch, capfd):

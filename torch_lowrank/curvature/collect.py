@@ -58,6 +58,7 @@ def collect_statistics(
             moments are returned on the CPU.
 
     Raises:
+        TypeError: A tensor was given in place of batches.
         ValueError: There are no batches, or a batch has no input; the weighting is unknown; a layer by itself takes
             more than the limit; or the network returns no logits, where they are needed.
         FloatingPointError: A layer's inputs or gradients are not finite.

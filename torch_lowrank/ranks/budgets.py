@@ -8,7 +8,15 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 from torch_lowrank.ranks.allocation import allocate_globally, fill
-from torch_lowrank.ranks.options import Candidate, Choice, InputShape, several, smallest_cost, total_cost
+from torch_lowrank.ranks.options import (
+    Candidate,
+    Choice,
+    InputShape,
+    as_input_shape,
+    several,
+    smallest_cost,
+    total_cost,
+)
 from torch_lowrank.ranks.rules import LayerRule, RankRule, check_share
 
 _BISECTIONS = 60  # halves (0, 1] to below the resolution of float64
@@ -36,6 +44,11 @@ class _Budget(RankRule):
     def __post_init__(self) -> None:
         check_share("fraction", self.fraction)
         if self.rule is not None:
+            if not isinstance(self.rule, LayerRule):
+                raise TypeError(
+                    f"the rule of a budget is a {type(self.rule).__name__}; give a rule for single layers, "
+                    "as rule=Entropy(0.9), or none"
+                )
             self.rule.solvable()
 
     def units(self, total: int) -> int:
@@ -136,9 +149,9 @@ class JointBudget:
 
 
 def _keep_shape(budget: MacBudget | JointBudget) -> None:
-    shape = tuple(each if isinstance(each, int) else tuple(each) for each in budget.input_shape)
+    shape = as_input_shape(budget.input_shape)
     object.__setattr__(budget, "input_shape", shape)  # a list, as from JSON, cannot be hashed
-    for each in several(budget.input_shape):
+    for each in several(shape):
         if not each or min(each) < 1:
             raise ValueError(f"input_shape is {shape}; give the shape of one input, as (3, 256, 256)")
 

@@ -14,7 +14,7 @@ from torch_lowrank.layers.eligibility import survey
 from torch_lowrank.layers.factorized import count_parameters, folding_of, replace_layers
 from torch_lowrank.layers.unfolding import schemes_of
 from torch_lowrank.modes import layers_called
-from torch_lowrank.ranks.options import InputShape, several
+from torch_lowrank.ranks.options import InputShape, as_input_shape, several
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,7 +102,7 @@ def count_macs(network: nn.Module, input_shape: InputShape) -> int:
     Raises:
         ValueError: If the network cannot take an input of that shape.
     """
-    return mac_costs(network, {}, input_shape).total
+    return mac_costs(network, {}, as_input_shape(input_shape)).total
 
 
 def smallest_share(costs: Costs) -> float:

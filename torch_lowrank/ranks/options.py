@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+import numbers
+import operator
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -94,6 +97,21 @@ class Choice:
 def total_cost(candidates: Sequence[Candidate], choices: dict[str, Choice]) -> int:
     """Returns what the candidates cost together."""
     return sum(candidate.cost(choices[candidate.name]) for candidate in candidates)
+
+
+def as_input_shape(shape: Iterable[Any]) -> InputShape:
+    """Returns a shape, or the shapes of several inputs, as tuples of `int`; from lists, numpy's integers, and so on.
+
+    Raises:
+        ValueError: If a size is no whole number.
+    """
+    try:
+        sizes = list(shape)
+        if any(isinstance(each, numbers.Integral) for each in sizes):
+            return tuple(operator.index(each) for each in sizes)
+        return tuple(tuple(operator.index(size) for size in each) for each in sizes)
+    except TypeError as error:
+        raise ValueError(f"input_shape is {shape!r}; give the shape of one input, as (3, 256, 256)") from error
 
 
 def several(shape: InputShape) -> tuple[tuple[int, ...], ...]:

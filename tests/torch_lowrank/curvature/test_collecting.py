@@ -218,8 +218,17 @@ def test_activations_need_no_gradients():
     assert spectra.weighting == "activation" and not any(each.absolute for each in spectra.layers.values())
 
 
+def test_a_tensor_in_place_of_batches_is_refused():
+    for tensor in (torch.cat(images()), images()[0][0]):
+        with pytest.raises(
+            TypeError, match=r"the batches are a tensor of shape .*; give a list of batches, \[images\]"
+        ):
+            collect_statistics(network(), tensor)
+    assert len(collect_statistics(network(), [torch.cat(images())])) == 4
+
+
 def test_wrong_settings_are_refused():
     with pytest.raises(ValueError, match="weighting is 'none'"):
         collect_statistics(network(), images(), weighting="none")
-    with pytest.raises(ValueError, match="give at least one batch"):
+    with pytest.raises(ValueError, match="there are no batches to take statistics from; give at least one batch"):
         collect_statistics(network(), [])

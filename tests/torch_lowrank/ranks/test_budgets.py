@@ -1,6 +1,7 @@
 import itertools
 from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import assume, example, given, settings
@@ -12,9 +13,9 @@ from models.unet import UNet
 from torch_lowrank.compression import compress
 from torch_lowrank.decomposition.decompose import decompose
 from torch_lowrank.ranks.allocation import allocate_globally
-from torch_lowrank.ranks.budgets import BudgetError, MacBudget, ParameterBudget
+from torch_lowrank.ranks.budgets import BudgetError, JointBudget, MacBudget, ParameterBudget
 from torch_lowrank.ranks.costs import count_macs, mac_costs, parameter_costs, possible_schemes, smallest_share
-from torch_lowrank.ranks.options import Candidate, Choice, Option, total_cost
+from torch_lowrank.ranks.options import Candidate, Choice, Option, several, total_cost
 from torch_lowrank.ranks.rules import Energy, Entropy, FixedRank, RankRatio
 
 RULES = [None, FixedRank(1), RankRatio(0.5), Energy(0.5), Entropy(0.5), Entropy(0.5, "sigma")]
@@ -70,6 +71,43 @@ def test_multiply_accumulates_of_networks_with_several_inputs():
     assert MacBudget(0.5, [[8, 6, 6], [8, 4, 4]]) == MacBudget(0.5, shapes)
     with pytest.raises(ValueError, match="input_shape is"):
         MacBudget(0.5, ((8, 6, 6), (8, 0, 4)))
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        np.array((8, 6, 6)),
+        tuple(np.array((8, 6, 6))),
+        [8, 6, 6],
+        torch.zeros(8, 6, 6).shape,
+        (np.array((8, 6, 6)),),
+        [tuple(np.array((8, 6, 6), np.uint8))],
+    ],
+)
+def test_shapes_of_any_whole_numbers_are_kept_as_int(shape):
+    network = nn.Conv2d(8, 8, 3)
+    assert count_macs(network, shape) == 8 * 8 * 9 * 16
+    for budget in (MacBudget(0.5, shape), JointBudget(0.5, 0.5, shape)):
+        (kept,) = several(budget.input_shape)
+        assert kept == (8, 6, 6) and {type(size) for size in kept} == {int}
+        assert isinstance(hash(budget), int)
+        assert count_macs(compress(network, budget).network, shape) <= 8 * 8 * 9 * 8
+
+
+@pytest.mark.parametrize("shape", [(3, 8.0, 8), (3, (8, 8)), ((3, 8, 8), 3), "text", 3, np.array((3.0, 8, 8))])
+def test_shapes_that_are_none_are_refused(shape):
+    for make in (lambda: MacBudget(0.5, shape), lambda: JointBudget(0.5, 0.5, shape)):
+        with pytest.raises(ValueError, match="give the shape of one input, as"):
+            make()
+
+
+@pytest.mark.parametrize("rule", [0.5, "entropy", Entropy, ParameterBudget(0.5)])
+def test_a_rule_that_is_none_is_refused(rule):
+    message = f"the rule of a budget is a {type(rule).__name__}; give a rule for single layers"
+    with pytest.raises(TypeError, match=message):
+        ParameterBudget(0.5, rule=rule)
+    with pytest.raises(TypeError, match=message):
+        MacBudget(0.5, (8, 6, 6), rule)
 
 
 def test_all_of_the_budget_changes_nothing(unet, spectra):
