@@ -8,6 +8,7 @@ import atexit
 import collections
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,10 @@ for _name in [name for name in os.environ if name.startswith(("MLFLOW_", "ZENML_
 os.environ |= {"ZENML_ANALYTICS_OPT_IN": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
 os.environ["ZENML_CONFIG_PATH"] = tempfile.mkdtemp(prefix="zenml-of-tests-")
 atexit.register(shutil.rmtree, os.environ["ZENML_CONFIG_PATH"], ignore_errors=True)
+
+# A worker of pytest-xdist has no main module's file, from which ZenML would know where sources lie.
+if not hasattr(sys.modules["__main__"], "__file__"):
+    sys.modules["__main__"].__file__ = str(Path(pytest.__file__).with_name("__main__.py"))
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"

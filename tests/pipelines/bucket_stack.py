@@ -11,7 +11,8 @@ from zenml.utils import source_utils
 ROOT = Path.cwd()
 artifacts, data = sys.argv[1:]
 source_utils.set_custom_source_root(str(ROOT))
-Client.initialize(ROOT)
+if not (ROOT / ".zen").exists():
+    Client.initialize(ROOT)
 client = Client()
 client.activate_root(ROOT)
 server = {"client_kwargs": {"endpoint_url": os.environ["S3_SERVER"], "region_name": "us-east-1"}}

@@ -8,7 +8,8 @@ from zenml.utils import source_utils
 
 ROOT = Path.cwd()
 source_utils.set_custom_source_root(str(ROOT))
-Client.initialize(ROOT)
+if not (ROOT / ".zen").exists():
+    Client.initialize(ROOT)
 client = Client()
 client.activate_root(ROOT)
 client.create_flavor("far.store.FarStoreFlavor", StackComponentType.ARTIFACT_STORE)
