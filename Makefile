@@ -7,7 +7,7 @@ DASHBOARD := .venv-dashboard
 # Two processes, as CI has two cores; all tests of a file in the same one. `make test TESTS="-n 0 tests/models"` debugs.
 PYTEST := $(BIN)/python -m pytest
 TESTS ?=
-SIDE_BY_SIDE := -n 2 --dist loadgroup --no-loadscope-reorder
+SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test test-slow torture fuzz check ui dashboard requirements clean
 

@@ -1,7 +1,7 @@
 """What all tests share: the real data and network where they are there, and which tests run beside each other.
 
 `make test` runs in two processes (pytest-xdist). All tests of a file run in the same one, as they share what they have
-prepared; files whose tests share something that exists once name a group of their own, by the mark `xdist_group`.
+prepared.
 """
 
 import atexit
@@ -39,13 +39,9 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the marks
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keeps the tests of a file together; where several processes share the work, the longest files come first."""
+    """Puts the longest files first where several processes share the work."""
     tests_of = collections.Counter(item.path for item in items)
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(ROOT).as_posix()))
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: (item.get_closest_marker("pipeline") is None, -tests_of[item.path]))
 
