@@ -38,20 +38,6 @@ DAMAGED = {
 }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("artifact", DAMAGED)
-def test_a_changed_bit_makes_its_step_run_again(workshop: Workshop, artifact: str) -> None:
-    pattern, steps = DAMAGED[artifact]
-    before = workshop.variants()["svd_rank_1"]["metrics"]
-    flip_a_bit(stored(workshop, pattern))
-    done = workshop.run()
-    assert f"damaged in the store, and made again: {artifact}" in done.stderr
-    assert done.ran == ALWAYS | steps
-    assert workshop.variants()["svd_rank_1"]["metrics"] == before
-    workshop.assert_complete(TINY_VARIANTS)
-    assert workshop.run().ran == ALWAYS
-
-
 def test_everything_that_is_damaged_is_made_again_in_one_run(workshop: Workshop) -> None:
     before = {name: entry["metrics"] for name, entry in workshop.variants().items()}
     for pattern, _ in DAMAGED.values():
