@@ -58,3 +58,9 @@ def test_an_evaluation_has_the_distance_of_every_image_and_their_mean() -> None:
     assert found.per_image["hausdorff95_px"] == [0.0, 3.0]
     assert found.metrics["hausdorff95_px"] == 1.5
     assert found.per_image["lesion_px"] == [36.0, 36.0]
+
+
+def test_images_that_do_not_pair_up_are_refused() -> None:
+    mask = square(4, 4, 6)
+    with pytest.raises(ValueError, match="shorter"):
+        hausdorff95(np.stack([mask, mask]), mask[None], 2)
