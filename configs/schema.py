@@ -15,6 +15,8 @@ from pydantic import (
     model_validator,
 )
 
+from models.training.options import Augment, Loss, Optimizer, Precision, Schedule, WeightGradients
+
 
 def _split_list(value: object) -> object:
     """Accepts "16,32" as well as [16, 32] and 16."""
@@ -95,14 +97,14 @@ class TrainingConfig(Section):
     batch_size: Annotated[int, Field(ge=1)] = 8
     lr: Positive = 1e-4
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
-    optimizer: Literal["adamw", "adam"] = "adamw"
-    schedule: Literal["one_cycle", "plateau", "constant"] = "one_cycle"
-    loss: Literal["dice_ce", "bce"] = "dice_ce"
-    augment: Literal["none", "flips", "full"] = "full"
+    optimizer: Optimizer = "adamw"
+    schedule: Schedule = "one_cycle"
+    loss: Loss = "dice_ce"
+    augment: Augment = "full"
     patience: Annotated[int, Field(ge=1)] | None = None
-    precision: Annotated[Literal["auto", "32", "bf16"], BeforeValidator(str)] = "auto"
+    precision: Annotated[Precision, BeforeValidator(str)] = "auto"
     devices: Annotated[int, Field(ge=1)] = 1
-    cpu_weight_gradients: Literal["winograd", "torch"] = "winograd"
+    cpu_weight_gradients: WeightGradients = "winograd"
 
     @model_validator(mode="after")
     def _shared(self) -> TrainingConfig:

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # records.
 MAY_IMPORT = {
     "torch_lowrank": set(),
-    "configs": set(),
+    "configs": {"models"},  # of these the choices of a training alone, see below
     "dataset": {"torch_lowrank"},
     "models": {"torch_lowrank"},
     "analysis": {"models", "dataset", "torch_lowrank"},
@@ -75,6 +75,17 @@ def test_the_engine_needs_three_libraries() -> None:
     for file in (ROOT / "torch_lowrank").rglob("*.py"):
         packages = {name.split(".")[0] for name in imported(file)}
         assert packages - {*sys.stdlib_module_names} <= {"torch_lowrank", *ENGINE}, file
+
+
+def test_the_configuration_loads_nothing_heavy() -> None:
+    """What is wrong with the command line is told before libraries that take seconds are imported."""
+    for file in (ROOT / "configs").rglob("*.py"):
+        assert {name for name in imported(file) if name in MODULES and name.startswith("models.")} <= {
+            "models.training",
+            "models.training.options",
+        }
+    code = "import sys, configs.loading; sys.exit(bool({'torch', 'lightning', 'zenml', 'mlflow'} & {*sys.modules}))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
 def test_there_is_no_circle() -> None:
