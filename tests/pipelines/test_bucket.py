@@ -10,7 +10,7 @@ import pytest
 from tests.pipelines.workshop import TINY_VARIANTS, Workshop
 from tests.s3_server import ENVIRONMENT, Bucket, s3_server
 
-pytestmark = pytest.mark.pipeline
+pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
 ALWAYS = {"fingerprint_dataset", "compare"}
 
 
@@ -51,7 +51,6 @@ def test_the_same_data_in_a_folder_run_nothing_again(bucket: Workshop) -> None:
     assert bucket.run().ran == ALWAYS
 
 
-@pytest.mark.slow
 def test_a_changed_object_is_noticed(bucket: Workshop, data: Bucket) -> None:
     image = cv2.imread(str(bucket.data / "train" / "slice_00000.png"), cv2.IMREAD_UNCHANGED)
     data.put("mri/train/slice_00000.png", cv2.imencode(".png", image ^ 64)[1].tobytes())

@@ -7,7 +7,7 @@ import pytest
 
 from tests.pipelines.workshop import Workshop
 
-pytestmark = pytest.mark.pipeline
+pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
 FAR = Path(__file__).parent / "far"
 
 

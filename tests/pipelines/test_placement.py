@@ -164,6 +164,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict:
 
 
 @pytest.mark.pipeline
+@pytest.mark.slow
 def test_zenml_imports_the_stack_file(compiled: dict) -> None:
     assert compiled["stack"] == {
         "orchestrator": ["kubernetes"],
@@ -175,6 +176,7 @@ def test_zenml_imports_the_stack_file(compiled: dict) -> None:
 
 
 @pytest.mark.pipeline
+@pytest.mark.slow
 def test_the_compiled_steps_ask_for_gpus_where_they_compute_on_them(compiled: dict) -> None:
     assert {name for name, gpus in compiled["gpus"].items() if gpus} == ON_GPU
     assert {name for name, device in compiled["devices"].items() if device == "cuda"} == ON_GPU
@@ -183,6 +185,7 @@ def test_the_compiled_steps_ask_for_gpus_where_they_compute_on_them(compiled: di
 
 
 @pytest.mark.pipeline
+@pytest.mark.slow
 def test_no_variant_waits_for_another(compiled: dict) -> None:
     variants = {name.partition("_")[2] for name in compiled["waits_for"] if name.startswith("evaluate_")}
     assert len(variants) == 7

@@ -52,6 +52,7 @@ def test_the_same_recovery_again_runs_nothing(workshop: Workshop) -> None:
     assert workshop.run(*RECOVER).ran == ALWAYS
 
 
+@pytest.mark.slow
 def test_without_recovery_the_truncated_network_is_the_variants_again(workshop: Workshop) -> None:
     workshop.run(*RECOVER)
     assert workshop.run(*ONE).ran == ALWAYS | {"draw_pictures"}
@@ -60,6 +61,7 @@ def test_without_recovery_the_truncated_network_is_the_variants_again(workshop: 
     workshop.assert_complete(NAMES)
 
 
+@pytest.mark.slow
 def test_more_images_than_there_are_is_all_of_them(workshop: Workshop) -> None:
     workshop.run(*ONE, "--recalibrate", "--recalibration_images", "1000")
     assert workshop.variants()["svd_rank_1"]["recalibrated"] == 16
@@ -86,6 +88,7 @@ def test_fine_tuning_follows_recalibration_and_leaves_its_curves(workshop: Works
     assert workshop.run(*RECOVER, *TUNE).ran == ALWAYS
 
 
+@pytest.mark.slow
 def test_a_reused_training_finds_its_recovered_networks(workshop: Workshop) -> None:
     workshop.run(*RECOVER, *TUNE)
     assert workshop.run("--reuse_training", *RECOVER, *TUNE).ran == {"compare"}

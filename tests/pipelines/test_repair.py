@@ -52,6 +52,7 @@ def test_everything_that_is_damaged_is_made_again_in_one_run(workshop: Workshop)
     assert workshop.run().ran == ALWAYS
 
 
+@pytest.mark.slow
 def test_a_store_that_was_emptied_is_filled_again(workshop: Workshop) -> None:
     stores = Path(workshop.environment["ZENML_CONFIG_PATH"], "local_stores")
     for store in stores.iterdir():
