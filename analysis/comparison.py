@@ -9,7 +9,7 @@ from typing import Any
 
 from analysis.equal_size import EqualSize, equal_sizes
 from analysis.quality import LesionGroup, Quality, lesion_groups, quality
-from analysis.ranking import baseline_of, front_names, in_order, recommended
+from analysis.ranking import baseline_of, chosen_by_valid, front_names, in_order, recommended, tolerated_loss
 from models.evaluation.results import EvaluationResult
 from models.variant_spec import BASELINE
 
@@ -20,11 +20,13 @@ class Comparison:
     Attributes:
         results: In reading order: baseline, SVD by rank, ARSVD by tau, budgets.
         baseline: The uncompressed network, None where it was not evaluated.
+        tolerated_loss: The loss of Dice that is tolerated in the recommended network.
     """
 
     def __init__(self, results: Sequence[EvaluationResult]) -> None:
         self.results = in_order(results)
         self.baseline = baseline_of(results)
+        self.tolerated_loss = tolerated_loss(results)
 
     @functools.cached_property
     def qualities(self) -> dict[str, Quality]:
@@ -51,6 +53,16 @@ class Comparison:
         """The recommended network, see `analysis.ranking.recommended`; None where there is none."""
         return recommended(self.results)
 
+    @functools.cached_property
+    def chosen_by_valid(self) -> EvaluationResult | None:
+        """The network that the validation images choose, which the test may find useless."""
+        return chosen_by_valid(self.results)
+
+    @property
+    def has_empty_images(self) -> bool:
+        """Whether some of the test images have no lesion."""
+        return any("false_alarm_images" in result.metrics for result in self.results)
+
     @property
     def compressed(self) -> list[EvaluationResult]:
         """All variants but the baseline, in reading order."""
@@ -59,6 +71,17 @@ class Comparison:
     def of_methods(self, *methods: str) -> list[EvaluationResult]:
         """Returns the variants of some methods, in reading order."""
         return [result for result in self.results if result.method in methods]
+
+
+def baseline_in(comparison: Comparison) -> EvaluationResult:
+    """Returns the baseline.
+
+    Raises:
+        ValueError: It was not evaluated.
+    """
+    if comparison.baseline is None:
+        raise ValueError("the baseline is not among the results; it is what everything is compared with")
+    return comparison.baseline
 
 
 def with_finetuning(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from analysis.comparison import Comparison
+from analysis.comparison import Comparison, baseline_in
 from analysis.equal_size import verdict
-from analysis.intervals import MIN_IMAGES
-from analysis.ranking import TOLERATED_DICE_LOSS, USEFUL_SHARE, metric
+from analysis.intervals import MIN_IMAGES, TOO_FEW
+from analysis.ranking import JUDGED, Split, is_useful, metric
 from models.evaluation.results import EvaluationResult
 
 _SCHEME_HINT = (
@@ -13,22 +13,27 @@ _SCHEME_HINT = (
 )
 _RECALIBRATED = " The baseline is not recalibrated; part of the difference may be what that does."
 _WEAK_DICE = 0.3  # below, a baseline finds so little that keeping its Dice means nothing
+_SPLITS: tuple[Split, ...] = ("valid", "test")
 _SIZE_HINT = "To compare methods at equal size, add --budgets 0.5,0.25,0.125."
 
 
 def answer(comparison: Comparison) -> str:
     """Returns which network is recommended, see `analysis.ranking.recommended`, and why.
 
-    Where there is none, the text says so and names the network with the highest Dice.
+    Where there is none, the text says so and names the network with the highest Dice. Dice is that of images with a
+    lesion.
     """
     baseline = comparison.baseline
-    if baseline is None or not metric(baseline, "dice") >= 0:
+    if baseline is None:
         return "The baseline was not evaluated, so there is nothing to compare the variants with."
-    full = metric(baseline, "dice")
-    if not any(metric(result, "dice") >= 0 for result in comparison.compressed):
+    full = metric(baseline, JUDGED)
+    if not comparison.compressed:
         return f"Only the baseline was evaluated: Dice {full:.3f} with {baseline.cost.params:,} parameters."
-    if full == 0:
-        return "The baseline has Dice 0: train it longer before comparing what compression keeps of it."
+    missing = [split for split in _SPLITS if not metric(baseline, JUDGED, split) >= 0]
+    if missing:
+        return f"No image of {' and '.join(missing)} has a lesion, so there is nothing to judge networks by."
+    if not is_useful(baseline, baseline) or not is_useful(baseline, baseline, "valid"):
+        return "The baseline finds nothing: train it longer before comparing what compression keeps of it."
     weak = (
         f"The baseline has Dice {full:.3f} alone: train it longer before believing this. " if full < _WEAK_DICE else ""
     )
@@ -36,13 +41,13 @@ def answer(comparison: Comparison) -> str:
     if chosen is None:
         return f"{weak}{_none_is_close(comparison, baseline)}"
     recovered = _RECALIBRATED if chosen.spec.recalibrated is not None else ""
-    return f"{weak}{_keeps(chosen, baseline)}.{_trust(comparison, chosen)}{_safe(comparison, chosen)}{recovered}"
+    trust, safe = _trust(comparison, chosen), _safe(comparison, chosen)
+    return f"{weak}{_keeps(comparison, chosen)}.{_choice(comparison, chosen)}{trust}{safe}{recovered}"
 
 
 def methods_answer(comparison: Comparison) -> str:
     """Returns whether ARSVD is better than SVD at equal size, and what global allocation gains over SVD."""
-    min_dice = USEFUL_SHARE * metric(comparison.baseline, "dice") if comparison.baseline is not None else 0.0
-    verdicts = [verdict(comparison.equal_sizes, *pair, min_dice) for pair in (("arsvd", "svd"), ("budget", "svd"))]
+    verdicts = [verdict(comparison.equal_sizes, *pair) for pair in (("arsvd", "svd"), ("budget", "svd"))]
     if verdicts[1] and _schemes(comparison, "svd") != _schemes(comparison, "budget"):
         verdicts.append(_SCHEME_HINT)
     return " ".join(filter(None, verdicts)) or (_SIZE_HINT if comparison.compressed else "")
@@ -51,37 +56,60 @@ def methods_answer(comparison: Comparison) -> str:
 def describe(comparison: Comparison, result: EvaluationResult) -> str:
     """Returns what one variant keeps of the baseline's Dice, and whether the difference is more than chance."""
     baseline = comparison.baseline
-    if baseline is None or result is baseline or not metric(baseline, "dice") > 0:
-        return f"Dice {metric(result, 'dice'):.4f} with {result.cost.params:,} parameters."
-    return f"{_keeps(result, baseline)}.{_trust(comparison, result)}"
+    if baseline is None or result is baseline or not metric(baseline, JUDGED) > 0:
+        return f"Dice {metric(result, JUDGED):.4f} with {result.cost.params:,} parameters."
+    return f"{_keeps(comparison, result)}.{_trust(comparison, result)}"
 
 
 def _none_is_close(comparison: Comparison, baseline: EvaluationResult) -> str:
-    full = metric(baseline, "dice")
-    none = f"No smaller network stays within {TOLERATED_DICE_LOSS:g} of the baseline's Dice ({full:.3f})"
+    refused = comparison.chosen_by_valid
+    if refused is not None:
+        return (
+            f"No network is recommended: {refused.name}, which the validation images choose, keeps less than half of "
+            "the baseline's Dice, or of the lesions that it finds, on the test images."
+        )
+    valid = metric(baseline, JUDGED, "valid")
+    within = f"within {comparison.tolerated_loss:g} of the baseline's Dice on the validation images ({valid:.3f})"
+    none = f"No smaller network stays {within}"
     smaller = [r for r in comparison.compressed if r.cost.params < baseline.cost.params]
     if not smaller:
         return f"{none}: none of the variants is smaller than the baseline."
-    best = max(smaller, key=lambda r: (metric(r, "dice"), -r.cost.params))
-    if not metric(best, "dice") >= USEFUL_SHARE * full:
+    useful = [r for r in smaller if is_useful(r, baseline)]
+    if not useful:
         return f"{none}, and none keeps even half of it: try larger ranks, taus or budgets."
-    return f"{none}. The best of them is {_keeps(best, baseline, ', which keeps')}.{_trust(comparison, best)}"
+    best = max(useful, key=lambda r: (metric(r, JUDGED), -r.cost.params))
+    return f"{none}. The best of them on the test images is {_keeps(comparison, best, ', which keeps')}." + _trust(
+        comparison, best
+    )
+
+
+def _choice(comparison: Comparison, chosen: EvaluationResult) -> str:
+    """Returns by which images the network was chosen, and how far these can be trusted."""
+    lesions = sum(area > 0 for area in chosen.valid_per_image.get("lesion_px", []))
+    few = f"; it has {lesions} images with a lesion, too few to choose by" if lesions < MIN_IMAGES else ""
+    return (
+        f" It was chosen on valid, as the smallest within {comparison.tolerated_loss:g} of the baseline's Dice{few}; the "
+        "figures are those on test."
+    )
 
 
 def _trust(comparison: Comparison, chosen: EvaluationResult) -> str:
-    change = comparison.qualities[chosen.name].change.get("dice")
+    change, tolerated = comparison.qualities[chosen.name].change.get(JUDGED), comparison.tolerated_loss
     if change is None:
         return ""
-    if change.images < MIN_IMAGES:
-        return f" The difference in Dice is {change.mean:+.3f}; {change.images} images are too few to trust it."
+    if change.too_few:
+        images = "1 image" if change.images == 1 else f"{change.images} images"
+        return f" The difference in Dice, {change.mean:+.3f}, is from {images}, {TOO_FEW}."
     interval = f"95 % interval {change.low:+.3f} to {change.high:+.3f}"
     meaning = "is more than chance" if change.excludes_zero else "may be chance"
-    loss = f"a loss of more than {TOLERATED_DICE_LOSS:g}"
+    loss = f"a loss of more than {tolerated:g}"
     risk = ""
-    if change.low >= -TOLERATED_DICE_LOSS:
+    if change.low >= -tolerated:
         risk = f"; {loss} is excluded"
-    elif change.mean >= -TOLERATED_DICE_LOSS:
+    elif change.mean >= -tolerated:
         risk = f", but {loss} is not excluded"
+    else:
+        risk = f", and the loss is above the {tolerated:g} that is tolerated"
     return f" The difference in Dice, {change.mean:+.3f} ({interval}), {meaning}{risk}."
 
 
@@ -89,10 +117,10 @@ def _safe(comparison: Comparison, chosen: EvaluationResult) -> str:
     """Returns the smallest network for which a larger loss is excluded, where the chosen one is not among these."""
     safe = []
     for result in comparison.results:
-        change = comparison.qualities[result.name].change.get("dice")
-        if change is not None and change.images >= MIN_IMAGES and change.low >= -TOLERATED_DICE_LOSS:
+        change = comparison.qualities[result.name].change.get(JUDGED)
+        if change is not None and change.low >= -comparison.tolerated_loss:
             safe.append(result)
-    best = min(safe, key=lambda r: (r.cost.params, -metric(r, "dice"), r.name), default=None)
+    best = min(safe, key=lambda r: (r.cost.params, -metric(r, JUDGED), r.name), default=None)
     if best is None or comparison.baseline is None or any(result.name == chosen.name for result in safe):
         return ""
     if best.cost.params >= comparison.baseline.cost.params:
@@ -105,12 +133,14 @@ def _schemes(comparison: Comparison, method: str) -> set[str | None]:
     return {r.spec.scheme for r in comparison.of_methods(method) if r.spec.budget is not None}
 
 
-def _keeps(result: EvaluationResult, baseline: EvaluationResult, verb: str = " keeps") -> str:
-    dice_pct = 100 * metric(result, "dice") / metric(baseline, "dice")
+def _keeps(comparison: Comparison, result: EvaluationResult, verb: str = " keeps") -> str:
+    baseline = baseline_in(comparison)
+    dice_pct = 100 * metric(result, JUDGED) / metric(baseline, JUDGED)
+    of = "Dice on images with a lesion" if comparison.has_empty_images else "Dice"
     size = f"{_share_pct(result, baseline)} of the parameters"
     if result.spec.mac_budget is not None and result.cost.macs and baseline.cost.macs:
         size += f" and {100 * result.cost.macs / baseline.cost.macs:.3g} % of the multiply-accumulates"
-    return f"{result.name}{verb} {dice_pct:.1f} % of the Dice with {size}"
+    return f"{result.name}{verb} {dice_pct:.1f} % of the {of} with {size}"
 
 
 def _share_pct(result: EvaluationResult, baseline: EvaluationResult) -> str:

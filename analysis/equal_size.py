@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from analysis.intervals import Interval, paired_interval
-from analysis.ranking import PARAMETER, TITLES, metric
+from analysis.intervals import TOO_FEW, Interval, paired_interval
+from analysis.quality import MEASURED, of_images
+from analysis.ranking import JUDGED, PARAMETER, TITLES, baseline_of, is_useful, metric
 from models.evaluation.results import EvaluationResult
 
 # (method, what it is compared with), in the order of reading
@@ -20,26 +22,39 @@ class EqualSize:
 
     Attributes:
         budget: Share of the baseline's parameters.
-        variants: Method to the name of its variant.
-        dice: Method to mean Dice over images, of the methods that were evaluated.
-        gains: Pair of methods to the difference of Dice over the same images, the first minus the second.
-        iou_gains: The same of IoU.
+        variants: Method to its variant, of the methods that were evaluated.
+        useful: The methods whose variant is useful.
+        gains: Each of `MEASURED` to pairs of methods to the difference over the same images, the first minus the
+            second.
     """
 
     budget: float
-    variants: Mapping[str, str]
-    dice: Mapping[str, float]
-    gains: Mapping[tuple[str, str], Interval]
-    iou_gains: Mapping[tuple[str, str], Interval]
+    variants: Mapping[str, EvaluationResult]
+    useful: frozenset[str]
+    gains: Mapping[str, Mapping[tuple[str, str], Interval]]
+
+    @property
+    def dice_gains(self) -> Mapping[tuple[str, str], Interval]:
+        """Pairs of methods to the difference in the Dice that networks are judged by."""
+        return self.gains[JUDGED]
+
+    def dice_of(self, method: str) -> float | None:
+        """Returns the Dice that a method's variant is judged by, None where there is none."""
+        value = metric(self.variants[method], JUDGED) if method in self.variants else math.nan
+        return value if math.isfinite(value) else None
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the line as JSON-like data."""
         gains = [
             {"metric": name, "method": method, "over": other, **dataclasses.asdict(gain)}
-            for name, found in self._by_metric()
+            for name, found in self.gains.items()
             for (method, other), gain in found.items()
         ]
-        return {"budget": self.budget, "dice": dict(self.dice), "gains": gains}
+        means = {
+            name: {method: metric(self.variants[method], name) for method in PARAMETER if method in self.variants}
+            for name in ("dice", JUDGED)
+        }
+        return {"budget": self.budget, **means, "gains": gains}
 
     def numbers_of(self, variant: str) -> dict[str, float]:
         """Returns the differences of one variant to those of other methods, and the ends of their intervals, by name.
@@ -47,15 +62,12 @@ class EqualSize:
         Empty where the variant is none of those that are compared here.
         """
         numbers: dict[str, float] = {}
-        for name, found in self._by_metric():
+        for name, found in self.gains.items():
             for (ours, other), gain in found.items():
-                if self.variants[ours] == variant:
+                if self.variants[ours].name == variant:
                     key = f"{name}_over_{other}"
                     numbers |= {key: gain.mean, f"{key}_low": gain.low, f"{key}_high": gain.high}
         return numbers
-
-    def _by_metric(self) -> tuple[tuple[str, Mapping[tuple[str, str], Interval]], ...]:
-        return ("dice", self.gains), ("iou", self.iou_gains)
 
 
 def equal_sizes(results: Sequence[EvaluationResult]) -> list[EqualSize]:
@@ -63,62 +75,65 @@ def equal_sizes(results: Sequence[EvaluationResult]) -> list[EqualSize]:
 
     Variants that also keep a budget of multiply-accumulates are left out: the other methods have no such constraint.
     """
-    groups: dict[float, dict[str, EvaluationResult]] = {}
+    baseline, groups = baseline_of(results), dict[float, dict[str, EvaluationResult]]()
     for result in results:
-        if result.spec.budget is not None and result.spec.mac_budget is None:
-            groups.setdefault(result.spec.budget, {})[result.method] = result
-    lines = []
-    for budget, group in sorted(groups.items(), reverse=True):
-        if len(group) > 1:
-            dice = {method: metric(group[method], "dice") for method in PARAMETER if method in group}
-            names = {method: result.name for method, result in group.items()}
-            lines.append(EqualSize(budget, names, dice, _gains(group, "dice"), _gains(group, "iou")))
-    return lines
+        spec = result.spec
+        if spec.sized_by == "budget" and spec.budget is not None and spec.mac_budget is None:
+            groups.setdefault(spec.budget, {})[result.method] = result
+    return [
+        EqualSize(
+            budget,
+            group,
+            frozenset(method for method, result in group.items() if is_useful(result, baseline)),
+            {name: _gains(group, name) for name in MEASURED},
+        )
+        for budget, group in sorted(groups.items(), reverse=True)
+        if len(group) > 1
+    ]
 
 
 def gain_text(interval: Interval | None) -> str:
     """Returns a difference with its interval; a star where the interval excludes zero."""
     if interval is None:
         return "-"
+    if interval.too_few:
+        return f"{interval.mean:+.3f} ({TOO_FEW})"
     star = " *" if interval.excludes_zero else ""
     return f"{interval.mean:+.3f} ({interval.low:+.3f} to {interval.high:+.3f}){star}"
 
 
-def verdict(lines: Sequence[EqualSize], method: str, other: str, min_dice: float) -> str:
+def verdict(lines: Sequence[EqualSize], method: str, other: str) -> str:
     """Returns a sentence: at which budgets a method is better or worse than another beyond chance.
 
     Args:
         lines: The methods at each budget.
         method: The method.
-        other: The method that it is compared with.
-        min_dice: Dice below which a network is useless; where both are below, neither is called better.
+        other: The method that it is compared with. Where both are useless, neither is called better.
 
     Returns:
         The sentence; empty where no budget has both methods.
     """
-    met = [line for line in lines if (method, other) in line.gains]
-    useless = [line.budget for line in met if max(line.dice[method], line.dice[other]) < min_dice]
-    gains = {line.budget: line.gains[method, other] for line in met if line.budget not in useless}
     ours, theirs = TITLES[method], TITLES[other]
-    parts = [
-        f"{words} at {_percents(budgets)} of the parameters"
-        for words, budgets in (
-            (
-                f"{ours} is better than {theirs}",
-                [b for b, gain in gains.items() if gain.excludes_zero and gain.mean > 0],
-            ),
-            (
-                f"{ours} is worse than {theirs}",
-                [b for b, gain in gains.items() if gain.excludes_zero and gain.mean < 0],
-            ),
-            (
-                f"no difference of {ours} and {theirs} is found",
-                [b for b, gain in gains.items() if not gain.excludes_zero],
-            ),
-            (f"{ours} and {theirs} are both useless", useless),
-        )
-        if budgets
-    ]
+    budgets: dict[str, list[float]] = {
+        f"{ours} is better than {theirs}": [],
+        f"{ours} is worse than {theirs}": [],
+        f"no difference of {ours} and {theirs} is found": [],
+        f"{ours} and {theirs} are both useless": [],
+        f"the images are {TOO_FEW} {ours} against {theirs}": [],
+    }
+    better, worse, same, useless, too_few = budgets
+    for line in lines:
+        gain = line.dice_gains.get((method, other))
+        if gain is None:
+            continue
+        if not {method, other} & line.useful:
+            words = useless
+        elif gain.too_few:
+            words = too_few
+        else:
+            words = same if not gain.excludes_zero else better if gain.mean > 0 else worse
+        budgets[words].append(line.budget)
+    parts = [f"{words} at {_percents(found)} of the parameters" for words, found in budgets.items() if found]
     return f"At equal size, {'; '.join(parts)}." if parts else ""
 
 
@@ -131,7 +146,7 @@ def _gains(group: Mapping[str, EvaluationResult], name: str) -> dict[tuple[str, 
     found = {}
     for method, other in PAIRS:
         if method in group and other in group:
-            values, others = (group[each].per_image.get(name, []) for each in (method, other))
+            values, others = (of_images(group[each], name) for each in (method, other))
             if values and len(values) == len(others):
                 found[method, other] = paired_interval(values, others)
     return found

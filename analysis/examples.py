@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.comparison import Comparison
-from analysis.ranking import metric
+from analysis.ranking import JUDGED, metric
 from models.evaluation.results import EvaluationResult
 from models.variant_spec import METHODS
 
@@ -96,7 +96,7 @@ def telling_variants(comparison: Comparison) -> list[str]:
 def in_question(comparison: Comparison) -> EvaluationResult | None:
     """Returns the compressed network that a reader wants to know most of: the recommended one, else the best."""
     compressed = comparison.compressed
-    best = max(compressed, key=lambda r: (metric(r, "dice"), -r.cost.params), default=None)
+    best = max(compressed, key=lambda r: (metric(r, JUDGED), -r.cost.params), default=None)
     return comparison.recommended or best
 
 

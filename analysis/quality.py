@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from analysis.intervals import Interval, mean_interval, paired_interval
 from models.evaluation.results import EvaluationResult
 
-MEASURED = ("dice", "iou")
+MEASURED = ("dice_lesion", "iou_lesion", "dice", "iou")
 LESION_SIZES = ("small", "medium", "large")
 
 
@@ -20,7 +20,7 @@ class Quality:
     """One variant's quality; intervals are 95 % over images.
 
     Attributes:
-        mean: `dice` and `iou` to their interval.
+        mean: Each of `MEASURED` to its interval.
         change: The same against the baseline over the same images, variant minus baseline; empty for the baseline.
         by_lesion: `small`, `medium` and `large` to the interval of Dice on images with such a lesion.
     """
@@ -78,6 +78,18 @@ def lesion_groups(baseline: EvaluationResult) -> list[LesionGroup]:
     return groups if len(groups) == len(LESION_SIZES) else []
 
 
+def of_images(result: EvaluationResult, name: str) -> list[float]:
+    """Returns a metric's values of single test images; of `..._lesion` those of images with a lesion.
+
+    Empty where they are not known.
+    """
+    values = result.per_image.get(name.removesuffix("_lesion"), [])
+    if not name.endswith("_lesion"):
+        return values
+    areas = result.per_image.get("lesion_px", [])
+    return [value for value, area in zip(values, areas, strict=True) if area > 0] if areas else []
+
+
 def quality(result: EvaluationResult, baseline: EvaluationResult | None) -> Quality:
     """Returns the quality of a variant; intervals are left out where there are no values of single images.
 
@@ -85,15 +97,16 @@ def quality(result: EvaluationResult, baseline: EvaluationResult | None) -> Qual
         result: The variant.
         baseline: What it is compared with, image by image; None, or the variant itself, is compared with nothing.
     """
-    own = {name: result.per_image[name] for name in MEASURED if result.per_image.get(name)}
+    own = {name: values for name in MEASURED if (values := of_images(result, name))}
     others: Mapping[str, Sequence[float]] = {}
     if baseline is not None and baseline is not result:
-        others = {name: values for name, values in baseline.per_image.items() if len(values) == len(own.get(name, []))}
+        found = {name: of_images(baseline, name) for name in own}
+        others = {name: values for name, values in found.items() if len(values) == len(own[name])}
     groups = lesion_groups(result) if "dice" in own else []
     return Quality(
         mean={name: mean_interval(values) for name, values in own.items()},
         change={name: paired_interval(own[name], others[name]) for name in own if name in others},
-        by_lesion={group.size: mean_interval(np.take(own["dice"], group.rows).tolist()) for group in groups},
+        by_lesion={group.size: mean_interval(np.take(result.per_image["dice"], group.rows).tolist()) for group in groups},
     )
 
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 from models.evaluation.results import EvaluationResult
 from models.variant_spec import BASELINE, METHODS
 
 PARAMETER = {"svd": "rank", "arsvd": "tau", "budget": "budget"}
 TITLES = {"baseline": "baseline", "svd": "SVD", "arsvd": "ARSVD", "budget": "budget"}
-TOLERATED_DICE_LOSS = 0.01
+JUDGED = "dice_lesion"  # on images without a lesion, a network that finds nothing is right
+TOLERATED_DICE_LOSS = 0.01  # unless the user says what is
 SAME_SIZE_FACTOR = 1.01
-USEFUL_SHARE = 0.5  # a network that keeps less of the baseline's Dice is useless, however small it is
+USEFUL_SHARE = 0.5  # a network that keeps less of what the baseline finds is useless, however small it is
+_KEPT = (JUDGED, "recall_images")
+
+Split = Literal["valid", "test"]
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
@@ -42,39 +47,73 @@ def params_of(result: EvaluationResult) -> float:
 def front_names(
     results: Sequence[EvaluationResult], cost: Callable[[EvaluationResult], float] = params_of
 ) -> frozenset[str]:
-    """Returns the names of the variants on the Pareto front of a cost and Dice.
-
-    Networks that keep less than half of the baseline's Dice are left out.
+    """Returns the names of the variants on the Pareto front of a cost and Dice; those that are not useful are left out.
 
     Args:
         results: The variants.
         cost: Less is better; NaN where it is not known.
     """
+    useful = [result for result in results if is_useful(result, baseline_of(results))]
+    return frozenset(useful[i].name for i in pareto_front([(cost(r), metric(r, JUDGED)) for r in useful]))
+
+
+def tolerated_loss(results: Sequence[EvaluationResult]) -> float:
+    """Returns what loss of Dice is tolerated: the one that the smallest network was searched for with, or else 0.01."""
+    wanted = (result.spec.max_dice_loss for result in results if result.spec.max_dice_loss is not None)
+    return next(wanted, TOLERATED_DICE_LOSS)
+
+
+def is_useful(result: EvaluationResult, baseline: EvaluationResult | None, split: Split = "test") -> bool:
+    """Whether a network finds something, and keeps half of the baseline's Dice and of the lesions that it finds."""
+    return _keeps_half(_measured(result, split), {} if baseline is None else _measured(baseline, split))
+
+
+def is_close(measured: Mapping[str, float], baseline: Mapping[str, float], tolerated: float) -> bool:
+    """Whether a network is useful and loses no more Dice than is tolerated.
+
+    Args:
+        measured: Its metrics on the validation images.
+        baseline: The baseline's on the same.
+        tolerated: Loss of Dice.
+    """
+    lost = baseline.get(JUDGED, math.nan) - measured.get(JUDGED, math.nan)
+    return lost <= tolerated and _keeps_half(measured, baseline)
+
+
+def _keeps_half(measured: Mapping[str, float], baseline: Mapping[str, float]) -> bool:
+    kept = all(measured.get(name, math.nan) >= USEFUL_SHARE * baseline[name] for name in _KEPT if name in baseline)
+    return kept and measured.get(JUDGED, 0.0) > 0
+
+
+def _measured(result: EvaluationResult, split: Split) -> Mapping[str, float]:
+    return result.metrics if split == "test" else result.valid
+
+
+def chosen_by_valid(results: Sequence[EvaluationResult]) -> EvaluationResult | None:
+    """Returns the network to take by the validation images: the best of about the smallest size that keeps the Dice.
+
+    Candidates are smaller than the baseline, and close to it, see `is_close`. Networks of one budget differ by a few
+    parameters, so sizes up to `SAME_SIZE_FACTOR` times the smallest count as the same size.
+    """
     baseline = baseline_of(results)
-    min_dice = USEFUL_SHARE * metric(baseline, "dice") if baseline is not None else math.nan
-    useful = [result for result in results if not metric(result, "dice") < min_dice]
-    return frozenset(useful[i].name for i in pareto_front([(cost(r), metric(r, "dice")) for r in useful]))
+    if baseline is None or not is_useful(baseline, baseline, "valid"):
+        return None
+    tolerated = tolerated_loss(results)
+    close = [r for r in results if r.cost.params < baseline.cost.params and is_close(r.valid, baseline.valid, tolerated)]
+    smallest = min((r.cost.params for r in close), default=0)
+    equals = [r for r in close if r.cost.params <= SAME_SIZE_FACTOR * smallest]
+    return min(equals, key=lambda r: (-metric(r, JUDGED, "valid"), r.cost.params, r.name), default=None)
 
 
 def recommended(results: Sequence[EvaluationResult]) -> EvaluationResult | None:
-    """Returns the recommended network: the best of about the smallest size that keeps the baseline's Dice.
-
-    Candidates are smaller than the baseline, and their Dice is at most `TOLERATED_DICE_LOSS` below it. Networks of one
-    budget differ by a few parameters, so sizes up to `SAME_SIZE_FACTOR` times the smallest count as the same size.
-    """
-    baseline = baseline_of(results)
-    if baseline is None or not metric(baseline, "dice") > 0:
-        return None
-    min_dice = metric(baseline, "dice") - TOLERATED_DICE_LOSS
-    close = [r for r in results if r.cost.params < baseline.cost.params and metric(r, "dice") >= min_dice]
-    smallest = min((r.cost.params for r in close), default=0)
-    equals = [r for r in close if r.cost.params <= SAME_SIZE_FACTOR * smallest]
-    return min(equals, key=lambda r: (-metric(r, "dice"), r.cost.params, r.name), default=None)
+    """Returns the network that `chosen_by_valid` names; None where there is none, or where the test finds it useless."""
+    chosen = chosen_by_valid(results)
+    return chosen if chosen is not None and is_useful(chosen, baseline_of(results)) else None
 
 
-def metric(result: EvaluationResult, name: str) -> float:
+def metric(result: EvaluationResult, name: str, split: Split = "test") -> float:
     """Returns a metric of a variant, NaN where it is missing or not finite."""
-    value = result.metrics.get(name)
+    value = _measured(result, split).get(name)
     return float(value) if value is not None and math.isfinite(value) else math.nan
 
 
@@ -83,7 +122,7 @@ def in_order(results: Sequence[EvaluationResult]) -> list[EvaluationResult]:
 
     def place(result: EvaluationResult) -> tuple[int, float, float, str]:
         spec = result.spec
-        given = spec.rank if spec.rank is not None else spec.tau
+        given = getattr(spec, spec.sized_by) if spec.sized_by in ("rank", "tau") else None
         budget = math.inf if spec.budget is None else spec.budget
         return METHODS.index(spec.method), math.inf if given is None else given, -budget, spec.name
 

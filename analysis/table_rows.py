@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 
 from analysis.comparison import Comparison
 from analysis.intervals import Interval
-from analysis.ranking import metric
+from analysis.ranking import JUDGED, metric
 
-METRICS = ("dice", "iou", "pixel_accuracy", "precision", "recall", "hausdorff95_px")
+METRICS = (
+    "dice_lesion",
+    "iou_lesion",
+    "recall_images",
+    "false_alarm_images",
+    "dice",
+    "iou",
+    "pixel_accuracy",
+    "precision",
+    "recall",
+    "hausdorff95_px",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,12 +32,11 @@ class VariantRow:
         name: The variant's name.
         method: `baseline`, `svd`, `arsvd` or `budget`.
         metrics: Each of `METRICS` to its value.
-        dice_interval: 95 % interval of the mean Dice.
-        iou_interval: The same of IoU.
-        dice_change: Dice minus the baseline's over the same images; None for the baseline.
-        iou_change: The same of IoU.
-        dice_before: Mean Dice straight after truncation, before the network was recalibrated or fine-tuned.
-        iou_before: Mean IoU, likewise.
+        intervals: Each of `quality.MEASURED` to its 95 % interval, as far as known.
+        changes: Each of them to the difference to the baseline over the same images; empty for the baseline.
+        dice_before: The Dice of images with a lesion straight after truncation, before the network was recalibrated or
+            fine-tuned.
+        classes: With several classes, each to its Dice on the images that have it.
         by_lesion: Size of lesions to Dice on the images that have such; empty where it is not known.
         params: Number of parameters.
         reduction_pct: Parameters saved against the baseline, in percent.
@@ -39,12 +50,10 @@ class VariantRow:
     name: str
     method: str
     metrics: dict[str, float | None]
-    dice_interval: Interval | None
-    iou_interval: Interval | None
-    dice_change: Interval | None
-    iou_change: Interval | None
+    intervals: Mapping[str, Interval]
+    changes: Mapping[str, Interval]
     dice_before: float | None
-    iou_before: float | None
+    classes: dict[str, float | None]
     by_lesion: dict[str, Interval]
     params: int
     reduction_pct: float | None
@@ -53,6 +62,11 @@ class VariantRow:
     latency_ms: float | None
     on_front: bool
     chosen: bool
+
+    @property
+    def judged_change(self) -> Interval | None:
+        """Difference to the baseline in the Dice that networks are judged by; None for the baseline."""
+        return self.changes.get(JUDGED)
 
 
 def variant_rows(comparison: Comparison) -> list[VariantRow]:
@@ -66,12 +80,10 @@ def variant_rows(comparison: Comparison) -> list[VariantRow]:
                 name=result.name,
                 method=result.method,
                 metrics={name: _known(metric(result, name)) for name in METRICS},
-                dice_interval=quality.mean.get("dice"),
-                iou_interval=quality.mean.get("iou"),
-                dice_change=quality.change.get("dice"),
-                iou_change=quality.change.get("iou"),
-                dice_before=_known(metric(result, "dice_before_recovery")),
-                iou_before=_known(metric(result, "iou_before_recovery")),
+                intervals=quality.mean,
+                changes=quality.change,
+                dice_before=_known(metric(result, f"{JUDGED}_before_recovery")),
+                classes={name: values.get(JUDGED) for name, values in result.classes.items()},
                 by_lesion=dict(quality.by_lesion),
                 params=result.cost.params,
                 reduction_pct=100 * (1 - result.cost.params / full) if full else None,

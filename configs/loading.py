@@ -42,6 +42,10 @@ FLAGS: dict[str, tuple[str, dict[str, Any]]] = {
         "compression.mac_budgets",
         {"metavar": "LIST", "help": 'and of the multiply-accumulates, "0.25" (with --budgets)'},
     ),
+    "max_dice_loss": (
+        "compression.max_dice_loss",
+        {"metavar": "X", "help": "Dice that may be lost (by valid); adds the smallest network within it"},
+    ),
     "statistics_images": ("statistics.images", {"metavar": "N", "help": "training images for the loss curvature"}),
     "recalibrate": ("recalibration.enabled", {"action": "store_true", "help": "fit BatchNorm to compressed networks"}),
     "recalibration_images": ("recalibration.images", {"metavar": "N", "help": "training images for that"}),

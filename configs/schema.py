@@ -120,13 +120,16 @@ class CompressionConfig(Section):
 
     Each of `budgets`, shares of the network's parameters, makes three: SVD and ARSVD with their rank or tau solved, and
     ranks allocated over all layers by the loss curvature. Each of `mac_budgets`, shares of the multiply-accumulates,
-    adds for each budget an allocated network that keeps both. `distribution` and `scheme` apply to SVD and ARSVD.
+    adds for each budget an allocated network that keeps both. `max_dice_loss` is the loss of Dice on the validation
+    images that is tolerated in the recommended network, 0.01 where it is None; given, it adds `smallest`, the smallest
+    allocated network within it. `distribution` and `scheme` apply to SVD and ARSVD.
     """
 
     svd_ranks: Annotated[tuple[Rank, ...], Sweep] = (32,)
     arsvd_taus: Annotated[tuple[Share, ...], Sweep] = (0.9,)
     budgets: Annotated[tuple[Share, ...], Sweep] = ()
     mac_budgets: Annotated[tuple[Share, ...], Sweep] = ()
+    max_dice_loss: Annotated[float, Field(ge=0, lt=1)] | None = None
     distribution: Literal["energy", "sigma"] = "energy"
     scheme: Literal["channel", "spatial", "auto"] = "channel"
 

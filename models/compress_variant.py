@@ -13,6 +13,7 @@ from torch_lowrank.compression import compress
 from torch_lowrank.curvature.moments import Statistics
 from torch_lowrank.decomposition.spectra import Spectra
 from torch_lowrank.ranks.budgets import BudgetError, JointBudget, ParameterBudget
+from torch_lowrank.ranks.plan import solved_parameter
 from torch_lowrank.ranks.rules import Entropy, FixedRank, RankRule
 
 Value = TypeVar("Value")
@@ -39,28 +40,32 @@ def compress_variant(
 
     Raises:
         BudgetError: If a budget cannot be met; the message names the variant.
+
+    Returns:
+        The variant; its description has the rank or tau that a budget was met by.
     """
     try:
         result = compress(baseline.network, rule, spectra=spectra, statistics=statistics, device=device)
     except BudgetError as error:
         other = "" if spectra.scheme == "auto" else ", or try another scheme"
         raise BudgetError(f"{spec.name}: {error}; ask for a larger budget{other}", error.smallest) from error
-    return dataclasses.replace(baseline, spec=spec, network=result.network, layers=result.layers)
+    solved = _solved(baseline, spectra, rule, spec)
+    return dataclasses.replace(baseline, spec=solved, network=result.network, layers=result.layers)
 
 
 def svd_rule(spec: VariantSpec) -> RankRule:
     """Returns plain truncated SVD: the rank of the description, or the largest one that meets its budget."""
-    if spec.rank is not None:
-        return FixedRank(spec.rank)
-    return ParameterBudget(_given(spec.budget, "budget", spec), FixedRank(1))
+    if spec.budget is not None:
+        return ParameterBudget(spec.budget, FixedRank(1))
+    return FixedRank(_given(spec.rank, "rank", spec))
 
 
 def arsvd_rule(spec: VariantSpec) -> RankRule:
     """Returns adaptive-rank SVD: the tau of the description, or the largest one that meets its budget."""
     distribution = _given(spec.distribution, "distribution", spec)
-    if spec.tau is not None:
-        return Entropy(spec.tau, distribution)
-    return ParameterBudget(_given(spec.budget, "budget", spec), Entropy(1.0, distribution))
+    if spec.budget is not None:
+        return ParameterBudget(spec.budget, Entropy(1.0, distribution))
+    return Entropy(_given(spec.tau, "tau", spec), distribution)
 
 
 def budget_rule(spec: VariantSpec, input_shape: tuple[int, ...]) -> RankRule | JointBudget:
@@ -72,6 +77,14 @@ def budget_rule(spec: VariantSpec, input_shape: tuple[int, ...]) -> RankRule | J
     """
     budget = _given(spec.budget, "budget", spec)
     return ParameterBudget(budget) if spec.mac_budget is None else JointBudget(budget, spec.mac_budget, input_shape)
+
+
+def _solved(baseline: Variant, spectra: Spectra, rule: RankRule | JointBudget, spec: VariantSpec) -> VariantSpec:
+    """Returns the description with the rank or tau that its budget was met by, where it has one."""
+    if not isinstance(rule, ParameterBudget) or rule.rule is None:
+        return spec
+    value = solved_parameter(baseline.network, spectra, rule)
+    return dataclasses.replace(spec, **{"rank" if isinstance(rule.rule, FixedRank) else "tau": value})
 
 
 def _given(value: Value | None, name: str, spec: VariantSpec) -> Value:

@@ -8,7 +8,13 @@ from typing import Any, Literal, get_args
 
 Method = Literal["baseline", "svd", "arsvd", "budget"]
 METHODS: tuple[Method, ...] = get_args(Method)
-_SIZES = ("rank", "tau", "budget")  # what decides how large a variant is
+# What decides how large a variant of each method is, one of them: the first that is given. Others were solved.
+_SIZES: dict[str, tuple[str, ...]] = {
+    "baseline": (),
+    "svd": ("budget", "rank"),
+    "arsvd": ("budget", "tau"),
+    "budget": ("max_dice_loss", "budget"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,10 +24,12 @@ class VariantSpec:
     Attributes:
         method: `baseline`; `svd`, one rank for all layers; `arsvd`, a rank for each layer from the entropy of its
             spectrum; or `budget`, ranks allocated over the network by the loss's curvature.
-        rank: The rank of every layer, of `svd`.
-        tau: The share of each spectrum's entropy that is kept, of `arsvd`, in (0, 1].
-        budget: The share of the baseline's parameters that the network may have, in (0, 1]; of `svd` and `arsvd` in
-            the place of a rank or tau, which is then solved.
+        rank: The rank of every layer, of `svd`; beside a budget the one that it was met by.
+        tau: The share of each spectrum's entropy that is kept, of `arsvd`, in (0, 1]; beside a budget the one that it
+            was met by.
+        budget: The share of the baseline's parameters that the network may have, in (0, 1]; beside `max_dice_loss`
+            the one that was found.
+        max_dice_loss: The loss of Dice on the validation images within which the smallest `budget` is searched for.
         mac_budget: The share of its multiply-accumulates, too, in (0, 1].
         distribution: Of the entropy: `energy` or `sigma`.
         weighting: The norm that errors are measured in, where it is not the weights' own: `curvature`.
@@ -40,6 +48,7 @@ class VariantSpec:
     rank: int | None = None
     tau: float | None = None
     budget: float | None = None
+    max_dice_loss: float | None = None
     mac_budget: float | None = None
     distribution: Literal["energy", "sigma"] | None = None
     weighting: str | None = None
@@ -53,10 +62,10 @@ class VariantSpec:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise ValueError(f"method is {self.method!r}; known are {', '.join(METHODS)}")
-        given = [name for name in _SIZES if getattr(self, name) is not None]
-        allowed = {"baseline": (), "svd": ("rank", "budget"), "arsvd": ("tau", "budget"), "budget": ("budget",)}
-        if len(given) != bool(allowed[self.method]) or not {*given} <= {*allowed[self.method]}:
-            wanted = " or ".join(allowed[self.method]) or "none of rank, tau and budget"
+        known, sizes = {name for names in _SIZES.values() for name in names}, _SIZES[self.method]
+        given = sorted(name for name in known if getattr(self, name) is not None)
+        if bool(given) != bool(sizes) or not {*given} <= {*sizes}:
+            wanted = " or ".join(sizes) or f"none of {', '.join(sorted(known))}"
             raise ValueError(f"{self.method} has {', '.join(given) or 'no size'}; give {wanted}")
         for name, only in (("mac_budget", "budget"), ("distribution", "arsvd")):
             if getattr(self, name) is not None and self.method != only:
@@ -66,19 +75,25 @@ class VariantSpec:
         for name in ("tau", "budget", "mac_budget"):
             if getattr(self, name) is not None and not 0 < getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must lie in (0, 1]")
+        if self.max_dice_loss is not None and not 0 <= self.max_dice_loss < 1:
+            raise ValueError(f"max_dice_loss is {self.max_dice_loss}; it must lie in [0, 1)")
+
+    @property
+    def sized_by(self) -> str | None:
+        """The field that decides how large the variant is, which its name says; None for the baseline."""
+        return next((name for name in _SIZES[self.method] if getattr(self, name) is not None), None)
 
     @property
     def name(self) -> str:
         """The variant's name: of its MLflow run, its folder and its steps. It is made here, and read nowhere."""
-        if self.method == "baseline":
-            return "baseline"
-        if self.rank is not None:
-            return f"{self.method}_rank_{self.rank}"
-        if self.tau is not None:
-            return f"{self.method}_tau_{self.tau:.12g}"
-        prefix = "" if self.method == "budget" else f"{self.method}_"
+        size = self.sized_by
+        if size is None:
+            return self.method
+        if size == "max_dice_loss":
+            return "smallest"
+        prefix = "" if self.method == size else f"{self.method}_"
         macs = "" if self.mac_budget is None else f"_macs_{self.mac_budget:.12g}"
-        return f"{prefix}budget_{self.budget:.12g}{macs}"
+        return f"{prefix}{size}_{getattr(self, size):.12g}{macs}"
 
     @property
     def recovery(self) -> str:

@@ -13,6 +13,7 @@ from steps.collect_statistics import collect_statistics
 from steps.compare import compare
 from steps.compress_arsvd import compress_arsvd
 from steps.compress_budget import compress_budget
+from steps.compress_smallest import compress_smallest
 from steps.compress_svd import compress_svd
 from steps.decompose import decompose
 from steps.decompose_weighted import decompose_weighted
@@ -51,6 +52,9 @@ def variant_specs(settings: CompressionConfig) -> list[VariantSpec]:
         for budget in settings.budgets
         for macs in (None, *settings.mac_budgets)
     ]
+    if settings.max_dice_loss is not None:
+        smallest = VariantSpec("budget", max_dice_loss=settings.max_dice_loss, weighting="curvature", scheme="auto")
+        allocated.append(smallest)
     return [*svd, *arsvd, *solved, *allocated]
 
 
@@ -92,7 +96,10 @@ def sweep(baseline: Any, dataset: Any, config: RunConfig, devices: Devices) -> S
     decomposed = _Decomposed(baseline, dataset, specs, config, devices)
     swept.spectra = decomposed.all()
     for spec in specs:
-        truncated = network = _compressed(spec, baseline, decomposed, config, devices)
+        if spec.max_dice_loss is None:
+            truncated = network = _compressed(spec, baseline, decomposed, config, devices)
+        else:
+            truncated = network = _smallest(spec, swept.results[0], baseline, dataset, decomposed, config, devices)
         if config.recalibration.enabled:
             network = _recalibrated(spec.name, network, dataset, config, devices)
         if config.finetune.enabled:
@@ -158,6 +165,32 @@ def _compressed(spec: VariantSpec, baseline: Any, decomposed: _Decomposed, confi
         return step(decomposed.weighted, decomposed.statistics, baseline, spec, shape, devices.of(id_), id=id_)
     step = _named({"svd": compress_svd, "arsvd": compress_arsvd}[spec.method], spec.name, "truncated", config)
     return step(decomposed.plain, baseline, spec, id=id_)
+
+
+def _smallest(  # noqa: PLR0913, PLR0917 - compresses and evaluates
+    spec: VariantSpec,
+    full: Any,
+    baseline: Any,
+    dataset: Any,
+    decomposed: _Decomposed,
+    config: RunConfig,
+    devices: Devices,
+) -> Any:
+    step, id_ = _named(compress_smallest, spec.name, "truncated", config), f"compress_{spec.name}"
+    images = config.recalibration.images if config.recalibration.enabled else 0
+    return step(
+        decomposed.weighted,
+        decomposed.statistics,
+        full,
+        dataset,
+        baseline,
+        spec,
+        images,
+        config.training.batch_size,
+        config.seed,
+        devices.of(id_),
+        id=id_,
+    )
 
 
 def _recalibrated(name: str, network: Any, dataset: Any, config: RunConfig, devices: Devices) -> Any:

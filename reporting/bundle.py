@@ -10,12 +10,13 @@ from pathlib import Path, PurePosixPath
 from analysis.comparison import Comparison
 from analysis.conclusions import answer, methods_answer
 from analysis.equal_size import gain_text
-from analysis.table_rows import variant_rows
+from analysis.ranking import JUDGED
+from analysis.table_rows import VariantRow, variant_rows
 from models.evaluation.results import EvaluationResult
 from models.variant_spec import VariantSpec
 from reporting.html.report import About, render_report
 from reporting.plots.catalogue import PICTURES
-from reporting.summary import results_table, summarize, to_json
+from reporting.summary import per_image_table, results_table, summarize, to_json
 from torch_lowrank.io import StorageError, read_description
 from torch_lowrank.whole_files import write_whole
 
@@ -43,6 +44,7 @@ class ReportContent:
             **{_picture_file(name): self.pictures[name] for name in PICTURES if name in self.pictures},
             "experiment_summary.json": to_json(summary),
             "results.csv": results_table(self.comparison).encode(),
+            "per_image.csv": per_image_table(self.comparison, about.manifest).encode(errors="backslashreplace"),
             "train_history.json": to_json(about.history),
             "dataset_manifest.json": to_json(about.manifest),
         }
@@ -53,9 +55,9 @@ class ReportContent:
         lines += ["| variant | Dice | change | parameters | saved |", "|---|---|---|---|---|"]
         for row in variant_rows(self.comparison):
             saved = "" if row.reduction_pct is None else f"{row.reduction_pct:.1f} %"
-            cells = (row.name, f"{row.metrics['dice']:.4f}", gain_text(row.dice_change), f"{row.params:,}", saved)
+            cells = (row.name, _dice(row), gain_text(row.judged_change), f"{row.params:,}", saved)
             lines.append(f"| {' | '.join(cells)} |")
-        lines += ["", "Change: Dice minus the baseline's over the same images, 95 % interval; * it excludes zero.", ""]
+        lines += ["", "Dice: of images with a lesion. Change: minus the baseline's over the same images, 95 % interval; * it excludes zero.", ""]
         return "\n".join([*lines, f"    {self.about.provenance['command']}"])
 
 
@@ -107,6 +109,11 @@ def _is_variant(folder: Path) -> bool:
         return VariantSpec.of_saved(read_description(folder)["about"]).name == folder.name
     except (StorageError, KeyError, TypeError, ValueError):
         return False
+
+
+def _dice(row: VariantRow) -> str:
+    value = row.metrics[JUDGED]
+    return "-" if value is None else f"{value:.4f}"
 
 
 def _picture_file(name: str) -> str:

@@ -9,12 +9,16 @@ from rich.text import Text
 from analysis.comparison import Comparison
 from analysis.conclusions import answer, methods_answer
 from analysis.equal_size import PAIRS
-from analysis.intervals import Interval
-from analysis.ranking import PARAMETER
+from analysis.intervals import TOO_FEW, Interval
+from analysis.ranking import JUDGED, PARAMETER
 from analysis.table_rows import VariantRow, variant_rows
 
 WIDE = 112  # columns; a screen at least this wide shows everything
-FOOTNOTE = "> Pareto front of those with at least half of the baseline's Dice"
+FOOTNOTE = "> Pareto front of those with half of the baseline's Dice and found lesions"
+EMPTY_FOOTNOTE = (
+    "Dice, IoU: of images with a lesion. found: share of them of whose lesion a pixel is found;\n"
+    "alarms: share of the others in which something is found"
+)
 CHANGE_FOOTNOTE = "change: Dice minus the baseline's, same images, 95 % interval; * excludes zero"
 BEFORE_FOOTNOTE = "before: Dice straight after truncation, not yet recalibrated or fine-tuned"
 GAIN_FOOTNOTE = "difference in Dice over the same images, 95 % interval; * excludes zero"
@@ -40,16 +44,19 @@ def print_table(comparison: Comparison, console: Console) -> None:
     rows = variant_rows(comparison)
     recovered = any(row.dice_before is not None for row in rows)
     by_macs = any(result.spec.mac_budget is not None for result in comparison.results)
+    wide, empty = console.width >= WIDE, comparison.has_empty_images
     columns = {
         "before": recovered,
         "Dice": True,
         "change": True,
-        "IoU": console.width >= WIDE or not (recovered or by_macs),
-        "accuracy": console.width >= WIDE,
+        "found %": empty,
+        "alarms %": empty,
+        "IoU": wide or not (recovered or by_macs or empty),
+        "accuracy": wide and not empty,
         "parameters": True,
-        "saved %": console.width >= WIDE or not by_macs,
-        "MB": console.width >= WIDE,
-        "GMACs": console.width >= WIDE or by_macs,
+        "saved %": wide or not (by_macs or empty),
+        "MB": wide,
+        "GMACs": wide or by_macs,
         "ms": True,
     }
     table = _table()
@@ -66,7 +73,8 @@ def print_table(comparison: Comparison, console: Console) -> None:
     console.print(table)
     for note, given in (
         (FOOTNOTE, any(row.on_front for row in rows)),
-        (CHANGE_FOOTNOTE, any(row.dice_change for row in rows)),
+        (EMPTY_FOOTNOTE, empty),
+        (CHANGE_FOOTNOTE, any(row.judged_change for row in rows)),
         (BEFORE_FOOTNOTE, recovered),
     ):
         if given:
@@ -78,14 +86,14 @@ def print_equal_sizes(comparison: Comparison, console: Console) -> None:
     lines = comparison.equal_sizes
     if not lines:
         return
-    pairs = [pair for pair in PAIRS if any(pair in line.gains for line in lines)]
+    pairs = [pair for pair in PAIRS if any(pair in line.dice_gains for line in lines)]
     table = _table()
     methods = PARAMETER if console.width >= WIDE else ()
     for column in ("at size", *methods, *(f"{method} - {other}" for method, other in pairs)):
         table.add_column(column, justify="right", no_wrap=True)
     for line in lines:
-        dice = [_number(line.dice.get(method), ".4f") for method in methods]
-        table.add_row(f"{100 * line.budget:.4g} %", *dice, *(_interval(line.gains.get(pair)) for pair in pairs))
+        dice = [_number(line.dice_of(method), ".4f") for method in methods]
+        table.add_row(f"{100 * line.budget:.4g} %", *dice, *(_interval(line.dice_gains.get(pair)) for pair in pairs))
     console.print()
     console.print(table)
     console.print(Text(GAIN_FOOTNOTE, style="dim"))
@@ -98,9 +106,11 @@ def _table() -> Table:
 def _cells(row: VariantRow) -> dict[str, str]:
     return {
         "before": _number(row.dice_before, ".4f"),
-        "Dice": _number(row.metrics["dice"], ".4f"),
-        "change": _interval(row.dice_change),
-        "IoU": _number(row.metrics["iou"], ".4f"),
+        "Dice": _number(row.metrics[JUDGED], ".4f"),
+        "change": _interval(row.judged_change),
+        "found %": _percent(row.metrics["recall_images"]),
+        "alarms %": _percent(row.metrics["false_alarm_images"]),
+        "IoU": _number(row.metrics["iou_lesion"], ".4f"),
         "accuracy": _number(row.metrics["pixel_accuracy"], ".4f"),
         "parameters": f"{row.params:,}",
         "saved %": _number(row.reduction_pct, ".1f"),
@@ -114,8 +124,14 @@ def _interval(interval: Interval | None) -> str:
     """Returns for example `-.013 [-.021 -.005]*`, short, as three of them have to fit in a line."""
     if interval is None:
         return "-"
+    if interval.too_few:
+        return TOO_FEW
     mean, low, high = (f"{end:+.3f}".replace("0.", ".", 1) for end in (interval.mean, interval.low, interval.high))
     return f"{mean} [{low} {high}]{'*' if interval.excludes_zero else ' '}"
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f}"
 
 
 def _number(value: float | None, spec: str) -> str:

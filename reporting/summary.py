@@ -7,10 +7,12 @@ import dataclasses
 import io
 import json
 import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from analysis.comparison import Comparison
-from analysis.ranking import PARAMETER
+from analysis.comparison import Comparison, baseline_in
+from analysis.ranking import JUDGED, PARAMETER, metric
 from models.evaluation.results import EvaluationResult
 
 _BYTES_PER_WEIGHT = 4  # float32
@@ -31,6 +33,7 @@ def summarize(comparison: Comparison, about: dict[str, Any]) -> dict[str, Any]:
             "baseline": _entry(baseline_in(comparison), comparison),
             **variants,
             "recommended": comparison.recommended.name if comparison.recommended else None,
+            "max_dice_loss": comparison.tolerated_loss,
             "equal_size": [line.to_dict() for line in comparison.equal_sizes],
             "lesion_sizes": [
                 {
@@ -48,13 +51,32 @@ def summarize(comparison: Comparison, about: dict[str, Any]) -> dict[str, Any]:
 
 def results_table(comparison: Comparison) -> str:
     """Returns CSV with one row a variant."""
-    rows = [_row(result, comparison) for result in comparison.results]
-    columns = list(dict.fromkeys(column for row in rows for column in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return _csv([_row(result, comparison) for result in comparison.results])
+
+
+def per_image_table(comparison: Comparison, manifest: Mapping[str, Any]) -> str:
+    """Returns CSV with one row for each variant, split and image, so that anybody can repeat the paired comparisons.
+
+    Args:
+        comparison: All variants.
+        manifest: As in `dataset_manifest.json`, for the names of the files.
+    """
+    rows = []
+    for result in comparison.results:
+        for split, columns in (("valid", result.valid_per_image), ("test", result.per_image)):
+            names = file_names(manifest, split)
+            for row, values in enumerate(zip(*columns.values(), strict=True)):
+                image = {"file_name": names[row] if row < len(names) else row, **dict(zip(columns, values, strict=True))}
+                rows.append({"variant": result.name, "split": split, **image})
+    return _csv(rows)
+
+
+def file_names(manifest: Mapping[str, Any], split: str) -> list[str]:
+    """Returns the file names of a split's images, in the order of their values, as far as the manifest has them."""
+    splits = manifest.get("splits")
+    found = splits.get(split) if isinstance(splits, Mapping) else None
+    samples = found.get("samples", []) if isinstance(found, Mapping) else []
+    return [str(sample["file_name"]) for sample in samples]
 
 
 def run_metrics(result: EvaluationResult, comparison: Comparison) -> dict[str, float]:
@@ -62,13 +84,14 @@ def run_metrics(result: EvaluationResult, comparison: Comparison) -> dict[str, f
 
     Names with a slash belong to a section, which MLflow shows as one: the ends of the intervals (`ci95/dice_low`),
     differences to the baseline (`change/dice`) and to other methods of the same budget (`equal_size/dice_over_svd`),
-    Dice by the size of lesions (`lesions/dice_small`).
+    Dice by the size of lesions (`lesions/dice_small`), metrics of a class (`classes/dice_edema`), and what networks are
+    chosen by (`valid/dice_lesion`).
     """
     baseline = baseline_in(comparison)
-    full = baseline.metrics["dice"]
+    full = metric(baseline, JUDGED)
     numbers = {
         **result.metrics,
-        "dice_retained": result.metrics["dice"] / full if full else math.nan,
+        "dice_retained": metric(result, JUDGED) / full if full else math.nan,
         "params": result.cost.params,
         "size_mb": result.cost.size_mb,
         "macs": result.cost.macs,
@@ -78,17 +101,6 @@ def run_metrics(result: EvaluationResult, comparison: Comparison) -> dict[str, f
         **_intervals(result, comparison, "/"),
     }
     return {name: float(value) for name, value in numbers.items() if math.isfinite(value)}
-
-
-def baseline_in(comparison: Comparison) -> EvaluationResult:
-    """Returns the baseline.
-
-    Raises:
-        ValueError: It was not evaluated.
-    """
-    if comparison.baseline is None:
-        raise ValueError("the baseline is not among the results; it is what everything is compared with")
-    return comparison.baseline
 
 
 def finite(value: Any) -> Any:
@@ -106,6 +118,14 @@ def to_json(value: Any) -> bytes:
     return text.encode(errors="backslashreplace")  # a name may hold half of a surrogate pair, which UTF-8 has not
 
 
+def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(dict.fromkeys(column for row in rows for column in row)), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
 def _entry(result: EvaluationResult, comparison: Comparison) -> dict[str, Any]:
     cost = result.cost
     return {
@@ -119,6 +139,8 @@ def _entry(result: EvaluationResult, comparison: Comparison) -> dict[str, Any]:
             "latency_ms": cost.latency_ms,
         },
         "metrics": result.metrics,
+        "valid": result.valid,
+        **({"classes": result.classes} if result.classes else {}),
         "intervals": comparison.qualities[result.name].numbers(),
         "layers": [dataclasses.asdict(layer) for layer in result.layers],
     }
@@ -148,12 +170,27 @@ def _row(result: EvaluationResult, comparison: Comparison) -> dict[str, Any]:
 
 def _intervals(result: EvaluationResult, comparison: Comparison, separator: str) -> dict[str, float]:
     sections = comparison.qualities[result.name].numbers()
+    sections["valid"] = result.valid
+    sections["classes"] = {
+        f"{name}_{label}": value
+        for label, values in zip(_plain(result.classes), result.classes.values(), strict=True)
+        for name, value in values.items()
+    }
     for line in comparison.equal_sizes:
         if numbers := line.numbers_of(result.name):
             sections["equal_size"] = numbers
     return {
         f"{section}{separator}{name}": value for section, numbers in sections.items() for name, value in numbers.items()
     }
+
+
+def _plain(names: Iterable[str]) -> list[str]:
+    """Returns names with signs that MLflow takes in the name of a metric, each once."""
+    plain: list[str] = []
+    for name in names:
+        text = re.sub(r"[^\w\-. ]", "_", name)
+        plain.append(f"{text}_{len(plain)}" if text in plain else text)
+    return plain
 
 
 def _reduction_pct(value: int, full: int) -> float:

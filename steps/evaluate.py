@@ -15,6 +15,7 @@ from models.variant import Variant
 from steps.caching import cached_by_sources, sources_of
 
 sources = sources_of(__name__)
+_BEFORE = ("dice", "dice_lesion", "iou")
 
 
 @step(
@@ -24,30 +25,38 @@ sources = sources_of(__name__)
 def evaluate(
     network: Variant, truncated: Variant | None, dataset: Dataset, batch_size: int, device: str
 ) -> Annotated[EvaluationResult, ArtifactConfig(name="{variant}_result")]:
-    """Measures a network on the test images; Dice and IoU also of what it was straight after truncation, if given."""
-    metrics = _measured(network, dataset, batch_size, device)
-    before = _measured(truncated, dataset, batch_size, device).metrics if truncated else {}
+    """Measures a network on valid, to choose by, and on test; on test also what it was after truncation, if given."""
+    test, valid = (_measured(network, dataset, split, batch_size, device) for split in ("test", "valid"))
+    before = _measured(truncated, dataset, "test", batch_size, device).metrics if truncated else {}
     cost = measure_cost(network.network, (dataset.manifest.channels, *dataset.manifest.image_size), device)
-    log_metadata(metadata={**metrics.metrics, **dataclasses.asdict(cost)}, infer_artifact=True)
+    log_metadata(metadata={**test.metrics, **dataclasses.asdict(cost)}, infer_artifact=True)
     return EvaluationResult(
         spec=network.spec,
         cost=cost,
         metrics={
-            **metrics.metrics,
-            **{f"{name}_before_recovery": before[name] for name in ("dice", "iou") if name in before},
+            **test.metrics,
+            **{f"{name}_before_recovery": before[name] for name in _BEFORE if name in before},
         },
-        per_image=metrics.per_image,
+        per_image=test.per_image,
         layers=network.layers,
+        classes=dict(zip(_foreground(dataset), (each.metrics for each in test.classes), strict=False)),
+        valid=valid.metrics,
+        valid_per_image=valid.per_image,
     )
 
 
-def _measured(variant: Variant, dataset: Dataset, batch_size: int, device: str) -> Metrics:
+def _foreground(dataset: Dataset) -> list[str]:
+    """Returns the names of all classes but the background, in the order of their labels."""
+    return [entry.name for entry in dataset.manifest.classes if entry.index > 0]
+
+
+def _measured(variant: Variant, dataset: Dataset, split: str, batch_size: int, device: str) -> Metrics:
     variant.check_input(dataset.manifest.channels, dataset.classes)
-    test = dataset["test"]
+    labelled = dataset[split]
     return evaluate_network(
         variant.network,
-        test.images,
-        test.masks,
+        labelled.images,
+        labelled.masks,
         variant.preprocessing,
         classes=variant.classes,
         batch_size=batch_size,

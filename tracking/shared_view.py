@@ -15,8 +15,10 @@ _TAG = "mlflow.sharedViewState."
 _SECTION = "tradeoffs"
 _COLUMNS = (
     "params.`method`",
+    "metrics.`dice_lesion`",
+    "metrics.`change/dice_lesion`",
+    "metrics.`recall_images`",
     "metrics.`dice`",
-    "metrics.`change/dice`",
     "metrics.`params`",
     "metrics.`param_reduction_pct`",
     "metrics.`macs`",
@@ -44,7 +46,7 @@ def view_state(search: str) -> str:
     """
     state = {
         "searchFilter": search,
-        "orderByKey": "metrics.`dice`",
+        "orderByKey": "metrics.`dice_lesion`",
         "orderByAsc": False,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
@@ -69,7 +71,7 @@ def view_state(search: str) -> str:
             _scatter("params"),
             _scatter("macs"),
             _scatter("latency_ms"),
-            _chart("parallel", type="PARALLEL", selectedParams=["method"], selectedMetrics=["params", "macs", "dice"]),
+            _chart("parallel", type="PARALLEL", selectedParams=["method"], selectedMetrics=["params", "macs", "dice_lesion"]),
         ],
         "compareRunSections": [
             {"uuid": _SECTION, "name": "Trade-offs", "display": True, "isReordered": False, "deleted": False}
@@ -79,7 +81,7 @@ def view_state(search: str) -> str:
 
 
 def _scatter(cost: str) -> dict[str, Any]:
-    axes = {name: {"key": metric, "type": "METRIC"} for name, metric in (("xaxis", cost), ("yaxis", "dice"))}
+    axes = {name: {"key": metric, "type": "METRIC"} for name, metric in (("xaxis", cost), ("yaxis", "dice_lesion"))}
     return _chart(cost, type="SCATTER", **axes)
 
 

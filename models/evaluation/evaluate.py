@@ -54,6 +54,7 @@ def evaluate(
     return Metrics(
         metrics={**measured.metrics, "hausdorff95_px": float(np.mean(distances))},
         per_image={**measured.per_image, "hausdorff95_px": distances},
+        classes=measured.classes,
     )
 
 

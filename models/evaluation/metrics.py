@@ -40,6 +40,12 @@ class Counts:
         names = [field.name for field in dataclasses.fields(cls)]
         return cls(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
 
+    def one_against_rest(self, label: int) -> Counts:
+        """Returns the counts of a label as the only foreground: tensors (N, 2)."""
+        tp, fp, fn, tn = (getattr(self, field.name)[:, label] for field in dataclasses.fields(self))
+        pairs = ((tn, tp), (fn, fp), (fp, fn), (tp, tn))  # of the rest, of the label
+        return Counts(*(torch.stack(pair, dim=1) for pair in pairs))
+
     def total(self) -> Counts:
         """Returns the sums over the images: tensors (1, L)."""
         return Counts(*(getattr(self, field.name).sum(0, keepdim=True) for field in dataclasses.fields(self)))
@@ -51,13 +57,17 @@ class Metrics:
 
     Attributes:
         metrics: At least `dice` and `iou` (means over images), `dice_global`, `iou_global`, `precision`, `recall` (from
-            the counts of all images together) and `pixel_accuracy`.
+            the counts of all images together) and `pixel_accuracy`; where there are images with a lesion, `dice_lesion`
+            and `iou_lesion` (means over these) and `recall_images` (share of them of whose lesion a pixel is found);
+            where there are others, `false_alarm_images` (share of them in which something is found).
         per_image: At least `dice`, `iou` and `lesion_px` (pixels of the true mask) of every image, in the order of the
             split.
+        classes: The same of each label against the rest, in their order without the background; empty with one class.
     """
 
     metrics: dict[str, float]
     per_image: dict[str, list[float]]
+    classes: list[Metrics] = dataclasses.field(default_factory=list)
 
 
 def label_count(classes: int) -> int:
@@ -130,7 +140,7 @@ def recall(counts: Counts) -> Tensor:
 
 def pixel_accuracy(counts: Counts) -> Tensor:
     """Returns the share of pixels with the right label of each row, float64 (N,)."""
-    pixels = (counts.tp + counts.fp + counts.fn + counts.tn)[:, 0]
+    pixels = (counts.tp + counts.fn).sum(1)  # each pixel has one true label
     return counts.tp.sum(1).double() / pixels.clamp(min=1)
 
 
@@ -139,12 +149,22 @@ def lesion_pixels(counts: Counts) -> Tensor:
     return (counts.tp + counts.fn)[:, 1:].sum(1).double()
 
 
+def predicted_pixels(counts: Counts) -> Tensor:
+    """Returns the size of the predicted mask in pixels, all foreground labels together, of each row, float64 (N,)."""
+    return (counts.tp + counts.fp)[:, 1:].sum(1).double()
+
+
 def summarise(counts: Counts) -> Metrics:
-    """Computes all metrics from the counts of every image."""
-    dices, ious, total = dice(counts), iou(counts), counts.total()
+    """Computes all metrics from the counts of every image, of the whole foreground and of each label."""
+    labels = counts.tp.shape[1]
+    dices, ious, areas, total = dice(counts), iou(counts), lesion_pixels(counts), counts.total()
+    lesion, found = areas > 0, counts.tp[:, 1:].sum(1) > 0
     values = {
         "dice": dices.mean(),
         "iou": ious.mean(),
+        **({"dice_lesion": dices[lesion].mean(), "iou_lesion": ious[lesion].mean()} if lesion.any() else {}),
+        **({"recall_images": found[lesion].double().mean()} if lesion.any() else {}),
+        **({"false_alarm_images": (predicted_pixels(counts)[~lesion] > 0).double().mean()} if not lesion.all() else {}),
         "dice_global": dice(total),
         "iou_global": iou(total),
         "pixel_accuracy": pixel_accuracy(total),
@@ -153,7 +173,8 @@ def summarise(counts: Counts) -> Metrics:
     }
     return Metrics(
         metrics={name: float(value) for name, value in values.items()},
-        per_image={"dice": dices.tolist(), "iou": ious.tolist(), "lesion_px": lesion_pixels(counts).tolist()},
+        per_image={"dice": dices.tolist(), "iou": ious.tolist(), "lesion_px": areas.tolist()},
+        classes=[summarise(counts.one_against_rest(label)) for label in range(1, labels)] if labels > 2 else [],
     )
 
 

@@ -38,10 +38,14 @@ class EvaluationResult:
     Attributes:
         spec: What the variant is.
         cost: What the network costs.
-        metrics: Metric name to value; `dice`, `iou` and `hausdorff95_px` are means over images, `dice_before_recovery`
-            and `iou_before_recovery` those of the network straight after truncation, where it was worked on since.
-        per_image: Metric name to one value an image, in the order of the evaluated split; among them `lesion_px`, the
-            pixels of the true mask.
+        metrics: Metric name to value on the test images, see `metrics.Metrics`; `hausdorff95_px` is a mean over images,
+            `dice_before_recovery`, `iou_before_recovery` and `dice_lesion_before_recovery` are those of the network
+            straight after truncation, where it was worked on since.
+        per_image: Metric name to one value a test image, in the order of the split; among them `lesion_px`, the pixels
+            of the true mask.
+        classes: With several classes, the name of each to its metrics on the test images.
+        valid: The same as `metrics` on the validation images, by which networks are chosen.
+        valid_per_image: The same as `per_image` on them.
         layers: One report a layer; empty for the baseline.
         finetune_history: The curves of its fine-tuning, as `History.to_dict`; empty where there was none.
     """
@@ -51,6 +55,9 @@ class EvaluationResult:
     metrics: dict[str, float]
     per_image: dict[str, list[float]]
     layers: list[LayerReport]
+    classes: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
+    valid: dict[str, float] = dataclasses.field(default_factory=dict)
+    valid_per_image: dict[str, list[float]] = dataclasses.field(default_factory=dict)
     finetune_history: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property

@@ -18,6 +18,7 @@ class EpochRecord:
         valid_iou: Intersection over union on the validation split, mean over images.
         lr: Learning rate of the epoch's last step.
         seconds: Duration of the epoch, validation included.
+        valid_dice_lesion: Dice on the validation images that have a lesion, mean over these; None where none has one.
     """
 
     epoch: int
@@ -27,6 +28,12 @@ class EpochRecord:
     valid_iou: float
     lr: float
     seconds: float
+    valid_dice_lesion: float | None = None
+
+    @property
+    def judged(self) -> float:
+        """What epochs are chosen by: Dice on images with a lesion, as finding nothing is right on all others."""
+        return self.valid_dice if self.valid_dice_lesion is None else self.valid_dice_lesion
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,14 +48,14 @@ class History:
 
     @property
     def best(self) -> EpochRecord:
-        """The epoch with the highest validation Dice; among equals, the one with the lowest validation loss.
+        """The epoch with the highest `judged` Dice; among equals, the one with the lowest validation loss.
 
         Raises:
             ValueError: There are no epochs.
         """
         if not self.epochs:
             raise ValueError("the history holds no epoch; train first")
-        return max(self.epochs, key=lambda record: (record.valid_dice, -record.valid_loss))
+        return max(self.epochs, key=lambda record: (record.judged, -record.valid_loss))
 
     @property
     def best_epoch(self) -> int:
@@ -68,8 +75,10 @@ class History:
     def to_dict(self) -> dict[str, Any]:
         """Returns the history as JSON-like data."""
         records = [dataclasses.asdict(record) for record in self.epochs]
-        best = {"best_epoch": self.best_epoch, "best_valid_dice": self.best_valid_dice} if records else {}
-        return {"epochs": records, **best}
+        if not records:
+            return {"epochs": []}
+        best = {"best_epoch": self.best_epoch, "best_valid_dice": self.best_valid_dice}
+        return {"epochs": records, **best, "best_valid_dice_lesion": self.best.valid_dice_lesion}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> History:

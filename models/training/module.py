@@ -11,7 +11,7 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
 
-from models.evaluation.metrics import Counts, count_pixels, dice, iou, label_count, predicted_labels
+from models.evaluation.metrics import Counts, count_pixels, dice, iou, label_count, lesion_pixels, predicted_labels
 from models.preprocessing import Preprocessing
 from models.training.augmentation import Augmentation, augment
 from models.training.losses import Distillation, build_loss
@@ -121,19 +121,22 @@ class SegmentationModule(pl.LightningModule):
         means = self.epoch_means()
         self.log_dict({name: means[name] for name in ("valid_loss", "valid_dice")}, prog_bar=True)
 
-    def epoch_means(self) -> dict[str, float]:
-        """Returns the means of the epoch over images: `train_loss`, `valid_loss`, `valid_dice`, `valid_iou`."""
+    def epoch_means(self) -> dict[str, float | None]:
+        """Returns the means of the epoch over images: fields of `EpochRecord`."""
         counts = Counts.concatenate(self._counts)
-        sums = [self._train_sum, self._train_images, self._valid_sum, self._valid_images]
-        total = torch.tensor([*sums, float(dice(counts).sum()), float(iou(counts).sum())], dtype=torch.float64)
+        dices, lesion = dice(counts), lesion_pixels(counts) > 0
+        of_images = [dices.sum(), iou(counts).sum(), dices[lesion].sum(), lesion.sum()]
+        sums = [self._train_sum, self._train_images, self._valid_sum, self._valid_images, *map(float, of_images)]
+        total = torch.tensor(sums, dtype=torch.float64)
         if self.options.devices > 1:  # each process has counted only its share of the images
             total = self.trainer.strategy.reduce(total.to(self.device), reduce_op="sum").cpu()
-        train_sum, train_images, valid_sum, valid_images, dice_sum, iou_sum = total.tolist()
+        train_sum, train_images, valid_sum, valid_images, dice_sum, iou_sum, lesion_sum, lesions = total.tolist()
         return {
             "train_loss": train_sum / max(1, train_images),
             "valid_loss": valid_sum / valid_images,
             "valid_dice": dice_sum / valid_images,
             "valid_iou": iou_sum / valid_images,
+            "valid_dice_lesion": lesion_sum / lesions if lesions else None,
         }
 
     def configure_optimizers(self) -> Any:

@@ -14,12 +14,14 @@ from markupsafe import Markup
 
 from analysis.comparison import Comparison
 from analysis.conclusions import answer, methods_answer
-from analysis.equal_size import PAIRS, gain_text
+from analysis.equal_size import PAIRS
+from analysis.intervals import TOO_FEW
 from analysis.ranking import PARAMETER, TITLES
 from analysis.table_rows import variant_rows
 from reporting.html.failures import failure_tables
 from reporting.html.formatting import as_list, count, is_columns, is_records, keys_of, number, readable, scalar
 from reporting.plots.catalogue import PICTURES
+from reporting.summary import file_names
 
 TEMPLATE = "report.html.jinja"
 LISTED = 200  # entries of a list that are shown: more make the page slow and nobody reads them
@@ -62,9 +64,11 @@ def render_report(comparison: Comparison, about: About, pictures: Mapping[str, b
             rows=variant_rows(comparison),
             equal_sizes=comparison.equal_sizes,
             methods=list(PARAMETER),
-            pairs=[pair for pair in PAIRS if any(pair in line.gains for line in comparison.equal_sizes)],
+            pairs=[pair for pair in PAIRS if any(pair in line.dice_gains for line in comparison.equal_sizes)],
             lesion_groups=comparison.lesion_groups,
-            failures=failure_tables(comparison, _test_files(manifest)),
+            empty=comparison.has_empty_images,
+            tolerated=comparison.tolerated_loss,
+            failures=failure_tables(comparison, file_names(manifest, "test")),
             images=[(PICTURES[name], _embedded(pictures[name])) for name in PICTURES if name in pictures],
             compressed=[result for result in comparison.results if result.layers],
             training=readable({key: value for key, value in history.items() if key != "epochs"}),
@@ -96,13 +100,6 @@ def _facts(about: About) -> str:
     return ", ".join(parts)
 
 
-def _test_files(manifest: Mapping[str, Any]) -> list[str]:
-    """Returns the file names of the evaluated images, as far as the manifest has them."""
-    split = manifest.get("splits", {}).get("test") if isinstance(manifest.get("splits"), Mapping) else None
-    samples = split.get("samples", []) if isinstance(split, Mapping) else []
-    return [str(sample["file_name"]) for sample in samples]
-
-
 def _summary(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the manifest without what has a place of its own, and without the list of every single sample."""
     summary = {key: value for key, value in manifest.items() if key not in ("warnings", "refused")}
@@ -127,7 +124,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {"number": number, "scalar": scalar, "count": count}
     environment.tests |= {"columns": is_columns, "records": is_records}
-    environment.globals |= {"LISTED": LISTED, "TITLES": TITLES, "keys_of": keys_of, "gain_text": gain_text}
+    environment.globals |= {"LISTED": LISTED, "TITLES": TITLES, "keys_of": keys_of, "TOO_FEW": TOO_FEW}
     return environment
 
 

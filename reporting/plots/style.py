@@ -90,11 +90,11 @@ def by_series(results: Iterable[EvaluationResult]) -> dict[str, list[EvaluationR
 def short_label(result: EvaluationResult) -> str:
     """Returns a variant's size alone, for places where its series can be seen: `r 16`, `25 %`, `25 %, MACs 20 %`."""
     spec = result.spec
-    if spec.rank is not None:
+    if spec.sized_by == "rank":
         return f"r {spec.rank}"
-    if spec.tau is not None:
+    if spec.sized_by == "tau":
         return f"\N{GREEK SMALL LETTER TAU} {spec.tau:.4g}"
-    if spec.budget is not None:
+    if spec.sized_by == "budget" and spec.budget is not None:
         macs = "" if spec.mac_budget is None else f", MACs {100 * spec.mac_budget:.4g} %"
         return f"{100 * spec.budget:.4g} %{macs}"
     return spec.name
@@ -110,11 +110,11 @@ def long_label(result: EvaluationResult) -> str:
 
 
 def draw_intervals(axes: Axes, x: Sequence[float], intervals: Sequence[Interval | None], color: str) -> LineCollection:
-    """Draws 95 % intervals as thin bars behind everything else; None draws nothing."""
+    """Draws 95 % intervals as thin bars behind everything else; none where there is none, or too few images."""
     segments = [
         [(place, interval.low), (place, interval.high)]
         for place, interval in zip(x, intervals, strict=True)
-        if interval is not None
+        if interval is not None and not interval.too_few
     ]
     bars = LineCollection(segments, colors=color, linewidths=1, alpha=0.55, zorder=1)
     axes.add_collection(bars)

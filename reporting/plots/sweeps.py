@@ -19,6 +19,7 @@ AXIS_LABELS = {
     "arsvd": "ARSVD tau (share of the spectrum's entropy that is kept)",
     "budget": "parameter budget (share of the baseline's parameters)",
 }
+_QUALITY = "iou_lesion"
 _APART = 7.0  # points between methods that have the same budget, so that their intervals can be told apart
 
 
@@ -36,11 +37,11 @@ def draw_sweep(comparison: Comparison, method: str) -> Figure | None:
         _draw_curves(panels, name, group, comparison, _APART * (number - (len(groups) - 1) / 2))
     baseline = comparison.baseline
     if baseline is not None:
-        draw_baseline(panels[0], metric(baseline, "iou"), _interval(comparison, baseline))
+        draw_baseline(panels[0], metric(baseline, _QUALITY), _interval(comparison, baseline))
         draw_baseline(panels[1], baseline.cost.size_mb, None)
         for axes in panels:
             axes.lines[-1].set_label("baseline")
-    panels[0].set_ylabel("IoU (mean over images)")
+    panels[0].set_ylabel("IoU (mean over images with a lesion)")
     panels[0].margins(x=0.08, y=0.12)
     panels[1].set_ylabel("size of the weights (MB)")
     panels[1].margins(x=0.08, y=0.15)
@@ -58,9 +59,9 @@ def _groups(comparison: Comparison, method: str) -> dict[str, list[tuple[float, 
     parameter = PARAMETER[method]
     groups: dict[str, list[tuple[float, EvaluationResult]]] = {}
     for result in comparison.of_methods(*(PARAMETER if method == "budget" else (method,))):
-        value = getattr(result.spec, parameter)
-        if value is not None and result.spec.mac_budget is None:
-            groups.setdefault(series_name(result), []).append((float(value), result))
+        if result.spec.sized_by == parameter and result.spec.mac_budget is None:
+            value = float(getattr(result.spec, parameter))
+            groups.setdefault(series_name(result), []).append((value, result))
     return {name: sorted(group, key=lambda pair: pair[0]) for name, group in groups.items()}
 
 
@@ -75,7 +76,7 @@ def _draw_curves(
     values = [value for value, _ in group]
     quality, size = panels
     for axes, heights in (
-        (quality, [metric(result, "iou") for _, result in group]),
+        (quality, [metric(result, _QUALITY) for _, result in group]),
         (size, [result.cost.size_mb for _, result in group]),
     ):
         (line,) = axes.plot(values, heights, **series.look(), markersize=7, linewidth=1.2, label=series.title)
@@ -85,7 +86,7 @@ def _draw_curves(
 
 
 def _interval(comparison: Comparison, result: EvaluationResult) -> Interval | None:
-    return comparison.qualities[result.name].mean.get("iou")
+    return comparison.qualities[result.name].mean.get(_QUALITY)
 
 
 def _scale_settings(axes: Axes, method: str, values: Sequence[float]) -> None:

@@ -13,7 +13,7 @@ from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from analysis.comparison import Comparison
 from analysis.intervals import Interval
-from analysis.ranking import USEFUL_SHARE, front_names, metric
+from analysis.ranking import JUDGED, USEFUL_SHARE, front_names, metric
 from models.evaluation.results import EvaluationResult
 from reporting.plots.labels import Label, label_points
 from reporting.plots.style import (
@@ -69,16 +69,16 @@ def draw_tradeoff(comparison: Comparison, cost: str = "params") -> Figure | None
         The figure, None where no variant has both Dice and cost.
     """
     of_cost = COSTS[cost]
-    shown = [r for r in comparison.results if not math.isnan(metric(r, "dice")) and _known(of_cost, r) > 0]
+    shown = [r for r in comparison.results if not math.isnan(metric(r, JUDGED)) and _known(of_cost, r) > 0]
     if not shown:
         return None
-    intervals = {r.name: comparison.qualities[r.name].mean.get("dice") for r in shown}
+    intervals = {r.name: comparison.qualities[r.name].mean.get(JUDGED) for r in shown}
     figure = new_figure(9, 5.8)
     axes = figure.subplots()
     low, high = _limits(shown, comparison.baseline, intervals)
     floor = low + _FLOOR * (high - low)
-    below = [r for r in shown if metric(r, "dice") < low]
-    points = {r.name: (of_cost.read(r), floor if r in below else metric(r, "dice")) for r in shown}
+    below = [r for r in shown if metric(r, JUDGED) < low]
+    points = {r.name: (of_cost.read(r), floor if r in below else metric(r, JUDGED)) for r in shown}
     front = front_names(shown, lambda result: _known(of_cost, result))
     _draw_series(axes, shown, of_cost, intervals)
     _draw_front(axes, [points[r.name] for r in shown if r.name in front])
@@ -87,11 +87,11 @@ def draw_tradeoff(comparison: Comparison, cost: str = "params") -> Figure | None
     _scale_cost(axes, [x for x, _ in points.values()])
     axes.set_ylim(low, high)
     if comparison.baseline in shown:
-        draw_baseline(axes, metric(comparison.baseline, "dice"), intervals[comparison.baseline.name])
+        draw_baseline(axes, metric(comparison.baseline, JUDGED), intervals[comparison.baseline.name])
     bars = any(interval is not None and interval.high > interval.low for interval in intervals.values())
     some = len(shown) > _MAX_LABELS
     axes.set_title(f"Dice against {of_cost.title}" + " (labels: baseline, Pareto front, recommended)" * some)
-    axes.set(xlabel=of_cost.label, ylabel=f"Dice (mean over images{', bars: 95 % interval' if bars else ''})")
+    axes.set(xlabel=of_cost.label, ylabel=f"Dice (mean over images with a lesion{', bars: 95 % interval' if bars else ''})")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=4, frameon=False, markerscale=0.8)
     labels = [_label(r, points[r.name], comparison, cut=r in below) for r in _labelled(shown, front, comparison)]
     label_points(figure, axes, labels, np.array(list(points.values())))
@@ -109,11 +109,11 @@ def _limits(
     intervals: dict[str, Interval | None],
 ) -> tuple[float, float]:
     """Returns limits of Dice that hold every useful variant with its interval, and others if they are near."""
-    dices = [metric(r, "dice") for r in shown]
-    full = metric(baseline, "dice") if baseline is not None and baseline in shown else max(dices)
-    useful = [r for r in shown if metric(r, "dice") >= USEFUL_SHARE * full]
-    ends = [metric(r, "dice") for r in useful]
-    ends += [end for r in useful if (found := intervals[r.name]) for end in (found.low, found.high)]
+    dices = [metric(r, JUDGED) for r in shown]
+    full = metric(baseline, JUDGED) if baseline is not None and baseline in shown else max(dices)
+    useful = [r for r in shown if metric(r, JUDGED) >= USEFUL_SHARE * full]
+    ends = [metric(r, JUDGED) for r in useful]
+    ends += [end for r in useful if (found := intervals[r.name]) and not found.too_few for end in (found.low, found.high)]
     low, high = min(ends), max(ends)
     span = max(high - low, _MIN_SPAN)
     low = min([low, *(dice for dice in dices if dice >= low - span / 2)])
@@ -131,7 +131,7 @@ def _draw_series(
 ) -> None:
     for name, group in by_series(shown).items():
         series = SERIES[name]
-        curve = sorted((cost.read(r), metric(r, "dice")) for r in group)
+        curve = sorted((cost.read(r), metric(r, JUDGED)) for r in group)
         size = 13 if name == "baseline" else 7
         axes.plot(*zip(*curve, strict=True), **series.look(), markersize=size, linewidth=1.2, label=series.title)
         if name != "baseline":  # its interval is the band
@@ -176,7 +176,7 @@ def _labelled(
 def _label(result: EvaluationResult, point: tuple[float, float], comparison: Comparison, *, cut: bool) -> Label:
     text = short_label(result)
     if cut:
-        text += f": Dice {metric(result, 'dice'):.2f}"
+        text += f": Dice {metric(result, JUDGED):.2f}"
     chosen = result is comparison.recommended
     if chosen:
         text += " (recommended)"

@@ -14,6 +14,7 @@ from analysis.comparison import Comparison
 from reporting.plots.style import GRAY, SERIES, VARIANT_MARKERS, new_figure, series_name
 
 _LEGEND_ROWS = 25
+_JUDGED = "valid_dice_lesion"
 
 
 def draw_training(history: Mapping) -> Figure | None:
@@ -27,7 +28,7 @@ def draw_training(history: Mapping) -> Figure | None:
     for axes, key, label, style in (
         (losses, "train_loss", "training", "svd"),
         (losses, "valid_loss", "validation", "arsvd"),
-        (quality, "valid_dice", "validation", "arsvd"),
+        (quality, _judged(epochs), "validation", "arsvd"),
     ):
         y = [math.nan if epoch.get(key) is None else epoch[key] for epoch in epochs]
         axes.plot(x, y, **SERIES[style].look(), markersize=4, label=label)
@@ -36,12 +37,18 @@ def draw_training(history: Mapping) -> Figure | None:
         for axes in (losses, quality):
             axes.axvline(best, color=GRAY, linestyle=":", zorder=1, label=f"best epoch ({best})")
     losses.set(title="Training of the baseline", ylabel="loss")
-    quality.set(xlabel="epoch", ylabel="Dice (mean over images)")
+    of = " with a lesion" if _judged(epochs) == _JUDGED else ""
+    quality.set(xlabel="epoch", ylabel=f"Dice (mean over images{of})")
     _count_epochs(quality, x)
     for axes in (losses, quality):
         axes.legend(loc="best")
     figure.align_ylabels()
     return figure
+
+
+def _judged(epochs: Sequence[Mapping]) -> str:
+    """Returns by which Dice epochs were chosen: where no validation image has a lesion, that of all images."""
+    return _JUDGED if all(epoch.get(_JUDGED) is not None for epoch in epochs) else "valid_dice"
 
 
 def draw_finetuning(comparison: Comparison) -> Figure | None:
@@ -53,11 +60,11 @@ def draw_finetuning(comparison: Comparison) -> Figure | None:
     axes = figure.subplots()
     for result, marker in zip(tuned, itertools.cycle(VARIANT_MARKERS)):
         epochs = result.finetune_history["epochs"]
-        x, y = [epoch["epoch"] for epoch in epochs], [epoch["valid_dice"] for epoch in epochs]
+        x, y = [epoch["epoch"] for epoch in epochs], [epoch[_judged(epochs)] for epoch in epochs]
         look = {**SERIES[series_name(result)].look(), "marker": marker}
         axes.plot(x, y, **look, markersize=6, linewidth=1.2, label=result.name)
     kept = [result.finetune_history["best_epoch"] for result in tuned]
-    best = [result.finetune_history["best_valid_dice"] for result in tuned]
+    best = [result.finetune_history[f"best_{_judged(result.finetune_history['epochs'])}"] for result in tuned]
     axes.scatter(kept, best, s=160, facecolors="none", edgecolors=GRAY, label="epoch that was kept")
     axes.margins(x=0.05, y=0.1)
     _count_epochs(axes, sorted({epoch["epoch"] for result in tuned for epoch in result.finetune_history["epochs"]}))

@@ -77,6 +77,16 @@ class _Budget(RankRule):
             )
         return allocate_globally(candidates, budget) if self.rule is None else solve(self.rule, candidates, budget)
 
+    def solved(self, candidates: Sequence[Candidate], total: int, rest: int) -> float | None:
+        """Returns the value of the rule's parameter that `allocate` finds for all layers; None without a rule.
+
+        It is the largest that fits. What is then left of the budget may give single layers a little more; see `solve`.
+        """
+        if self.rule is None:
+            return None
+        path, budget = _Path(self.rule, candidates), self.units(total) - rest
+        return _last_fit(path, lambda value: total_cost(candidates, path.choices(candidates, value)), budget, path.low)[0]
+
 
 @dataclasses.dataclass(frozen=True)
 class ParameterBudget(_Budget):

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from torch import nn
 
 from torch_lowrank.decomposition.spectra import Spectra
-from torch_lowrank.ranks.budgets import BudgetError, JointBudget
+from torch_lowrank.ranks.budgets import BudgetError, JointBudget, MacBudget, ParameterBudget
 from torch_lowrank.ranks.costs import Costs, mac_costs, parameter_costs
 from torch_lowrank.ranks.joint_allocation import allocate_jointly
 from torch_lowrank.ranks.options import Candidate, Choice, Option, total_cost
@@ -31,17 +31,22 @@ def plan(
         BudgetError: A budget cannot be met.
     """
     excluded, pinned = _check_exclude(exclude, spectra), _check_pin(pin or {}, spectra)
-    schemes = {name: [spectrum.scheme for spectrum in spectra.options(name)] for name in spectra.layers}
-    shape = rule.input_shape if isinstance(rule, JointBudget) else rule.macs_for
-    costs = [] if shape is None else [mac_costs(network, schemes, shape)]
-    if isinstance(rule, JointBudget) or shape is None:
-        costs = [parameter_costs(network, schemes), *costs]
-    counted = [{name: _candidate(name, spectra, each) for name in spectra.layers} for each in costs]
-    settled = _settled(counted[0], excluded, pinned)
-    layers = [_Layers(candidates, each, settled) for candidates, each in zip(counted, costs, strict=True)]
+    counted = _counted(network, spectra, rule)
+    settled = _settled(counted[0][0], excluded, pinned)
+    layers = [_Layers(candidates, costs, settled) for candidates, costs in counted]
     if isinstance(rule, JointBudget):
         return {**settled, **_meet_both(rule, *layers)}
     return {**settled, **layers[0].decide(rule)}
+
+
+def solved_parameter(network: nn.Module, spectra: Spectra, budget: ParameterBudget | MacBudget) -> float | None:
+    """Returns the value of its rule's parameter (a rank, a tau) that a budget is met by, as `plan` solves it.
+
+    None for a budget without a rule, which gives each layer a rank of its own.
+    """
+    candidates, costs = _counted(network, spectra, budget)[0]
+    layers = _Layers(candidates, costs, {})
+    return budget.solved(layers.undecided, layers.total, layers.rest)
 
 
 class _Layers:
@@ -80,6 +85,18 @@ def _meet_both(rule: JointBudget, small: _Layers, fast: _Layers) -> dict[str, Ch
             f"{rule.macs:g} of the multiply-accumulates, though each can be met by itself"
         )
     return found
+
+
+def _counted(
+    network: nn.Module, spectra: Spectra, rule: RankRule | JointBudget
+) -> list[tuple[dict[str, Candidate], Costs]]:
+    """Returns all layers by name, counted in each cost that a rule limits: parameters, multiply-accumulates."""
+    schemes = {name: [spectrum.scheme for spectrum in spectra.options(name)] for name in spectra.layers}
+    shape = rule.input_shape if isinstance(rule, JointBudget) else rule.macs_for
+    costs = [] if shape is None else [mac_costs(network, schemes, shape)]
+    if isinstance(rule, JointBudget) or shape is None:
+        costs = [parameter_costs(network, schemes), *costs]
+    return [({name: _candidate(name, spectra, each) for name in spectra.layers}, each) for each in costs]
 
 
 def _candidate(name: str, spectra: Spectra, costs: Costs) -> Candidate:
