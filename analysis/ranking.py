@@ -76,13 +76,18 @@ def is_close(measured: Mapping[str, float], baseline: Mapping[str, float], toler
         baseline: The baseline's on the same.
         tolerated: Loss of Dice.
     """
-    lost = baseline.get(JUDGED, math.nan) - measured.get(JUDGED, math.nan)
+    lost = _known(baseline, JUDGED) - _known(measured, JUDGED)
     return lost <= tolerated and _keeps_half(measured, baseline)
 
 
 def _keeps_half(measured: Mapping[str, float], baseline: Mapping[str, float]) -> bool:
-    kept = all(measured.get(name, math.nan) >= USEFUL_SHARE * baseline[name] for name in _KEPT if name in baseline)
-    return kept and measured.get(JUDGED, 0.0) > 0
+    kept = all(_known(measured, name) >= USEFUL_SHARE * _known(baseline, name) for name in _KEPT if name in baseline)
+    return kept and _known(measured, JUDGED) > 0
+
+
+def _known(measured: Mapping[str, float], name: str) -> float:
+    value = measured.get(name)
+    return float(value) if value is not None and math.isfinite(value) else math.nan
 
 
 def _measured(result: EvaluationResult, split: Split) -> Mapping[str, float]:
@@ -113,8 +118,7 @@ def recommended(results: Sequence[EvaluationResult]) -> EvaluationResult | None:
 
 def metric(result: EvaluationResult, name: str, split: Split = "test") -> float:
     """Returns a metric of a variant, NaN where it is missing or not finite."""
-    value = _measured(result, split).get(name)
-    return float(value) if value is not None and math.isfinite(value) else math.nan
+    return _known(_measured(result, split), name)
 
 
 def in_order(results: Sequence[EvaluationResult]) -> list[EvaluationResult]:

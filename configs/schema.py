@@ -129,7 +129,7 @@ class CompressionConfig(Section):
     arsvd_taus: Annotated[tuple[Share, ...], Sweep] = (0.9,)
     budgets: Annotated[tuple[Share, ...], Sweep] = ()
     mac_budgets: Annotated[tuple[Share, ...], Sweep] = ()
-    max_dice_loss: Annotated[float, Field(ge=0, lt=1)] | None = None
+    max_dice_loss: Annotated[float, Field(ge=0, le=1)] | None = None
     distribution: Literal["energy", "sigma"] = "energy"
     scheme: Literal["channel", "spatial", "auto"] = "channel"
 

@@ -65,7 +65,7 @@ class VariantSpec:
         known, sizes = {name for names in _SIZES.values() for name in names}, _SIZES[self.method]
         given = sorted(name for name in known if getattr(self, name) is not None)
         if bool(given) != bool(sizes) or not {*given} <= {*sizes}:
-            wanted = " or ".join(sizes) or f"none of {', '.join(sorted(known))}"
+            wanted = " or ".join(reversed(sizes)) or f"none of {', '.join(sorted(known))}"
             raise ValueError(f"{self.method} has {', '.join(given) or 'no size'}; give {wanted}")
         for name, only in (("mac_budget", "budget"), ("distribution", "arsvd")):
             if getattr(self, name) is not None and self.method != only:
@@ -75,8 +75,8 @@ class VariantSpec:
         for name in ("tau", "budget", "mac_budget"):
             if getattr(self, name) is not None and not 0 < getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must lie in (0, 1]")
-        if self.max_dice_loss is not None and not 0 <= self.max_dice_loss < 1:
-            raise ValueError(f"max_dice_loss is {self.max_dice_loss}; it must lie in [0, 1)")
+        if self.max_dice_loss is not None and not 0 <= self.max_dice_loss <= 1:
+            raise ValueError(f"max_dice_loss is {self.max_dice_loss}; it must lie in [0, 1]")
 
     @property
     def sized_by(self) -> str | None:

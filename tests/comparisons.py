@@ -45,11 +45,16 @@ def make_result(method: str, value: float | None, dice: float, params: int, late
         spec=BASELINE if size is None else VariantSpec(method, scheme="channel", **{size: value}),
         cost=Cost(params, 4 * params, 60 * params, latency_ms),
         metrics=means(dice) | {"pixel_accuracy": 0.9 + dice / 10},
-        per_image={"dice": spread(dice), "iou": spread(dice / (2 - dice)), "lesion_px": [20.0] * len(SPREAD)},
+        per_image=images(spread(dice), spread(dice / (2 - dice))),
         layers=[] if method == "baseline" else _layers(params / 838_497),
         valid=means(dice),
-        valid_per_image={"dice": spread(dice), "iou": spread(dice / (2 - dice)), "lesion_px": [20.0] * len(SPREAD)},
+        valid_per_image=images(spread(dice), spread(dice / (2 - dice))),
     )
+
+
+def images(dice: list[float], iou: list[float] | None = None) -> dict[str, list[float]]:
+    """Values of single images that all have a lesion."""
+    return {"dice": dice, "iou": iou or dice, "lesion_px": [20.0] * len(dice)}
 
 
 def means(dice: float) -> dict[str, float]:
@@ -81,10 +86,11 @@ def recovered(result: EvaluationResult, dice: float, curve: list[float]) -> Eval
         for epoch, value in enumerate(curve, 1)
     ]
     best = max(range(len(curve)), key=lambda index: curve[index])
+    before = {"dice": dice, "dice_lesion": dice, "iou": dice / (2 - dice)}
     return dataclasses.replace(
         result,
         spec=dataclasses.replace(result.spec, finetune_epochs=len(curve)),
-        metrics={**result.metrics, "dice_lesion_before_recovery": dice, "iou_before_recovery": dice / (2 - dice)},
+        metrics={**result.metrics, **{f"{name}_before_recovery": value for name, value in before.items()}},
         finetune_history={"epochs": epochs, "best_epoch": best + 1, "best_valid_dice": curve[best]},
     )
 

@@ -16,13 +16,13 @@ from models.variant_spec import VariantSpec
 from reporting.console import print_equal_sizes
 from reporting.plots.style import long_label
 from reporting.summary import results_table, run_metrics
-from tests.comparisons import make_result
+from tests.comparisons import images, make_result, means
 
 
 def at_budget(method: str, budget: float, dice: list[float]) -> EvaluationResult:
     made = make_result(method, 1, sum(dice) / len(dice), 1000)
     spec = VariantSpec(method, budget=budget)
-    return dataclasses.replace(made, spec=spec, per_image={"dice": dice, "iou": dice})
+    return dataclasses.replace(made, spec=spec, per_image=images(dice))
 
 
 @pytest.fixture
@@ -40,15 +40,15 @@ def results() -> list[EvaluationResult]:
 
 def test_only_budgets_that_several_methods_have_are_compared(results: list[EvaluationResult]) -> None:
     (line,) = equal_sizes(results)
-    assert (line.budget, set(line.dice)) == (0.25, {"svd", "arsvd", "budget"})
+    assert (line.budget, set(line.variants)) == (0.25, {"svd", "arsvd", "budget"})
 
 
 def test_a_gain_is_the_mean_of_the_differences_over_the_same_images(results: list[EvaluationResult]) -> None:
     (line,) = equal_sizes(results)
-    assert line.gains["budget", "svd"].mean == pytest.approx(0.4)
-    assert line.gains["budget", "svd"].excludes_zero
-    assert gain_text(line.gains["budget", "svd"]).endswith("*")
-    assert not line.gains["budget", "arsvd"].excludes_zero
+    assert line.dice_gains["budget", "svd"].mean == pytest.approx(0.4)
+    assert line.dice_gains["budget", "svd"].excludes_zero
+    assert gain_text(line.dice_gains["budget", "svd"]).endswith("*")
+    assert not line.dice_gains["budget", "arsvd"].excludes_zero
 
 
 def test_the_table_fits_80_columns(results: list[EvaluationResult]) -> None:
@@ -70,22 +70,34 @@ def test_nothing_is_printed_without_budgets() -> None:
 def test_it_says_whether_arsvd_is_better_than_svd(results: list[EvaluationResult]) -> None:
     at_half = [at_budget("svd", 0.5, [0.9, 0.8, 0.7, 0.9, 0.8] * 2), at_budget("arsvd", 0.5, [0.1] * 10)]
     lines = equal_sizes([*results, *at_half])
-    assert verdict(lines, "arsvd", "svd", 0.4) == (
+    assert verdict(lines, "arsvd", "svd") == (
         "At equal size, ARSVD is better than SVD at 25 % of the parameters; "
         "ARSVD is worse than SVD at 50 % of the parameters."
     )
-    assert verdict(lines, "budget", "arsvd", 0.4).startswith("At equal size, budget is better than ARSVD at 50 %")
-    assert verdict(lines, "budget", "arsvd", 0.4).endswith(
+    assert verdict(lines, "budget", "arsvd").startswith("At equal size, budget is better than ARSVD at 50 %")
+    assert verdict(lines, "budget", "arsvd").endswith(
         "no difference of budget and ARSVD is found at 25 % of the parameters."
     )
-    assert verdict(lines, "arsvd", "svd", 0.9) == (
+    strict = [dataclasses.replace(results[0], metrics=means(1.7)), *results[1:], *at_half]
+    assert verdict(equal_sizes(strict), "arsvd", "svd") == (
         "At equal size, ARSVD and SVD are both useless at 50 % and 25 % of the parameters."
     )
     assert "ARSVD is better than SVD at 25 %" in methods_answer(Comparison(results))
 
 
+def test_of_few_images_no_method_is_better_and_none_equal(results: list[EvaluationResult]) -> None:
+    few = [at_budget("svd", 0.25, [0.5] * 9), at_budget("arsvd", 0.25, [0.9] * 9)]
+    assert verdict(equal_sizes([results[0], *few]), "arsvd", "svd") == (
+        "At equal size, the images are too few to judge ARSVD against SVD at 25 % of the parameters."
+    )
+    assert gain_text(equal_sizes(few)[0].dice_gains["arsvd", "svd"]) == "+0.400 (too few to judge)"
+    console = Console(file=io.StringIO(), width=80)
+    print_equal_sizes(Comparison(few), console)
+    assert "too few to judge" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
 def test_without_budgets_it_says_how_to_get_them() -> None:
-    assert verdict([], "arsvd", "svd", 0.4) == ""
+    assert verdict([], "arsvd", "svd") == ""
     plain = [make_result("baseline", None, 0.8, 4000), make_result("svd", 16, 0.8, 2000)]
     assert "--budgets" in methods_answer(Comparison(plain))
     assert methods_answer(Comparison(plain[:1])) == ""
@@ -95,8 +107,7 @@ def test_the_summary_names_both_methods_of_a_difference(results: list[Evaluation
     (line,) = (line.to_dict() for line in equal_sizes(results))
     pairs = [("arsvd", "svd"), ("budget", "svd"), ("budget", "arsvd")]
     assert [(gain["metric"], gain["method"], gain["over"]) for gain in line["gains"]] == [
-        *(("dice", *pair) for pair in pairs),
-        *(("iou", *pair) for pair in pairs),
+        (name, *pair) for name in ("dice_lesion", "iou_lesion", "dice", "iou") for pair in pairs
     ]
     assert line["gains"][0]["low"] <= line["gains"][0]["mean"] <= line["gains"][0]["high"]
 
@@ -116,7 +127,7 @@ def test_a_variant_that_saves_work_as_well_is_no_match_for_those_that_need_not(
 ) -> None:
     ours = next(result for result in results if result.name == "budget_0.25")
     fast = dataclasses.replace(
-        ours, spec=dataclasses.replace(ours.spec, mac_budget=0.2), per_image={"dice": [0.0] * 10, "iou": [0.0] * 10}
+        ours, spec=dataclasses.replace(ours.spec, mac_budget=0.2), per_image=images([0.0] * 10)
     )
     assert fast.name == "budget_0.25_macs_0.2"
     assert equal_sizes([*results, fast]) == equal_sizes(results)

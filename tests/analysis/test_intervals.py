@@ -1,5 +1,7 @@
 """Intervals of means over images."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -31,7 +33,7 @@ def test_the_interval_covers_the_true_mean_as_often_as_it_says() -> None:
 
 
 def test_a_method_against_itself_differs_by_nothing() -> None:
-    values = [0.1, 0.9, 0.5]
+    values = [0.1, 0.9, 0.5] * 4
     interval = paired_interval(values, values)
     assert (interval.mean, interval.low, interval.high, interval.excludes_zero) == (0, 0, 0, False)
 
@@ -46,14 +48,17 @@ def test_pairing_sees_a_small_difference_between_images_that_differ_much() -> No
 
 
 def test_equal_values_have_no_spread() -> None:
-    for values in ([0.5], [0.5, 0.5]):
-        interval = mean_interval(values)
-        assert (interval.mean, interval.low, interval.high, interval.images) == (0.5, 0.5, 0.5, len(values))
+    interval = mean_interval([0.5] * 10)
+    assert (interval.mean, interval.low, interval.high, interval.images) == (0.5, 0.5, 0.5, 10)
 
 
 def test_of_few_images_nothing_is_concluded() -> None:
     worse = [-0.1] * (MIN_IMAGES - 1)
-    assert not mean_interval(worse).excludes_zero
+    few = mean_interval(worse)
+    assert few.too_few
+    assert not few.excludes_zero
+    assert (few.mean, math.isnan(few.low), math.isnan(few.high)) == (pytest.approx(-0.1), True, True)
+    assert not mean_interval([*worse, -0.1]).too_few
     assert mean_interval([*worse, -0.1]).excludes_zero
 
 

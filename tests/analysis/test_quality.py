@@ -17,7 +17,7 @@ AREAS = [0.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0]
 
 def measured(method: str, value: float | None, dice: list[float], areas: list[float] | None = None) -> EvaluationResult:
     made = make_result(method, value, float(np.mean(dice)), 1000)
-    return dataclasses.replace(made, per_image={"dice": dice, "iou": dice, "lesion_px": areas or AREAS})
+    return dataclasses.replace(made, per_image={"dice": dice, "iou": dice, "lesion_px": areas or AREAS * (len(dice) // 7)})
 
 
 def test_lesions_are_split_at_the_terciles_of_their_area() -> None:
@@ -43,7 +43,7 @@ def test_dice_by_size_is_the_mean_over_the_images_of_that_size() -> None:
 
 
 def test_the_change_is_paired_and_that_of_the_baseline_is_none() -> None:
-    full = measured("baseline", None, [0.9, 0.2, 0.8, 0.4, 0.7, 0.5, 0.6])
+    full = measured("baseline", None, [0.9, 0.2, 0.8, 0.4, 0.7, 0.5, 0.6] * 3)
     worse = measured("svd", 8, [value - 0.01 for value in full.per_image["dice"]])
     comparison = Comparison([worse, full])
     assert comparison.qualities["baseline"].change == {}
@@ -54,7 +54,7 @@ def test_the_change_is_paired_and_that_of_the_baseline_is_none() -> None:
 
 
 def test_a_network_against_itself_has_an_interval_around_zero() -> None:
-    full = measured("baseline", None, [0.9, 0.2, 0.8, 0.4, 0.7, 0.5, 0.6])
+    full = measured("baseline", None, [0.9, 0.2, 0.8, 0.4, 0.7, 0.5, 0.6] * 3)
     same = dataclasses.replace(full, spec=VariantSpec("svd", rank=8))
     change = Comparison([full, same]).qualities["svd_rank_8"].change["dice"]
     assert change.low <= 0 <= change.high
@@ -66,9 +66,22 @@ def test_values_of_other_images_are_not_compared() -> None:
 
 
 def test_all_ends_are_numbers_with_a_name() -> None:
-    full = measured("baseline", None, [0.9, 0.2, 0.8, 0.4, 0.7, 0.5, 0.6])
-    numbers = quality(measured("svd", 8, [0.1] * 7), full).numbers()
-    assert set(numbers["ci95"]) == {"dice_low", "dice_high", "iou_low", "iou_high"}
-    assert set(numbers["change"]) == {"dice", "dice_low", "dice_high", "iou", "iou_low", "iou_high"}
+    full = measured("baseline", None, [0.9, 0.2, 0.8, 0.4, 0.7, 0.5, 0.6] * 3)
+    numbers = quality(measured("svd", 8, [0.1] * 21), full).numbers()
+    names = ("dice_lesion", "iou_lesion", "dice", "iou")
+    assert set(numbers["ci95"]) == {f"{name}_{end}" for name in names for end in ("low", "high")}
+    assert set(numbers["change"]) == {*names, *numbers["ci95"]}
     assert len(numbers["lesions"]) == 9
-    assert all(math.isfinite(value) for section in numbers.values() for value in section.values())
+    assert all(math.isfinite(value) for name in ("ci95", "change") for value in numbers[name].values())
+    assert math.isnan(numbers["lesions"]["dice_small_low"]), "of six images"
+
+
+def test_dice_on_lesions_leaves_images_without_one_out() -> None:
+    dice, areas = [1.0, 0.5] * 10, [0.0, 9.0] * 10
+    full = measured("baseline", None, dice, areas)
+    lower = measured("svd", 8, [1.0, 0.4] * 10, areas)
+    found = quality(lower, full)
+    assert (found.mean["dice"].mean, found.mean["dice_lesion"].mean) == (pytest.approx(0.7), pytest.approx(0.4))
+    change = found.change["dice_lesion"]
+    assert (change.mean, change.images) == (pytest.approx(-0.1), 10)
+    assert found.change["dice"].mean == pytest.approx(-0.05)

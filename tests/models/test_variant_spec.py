@@ -42,8 +42,9 @@ def test_no_two_descriptions_of_different_size_have_one_name() -> None:
         ({"method": "baseline", "rank": 3}, "baseline has rank; give none"),
         ({"method": "svd"}, "svd has no size; give rank or budget"),
         ({"method": "svd", "tau": 0.5}, "svd has tau; give rank or budget"),
-        ({"method": "arsvd", "tau": 0.5, "budget": 0.5}, "arsvd has tau, budget; give tau or budget"),
-        ({"method": "budget", "rank": 3}, "budget has rank; give budget"),
+        ({"method": "arsvd", "tau": 0.5, "rank": 2}, "arsvd has rank, tau; give tau or budget"),
+        ({"method": "budget", "rank": 3}, "budget has rank; give budget or max_dice_loss"),
+        ({"method": "budget", "max_dice_loss": -0.1}, "max_dice_loss is -0.1"),
         ({"method": "svd", "budget": 0.5, "mac_budget": 0.5}, "svd has a mac_budget"),
         ({"method": "svd", "rank": 3, "distribution": "energy"}, "svd has a distribution"),
         ({"method": "svd", "rank": 0}, "rank is 0"),
@@ -61,3 +62,12 @@ def test_recovery_says_what_was_done() -> None:
     assert [BASELINE.recovery, VariantSpec("svd", rank=1, recalibrated=8).recovery] == ["none", "recalibrated"]
     both = VariantSpec("svd", rank=1, recalibrated=8, finetune_epochs=2)
     assert both.recovery == "recalibrated, fine-tuned"
+
+
+def test_what_a_budget_solved_is_in_the_description_and_not_in_the_name() -> None:
+    solved = VariantSpec("svd", budget=0.25, rank=12, scheme="channel")
+    assert (solved.name, solved.sized_by) == ("svd_budget_0.25", "budget")
+    assert solved.parameters() == {"rank": 12, "budget": 0.25, "scheme": "channel"}
+    assert VariantSpec("arsvd", budget=0.25, tau=0.5).name == "arsvd_budget_0.25"
+    found = VariantSpec("budget", max_dice_loss=0.02, budget=0.1234)
+    assert (found.name, found.sized_by) == ("smallest", "max_dice_loss")

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from analysis.comparison import Comparison
 from reporting.console import print_comparison, print_table
-from tests.comparisons import recovered, renamed
+from tests.comparisons import images, means, recovered, renamed
 
 
 def printed(results, width=80, **options) -> str:
@@ -91,7 +91,7 @@ def test_a_recovered_table_with_large_numbers_fits_into_80_columns(result):
 
 
 def test_a_difference_beyond_chance_is_marked(baseline, result):
-    spread = [{"dice": [value + change for value in (0.2, 0.5, 0.8, 0.9) * 3]} for change in (0, -0.1)]
+    spread = [images([value + change for value in (0.2, 0.5, 0.8, 0.9) * 3]) for change in (0, -0.1)]
     full, worse = (
         dataclasses.replace(each, per_image=values)
         for each, values in zip((baseline, result("svd", 16, 0.5, 1000)), spread, strict=True)
@@ -109,3 +109,16 @@ def test_the_answer_stands_below_in_words(results):
     words = " ".join(stream.getvalue().split())
     assert "budget_0.25 keeps 99.5 % of the Dice with 24.9 % of the parameters." in words
     assert "--budgets" in words, "how to compare at equal size"
+
+
+def test_where_images_have_no_lesion_the_table_says_what_is_found(baseline, result):
+    """A network that finds nothing is right on these images."""
+    measured = means(0.5) | {"dice": 0.7, "recall_images": 0.625, "false_alarm_images": 0.125}
+    weak = dataclasses.replace(baseline, metrics=measured)
+    large = dataclasses.replace(result("arsvd", 0.9375, 0.5, 25_391_361, 1234.56), metrics=measured)
+    text = printed([weak, large])
+    assert max(map(len, text.splitlines())) <= 80
+    line = next(line for line in text.splitlines() if "baseline" in line)
+    assert line.split()[1:6] == ["baseline", "0.5000", "-", "62.5", "12.5"]
+    assert "found: share of them" in text
+    assert "found" not in printed([baseline]).replace("found lesions", "")

@@ -63,16 +63,25 @@ def test_a_budget_is_kept(baseline: Variant) -> None:
 
 
 @pytest.mark.parametrize(
-    ("step", "spec"),
+    ("step", "spec", "solved"),
     [
-        (compress_svd, VariantSpec("svd", budget=0.4)),
-        (compress_arsvd, VariantSpec("arsvd", budget=0.4, distribution="energy")),
+        (compress_svd, VariantSpec("svd", budget=0.4), "rank"),
+        (compress_arsvd, VariantSpec("arsvd", budget=0.4, distribution="energy"), "tau"),
     ],
 )
-def test_svd_and_arsvd_meet_the_same_budget(baseline: Variant, spectra, step, spec: VariantSpec) -> None:
+def test_svd_and_arsvd_meet_the_same_budget(baseline: Variant, spectra, step, spec: VariantSpec, solved: str) -> None:
     variant = step.entrypoint(spectra, baseline, spec)
     assert 0.39 * baseline.params < variant.params <= 0.4 * baseline.params
-    assert variant.spec == spec
+    value = getattr(variant.spec, solved)
+    assert variant.spec == dataclasses.replace(spec, **{solved: value})
+    assert variant.name == spec.name
+    # The value that was solved is the largest that the budget allows to all layers.
+    by_hand = {**spec.to_dict(), "budget": None}
+    largest, too_large = (
+        step.entrypoint(spectra, baseline, VariantSpec(**{**by_hand, solved: value + more}))
+        for more in (0, 1 if solved == "rank" else 1e-6)
+    )
+    assert largest.params <= 0.4 * baseline.params < too_large.params
 
 
 def test_the_baseline_is_never_changed(baseline: Variant, spectra) -> None:

@@ -115,7 +115,7 @@ def test_evaluation_tells_what_a_recovered_network_was_before(
 ) -> None:
     of_teacher = evaluate.entrypoint(teacher, None, dataset, 4, "cpu")
     result = evaluate.entrypoint(variant, teacher, dataset, 4, "cpu")
-    before = {f"{name}_before_recovery": of_teacher.metrics[name] for name in ("dice", "iou")}
+    before = {f"{name}_before_recovery": of_teacher.metrics[name] for name in ("dice", "dice_lesion", "iou")}
     assert result.metrics == {**evaluate.entrypoint(variant, None, dataset, 4, "cpu").metrics, **before}
     assert not before.keys() & of_teacher.metrics.keys()
     assert result.cost.params == variant.params

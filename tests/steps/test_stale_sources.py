@@ -32,6 +32,7 @@ STEP_OF = {  # the groups, and each one's step
     "svd": "compress_svd",
     "arsvd": "compress_arsvd",
     "budget": "compress_budget",
+    "smallest": "compress_smallest",
     "recalibrate": "recalibrate",
     "finetune": "finetune",
     "evaluate": "evaluate",
@@ -40,9 +41,10 @@ STEP_OF = {  # the groups, and each one's step
 
 ALL = frozenset(STEP_OF)
 INGEST = frozenset({"ingest"})
-READERS = frozenset({"train", "statistics", "recalibrate", "finetune", "evaluate", "pictures"})  # of the data set
+READERS = frozenset({"train", "statistics", "smallest", "recalibrate", "finetune", "evaluate", "pictures"})  # of the data set
 NETWORKS = ALL - INGEST
-COMPRESSION = frozenset({"svd", "arsvd", "budget"})
+COMPRESSION = frozenset({"svd", "arsvd", "budget", "smallest"})
+EVALUATION = frozenset({"evaluate", "smallest"})
 SPECTRA = COMPRESSION | {"decompose", "decompose_weighted"}  # they make or read them
 LOW_RANK = NETWORKS - {"train", "import"}  # they see compressed layers, or what layers can become
 # A network that was trained elsewhere has an empty history, and this class stands beside the training. Importing again
@@ -85,19 +87,19 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (TRAINING, "models/training", "__init__ history"),
     (TRAINING - {"import"}, "models/training", "augmentation batches checkpoints fit losses module multiprocess"),
     (TRAINING - {"import"}, "models/training", "options winograd"),
-    (TRAINING - {"import"} | {"evaluate", "pictures"}, "models/evaluation", "metrics"),
-    (TRAINING | {"evaluate", "pictures"}, "materializers", "records"),
+    (TRAINING - {"import"} | EVALUATION | {"pictures"}, "models/evaluation", "metrics"),
+    (TRAINING | EVALUATION | {"pictures"}, "materializers", "records"),
     # Wider: histories and results are stored by one file.
-    (TRAINING | {"evaluate", "pictures"}, "models/evaluation", "__init__ results"),
+    (TRAINING | EVALUATION | {"pictures"}, "models/evaluation", "__init__ results"),
     # Wider: compression switches modes only for MACs, which one step budgets, training only for a teacher.
     (NETWORKS - {"import"}, "torch_lowrank", "modes"),
     (LOW_RANK - {"finetune"}, "torch_lowrank", "progress"),  # wider: shows
     (frozenset({"import"}), "models", "checkpoint"),
-    (frozenset({"recalibrate"}), "torch_lowrank", "recalibration"),
-    (frozenset({"recalibrate", "statistics"}), "torch_lowrank", "batches"),
+    (frozenset({"recalibrate", "smallest"}), "torch_lowrank", "recalibration"),
+    (frozenset({"recalibrate", "smallest", "statistics"}), "torch_lowrank", "batches"),
     (frozenset({"evaluate"}), "models/evaluation", "cost"),
     # Wider: pictures show predictions, for which `evaluate` has the function; of metrics, they show what was stored.
-    (frozenset({"evaluate", "pictures"}), "models/evaluation", "evaluate hausdorff"),
+    (EVALUATION | {"pictures"}, "models/evaluation", "evaluate hausdorff"),
     (frozenset({"evaluate"}), "models", "unet_inference"),
     (frozenset({"evaluate"}), "torch_lowrank", "inference"),
     # Curvature, spectra, compression. Wider: `decompose` makes plain and weighted spectra in one file, and
@@ -105,7 +107,7 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (frozenset({"statistics"}), "torch_lowrank/curvature", "collect patches"),
     (SPECTRA | {"statistics"}, "torch_lowrank/curvature", "__init__ moments"),
     (SPECTRA | {"statistics"}, "torch_lowrank/layers", "eligibility"),
-    (frozenset({"statistics", "decompose_weighted", "budget"}), "materializers", "statistics"),
+    (frozenset({"statistics", "decompose_weighted", "budget", "smallest"}), "materializers", "statistics"),
     (SPECTRA, "torch_lowrank/decomposition", "decompose svd weighted_svd"),
     (SPECTRA | {"pictures"}, "torch_lowrank/decomposition", "__init__ spectra"),
     (SPECTRA | {"pictures"}, "materializers", "spectra"),
@@ -113,8 +115,10 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (COMPRESSION, "torch_lowrank/decomposition", "refine"),
     (COMPRESSION, "torch_lowrank/ranks", "__init__ allocation budgets costs joint_allocation options plan rules"),
     (COMPRESSION, "models", "compress_variant"),
+    (frozenset({"smallest"}), "models", "smallest"),
     # Pictures. Wider: of `equal_size` they show nothing.
-    (frozenset({"pictures"}), "analysis", "__init__ comparison equal_size examples intervals quality ranking"),
+    (frozenset({"pictures"}), "analysis", "comparison equal_size examples intervals quality"),
+    (frozenset({"pictures", "smallest"}), "analysis", "__init__ ranking"),
     (frozenset({"pictures"}), "analysis", "singular_values"),
     (frozenset({"pictures"}), "reporting", "__init__"),
     (frozenset({"pictures"}), "reporting/plots", "__init__ draw labels layer_ranks masks spectra style sweeps"),

@@ -62,6 +62,10 @@ def test_all_metrics_match_the_hand_computed_values():
         {
             "dice": 0.75,
             "iou": 2 / 3,
+            "dice_lesion": 0.5,
+            "iou_lesion": 1 / 3,
+            "recall_images": 1.0,
+            "false_alarm_images": 0.0,
             "dice_global": 0.5,
             "iou_global": 1 / 3,
             "pixel_accuracy": 6 / 8,
@@ -69,6 +73,34 @@ def test_all_metrics_match_the_hand_computed_values():
             "recall": 0.5,
         }
     )
+
+
+def test_images_without_a_lesion_do_not_count_for_it():
+    # a lesion half found, one missed, one confused with another place; two empty images, one with a false alarm
+    truth = [B, B, [[1, 0], [0, 0]], EMPTY, EMPTY]
+    found = summarise(_counts([A, EMPTY, [[0, 0], [0, 1]], EMPTY, A], truth)).metrics
+    assert found["dice_lesion"] == pytest.approx(0.5 / 3)
+    assert found["iou_lesion"] == pytest.approx(1 / 9)
+    assert found["dice"] == pytest.approx(1.5 / 5)
+    assert found["recall_images"] == pytest.approx(1 / 3)
+    assert found["false_alarm_images"] == pytest.approx(1 / 2)
+
+
+def test_what_no_image_can_tell_is_left_out():
+    assert "false_alarm_images" not in summarise(_counts([A], [A])).metrics
+    nothing = summarise(_counts([EMPTY], [EMPTY])).metrics
+    assert not {"dice_lesion", "iou_lesion", "recall_images"} & set(nothing)
+    assert nothing["false_alarm_images"] == 0
+
+
+def test_each_class_is_measured_against_the_rest():
+    truth, prediction = [[[1, 1], [2, 0]], [[0, 0], [2, 2]]], [[[1, 0], [2, 2]], [[1, 0], [2, 2]]]
+    one, two = (each.metrics for each in summarise(_counts(prediction, truth, labels=3)).classes)
+    assert one["dice_lesion"] == pytest.approx(2 / 3)
+    assert (one["dice"], one["false_alarm_images"]) == (pytest.approx(1 / 3), 1.0)
+    assert two["dice_lesion"] == pytest.approx((2 / 3 + 1) / 2)
+    assert (one["pixel_accuracy"], two["dice_global"]) == (pytest.approx(6 / 8), pytest.approx(6 / 7))
+    assert summarise(_counts([A], [A])).classes == []
 
 
 def test_mean_over_images_differs_from_global():

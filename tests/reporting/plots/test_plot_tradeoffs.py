@@ -159,7 +159,7 @@ def test_variants_whose_cost_is_not_known_are_left_out(results, baseline):
 
 
 def test_without_dice_there_is_no_figure(baseline):
-    nothing = dataclasses.replace(baseline, metrics={"dice": math.nan}, per_image={})
+    nothing = dataclasses.replace(baseline, metrics={"dice_lesion": math.nan}, per_image={})
     assert draw_tradeoff(Comparison([nothing])) is None
     assert draw_tradeoff(Comparison([])) is None
 
@@ -172,5 +172,5 @@ def test_costs_are_on_a_log_axis_if_they_differ_much(result, largest, scale):
 
 @pytest.mark.parametrize(("method", "rank"), [("baseline", None), ("svd", 1)])
 def test_one_variant_alone_is_drawn(result, method, rank):
-    (axes,) = draw_tradeoff(Comparison([result(method, rank, 0.0, 1000)])).axes
+    (axes,) = draw_tradeoff(Comparison([result(method, rank, 0.1, 1000)])).axes
     assert len(front(axes)) == 1

@@ -15,7 +15,7 @@ from reporting.plots.catalogue import PICTURES
 from reporting.plots.draw import DPI, DRAWN, Shown, draw_all, png_of
 from reporting.plots.sweeps import draw_sweep
 from reporting.plots.training import draw_finetuning, draw_training
-from tests.comparisons import recovered
+from tests.comparisons import images, recovered
 
 ALWAYS = ["dice_vs_params", "dice_vs_macs", "dice_vs_latency", "svd_rank", "arsvd_tau", "budget", "layer_ranks"]
 
@@ -27,8 +27,8 @@ def few(baseline, result):
 
 def spread(result, width=0.1):
     """The variant with images that differ, so that it has an interval."""
-    values = {name: (result.metrics[name] + np.linspace(-width, width, 9)).tolist() for name in ("dice", "iou")}
-    return dataclasses.replace(result, per_image=values)
+    dice, iou = ((result.metrics[name] + np.linspace(-width, width, 11)).tolist() for name in ("dice", "iou"))
+    return dataclasses.replace(result, per_image=images(dice, iou))
 
 
 def at_budget(result, method, budget, dice=0.6, params=1000):
@@ -107,7 +107,7 @@ def test_a_sweep_shows_the_whole_of_every_interval(baseline, result):
     comparison = Comparison([spread(baseline), *(spread(result("svd", rank, 0.6, 1000)) for rank in (8, 16))])
     quality = draw_sweep(comparison, "svd").axes[0]
     (bars,) = quality.collections
-    interval = comparison.qualities["svd_rank_8"].mean["iou"]
+    interval = comparison.qualities["svd_rank_8"].mean["iou_lesion"]
     np.testing.assert_allclose(bars.get_segments()[0], [(8, interval.low), (8, interval.high)])
     low, high = quality.get_ylim()
     assert low < interval.low < interval.high < high
