@@ -63,3 +63,20 @@ def test_the_baseline_and_the_recommended_network_are_always_shown() -> None:
     names = telling_variants(comparison)
     assert names[:2] == ["baseline", "svd_rank_1"]
     assert len(names) == len(set(names)) == MAX_VARIANTS
+
+
+def test_networks_on_the_front_are_shown_before_others() -> None:
+    beaten = [make_result("svd", rank, 0.6, 500 + rank) for rank in range(2, 2 + MAX_VARIANTS)]
+    front = [
+        make_result("baseline", None, 0.9, 1000),
+        make_result("svd", 1, 0.8, 10),
+        make_result("svd", 64, 0.85, 600),
+    ]
+    names = telling_variants(Comparison([*front, *beaten]))
+    assert names[:4] == ["baseline", "svd_rank_1", "svd_rank_64", "svd_rank_2"]
+
+
+def test_of_two_equally_good_networks_the_smaller_is_in_question() -> None:
+    results = [make_result("svd", rank, dice, 10 * rank) for rank, dice in ((4, 0.7), (8, 0.8), (16, 0.8))]
+    chosen = in_question(Comparison(results))
+    assert chosen is not None and chosen.name == "svd_rank_8"

@@ -26,6 +26,20 @@ def test_the_interval_agrees_with_a_slow_reference() -> None:
     assert (interval.low, interval.high) == (pytest.approx(low, abs=2e-3), pytest.approx(high, abs=2e-3))
 
 
+@pytest.mark.parametrize("values_at_once", [1, 7 * 12, 2**30])
+def test_an_interval_is_of_9999_resamples_however_many_are_drawn_at_once(
+    values_at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = np.random.default_rng(0).uniform(0, 1, 12)
+    drawn = np.random.default_rng(3).integers(12, size=(9999, 12))
+    means = np.sort(values[drawn].mean(axis=1))
+    # of 0 to 9,998, a share of 0.025 lies at 249.95, and one of 0.975 at 9,748.05
+    ends = means[249] + 0.95 * (means[250] - means[249]), means[9748] + 0.05 * (means[9749] - means[9748])
+    monkeypatch.setattr("analysis.intervals._VALUES_AT_ONCE", values_at_once)
+    interval = mean_interval(values.tolist(), seed=3)
+    assert (interval.low, interval.high) == pytest.approx(ends, rel=1e-12)
+
+
 def test_the_interval_covers_the_true_mean_as_often_as_it_says() -> None:
     rng = np.random.default_rng(0)
     intervals = [mean_interval(rng.normal(1, 2, 60).tolist()) for _ in range(100)]
