@@ -88,8 +88,8 @@ def _choice(comparison: Comparison, chosen: EvaluationResult) -> str:
     lesions = sum(area > 0 for area in chosen.valid_per_image.get("lesion_px", []))
     few = f"; it has {lesions} images with a lesion, too few to choose by" if lesions < MIN_IMAGES else ""
     return (
-        f" It was chosen on valid, as the smallest within {comparison.tolerated_loss:g} of the baseline's Dice{few}; the "
-        "figures are those on test."
+        f" It was chosen on valid, as the smallest within {comparison.tolerated_loss:g} of the baseline's Dice{few}; "
+        "the figures are those on test."
     )
 
 

@@ -102,11 +102,11 @@ def quality(result: EvaluationResult, baseline: EvaluationResult | None) -> Qual
     if baseline is not None and baseline is not result:
         found = {name: of_images(baseline, name) for name in own}
         others = {name: values for name, values in found.items() if len(values) == len(own[name])}
-    groups = lesion_groups(result) if "dice" in own else []
+    groups, dice = (lesion_groups(result) if "dice" in own else []), result.per_image.get("dice", [])
     return Quality(
         mean={name: mean_interval(values) for name, values in own.items()},
         change={name: paired_interval(own[name], others[name]) for name in own if name in others},
-        by_lesion={group.size: mean_interval(np.take(result.per_image["dice"], group.rows).tolist()) for group in groups},
+        by_lesion={group.size: mean_interval(np.take(dice, group.rows).tolist()) for group in groups},
     )
 
 

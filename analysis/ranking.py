@@ -104,7 +104,9 @@ def chosen_by_valid(results: Sequence[EvaluationResult]) -> EvaluationResult | N
     if baseline is None or not is_useful(baseline, baseline, "valid"):
         return None
     tolerated = tolerated_loss(results)
-    close = [r for r in results if r.cost.params < baseline.cost.params and is_close(r.valid, baseline.valid, tolerated)]
+    close = [
+        r for r in results if r.cost.params < baseline.cost.params and is_close(r.valid, baseline.valid, tolerated)
+    ]
     smallest = min((r.cost.params for r in close), default=0)
     equals = [r for r in close if r.cost.params <= SAME_SIZE_FACTOR * smallest]
     return min(equals, key=lambda r: (-metric(r, JUDGED, "valid"), r.cost.params, r.name), default=None)

@@ -84,7 +84,9 @@ def _solved(baseline: Variant, spectra: Spectra, rule: RankRule | JointBudget, s
     if not isinstance(rule, ParameterBudget) or rule.rule is None:
         return spec
     value = solved_parameter(baseline.network, spectra, rule)
-    return dataclasses.replace(spec, **{"rank" if isinstance(rule.rule, FixedRank) else "tau": value})
+    if isinstance(rule.rule, FixedRank):
+        return dataclasses.replace(spec, rank=None if value is None else round(value))
+    return dataclasses.replace(spec, tau=value)
 
 
 def _given(value: Value | None, name: str, spec: VariantSpec) -> Value:

@@ -57,7 +57,11 @@ class ReportContent:
             saved = "" if row.reduction_pct is None else f"{row.reduction_pct:.1f} %"
             cells = (row.name, _dice(row), gain_text(row.judged_change), f"{row.params:,}", saved)
             lines.append(f"| {' | '.join(cells)} |")
-        lines += ["", "Dice: of images with a lesion. Change: minus the baseline's over the same images, 95 % interval; * it excludes zero.", ""]
+        lines += [
+            "",
+            "Dice: of images with a lesion. Change: minus the baseline's over the same images, 95 % interval; * it excludes zero.",
+            "",
+        ]
         return "\n".join([*lines, f"    {self.about.provenance['command']}"])
 
 

@@ -66,7 +66,10 @@ def per_image_table(comparison: Comparison, manifest: Mapping[str, Any]) -> str:
         for split, columns in (("valid", result.valid_per_image), ("test", result.per_image)):
             names = file_names(manifest, split)
             for row, values in enumerate(zip(*columns.values(), strict=True)):
-                image = {"file_name": names[row] if row < len(names) else row, **dict(zip(columns, values, strict=True))}
+                image = {
+                    "file_name": names[row] if row < len(names) else row,
+                    **dict(zip(columns, values, strict=True)),
+                }
                 rows.append({"variant": result.name, "split": split, **image})
     return _csv(rows)
 

@@ -71,7 +71,12 @@ def view_state(search: str) -> str:
             _scatter("params"),
             _scatter("macs"),
             _scatter("latency_ms"),
-            _chart("parallel", type="PARALLEL", selectedParams=["method"], selectedMetrics=["params", "macs", "dice_lesion"]),
+            _chart(
+                "parallel",
+                type="PARALLEL",
+                selectedParams=["method"],
+                selectedMetrics=["params", "macs", "dice_lesion"],
+            ),
         ],
         "compareRunSections": [
             {"uuid": _SECTION, "name": "Trade-offs", "display": True, "isReordered": False, "deleted": False}

@@ -121,7 +121,7 @@ class SegmentationModule(pl.LightningModule):
         means = self.epoch_means()
         self.log_dict({name: means[name] for name in ("valid_loss", "valid_dice")}, prog_bar=True)
 
-    def epoch_means(self) -> dict[str, float | None]:
+    def epoch_means(self) -> dict[str, float]:
         """Returns the means of the epoch over images: fields of `EpochRecord`."""
         counts = Counts.concatenate(self._counts)
         dices, lesion = dice(counts), lesion_pixels(counts) > 0
@@ -136,7 +136,7 @@ class SegmentationModule(pl.LightningModule):
             "valid_loss": valid_sum / valid_images,
             "valid_dice": dice_sum / valid_images,
             "valid_iou": iou_sum / valid_images,
-            "valid_dice_lesion": lesion_sum / lesions if lesions else None,
+            "valid_dice_lesion": lesion_sum / lesions if lesions else dice_sum / valid_images,
         }
 
     def configure_optimizers(self) -> Any:

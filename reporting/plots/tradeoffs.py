@@ -91,7 +91,9 @@ def draw_tradeoff(comparison: Comparison, cost: str = "params") -> Figure | None
     bars = any(interval is not None and interval.high > interval.low for interval in intervals.values())
     some = len(shown) > _MAX_LABELS
     axes.set_title(f"Dice against {of_cost.title}" + " (labels: baseline, Pareto front, recommended)" * some)
-    axes.set(xlabel=of_cost.label, ylabel=f"Dice (mean over images with a lesion{', bars: 95 % interval' if bars else ''})")
+    axes.set(
+        xlabel=of_cost.label, ylabel=f"Dice (mean over images with a lesion{', bars: 95 % interval' if bars else ''})"
+    )
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=4, frameon=False, markerscale=0.8)
     labels = [_label(r, points[r.name], comparison, cut=r in below) for r in _labelled(shown, front, comparison)]
     label_points(figure, axes, labels, np.array(list(points.values())))
@@ -113,7 +115,9 @@ def _limits(
     full = metric(baseline, JUDGED) if baseline is not None and baseline in shown else max(dices)
     useful = [r for r in shown if metric(r, JUDGED) >= USEFUL_SHARE * full]
     ends = [metric(r, JUDGED) for r in useful]
-    ends += [end for r in useful if (found := intervals[r.name]) and not found.too_few for end in (found.low, found.high)]
+    ends += [
+        end for r in useful if (found := intervals[r.name]) and not found.too_few for end in (found.low, found.high)
+    ]
     low, high = min(ends), max(ends)
     span = max(high - low, _MIN_SPAN)
     low = min([low, *(dice for dice in dices if dice >= low - span / 2)])

@@ -126,9 +126,7 @@ def test_a_variant_that_saves_work_as_well_is_no_match_for_those_that_need_not(
     results: list[EvaluationResult],
 ) -> None:
     ours = next(result for result in results if result.name == "budget_0.25")
-    fast = dataclasses.replace(
-        ours, spec=dataclasses.replace(ours.spec, mac_budget=0.2), per_image=images([0.0] * 10)
-    )
+    fast = dataclasses.replace(ours, spec=dataclasses.replace(ours.spec, mac_budget=0.2), per_image=images([0.0] * 10))
     assert fast.name == "budget_0.25_macs_0.2"
     assert equal_sizes([*results, fast]) == equal_sizes(results)
     comparison = Comparison([*results, fast])

@@ -17,7 +17,9 @@ AREAS = [0.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0]
 
 def measured(method: str, value: float | None, dice: list[float], areas: list[float] | None = None) -> EvaluationResult:
     made = make_result(method, value, float(np.mean(dice)), 1000)
-    return dataclasses.replace(made, per_image={"dice": dice, "iou": dice, "lesion_px": areas or AREAS * (len(dice) // 7)})
+    return dataclasses.replace(
+        made, per_image={"dice": dice, "iou": dice, "lesion_px": areas or AREAS * (len(dice) // 7)}
+    )
 
 
 def test_lesions_are_split_at_the_terciles_of_their_area() -> None:

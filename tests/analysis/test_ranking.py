@@ -68,7 +68,9 @@ def test_reduction_is_unknown_without_baseline(result):
 def test_answer_names_the_smallest_network_close_to_the_baseline(results):
     assert recommended(results).name == "budget_0.25"
     text = answer(Comparison(results))
-    assert text.startswith("budget_0.25 keeps 99.5 % of the Dice with 24.9 % of the parameters. It was chosen on valid, as ")
+    assert text.startswith(
+        "budget_0.25 keeps 99.5 % of the Dice with 24.9 % of the parameters. It was chosen on valid, as "
+    )
     assert re.search(
         r"-0.004 \(95 % interval -0.00\d to -0.00\d\), is more than chance; a loss of more than 0.01 is excluded\.$",
         text,
@@ -131,7 +133,9 @@ def test_another_cost_has_another_front(baseline, result):
 
 def test_answer_says_so_if_no_smaller_network_is_close(baseline, result):
     text = answer(Comparison([baseline, result("svd", 16, 0.5, 1000), result("arsvd", 0.9, 0.7, 10_000)]))
-    assert text.startswith("No smaller network stays within 0.01 of the baseline's Dice on the validation images (0.777)")
+    assert text.startswith(
+        "No smaller network stays within 0.01 of the baseline's Dice on the validation images (0.777)"
+    )
     assert "The best of them on the test images is arsvd_tau_0.9, which keeps 90.1 %" in text
 
 
@@ -144,7 +148,11 @@ def test_answer_never_recommends_a_network_that_is_not_smaller(baseline, result)
 
 @pytest.mark.parametrize(
     ("dice", "others", "expected"),
-    [(0.7768, 0, "Only the baseline"), (0.0, 1, "finds nothing"), (math.nan, 1, "No image of valid and test has a lesion")],
+    [
+        (0.7768, 0, "Only the baseline"),
+        (0.0, 1, "finds nothing"),
+        (math.nan, 1, "No image of valid and test has a lesion"),
+    ],
 )
 def test_answer_without_a_comparison_says_why(result, dice, others, expected):
     results = [result("baseline", None, dice, 1000), *[result("svd", 8, 0.1, 500)] * others]
@@ -213,7 +221,6 @@ def test_the_tolerated_loss_is_the_users(baseline, result):
 
 def test_few_validation_images_are_said(baseline, result):
     few = [
-        dataclasses.replace(each, valid_per_image=images([0.7, 0.8]))
-        for each in (baseline, result("svd", 16, 0.77, 9))
+        dataclasses.replace(each, valid_per_image=images([0.7, 0.8])) for each in (baseline, result("svd", 16, 0.77, 9))
     ]
     assert "it has 2 images with a lesion, too few to choose by" in answer(Comparison(few))

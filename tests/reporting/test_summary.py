@@ -1,14 +1,16 @@
 """The files that programs read."""
 
 import csv
+import dataclasses
 import io
 import json
 
 import pytest
 
 from analysis.comparison import Comparison
-from reporting.summary import results_table, run_metrics, summarize, to_json
-from tests.comparisons import make_result, recovered
+from models.variant_spec import VariantSpec
+from reporting.summary import per_image_table, results_table, run_metrics, summarize, to_json
+from tests.comparisons import images, make_result, means, recovered
 
 BASELINE = make_result("baseline", None, 0.8, 1000)
 SVD = [make_result("svd", rank, 0.5, 10 * rank) for rank in (16, 8)]
@@ -66,3 +68,58 @@ def test_a_recovered_variant_has_its_curves_and_what_it_was_before() -> None:
     assert [row["dice_before_recovery"] for row in rows] == ["", "0.25"]
     assert "before" not in results_table(Comparison([BASELINE, ARSVD]))
     assert run_metrics(tuned, Comparison([BASELINE, tuned]))["iou_before_recovery"] == pytest.approx(0.25 / 1.75)
+
+
+def test_a_network_that_finds_nothing_keeps_no_dice() -> None:
+    blind = dataclasses.replace(ARSVD, metrics=means(0.0) | {"dice": 0.9})
+    assert run_metrics(blind, Comparison([BASELINE, blind]))["dice_retained"] == 0
+
+
+def test_a_rank_or_tau_that_a_budget_solved_stands_by_name() -> None:
+    solved = dataclasses.replace(ARSVD, spec=VariantSpec("arsvd", budget=0.25, tau=0.4125))
+    svd = dataclasses.replace(ARSVD, spec=VariantSpec("svd", budget=0.25, rank=12))
+    comparison = Comparison([BASELINE, solved, svd])
+    summary = summarize(comparison, {})
+    assert (summary["arsvd_variants"][0]["tau"], summary["svd_variants"][0]["rank"]) == (0.4125, 12)
+    rows = {row["variant"]: row for row in csv.DictReader(io.StringIO(results_table(comparison)))}
+    assert (rows["arsvd_budget_0.25"]["tau"], rows["svd_budget_0.25"]["rank"]) == ("0.4125", "12")
+
+
+def test_a_paired_comparison_can_be_repeated_from_the_values_of_single_images() -> None:
+    manifest = {
+        "splits": {
+            split: {"samples": [{"file_name": f"{split} {number}.png"} for number in range(12)]}
+            for split in ("valid", "test")
+        }
+    }
+    valid = dataclasses.replace(ARSVD, valid_per_image=images([0.25] * 12))
+    comparison = Comparison([BASELINE, valid])
+    rows = list(csv.DictReader(io.StringIO(per_image_table(comparison, manifest))))
+    assert len(rows) == 2 * 2 * 12
+    assert {"variant", "split", "file_name", "lesion_px", "dice", "iou"} <= set(rows[0])
+    of = {(row["variant"], row["split"], row["file_name"]): float(row["dice"]) for row in rows}
+    assert of["arsvd_tau_0.9", "valid", "valid 3.png"] == 0.25
+    changes = [
+        of["arsvd_tau_0.9", "test", f"test {number}.png"] - of["baseline", "test", f"test {number}.png"]
+        for number in range(12)
+    ]
+    assert sum(changes) / 12 == pytest.approx(comparison.qualities["arsvd_tau_0.9"].change["dice"].mean)
+
+
+def test_classes_have_their_metrics_by_name_and_by_what_mlflow_takes() -> None:
+    classes = {"edema": {"dice_lesion": 0.5}, "tumor (core)": {"dice_lesion": 0.75}, "tumor [core]": {"dice": 0.125}}
+    result = dataclasses.replace(ARSVD, classes=classes)
+    comparison = Comparison([BASELINE, result])
+    numbers = run_metrics(result, comparison)
+    assert numbers["classes/dice_lesion_edema"] == 0.5
+    assert numbers["classes/dice_lesion_tumor _core_"] == 0.75
+    assert numbers["classes/dice_tumor _core__2"] == 0.125
+    assert summarize(comparison, {})["arsvd_variants"][0]["classes"] == classes
+    assert "classes_dice_lesion_edema" in results_table(comparison).splitlines()[0]
+
+
+def test_what_networks_are_chosen_by_is_recorded() -> None:
+    comparison = Comparison([BASELINE, ARSVD])
+    assert run_metrics(ARSVD, comparison)["valid/dice_lesion"] == 0.75
+    assert summarize(comparison, {})["arsvd_variants"][0]["valid"]["dice_lesion"] == 0.75
+    assert "valid_dice_lesion" in results_table(comparison).splitlines()[0]

@@ -41,7 +41,9 @@ STEP_OF = {  # the groups, and each one's step
 
 ALL = frozenset(STEP_OF)
 INGEST = frozenset({"ingest"})
-READERS = frozenset({"train", "statistics", "smallest", "recalibrate", "finetune", "evaluate", "pictures"})  # of the data set
+READERS = frozenset(
+    {"train", "statistics", "smallest", "recalibrate", "finetune", "evaluate", "pictures"}
+)  # of the data set
 NETWORKS = ALL - INGEST
 COMPRESSION = frozenset({"svd", "arsvd", "budget", "smallest"})
 EVALUATION = frozenset({"evaluate", "smallest"})

@@ -85,7 +85,9 @@ class _Budget(RankRule):
         if self.rule is None:
             return None
         path, budget = _Path(self.rule, candidates), self.units(total) - rest
-        return _last_fit(path, lambda value: total_cost(candidates, path.choices(candidates, value)), budget, path.low)[0]
+        return _last_fit(path, lambda value: total_cost(candidates, path.choices(candidates, value)), budget, path.low)[
+            0
+        ]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -42,6 +42,17 @@ def test_of_epochs_alike_the_one_of_lower_loss_is_best():
     assert History(records).best_epoch == 2
 
 
+def test_the_best_epoch_is_none_that_finds_nothing_where_another_finds_something():
+    """Where most images have no lesion, an epoch that finds nothing has the higher Dice."""
+    found = [(0.9, 0.0), (0.4, 0.3), (0.5, 0.2)]
+    records = [EpochRecord(i, 1.0, 1.0, dice, 0.0, 1e-3, 1.0, lesion) for i, (dice, lesion) in enumerate(found, 1)]
+    assert History(records).best_epoch == 2
+    assert History(records).to_dict()["best_valid_dice_lesion"] == 0.3
+    assert History(records).is_over(9, patience=1)
+    nowhere = [EpochRecord(i, 1.0, 1.0, dice, 0.0, 1e-3, 1.0, None) for i, dice in enumerate((0.5, 0.7, 0.6), 1)]
+    assert History(nowhere).best_epoch == 2, "where no validation image has a lesion, by all images"
+
+
 def test_a_history_needs_no_training_library():
     """Steps that only read histories would otherwise load Lightning, which takes seconds."""
     code = "import sys, models.training.history; sys.exit(any(name in sys.modules for name in ('lightning', 'torch')))"
