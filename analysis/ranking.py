@@ -113,7 +113,7 @@ def chosen_by_valid(results: Sequence[EvaluationResult]) -> EvaluationResult | N
 
 
 def recommended(results: Sequence[EvaluationResult]) -> EvaluationResult | None:
-    """Returns the network that `chosen_by_valid` names; None where there is none, or where the test finds it useless."""
+    """Returns the network that `chosen_by_valid` names; None where there is none, or where it is useless on test."""
     chosen = chosen_by_valid(results)
     return chosen if chosen is not None and is_useful(chosen, baseline_of(results)) else None
 

@@ -167,7 +167,7 @@ def _compressed(spec: VariantSpec, baseline: Any, decomposed: _Decomposed, confi
     return step(decomposed.plain, baseline, spec, id=id_)
 
 
-def _smallest(  # noqa: PLR0913, PLR0917 - compresses and evaluates
+def _smallest(
     spec: VariantSpec,
     full: Any,
     baseline: Any,

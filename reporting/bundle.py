@@ -59,9 +59,9 @@ class ReportContent:
             lines.append(f"| {' | '.join(cells)} |")
         lines += [
             "",
-            "Dice: of images with a lesion. Change: minus the baseline's over the same images, 95 % interval; * it excludes zero.",
-            "",
+            "Dice: of images with a lesion. Change: minus the baseline's over the same images, 95 % interval;",
         ]
+        lines += ["* it excludes zero.", ""]
         return "\n".join([*lines, f"    {self.about.provenance['command']}"])
 
 

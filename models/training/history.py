@@ -18,8 +18,8 @@ class EpochRecord:
         valid_iou: Intersection over union on the validation split, mean over images.
         lr: Learning rate of the epoch's last step.
         seconds: Duration of the epoch, validation included.
-        valid_dice_lesion: Dice on the validation images that have a lesion, mean over these; on all where none has one. None of a training
-            before this was measured.
+        valid_dice_lesion: Dice on the validation images that have a lesion, mean over these; on all
+            where none has one. None in a record of before it was measured.
     """
 
     epoch: int

@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, Page
 
 from tests.pipelines.workshop import TINY_VARIANTS, Workshop
 
-pytestmark = pytest.mark.pipeline
+pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
 
 SECONDS_TO_START = 120
 SHOWN_MS = 180_000  # a busy machine takes its time
@@ -115,9 +115,9 @@ def look(chromium: Browser, workshop: Workshop, variants: set[str], pictures: Pa
 @pytest.mark.parametrize(
     "case",
     [
-        pytest.param("a fresh run", marks=pytest.mark.slow),
+        "a fresh run",
         "a cached run with one tau more",
-        pytest.param("the database was deleted", marks=pytest.mark.slow),
+        "the database was deleted",
     ],
 )
 def test_every_variant_is_shown_once_below_its_training(

@@ -100,6 +100,7 @@ def test_networks_are_judged_recalibrated_and_returned_as_they_were_truncated(
         {k: v for k, v in each.network.state_dict().items() if "running" in k} for each in (baseline, variant)
     )
     assert given.keys() == made.keys()
+    assert given
     assert all(torch.equal(given[name], made[name]) for name in given)
     assert variant.spec.recalibrated is None
     assert variant.spec.budget != searched(0.2, weighted, full, dataset, baseline).spec.budget
