@@ -16,8 +16,8 @@ from analysis.table_rows import VariantRow, variant_rows
 WIDE = 112  # columns; a screen at least this wide shows everything
 FOOTNOTE = "> Pareto front of those with half of the baseline's Dice and found lesions"
 EMPTY_FOOTNOTE = (
-    "Dice, IoU: of images with a lesion. found: share of them of whose lesion a pixel is found;\n"
-    "alarms: share of the others in which something is found"
+    "Dice, IoU, found: of images with a lesion; found: a pixel of it is\n"
+    "alarms: share of the other images, in which something is found"
 )
 CHANGE_FOOTNOTE = "change: Dice minus the baseline's, same images, 95 % interval; * excludes zero"
 BEFORE_FOOTNOTE = "before: Dice straight after truncation, not yet recalibrated or fine-tuned"
