@@ -10,25 +10,33 @@ from pathlib import Path
 from dataset.errors import DatasetError, Refusal
 
 MANIFEST_FILE = "manifest.json"
-MANIFEST_VERSION = 1
+MANIFEST_VERSION = 2
 # What reading raises if the text is not JSON or not a manifest: int(Infinity) overflows, JSON may be nested too deep.
 _DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True)
 class ClassEntry:
-    """A value of the masks and the category it stands for; None for the background and for all categories together."""
+    """A value of the masks, and what it stands for.
+
+    Attributes:
+        index: The value.
+        category_id: COCO category id; None for the background and for all categories together.
+        name: The category's; "background" or "object" where it stands for none or for all together.
+        categories: Names of the categories that have objects of this value, in order; none for the background.
+    """
 
     index: int
-    category_id: int | None
+    category_id: int | str | None
     name: str
+    categories: list[str]
 
 
 @dataclass(frozen=True)
 class CategoryEntry:
     """A category of the annotation files, and how many annotations of it each split has."""
 
-    id: int
+    id: int | str
     name: str
     annotations: dict[str, int]
     unused: bool
@@ -39,7 +47,7 @@ class SampleEntry:
     """One row of the arrays."""
 
     file_name: str
-    image_id: int
+    image_id: int | str
 
 
 @dataclass(frozen=True)
@@ -61,6 +69,7 @@ class SplitSummary:
         annotations: Objects, crowds included.
         crowd_annotations: Objects marked as crowd.
         empty_annotations: Objects too small to cover a pixel, or outside the image.
+        vanished_annotations: Objects that, drawn alone, keep no pixel in the stored mask; empty ones included.
         rescaled_images: Images of other than 8 bit, scaled by their own minimum and maximum.
         rectangle_share: Share of annotations that are plain axis-aligned rectangles, 0 to 1; None without annotations.
         mask_area_percent: Percentiles "5" to "95" of the mask's share of the image, in percent, over images that have
@@ -74,6 +83,7 @@ class SplitSummary:
     annotations: int
     crowd_annotations: int
     empty_annotations: int
+    vanished_annotations: int
     rescaled_images: int
     rectangle_share: float | None
     mask_area_percent: dict[str, float]
@@ -91,7 +101,10 @@ class Duplicate:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The description of a stored data set; see the classes of its parts."""
+    """The description of a stored data set; see the classes of its parts.
+
+    Warnings say what a user should know before training, notes what was read although it is irregular.
+    """
 
     version: int
     image_size: tuple[int, int]
@@ -103,6 +116,12 @@ class Manifest:
     duplicates_across_splits: list[Duplicate]
     refused: list[Refusal]
     warnings: list[str]
+    notes: list[str]
+
+    @property
+    def class_names(self) -> list[str]:
+        """The name of each value of the masks: `class_names[1]` is that of pixels with value 1."""
+        return [entry.name for entry in self.classes]
 
     def save(self, folder: Path) -> None:
         """Writes the manifest into `folder`."""
