@@ -4,13 +4,13 @@ It holds neither paths nor times: the same data gives the same manifest wherever
 """
 
 import json
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 
 from dataset.errors import DatasetError, Refusal
 
 MANIFEST_FILE = "manifest.json"
-MANIFEST_VERSION = 2
+MANIFEST_VERSION = 1
 # What reading raises if the text is not JSON or not a manifest: int(Infinity) overflows, JSON may be nested too deep.
 _DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
@@ -29,7 +29,7 @@ class ClassEntry:
     index: int
     category_id: int | str | None
     name: str
-    categories: list[str]
+    categories: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,14 @@ class SplitSummary:
         annotations: Objects, crowds included.
         crowd_annotations: Objects marked as crowd.
         empty_annotations: Objects too small to cover a pixel, or outside the image.
-        vanished_annotations: Objects that, drawn alone, keep no pixel in the stored mask; empty ones included.
         rescaled_images: Images of other than 8 bit, scaled by their own minimum and maximum.
         rectangle_share: Share of annotations that are plain axis-aligned rectangles, 0 to 1; None without annotations.
         mask_area_percent: Percentiles "5" to "95" of the mask's share of the image, in percent, over images that have
             a mask; empty where none has.
         original_sizes: The most frequent sizes, most frequent first.
         samples: One entry a row, in order.
+        vanished_annotations: Objects that, drawn alone, keep no pixel in the stored mask; empty ones included. None
+            where that was not counted yet.
     """
 
     images: int
@@ -83,12 +84,12 @@ class SplitSummary:
     annotations: int
     crowd_annotations: int
     empty_annotations: int
-    vanished_annotations: int
     rescaled_images: int
     rectangle_share: float | None
     mask_area_percent: dict[str, float]
     original_sizes: list[SizeCount]
     samples: list[SampleEntry]
+    vanished_annotations: int | None = None
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ class Manifest:
     duplicates_across_splits: list[Duplicate]
     refused: list[Refusal]
     warnings: list[str]
-    notes: list[str]
+    notes: list[str] = field(default_factory=list)
 
     @property
     def class_names(self) -> list[str]:
@@ -160,7 +161,7 @@ def _fields(part: object) -> dict[str, object]:
     """Returns a part of the manifest as a dictionary that JSON can hold."""
     if not is_dataclass(part):
         raise TypeError(f"a manifest holds no {type(part).__name__}")
-    return {field.name: getattr(part, field.name) for field in fields(part)}
+    return {each.name: getattr(part, each.name) for each in fields(part)}
 
 
 def _parse(raw: dict) -> Manifest:

@@ -98,7 +98,6 @@ class SplitStatistics:
             annotations=annotations,
             crowd_annotations=self.counts["crowds"],
             empty_annotations=self.counts["empty"],
-            vanished_annotations=self.counts["vanished"],
             rescaled_images=self.counts["rescaled"],
             rectangle_share=self.counts["rectangles"] / annotations if annotations else None,
             mask_area_percent={
@@ -106,6 +105,7 @@ class SplitStatistics:
             },
             original_sizes=[SizeCount(height, width, images) for (height, width), images in sizes],
             samples=[SampleEntry(sample.file_name, sample.image_id) for sample in self.samples],
+            vanished_annotations=self.counts["vanished"],
         )
 
 
@@ -172,7 +172,7 @@ def warnings_for(
         found.append(f"{rescaled} images are not 8 bit: each was scaled by its own minimum and maximum")
     if empty := sum(split.empty_annotations for split in splits.values()):
         found.append(f"{empty} annotations cover no pixel: too small, or outside the image")
-    vanished = sum(split.vanished_annotations for split in splits.values())
+    vanished = sum(split.vanished_annotations or 0 for split in splits.values())
     if vanished > max(empty, MANY_VANISHED * annotations):
         size = f"{image_size[0]}x{image_size[1]}"
         found.append(f"{vanished} of {annotations} objects keep no pixel at {size}; take a larger image_size")
