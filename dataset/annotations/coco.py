@@ -116,15 +116,13 @@ def read_annotations(source: Source, split: str, selected: Collection[str] = ())
     headers = reader.read_images(content.images)
     content.images.clear()  # so that they are not in memory together with the headers made of them
     by_image = reader.read_annotations(content.annotations, headers)
-    bad = reader.bad_images
+    boxes, bad = reader.only_boxes(), reader.bad_images
     samples = [
         Sample(split, header.file_name, image_id, header.height, header.width, tuple(by_image.get(image_id, ())))
         for image_id, header in headers.items()
         if image_id not in bad
     ]
-    return SplitAnnotations(
-        split, content.categories, samples, reader.refused, content.notes, reader.dropped, reader.only_boxes()
-    )
+    return SplitAnnotations(split, content.categories, samples, reader.refused, content.notes, reader.dropped, boxes)
 
 
 @dataclass(frozen=True, slots=True)

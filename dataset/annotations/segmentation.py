@@ -83,7 +83,7 @@ def _check_rle(raw: Mapping[str, object], height: int, width: int) -> Rle:
     rows, columns = size = _rle_size(raw.get("size"))
     if not (rows and columns and near_size(size, (height, width)) and rows * columns <= MAX_PIXELS):
         raise ValueError(
-            f"the RLE has size {_shown_size(raw.get('size'))}, the image is [{height}, {width}]: "
+            f"the RLE has size {_shown_size(raw.get('size'))}, the image is [{height or '?'}, {width or '?'}]: "
             "encode the mask at the image's size"
         )
     counts = raw.get("counts")

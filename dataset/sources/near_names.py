@@ -13,11 +13,13 @@ from pathlib import PurePosixPath
 from typing import TypeAlias
 from urllib.parse import unquote
 
-from dataset.layout import ANNOTATION_FILE, SPLITS
+from dataset.layout import ANNOTATION_FILE
 from dataset.message_text import is_clean, quoted
 from dataset.sources.source import Source
+from dataset.sources.split_names import SPLIT_FOLDERS
 
 _SHOWN = 3
+_FOR_IMAGES = frozenset({"data", "image", "images", "img", "imgs"})  # folders whose names tell no images apart
 _Parts: TypeAlias = tuple[str, ...]
 
 
@@ -58,7 +60,8 @@ class _SplitFiles:
     """The files of a split, and which of them is meant by each entry that has none of its name."""
 
     def __init__(self, split: str, files: Sequence[str], listed: Iterable[str]) -> None:
-        self._elsewhere = {*SPLITS} - {split}
+        self._neutral = _FOR_IMAGES.union(SPLIT_FOLDERS[split])
+        self._elsewhere = {name for names in SPLIT_FOLDERS.values() for name in names} - self._neutral
         exact = {str(PurePosixPath(name)): name for name in listed}
         self._by_name: dict[str, list[str]] = defaultdict(list)
         self._by_stem: dict[str, list[str]] = defaultdict(list)
@@ -79,7 +82,13 @@ class _SplitFiles:
         return [file for file in candidates if file in self._free and self._fits(_parts(file), wanted)]
 
     def _fits(self, file: _Parts, wanted: _Parts) -> bool:
-        """Returns whether one is the end of the other, and the rest names no other split."""
+        """Returns whether one is the end of the other, and the rest names no other split.
+
+        Folders that tell no images apart do not count.
+        """
+        file, wanted = (
+            (*(part for part in parts[:-1] if part not in self._neutral), parts[-1]) for parts in (file, wanted)
+        )
         shared = min(len(file), len(wanted))
         return file[-shared:] == wanted[-shared:] and self._elsewhere.isdisjoint(wanted[:-shared])
 

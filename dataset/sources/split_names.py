@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
+from dataset.layout import SPLITS
 from dataset.sources.source import Source
 
 _ALSO = {"valid": ("val", "validation")}
+SPLIT_FOLDERS = {split: (split, *_ALSO.get(split, ())) for split in SPLITS}
 
 
 def with_usual_names(source: Source) -> Source:

@@ -58,7 +58,8 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (
         INGEST,
         "dataset/annotations",
-        "__init__ annotation_file coco image_entries json_stream json_values segmentation segmentation_cache usual_forms",
+        "__init__ annotation_file coco image_entries json_stream json_values segmentation segmentation_cache "
+        "usual_forms",
     ),
     (INGEST, "dataset/images", "__init__ decode image_headers masks true_size"),
     (INGEST, "dataset/sources", "__init__ local_folder near_names source split_names"),
