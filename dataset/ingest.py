@@ -119,7 +119,8 @@ def _write(source: Source, folder: Path, options: IngestOptions) -> None:
                 tracked = progress.track(rows, total=len(part.samples), description=part.split)
                 statistics[part.split] = _store_split(partial, part.split, tracked, refused, options)
         blocking = [] if options.skip_bad_samples else refused
-        problems += shortages(source, statistics, refused, {refusal.split for refusal in blocking})
+        at_fault = {refusal.split for refusal in blocking} | {part.split for part in parts if part.boxes}
+        problems += shortages(source, statistics, refused, at_fault)
         if problems or blocking:
             raise combined_error(problems, blocking)
         _describe(parts, statistics, classes, refused, options).save(partial)
