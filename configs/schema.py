@@ -36,7 +36,7 @@ def _channels(value: object) -> object:
     number = _whole_number(value)
     if number in (1, 3):
         return number
-    raise ValueError("choose 1 (gray) or 3 (colour): a fourth channel, such as transparency, is dropped when images are read")
+    raise ValueError("choose 1 (gray) or 3 (colour); of images with a fourth channel, the first three are read")
 
 
 def _whole_number(value: object) -> object:

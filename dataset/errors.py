@@ -106,5 +106,5 @@ def _lines(structural: Sequence[str], refused: Sequence[Refusal]) -> tuple[list[
 
 
 def _kind(text: str) -> str:
-    """Returns what is the same in problems of one kind: the text without quotations, lists of them and numbers."""
-    return re.sub(r"\d[\d.e+]*", "N", re.sub(r"'[^']*'(, '[^']*')*", "_", text))
+    """Returns what is the same in problems of one kind: the text without quotations, paths and numbers."""
+    return re.sub(r"\d[\d.e+]*", "N", re.sub(r"'[^']*'(, '[^']*')*|\S*/\S+", "_", text))

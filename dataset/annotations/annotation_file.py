@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from dataset.annotations.json_stream import stream_lists
-from dataset.annotations.json_values import Identifier, identifier, is_number
+from dataset.annotations.json_values import Identifier, identifier, is_finite
 from dataset.errors import DatasetError, combined_error
 from dataset.layout import ANNOTATION_FILE
 from dataset.message_text import is_clean, quoted
@@ -159,7 +159,7 @@ def _read_categories(entries: list[Entry], path: str, problems: list[str], notes
     categories: dict[Identifier, str] = {}
     for i, entry in enumerate(entries):
         category_id, name = identifier(entry.get("id")), entry.get("name")
-        if is_number(name):
+        if is_finite(name):
             name = str(name)
             notes.add(Note.NUMERIC_NAME, f"category {name}")
         if category_id is None or not isinstance(name, str):

@@ -163,7 +163,7 @@ class _SplitReader:
                     f"the image's id is {quoted(entry.get('id'))}, no whole number or short text: number the images"
                 )
             elif image_id in ids:
-                reason = f"image id {image_id} occurs {ids[image_id]} times: give every image its own id"
+                reason = f"image id {quoted(image_id)} occurs {ids[image_id]} times: give every image its own id"
             elif plain_name(raw_name) in names:
                 reason = f"the file is listed {names[plain_name(raw_name)]} times: join its entries into one"
             elif reason is None:
