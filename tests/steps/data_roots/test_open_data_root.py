@@ -188,8 +188,9 @@ def test_what_fails_while_it_is_read_is_told_as_if_it_lay_here(
         raise fault
 
     monkeypatch.setattr(S3File, "_fetch_range", fail)
-    with pytest.raises(DatasetError, match=rf"{FIRST} cannot be read \({told}\)"):
+    with pytest.raises(DatasetError, match=rf"11 problems like this: .* cannot be read \({told}\)") as caught:
         fingerprint(source(endpoint, bucket))
+    assert any(f"{FIRST} cannot be read ({told})" in problem for problem in caught.value.problems)
     assert f"{ANNOTATION_FILE} cannot be read ({told})" in complaint(endpoint, bucket, tmp_path)
 
 
