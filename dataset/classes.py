@@ -33,10 +33,12 @@ def class_entries(parts: Sequence[SplitAnnotations], multi_class: bool, problems
         One entry a value, background first.
     """
     names: dict[Identifier, str] = {}
+    all_names: dict[str, None] = {}  # in order, each once
     for part in parts:
         used = {annotation.category_id for sample in part.samples for annotation in sample.annotations}
         for category_id in in_order(used):
             name = part.categories[category_id]
+            all_names[name] = None
             if names.setdefault(category_id, name) != name and multi_class:
                 problems.append(
                     f"category {category_id} is {names[category_id]!r} in one split and {name!r} in {part.split}: "
@@ -44,7 +46,7 @@ def class_entries(parts: Sequence[SplitAnnotations], multi_class: bool, problems
                 )
     background = ClassEntry(0, None, "background", [])
     if not multi_class:
-        return [background, ClassEntry(1, None, "object", [*dict.fromkeys(names[key] for key in in_order(names))])]
+        return [background, ClassEntry(1, None, "object", [*all_names])]
     if not 1 <= len(names) <= _MAX_CLASSES and len(parts) == len(SPLITS):
         problems.append(f"multi_class needs 1 to 255 categories in use, found {len(names)}: correct the annotations")
     own = (ClassEntry(i, key, names[key], [names[key]]) for i, key in enumerate(in_order(names), start=1))

@@ -42,6 +42,11 @@ def test_categories_that_become_one_are_named(two, out):
     ]
 
 
+def test_a_name_that_one_split_alone_gives_an_id_is_named_too(coco, out):
+    coco.content["test"]["categories"][0]["name"] = "cyst"
+    assert described(coco, out).classes[1].categories == ["lesion", "cyst"]
+
+
 def test_one_category_in_use_needs_no_note(two, out):
     for split in ("train", "test"):
         two.content[split]["annotations"].pop()
