@@ -20,7 +20,7 @@ def out(tmp_path):
 
 
 def stored(coco, out, **arguments):
-    """The data set and its notes, after every training image was found to have its square and nothing else."""
+    """The data set and its notes, which its file holds, too."""
     found = ingest(coco.write(), out, options(**arguments))
     assert Manifest.load(out).notes == found.manifest.notes
     return found, found.manifest.notes
