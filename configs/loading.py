@@ -27,6 +27,7 @@ FLAGS: dict[str, tuple[str, dict[str, Any]]] = {
     "image_size": ("data.image_size", {"nargs": 2, "metavar": ("H", "W"), "help": "images are resized to this"}),
     "channels": ("data.channels", {"metavar": "N", "help": "1 gray, 3 colour"}),
     "multi_class": ("data.multi_class", {"action": "store_true", "help": "masks hold class indices"}),
+    "categories": ("data.categories", {"metavar": "LIST", "help": 'read these alone, "tumor,edema" (default: all)'}),
     "skip_bad_samples": (
         "data.skip_bad_samples",
         {"action": "store_true", "help": "leave bad samples out and list them"},

@@ -25,6 +25,20 @@ def _split_list(value: object) -> object:
     return (value,) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
 
 
+def _names(value: object) -> object:
+    """Accepts "tumor,edema" as well as a list; which names, not their order, is what counts."""
+    names = _split_list(value)
+    return tuple(sorted({str(name) for name in names})) if isinstance(names, (list, tuple)) else names
+
+
+def _channels(value: object) -> object:
+    """Accepts "3" from the command line; says of other numbers what there is."""
+    number = _whole_number(value)
+    if number in (1, 3):
+        return number
+    raise ValueError("choose 1 (gray) or 3 (colour); of images with a fourth channel, the first three are read")
+
+
 def _whole_number(value: object) -> object:
     """Accepts "3" from the command line where only certain numbers are allowed."""
     return int(value) if isinstance(value, str) and value.isdecimal() else value
@@ -50,12 +64,14 @@ class DataConfig(Section):
         image_size: Height and width that images and masks are resized to.
         channels: 1 reads images as gray, 3 as colour.
         multi_class: Masks hold class indices; otherwise tumor or not.
+        categories: Names of the categories that are read; empty for all. Objects of others are left out and counted.
         skip_bad_samples: Leaves samples out that cannot be read, and lists them; otherwise they stop the run.
     """
 
     image_size: tuple[Extent, Extent] = (256, 256)
-    channels: Annotated[Literal[1, 3], BeforeValidator(_whole_number)] = 3
+    channels: Annotated[Literal[1, 3], BeforeValidator(_channels)] = 3
     multi_class: bool = False
+    categories: Annotated[tuple[str, ...], BeforeValidator(_names)] = ()
     skip_bad_samples: bool = False
 
 

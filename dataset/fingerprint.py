@@ -14,6 +14,7 @@ from dataset.errors import DatasetError, combined_error
 from dataset.layout import SPLITS
 from dataset.sources.local_folder import as_source
 from dataset.sources.source import DataRoot, Source, cannot_read
+from dataset.sources.split_names import with_usual_names
 
 
 def fingerprint(root: DataRoot, num_workers: int = 0) -> str:
@@ -36,6 +37,7 @@ def fingerprint(root: DataRoot, num_workers: int = 0) -> str:
     """
     source = as_source(root)
     source.check()
+    source = with_usual_names(source)
     unreadable: list[str] = []
     splits = [split for split in SPLITS if source.has_folder(split)]
     files = sorted((os.fsencode(name), name) for split in splits for name in source.files(split, unreadable))

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -13,15 +13,28 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dataset.annotations.coco import Sample, SplitAnnotations, read_annotations
+from dataset.annotations.json_values import Identifier
+from dataset.classes import class_entries, class_notes, class_warnings, unknown_categories
 from dataset.cores import usable_cores
 from dataset.errors import DatasetError, Refusal, combined_error
-from dataset.images.decode import DecodeRequest, ImageError, decode_image, read_image_file, resize_image
+from dataset.images.decode import (
+    DecodeRequest,
+    ImageError,
+    MissingImageError,
+    read_image_file,
+    resize_image,
+)
 from dataset.images.masks import LabelledObject, draw_mask
+from dataset.images.true_size import decode_near_size
 from dataset.layout import SPLITS
 from dataset.manifest import MANIFEST_VERSION, ClassEntry, Manifest
+from dataset.notes import Note, Notes
 from dataset.output_folder import new_folder
+from dataset.shortages import detection_exports, shortages
 from dataset.sources.local_folder import as_source
+from dataset.sources.near_names import NearNames
 from dataset.sources.source import DataRoot, Source, missing_splits
+from dataset.sources.split_names import with_usual_names
 from dataset.split_statistics import (
     PreparedSample,
     SplitStatistics,
@@ -30,8 +43,6 @@ from dataset.split_statistics import (
     warnings_for,
 )
 from dataset.store import Dataset, RowWriter, images_file, masks_file
-
-_MAX_CLASSES = 255  # values of a mask's byte without the background
 
 
 @dataclass(frozen=True)
@@ -44,6 +55,7 @@ class IngestOptions:
         multi_class: Masks hold 1 to K for the K categories in use, by increasing id, instead of 1 for all of them.
         skip_bad_samples: Leave out samples with faults and list them in the manifest, instead of raising.
         num_workers: Threads; 0 for as many as cores may be used.
+        categories: Names of the categories to read; empty for all. Objects of others are dropped and counted.
     """
 
     image_size: tuple[int, int]
@@ -51,6 +63,7 @@ class IngestOptions:
     multi_class: bool
     skip_bad_samples: bool
     num_workers: int
+    categories: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if min(self.image_size) < 1:
@@ -85,13 +98,16 @@ def ingest(root: DataRoot, folder: Path, options: IngestOptions) -> Dataset:
 def _write(source: Source, folder: Path, options: IngestOptions) -> None:
     """Stores the data set; see `ingest`."""
     source.check()
-    parts, problems = _read_splits(source)
-    classes = _class_entries(parts, options.multi_class, problems)
+    source = with_usual_names(source)
+    parts, problems = _read_splits(source, options.categories)
+    classes = class_entries(parts, options.multi_class, problems)
     # If there are problems already, samples are read only to find more of them.
     labels = {each.category_id: each.index for each in classes} if options.multi_class and not problems else None
 
+    names = NearNames(source, {part.split: _listed_names(part) for part in parts})
+
     def prepare(sample: Sample) -> PreparedSample | Refusal:
-        return _prepare(source, sample, labels, options)
+        return _prepare(source, sample, labels, options, names)
 
     with new_folder(folder) as partial, _plain_opencv():
         statistics: dict[str, SplitStatistics] = {}
@@ -103,13 +119,14 @@ def _write(source: Source, folder: Path, options: IngestOptions) -> None:
                 tracked = progress.track(rows, total=len(part.samples), description=part.split)
                 statistics[part.split] = _store_split(partial, part.split, tracked, refused, options)
         blocking = [] if options.skip_bad_samples else refused
-        problems += _shortages(source, statistics, refused, {refusal.split for refusal in blocking})
+        at_fault = {refusal.split for refusal in blocking} | {part.split for part in parts if part.boxes}
+        problems += shortages(source, statistics, refused, at_fault)
         if problems or blocking:
             raise combined_error(problems, blocking)
         _describe(parts, statistics, classes, refused, options).save(partial)
 
 
-def _read_splits(source: Source) -> tuple[list[SplitAnnotations], list[str]]:
+def _read_splits(source: Source, categories: Sequence[str]) -> tuple[list[SplitAnnotations], list[str]]:
     """Returns the content of the annotation files that can be read, and what is wrong with the others."""
     missing, sentence = missing_splits(source)
     parts: list[SplitAnnotations] = []
@@ -117,72 +134,52 @@ def _read_splits(source: Source) -> tuple[list[SplitAnnotations], list[str]]:
     for split in SPLITS:
         if split not in missing:
             try:
-                parts.append(read_annotations(source, split))
+                parts.append(read_annotations(source, split, categories))
             except DatasetError as error:
                 problems += error.problems
-    return parts, problems
+    problems += detection_exports(source, parts)
+    return parts, problems + unknown_categories(parts, categories)
 
 
-def _class_entries(parts: Sequence[SplitAnnotations], multi_class: bool, problems: list[str]) -> list[ClassEntry]:
-    """Numbers the categories in use without gaps, so that a network has no output without training examples.
-
-    What makes that impossible is appended to `problems`; the entries must not be used then.
-    """
-    background = ClassEntry(0, None, "background")
-    if not multi_class:
-        return [background, ClassEntry(1, None, "object")]
-    names: dict[int, str] = {}
-    for part in parts:
-        used = {annotation.category_id for sample in part.samples for annotation in sample.annotations}
-        for category_id in sorted(used):
-            name = part.categories[category_id]
-            if names.setdefault(category_id, name) != name:
-                problems.append(
-                    f"category {category_id} is {names[category_id]!r} in one split and {name!r} in {part.split}: "
-                    "give the categories the same ids in all annotation files"
-                )
-    if not 1 <= len(names) <= _MAX_CLASSES and len(parts) == len(SPLITS):
-        problems.append(f"multi_class needs 1 to 255 categories in use, found {len(names)}: correct the annotations")
-    return [background, *(ClassEntry(i, key, names[key]) for i, key in enumerate(sorted(names), start=1))]
-
-
-def _shortages(
-    source: Source, statistics: dict[str, SplitStatistics], refused: Sequence[Refusal], at_fault: set[str]
-) -> list[str]:
-    """Returns which splits hold too little for training and testing, except those whose faults are reported anyway."""
-    found = [
-        f"{source.location(split)}: every sample was refused; the first: {_first(refused, split)}"
-        for split in statistics
-        if split not in at_fault and not statistics[split].samples
-    ]
-    train = statistics.get("train")
-    if train is not None and train.samples and not train.areas and "train" not in at_fault:
-        found.append(
-            f"{source.location('train')}: no training image has an object, so there is nothing to learn: "
-            "annotate objects, or use larger images if they are too small to be seen"
-        )
-    return found
+def _listed_names(part: SplitAnnotations) -> list[str]:
+    """Returns the file names of all entries, of refused ones too: a file that one names is not another's."""
+    refused = [refusal.file_name for refusal in part.refused if refusal.file_name is not None]
+    return [*(sample.file_name for sample in part.samples), *refused]
 
 
 def _prepare(
-    source: Source, sample: Sample, labels: dict[int | None, int] | None, options: IngestOptions
+    source: Source,
+    sample: Sample,
+    labels: dict[Identifier | None, int] | None,
+    options: IngestOptions,
+    names: NearNames,
 ) -> PreparedSample | Refusal:
     """Reads, draws and resizes one sample; runs in a worker thread."""
     name = f"{sample.split}/{sample.file_name}"
     if source.lies_outside(name):
         return sample.refuse("the file is a link that leads out of the data set's folder: copy the image into it")
+    try:
+        data = read_image_file(source, name)
+    except MissingImageError:
+        meant = names.file_of(sample.split, sample.file_name)
+        if meant is None:
+            return sample.refuse(f"the image file is missing: {names.advice(sample.split, sample.file_name)}")
+        found = replace(sample, file_name=meant, notes=(*sample.notes, Note.NAME))
+        return _prepare(source, found, labels, options, names)
+    except ImageError as error:
+        return sample.refuse(str(error))
     request = DecodeRequest(sample.height, sample.width, options.channels, target_size=options.image_size)
     try:
-        image, rescaled = decode_image(read_image_file(source, name), request)
+        sample, image, rescaled = decode_near_size(data, request, sample)
     except ImageError as error:
         return sample.refuse(str(error))
     shapes = [
         LabelledObject(annotation.segmentation, 1 if labels is None else labels[annotation.category_id])
         for annotation in sample.annotations
     ]
-    mask, empty = draw_mask(shapes, (sample.height, sample.width), options.image_size)
+    drawn = draw_mask(shapes, (sample.height, sample.width), options.image_size)
     reduced = image.shape[:2] != (sample.height, sample.width)
-    return PreparedSample.of(sample, resize_image(image, *options.image_size, reduced), rescaled, mask, empty)
+    return PreparedSample.of(sample, resize_image(image, *options.image_size, reduced), rescaled, drawn)
 
 
 def _in_order(
@@ -233,6 +230,11 @@ def _describe(
     splits = {split: statistics[split].summary() for split in SPLITS}
     categories = category_entries(parts, statistics)
     duplicates = duplicates_across_splits(statistics)
+    warnings = warnings_for(splits, categories, duplicates, refused, options.image_size)
+    notes = Notes()
+    for part in parts:
+        notes.update(part.notes)
+        notes.update(statistics[part.split].notes)
     return Manifest(
         version=MANIFEST_VERSION,
         image_size=options.image_size,
@@ -243,12 +245,9 @@ def _describe(
         splits=splits,
         duplicates_across_splits=duplicates,
         refused=refused,
-        warnings=warnings_for(splits, categories, duplicates, refused),
+        warnings=[*warnings, *class_warnings(classes, categories)],
+        notes=[*class_notes(classes, parts), *notes.sentences()],
     )
-
-
-def _first(refused: Sequence[Refusal], split: str) -> Refusal:
-    return next(refusal for refusal in refused if refusal.split == split)
 
 
 def _progress_bar() -> Progress:

@@ -4,7 +4,7 @@ It holds neither paths nor times: the same data gives the same manifest wherever
 """
 
 import json
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 
 from dataset.errors import DatasetError, Refusal
@@ -17,18 +17,26 @@ _DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowErr
 
 @dataclass(frozen=True)
 class ClassEntry:
-    """A value of the masks and the category it stands for; None for the background and for all categories together."""
+    """A value of the masks, and what it stands for.
+
+    Attributes:
+        index: The value.
+        category_id: COCO category id; None for the background and for all categories together.
+        name: The category's; "background" or "object" where it stands for none or for all together.
+        categories: Names of the categories that have objects of this value, in order; none for the background.
+    """
 
     index: int
-    category_id: int | None
+    category_id: int | str | None
     name: str
+    categories: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class CategoryEntry:
     """A category of the annotation files, and how many annotations of it each split has."""
 
-    id: int
+    id: int | str
     name: str
     annotations: dict[str, int]
     unused: bool
@@ -39,7 +47,7 @@ class SampleEntry:
     """One row of the arrays."""
 
     file_name: str
-    image_id: int
+    image_id: int | str
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,8 @@ class SplitSummary:
             a mask; empty where none has.
         original_sizes: The most frequent sizes, most frequent first.
         samples: One entry a row, in order.
+        vanished_annotations: Objects that, drawn alone, keep no pixel in the stored mask; empty ones included. None
+            where that was not counted yet.
     """
 
     images: int
@@ -79,6 +89,7 @@ class SplitSummary:
     mask_area_percent: dict[str, float]
     original_sizes: list[SizeCount]
     samples: list[SampleEntry]
+    vanished_annotations: int | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +102,10 @@ class Duplicate:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The description of a stored data set; see the classes of its parts."""
+    """The description of a stored data set; see the classes of its parts.
+
+    Warnings say what a user should know before training, notes what was read although it is irregular.
+    """
 
     version: int
     image_size: tuple[int, int]
@@ -103,6 +117,12 @@ class Manifest:
     duplicates_across_splits: list[Duplicate]
     refused: list[Refusal]
     warnings: list[str]
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def class_names(self) -> list[str]:
+        """The name of each value of the masks: `class_names[1]` is that of pixels with value 1."""
+        return [entry.name for entry in self.classes]
 
     def save(self, folder: Path) -> None:
         """Writes the manifest into `folder`."""
@@ -141,7 +161,7 @@ def _fields(part: object) -> dict[str, object]:
     """Returns a part of the manifest as a dictionary that JSON can hold."""
     if not is_dataclass(part):
         raise TypeError(f"a manifest holds no {type(part).__name__}")
-    return {field.name: getattr(part, field.name) for field in fields(part)}
+    return {each.name: getattr(part, each.name) for each in fields(part)}
 
 
 def _parse(raw: dict) -> Manifest:

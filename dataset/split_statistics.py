@@ -10,12 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset.annotations.coco import Sample, SplitAnnotations
+from dataset.annotations.json_values import Identifier
+from dataset.classes import in_order
 from dataset.errors import Refusal
+from dataset.images.masks import DrawnMask
 from dataset.manifest import CategoryEntry, Duplicate, SampleEntry, SizeCount, SplitSummary
+from dataset.notes import Notes
 
 PERCENTILES = (5, 25, 50, 75, 95)
 MANY_RECTANGLES = 0.5  # from this share on, a network learns rectangles rather than objects
 LARGEST_SIZES = 10
+MANY_VANISHED = 0.01  # above this share of objects, what is stored is another data set
 _DIGEST_BYTES = 16
 
 
@@ -29,6 +34,7 @@ class PreparedSample:
         mask: uint8 (H, W).
         rescaled: Whether its intensities had to be scaled to 8 bit.
         empty_annotations: Objects that cover no pixel.
+        vanished_annotations: Objects that, drawn alone, keep no pixel in the stored mask.
         digest: Digest of the image; equal for equal pixels.
         mask_pixels: How many of the mask's pixels belong to objects.
     """
@@ -38,16 +44,16 @@ class PreparedSample:
     mask: NDArray[np.uint8]
     rescaled: bool
     empty_annotations: int
+    vanished_annotations: int
     digest: bytes
     mask_pixels: int
 
     @classmethod
-    def of(
-        cls, sample: Sample, image: NDArray[np.uint8], rescaled: bool, mask: NDArray[np.uint8], empty_annotations: int
-    ) -> "PreparedSample":
+    def of(cls, sample: Sample, image: NDArray[np.uint8], rescaled: bool, drawn: DrawnMask) -> "PreparedSample":
         """Builds the sample and measures its pixels."""
         digest = hashlib.sha256(np.ascontiguousarray(image).data).digest()[:_DIGEST_BYTES]
-        return cls(sample, image, mask, rescaled, empty_annotations, digest, int(np.count_nonzero(mask)))
+        pixels = int(np.count_nonzero(drawn.pixels))
+        return cls(sample, image, drawn.pixels, rescaled, drawn.empty, drawn.vanished, digest, pixels)
 
 
 @dataclass
@@ -57,9 +63,10 @@ class SplitStatistics:
     samples: list[Sample] = field(default_factory=list)
     digests: bytearray = field(default_factory=bytearray)
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
-    categories: Counter[int] = field(default_factory=Counter)
+    categories: Counter[Identifier] = field(default_factory=Counter)
     counts: Counter[str] = field(default_factory=Counter)
     areas: "array[float]" = field(default_factory=lambda: array("d"))
+    notes: Notes = field(default_factory=Notes)
 
     def add(self, prepared: PreparedSample) -> None:
         """Counts one stored sample."""
@@ -73,6 +80,9 @@ class SplitStatistics:
         self.counts["crowds"] += sum(annotation.crowd for annotation in sample.annotations)
         self.counts["rectangles"] += sum(annotation.rectangle for annotation in sample.annotations)
         self.counts["empty"] += prepared.empty_annotations
+        self.counts["vanished"] += prepared.vanished_annotations
+        for note in sample.notes:
+            self.notes.add(note, f"{sample.split}/{sample.file_name}")
         self.counts["rescaled"] += prepared.rescaled
         if prepared.mask_pixels:
             self.areas.append(100.0 * prepared.mask_pixels / prepared.mask.size)
@@ -95,6 +105,7 @@ class SplitStatistics:
             },
             original_sizes=[SizeCount(height, width, images) for (height, width), images in sizes],
             samples=[SampleEntry(sample.file_name, sample.image_id) for sample in self.samples],
+            vanished_annotations=self.counts["vanished"],
         )
 
 
@@ -102,13 +113,14 @@ def category_entries(
     parts: Sequence[SplitAnnotations], statistics: Mapping[str, SplitStatistics]
 ) -> list[CategoryEntry]:
     """Lists the categories of all annotation files by id, with the number of stored annotations in each split."""
-    names: dict[int, str] = {}
+    names: dict[Identifier, str] = {}
     for part in parts:
         names = {**part.categories, **names}  # the first split's name counts
     entries = []
-    for category_id in sorted(names):
+    for category_id in in_order(names):
         counts = {split: statistics[split].categories[category_id] for split in statistics}
-        entries.append(CategoryEntry(category_id, names[category_id], counts, unused=not any(counts.values())))
+        unused = not any(counts.values()) and not any(part.dropped[category_id] for part in parts)
+        entries.append(CategoryEntry(category_id, names[category_id], counts, unused))
     return entries
 
 
@@ -131,6 +143,7 @@ def warnings_for(
     categories: Sequence[CategoryEntry],
     duplicates: Sequence[Duplicate],
     refused: Sequence[Refusal],
+    image_size: tuple[int, int],
 ) -> list[str]:
     """Returns, in sentences, what a user should know before training.
 
@@ -139,6 +152,7 @@ def warnings_for(
         categories: All categories.
         duplicates: Images in more than one split.
         refused: Samples and annotations that were left out.
+        image_size: Height and width of the stored masks.
 
     Returns:
         The sentences; empty where nothing is remarkable.
@@ -158,6 +172,10 @@ def warnings_for(
         found.append(f"{rescaled} images are not 8 bit: each was scaled by its own minimum and maximum")
     if empty := sum(split.empty_annotations for split in splits.values()):
         found.append(f"{empty} annotations cover no pixel: too small, or outside the image")
+    vanished = sum(split.vanished_annotations or 0 for split in splits.values())
+    if vanished > max(empty, MANY_VANISHED * annotations):
+        size = f"{image_size[0]}x{image_size[1]}"
+        found.append(f"{vanished} of {annotations} objects keep no pixel at {size}; take a larger image_size")
     if refused:
         first = f"the first: {refused[0]}" if len(refused) > 1 else str(refused[0])
         found.append(f"samples with {len(refused)} faults were left out ({first}); dataset_manifest.json lists all")

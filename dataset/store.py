@@ -29,7 +29,7 @@ class Split:
     images: NDArray[np.uint8]
     masks: NDArray[np.uint8]
     file_names: list[str]
-    image_ids: list[int]
+    image_ids: list[int | str]
 
     def __init__(self, folder: Path, name: str, manifest: Manifest) -> None:
         summary = manifest.splits[name]

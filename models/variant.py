@@ -71,9 +71,8 @@ class Variant:
         """
         wanted = getattr(self.network, "arguments", {}).get("in_channels", channels)
         if wanted != channels:
-            raise VariantError(
-                f"the network takes {wanted} channels, the data were read with {channels}: use --channels {wanted}"
-            )
+            repair = f"use --channels {wanted}" if wanted in (1, 3) else "use one trained on gray or colour images"
+            raise VariantError(f"the network takes {wanted} channels, the data were read with {channels}: {repair}")
         if self.classes != classes:
             raise VariantError(
                 f"the network has {self.classes} output channels, the masks need {classes}: "

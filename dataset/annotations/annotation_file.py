@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from dataset.annotations.json_stream import stream_lists
-from dataset.annotations.json_values import whole_number
+from dataset.annotations.json_values import Identifier, identifier, is_finite
 from dataset.errors import DatasetError, combined_error
 from dataset.layout import ANNOTATION_FILE
 from dataset.message_text import is_clean, quoted
+from dataset.notes import Note, Notes
 from dataset.sources.source import Source, cannot_read
 
 Entry: TypeAlias = dict[str, object]
@@ -25,11 +26,13 @@ class AnnotationFile:
         images: One entry per image, at least one.
         annotations: One entry per object. Read from the file on each iteration: they are most of the file.
         categories: Name of each category id.
+        notes: What was read although it is irregular.
     """
 
     images: list[Entry]
     annotations: Iterable[Entry]
-    categories: dict[int, str]
+    categories: dict[Identifier, str]
+    notes: Notes
 
 
 def load_annotations(source: Source, split: str) -> AnnotationFile:
@@ -68,8 +71,9 @@ def _streamed(source: Source, file_name: str) -> AnnotationFile | None:
     except (OSError, ValueError, RecursionError):
         return None
     problems: list[str] = []
-    names = _read_categories(categories, source.location(file_name), problems)
-    return None if problems or not images else AnnotationFile(images, _Annotations(source, file_name), names)
+    notes = Notes()
+    names = _read_categories(categories, source.location(file_name), problems, notes)
+    return None if problems or not images else AnnotationFile(images, _Annotations(source, file_name), names, notes)
 
 
 @dataclass(frozen=True)
@@ -97,12 +101,13 @@ def _loaded(source: Source, file_name: str) -> AnnotationFile:
     problems: list[str] = []
     images = _entries(content, "images", path, problems)
     annotations = _entries(content, "annotations", path, problems)
-    categories = _read_categories(_entries(content, "categories", path, problems), path, problems)
+    notes = Notes()
+    categories = _read_categories(_entries(content, "categories", path, problems), path, problems, notes)
     if not images and not problems:
         problems.append(f"{path} lists no images: every split needs at least one")
     if problems:
         raise combined_error(problems)
-    return AnnotationFile(images, annotations, categories)
+    return AnnotationFile(images, annotations, categories, notes)
 
 
 def _load(source: Source, file_name: str) -> Entry:
@@ -150,12 +155,15 @@ def _entries(content: Entry, key: str, path: str, problems: list[str]) -> list[E
     return [entry for entry in entries if isinstance(entry, dict)]
 
 
-def _read_categories(entries: list[Entry], path: str, problems: list[str]) -> dict[int, str]:
-    categories: dict[int, str] = {}
+def _read_categories(entries: list[Entry], path: str, problems: list[str], notes: Notes) -> dict[Identifier, str]:
+    categories: dict[Identifier, str] = {}
     for i, entry in enumerate(entries):
-        category_id, name = whole_number(entry.get("id")), entry.get("name")
+        category_id, name = identifier(entry.get("id")), entry.get("name")
+        if is_finite(name):
+            name = str(name)
+            notes.add(Note.NUMERIC_NAME, f"category {name}")
         if category_id is None or not isinstance(name, str):
-            problems.append(f"{path}: categories[{i}] needs a whole number 'id' and a text 'name': correct it")
+            problems.append(f"{path}: categories[{i}] needs a number or text as 'id' and a text 'name': correct it")
         elif not is_clean(name):
             problems.append(f"{path}: categories[{i}]: the name {quoted(name)} holds control characters: rename it")
         elif category_id in categories:

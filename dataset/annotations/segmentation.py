@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataset.annotations.json_values import is_finite, is_number, whole_number
+from dataset.images.decode import MAX_PIXELS
 from dataset.message_text import quoted
 
 MAX_OUTLINE = 2**21  # pycocotools holds 120 bytes for every pixel of an outline: 250 MB
+NO_SEGMENTATION = "no segmentation: draw a polygon or a mask (a bounding box is not enough), or remove it"
 _MAX_GROUPS = 6  # of 5 bits, more than any run of 2**26 pixels needs; pycocotools overflows beyond
 
 
@@ -33,11 +35,11 @@ def check_segmentation(raw: object, height: int, width: int) -> Segmentation:
 
     Args:
         raw: The value of `segmentation` as read from JSON.
-        height: The image's height in pixels.
-        width: The image's width in pixels.
+        height: The image's height in pixels; 0 where it is not known yet, which leaves out what depends on it.
+        width: The image's width in pixels, or 0.
 
     Returns:
-        The same segmentation, checked.
+        The same segmentation, checked. The size of an RLE may differ from the image's by one pixel.
 
     Raises:
         ValueError: It is not valid; the message says why and what to do.
@@ -49,7 +51,7 @@ def check_segmentation(raw: object, height: int, width: int) -> Segmentation:
         if (length := sum(_outline(polygon) for polygon in polygons)) > MAX_OUTLINE:
             raise ValueError(f"the outline is {length:.0f} pixels long, the limit is {MAX_OUTLINE}: simplify it")
         return polygons
-    raise ValueError("no segmentation: draw a polygon or a mask (a bounding box is not enough), or remove it")
+    raise ValueError(NO_SEGMENTATION)
 
 
 def _check_polygon(raw: object, height: int, width: int) -> list[float]:
@@ -63,7 +65,7 @@ def _check_polygon(raw: object, height: int, width: int) -> list[float]:
         raise ValueError("a polygon has numbers that are not finite: redraw it")
     # Tools draw a little beyond the border, which is clipped. Points a whole image away belong to another image size.
     for values, side, name in ((raw[0::2], width, "x"), (raw[1::2], height, "y")):
-        if min(values) < -side or max(values) > 2 * side:
+        if side and (min(values) < -side or max(values) > 2 * side):
             raise ValueError(
                 f"a polygon reaches from {name} = {min(values):g} to {max(values):g} in an image of {side} pixels: "
                 "scale the annotations to the image"
@@ -78,9 +80,10 @@ def _outline(polygon: Sequence[float]) -> float:
 
 
 def _check_rle(raw: Mapping[str, object], height: int, width: int) -> Rle:
-    if raw.get("size") != [height, width]:
+    rows, columns = size = _rle_size(raw.get("size"))
+    if not (rows and columns and near_size(size, (height, width)) and rows * columns <= MAX_PIXELS):
         raise ValueError(
-            f"the RLE has size {_shown_size(raw.get('size'))}, the image is [{height}, {width}]: "
+            f"the RLE has size {_shown_size(raw.get('size'))}, the image is [{height or '?'}, {width or '?'}]: "
             "encode the mask at the image's size"
         )
     counts = raw.get("counts")
@@ -90,11 +93,24 @@ def _check_rle(raw: Mapping[str, object], height: int, width: int) -> Rle:
         counts = runs = [_check_run(run) for run in counts]
     else:
         raise ValueError("the RLE's counts must be a list of whole numbers or a compressed string: encode it again")
-    if any(run < 0 for run in runs) or sum(runs) != height * width:
+    if any(run < 0 for run in runs) or sum(runs) != rows * columns:
         raise ValueError(
-            f"the RLE's runs do not add up to {height} x {width} pixels (sum {sum(runs)}): encode the mask again"
+            f"the RLE's runs do not add up to {rows} x {columns} pixels (sum {sum(runs)}): encode the mask again"
         )
-    return Rle(size=[height, width], counts=counts)
+    return Rle(size=[rows, columns], counts=counts)
+
+
+def _rle_size(raw: object) -> tuple[int, int]:
+    """Returns height and width, 0 for what is no side."""
+    if not isinstance(raw, list) or len(raw) != 2:
+        return 0, 0
+    rows, columns = (max(whole_number(side) or 0, 0) for side in raw)
+    return rows, columns
+
+
+def near_size(size: tuple[int, int], said: tuple[int, int]) -> bool:
+    """Returns whether a size is the one that an annotation file says, up to one pixel; 0 stands for what it omits."""
+    return all(not wanted or abs(side - wanted) <= 1 for side, wanted in zip(size, said, strict=True))
 
 
 def _check_run(raw: object) -> int:

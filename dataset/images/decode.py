@@ -27,6 +27,22 @@ class ImageError(ValueError):
     """An image file cannot be used; the message says why and what to do, and the caller adds which file."""
 
 
+class MissingImageError(ImageError):
+    """There is no file of this name."""
+
+
+class ImageSizeError(ImageError):
+    """An image has another size than annotated.
+
+    Attributes:
+        sizes: Height and width that it has: as it is shown first, then as it is stored.
+    """
+
+    def __init__(self, message: str, *sizes: tuple[int, int]) -> None:
+        super().__init__(message)
+        self.sizes = sizes
+
+
 @dataclass(frozen=True)
 class DecodeRequest:
     """What size an image has, and in what form it is needed.
@@ -73,9 +89,10 @@ def decode_image(data: bytes, request: DecodeRequest) -> tuple[NDArray[np.uint8]
         if image.shape[:2] != size:
             if divisor > 1:
                 return decode_image(data, replace(request, target_size=None))
-            raise ImageError(
+            raise ImageSizeError(
                 f"the image is {oriented.shape[1]} x {oriented.shape[0]} pixels, its annotation file says "
-                f"{request.width} x {request.height}: scale the annotations, or restore the image they were drawn on"
+                f"{request.width} x {request.height}: scale the annotations, or restore the image they were drawn on",
+                *((each.shape[0], each.shape[1]) for each in (oriented, image)),
             )
     if has_several_frames(data):
         raise ImageError("the image file holds several frames: export each as an image of its own")
@@ -122,7 +139,7 @@ def read_image_file(source: Source, name: str) -> bytes:
     try:
         return source.read(name, _MAX_BYTES)
     except FileNotFoundError as error:
-        raise ImageError("the image file is missing: add it, or remove its entry") from error
+        raise MissingImageError("the image file is missing: add it, or remove its entry") from error
     except OSError as error:
         raise ImageError(f"the image file cannot be read ({error.strerror}): check what it is") from error
     except ValueError as error:  # a name that no file can have

@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import NamedTuple, TypedDict
 
 import cv2
 import numpy as np
@@ -22,6 +22,20 @@ class _CompressedRle(TypedDict):
     counts: bytes
 
 
+class DrawnMask(NamedTuple):
+    """A mask as it is stored.
+
+    Attributes:
+        pixels: uint8 (h, w), 0 where no object is.
+        empty: Objects that cover no pixel of the image.
+        vanished: Objects that, drawn alone, have no pixel of the stored mask; the empty ones are among them.
+    """
+
+    pixels: NDArray[np.uint8]
+    empty: int
+    vanished: int
+
+
 @dataclass(frozen=True)
 class LabelledObject:
     """One object to draw.
@@ -35,7 +49,7 @@ class LabelledObject:
     label: int
 
 
-def draw_mask(shapes: Sequence[LabelledObject], size: Size, stored: Size) -> tuple[NDArray[np.uint8], int]:
+def draw_mask(shapes: Sequence[LabelledObject], size: Size, stored: Size) -> DrawnMask:
     """Draws all objects of an image, the largest first, so that a small one is never hidden by a larger one.
 
     Objects are drawn at the image's size, and each pixel of the stored mask takes the value of the nearest pixel there:
@@ -46,18 +60,18 @@ def draw_mask(shapes: Sequence[LabelledObject], size: Size, stored: Size) -> tup
         shapes: The objects; of equal areas the later one ends on top.
         size: The image's height H and width W in pixels.
         stored: Height h and width w of the stored mask.
-
-    Returns:
-        The mask, uint8 (h, w), 0 where no object is; and how many objects cover no pixel of the image.
     """
     encoded = [(_encode(shape.segmentation, *size), shape.label) for shape in shapes]
     areas = [int(coco_mask.area(rle)) for rle, _ in encoded]
     grid = _grid(size, stored)
     mask = np.zeros(stored[::-1], np.uint8)  # columns first, as in RLE
+    vanished = 0
     for i in sorted(range(len(encoded)), key=lambda i: -areas[i]):
         rle, label = encoded[i]
-        np.copyto(mask, label, where=grid.draw(decompress_counts(rle["counts"].decode("ascii"))))
-    return np.asarray(cv2.transpose(mask), np.uint8), areas.count(0)
+        drawn = grid.draw(decompress_counts(rle["counts"].decode("ascii")))
+        vanished += not drawn.any()
+        np.copyto(mask, label, where=drawn)
+    return DrawnMask(np.asarray(cv2.transpose(mask), np.uint8), areas.count(0), vanished)
 
 
 @dataclass(frozen=True)
@@ -115,10 +129,20 @@ def _grid(size: Size, stored: Size) -> _Grid:
 
 
 def _encode(segmentation: Segmentation, height: int, width: int) -> _CompressedRle:
-    """Turns a segmentation into the compressed RLE that pycocotools works on; polygons are united."""
+    """Turns a segmentation into the compressed RLE that pycocotools works on; polygons are united.
+
+    An RLE of another size keeps its place: what is beyond the image is cut off, what is missing is background.
+    """
     if isinstance(segmentation, list):
         encoded = coco_mask.frPyObjects(segmentation, height, width)
         return encoded[0] if len(encoded) == 1 else coco_mask.merge(encoded)
+    rows, columns = segmentation["size"]
     if isinstance(segmentation["counts"], list):
-        return coco_mask.frPyObjects(segmentation, height, width)
-    return {"size": [height, width], "counts": segmentation["counts"].encode("ascii")}
+        rle = coco_mask.frPyObjects(segmentation, rows, columns)
+    else:
+        rle = {"size": [rows, columns], "counts": segmentation["counts"].encode("ascii")}
+    if (rows, columns) == (height, width):
+        return rle
+    pixels = np.zeros((height, width), np.uint8, order="F")
+    pixels[:rows, :columns] = coco_mask.decode(rle)[:height, :width]
+    return coco_mask.encode(pixels)

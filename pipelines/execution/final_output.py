@@ -1,4 +1,4 @@
-"""What is printed when a run has finished: the comparison, warnings about the data, and where the results are."""
+"""What is printed when a run has finished: the comparison, notes about the data, and where the results are."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MLFLOW_UI = "http://127.0.0.1:5000"
 
 
 def print_results(config: RunConfig, root: Path, comparison: Comparison, view: str) -> None:
-    """Prints the table of the comparison, warnings about the data, and the places of the results.
+    """Prints the table of the comparison, notes about the data, and the places of the results.
 
     Args:
         config: The run.
@@ -28,8 +28,8 @@ def print_results(config: RunConfig, root: Path, comparison: Comparison, view: s
     console = Console()
     print_comparison(comparison, console)
     manifest = json.loads((config.out_dir / "dataset_manifest.json").read_bytes())
-    for warning in manifest["warnings"]:
-        _print_line(console, f"note: {warning}")
+    for note in (*manifest["warnings"], *manifest["notes"]):
+        _print_line(console, f"note: {note}")
     console.print()
     for name, place in _places(config, root, view).items():
         _print_line(console, f"{name:<9} {place}")

@@ -84,6 +84,8 @@ def test_sweeps_are_comma_separated(text: str, expected: tuple[int, ...]) -> Non
         (["--budgets", "2"], "--budgets"),
         (["--device", "tpu"], "--device"),
         (["--channels", "2"], "--channels"),
+        (["--channels", "4"], "choose 1 (gray) or 3 (colour)"),
+        (["data.categories=null"], "--categories"),
         (["--image_size", "4", "64"], "--image_size"),
         (["--recalibration_images", "1"], "--recalibration_images"),
         (["--finetune_distillation", "1.5"], "--finetune_distillation"),

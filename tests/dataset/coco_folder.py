@@ -16,8 +16,8 @@ SQUARE = [2.0, 2.0, 8.0, 2.0, 8.0, 8.0, 2.0, 8.0]  # covers rows and columns 2 t
 TRIANGLE = [1.0, 1.0, 11.0, 2.0, 4.0, 9.0]
 
 
-def options(size=(16, 16), channels=1, multi_class=False, skip=False, workers=2) -> IngestOptions:
-    return IngestOptions(size, channels, multi_class, skip, workers)
+def options(size=(16, 16), channels=1, multi_class=False, skip=False, workers=2, **more) -> IngestOptions:
+    return IngestOptions(size, channels, multi_class, skip, workers, **more)
 
 
 def noise(height: int, width: int, seed: int, channels: int = 1) -> np.ndarray:

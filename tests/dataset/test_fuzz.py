@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from dataset.errors import DatasetError
+from dataset.images.masks import DrawnMask
 from tests.fuzz import __main__ as command
 from tests.fuzz import judging
 from tests.fuzz.annotations import odd_values
@@ -100,7 +101,9 @@ def test_planted_bug_is_found_and_its_folder_kept(tmp_path, monkeypatch, bug, me
 
 
 def test_wrong_mask_is_found(tmp_path, monkeypatch):
-    monkeypatch.setattr("dataset.ingest.draw_mask", lambda shapes, size, stored: (np.full(stored, 9, np.uint8), 0))
+    monkeypatch.setattr(
+        "dataset.ingest.draw_mask", lambda shapes, size, stored: DrawnMask(np.full(stored, 9, np.uint8), 0, 0)
+    )
     found = [run_case(Case("annotations", number), tmp_path / str(number)).finding for number in range(30)]
     assert any("wrong result: train has label 9" in str(text) for text in found)
 

@@ -142,13 +142,19 @@ def test_all_problems_are_reported_in_one_error(coco, out):
         assert part in message
 
 
-def test_long_lists_of_problems_are_cut_and_counted(coco, out):
+def test_many_problems_of_a_kind_are_one_line_with_a_count_and_three_examples(coco, out):
     for i in range(25):
         coco.image("train", f"missing{i}.png", None)
-    with pytest.raises(DatasetError, match="25 problems") as caught:
+    coco.image("valid", "../out.png", None)
+    with pytest.raises(DatasetError, match="26 problems") as caught:
         ingest(coco.write(), out, options())
-    assert "and 5 more" in str(caught.value)
-    assert len(str(caught.value).splitlines()) == 22
+    assert str(caught.value).splitlines()[1:] == [
+        "  25 problems like this: train/missing0.png (image 2): the image file is missing: add it, or remove its entry"
+        "; also train/missing1.png (image 3); train/missing2.png (image 4)",
+        "  valid/../out.png (image 2): file_name leads out of the split's folder: move the image into it and write the "
+        "name alone",
+    ]
+    assert len(caught.value.problems) == 26
 
 
 def test_skipped_samples_are_left_out_and_listed(coco, out):

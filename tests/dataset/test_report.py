@@ -52,7 +52,7 @@ def test_all_that_is_wrong_with_one_annotation_file_is_told(coco, out):
     message = complaint(coco, out)
     for part in ("6 problems", "images[1] is 1", "images[2] is None", "no list 'annotations'", "category id 1 occurs"):
         assert part in message
-    assert "categories[2] needs a whole number 'id'" in message
+    assert "categories[2] needs a number or text as 'id'" in message
     assert r"categories[3]: the name 'a\ud800' holds control characters" in message
 
 
@@ -88,11 +88,18 @@ def test_more_categories_than_a_mask_holds_are_refused(coco, out):
     assert "found 300" in complaint(coco, out, multi_class=True)
 
 
-def test_long_structural_lists_are_cut_and_counted(coco, out):
+def test_many_structural_problems_of_a_kind_are_one_line(coco, out):
     coco.content["train"]["images"] += [0] * 30
-    message = complaint(coco, out)
-    assert len(message.splitlines()) == 22
-    assert "... and 10 more" in message
+    head, line = complaint(coco, out).splitlines()
+    assert "30 problems" in head
+    assert line.startswith("  30 problems like this: ")
+    assert all(f"images[{i}] is 0, not an object" in line for i in (1, 2, 3))
+
+
+def test_problems_of_many_kinds_are_cut_and_counted():
+    error = combined_error([f"{'x' * i} is wrong" for i in range(1, 31)])
+    assert len(str(error).splitlines()) == 22
+    assert "... and 10 more" in str(error)
 
 
 @pytest.mark.parametrize("skip", [False, True])

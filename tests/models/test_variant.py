@@ -64,8 +64,14 @@ def test_digests_differ_in_weights_and_in_origin() -> None:
     assert compressed(one, 2).digest() != compressed(one, 3).digest()
 
 
-@pytest.mark.parametrize(("channels", "classes", "said"), [(3, 1, "--channels 1"), (1, 3, "--multi_class")])
+@pytest.mark.parametrize(("channels", "classes", "said"), [(3, 1, "use --channels 1"), (1, 3, "--multi_class")])
 def test_a_network_that_does_not_fit_the_data_is_refused(channels: int, classes: int, said: str) -> None:
     baseline().check_input(1, 1)
     with pytest.raises(VariantError, match=said):
         baseline().check_input(channels, classes)
+
+
+def test_what_is_said_of_a_network_for_four_channels_can_be_followed() -> None:
+    network = Variant(BASELINE, UNet(4, base_filters=2), Preprocessing(0.18, 0.18), 1)
+    with pytest.raises(VariantError, match=r"takes 4 channels, .* with 3: use one trained on gray or colour images"):
+        network.check_input(3, 1)

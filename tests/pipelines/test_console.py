@@ -1,9 +1,13 @@
 """What a person sees of a run."""
 
+import json
 import logging
+from pathlib import Path
 
 import pytest
 
+from configs.schema import RunConfig
+from pipelines.execution import final_output
 from pipelines.execution.console import StepMessages
 
 
@@ -42,3 +46,19 @@ def test_the_error_of_a_failed_step_is_kept() -> None:
     failed.exc_info = (ValueError, cause, None)
     messages.emit(failed)
     assert messages.failures == [("train_unet", cause)]
+
+
+def test_warnings_and_notes_about_the_data_are_a_line_each(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = {"warnings": ["class 'edema' has no object in train"], "notes": ["iscrowd is null (4 times)"]}
+    (tmp_path / "dataset_manifest.json").write_text(json.dumps(manifest))
+    monkeypatch.setattr(final_output, "print_comparison", lambda *_: None)
+    monkeypatch.setattr(final_output, "_places", lambda *_: {})
+    final_output.print_results(RunConfig(out_dir=tmp_path), tmp_path, None, "")
+    assert capsys.readouterr().out.split("\n") == [
+        "note: class 'edema' has no object in train",
+        "note: iscrowd is null (4 times)",
+        "",
+        "",
+    ]

@@ -70,6 +70,7 @@ FIELDS: dict[str, tuple[str, frozenset[str]]] = {
     "data.image_size": ("data.image_size=[32,48]", DATA),
     "data.channels": ("data.channels=3", DATA),
     "data.multi_class": ("data.multi_class=true", DATA),
+    "data.categories": ("data.categories=lesion", frozenset({"ingest_coco"})),  # there is no other
     "data.skip_bad_samples": ("data.skip_bad_samples=true", frozenset({"ingest_coco"})),  # none is bad
     "input.mean": ("input.mean=0.3", TRAIN),
     "input.std": ("input.std=0.3", TRAIN),

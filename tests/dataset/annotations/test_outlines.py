@@ -14,7 +14,7 @@ H, W = 40, 50
 def draw(segmentation, height=H, width=W) -> tuple[np.ndarray, int]:
     return draw_mask(
         [LabelledObject(check_segmentation(segmentation, height, width), 1)], (height, width), (height, width)
-    )
+    )[:2]
 
 
 def circle(points: int, radius: float) -> list[float]:

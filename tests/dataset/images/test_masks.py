@@ -99,9 +99,28 @@ def test_small_object_is_never_hidden_by_a_larger_one(order):
 
 def test_objects_without_a_pixel_are_counted():
     speck = check_segmentation([[3.1, 3.1, 3.2, 3.1, 3.2, 3.2]], H, W)
-    mask, empty = draw_mask([LabelledObject(speck, 1), LabelledObject([SQUARE], 1)], (H, W), (H, W))
-    assert empty == 1
+    mask, empty, vanished = draw_mask([LabelledObject(speck, 1), LabelledObject([SQUARE], 1)], (H, W), (H, W))
+    assert (empty, vanished) == (1, 1)
     assert mask.sum() == 36
+
+
+def test_objects_without_a_stored_pixel_are_counted_even_where_others_lie():
+    """A dot between the pixels that are taken, and a large object around it that shows there."""
+    dot, around = [[3.0, 3.0, 4.0, 3.0, 4.0, 4.0, 3.0, 4.0]], [[0.0, 0.0, 20.0, 0.0, 20.0, 20.0, 0.0, 20.0]]
+    mask, empty, vanished = draw_mask([LabelledObject(each, 1) for each in (dot, around)], (H, W), (10, 10))
+    assert (empty, vanished) == (0, 1)
+    assert mask.sum() == 5 * 4
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+@pytest.mark.parametrize(("rows", "columns"), [(H + 1, W), (H, W - 1), (H - 1, W + 1)])
+def test_run_lengths_of_a_size_that_is_one_pixel_off_stay_in_place(rows, columns, compressed):
+    mask = np.zeros((rows, columns), np.uint8)
+    mask[5:30, 10:40] = 1
+    counts = coco_mask.encode(np.asfortranarray(mask))["counts"].decode() if compressed else runs_of(mask)
+    expected = np.zeros((H, W), np.uint8)
+    expected[5:30, 10:40] = 1
+    np.testing.assert_array_equal(draw({"size": [rows, columns], "counts": counts}), expected)
 
 
 def test_no_object_gives_an_empty_mask():

@@ -188,8 +188,9 @@ def test_what_fails_while_it_is_read_is_told_as_if_it_lay_here(
         raise fault
 
     monkeypatch.setattr(S3File, "_fetch_range", fail)
-    with pytest.raises(DatasetError, match=rf"{FIRST} cannot be read \({told}\)"):
+    with pytest.raises(DatasetError, match=rf"11 problems like this: .* cannot be read \({told}\)") as caught:
         fingerprint(source(endpoint, bucket))
+    assert any(f"{FIRST} cannot be read ({told})" in problem for problem in caught.value.problems)
     assert f"{ANNOTATION_FILE} cannot be read ({told})" in complaint(endpoint, bucket, tmp_path)
 
 
@@ -289,3 +290,15 @@ def test_the_store_is_the_one_whose_path_says_most(uri: str, chosen: str | None)
 )
 def test_what_no_store_holds_is_told_with_a_command_that_exists(uri: str, repair: str) -> None:
     assert repair in _repair(uri)
+
+
+def test_near_names_and_usual_split_names_are_found_as_in_a_folder(endpoint: str, folder: Path, tmp_path: Path) -> None:
+    (folder / "train" / "images").mkdir()
+    (folder / "train" / "slice_00000.png").rename(folder / "train" / "images" / "SLICE_00000.png")
+    (folder / "valid").rename(folder / "val")
+    made = Bucket(endpoint, f"bucket-{uuid4().hex}")
+    made.upload(folder, "set")
+    there = ingest(source(endpoint, made), tmp_path / "there", OPTIONS)
+    assert there.content_digest() == ingest(folder, tmp_path / "here", OPTIONS).content_digest()
+    assert there["train"].file_names[0] == "images/SLICE_00000.png"
+    assert fingerprint(source(endpoint, made)) == fingerprint(folder)
