@@ -82,6 +82,7 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (LOW_RANK, "torch_lowrank/layers", "factorized"),
     (NETWORKS, "torch_lowrank/layers", "__init__"),
     (LOW_RANK, "torch_lowrank/layers", "unfolding"),
+    (NETWORKS, "torch_lowrank", "checks"),  # wider: it refuses, and changes nothing
     (TRAINING, "models/training", "__init__ history"),
     (TRAINING - {"import"}, "models/training", "augmentation batches checkpoints fit losses module multiprocess"),
     (TRAINING - {"import"}, "models/training", "options winograd"),
@@ -102,9 +103,9 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (frozenset({"evaluate"}), "torch_lowrank", "inference"),
     # Curvature, spectra, compression. Wider: `decompose` makes plain and weighted spectra in one file, and
     # `compression` knows all rules and the refinement, which compress_budget alone uses. All of it is fast.
-    (frozenset({"statistics"}), "torch_lowrank/curvature", "collect patches"),
+    (frozenset({"statistics"}), "torch_lowrank/curvature", "collect patches sums"),
     (SPECTRA | {"statistics"}, "torch_lowrank/curvature", "__init__ moments"),
-    (SPECTRA | {"statistics"}, "torch_lowrank/layers", "eligibility"),
+    (SPECTRA | {"statistics"}, "torch_lowrank/layers", "eligibility padding"),
     (frozenset({"statistics", "decompose_weighted", "budget"}), "materializers", "statistics"),
     (SPECTRA, "torch_lowrank/decomposition", "decompose svd weighted_svd"),
     (SPECTRA | {"pictures"}, "torch_lowrank/decomposition", "__init__ spectra"),

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from torch_lowrank.layers.unfolding import FOLDINGS, KINDS, Folding
+from torch_lowrank.layers.unfolding import FOLDINGS, folding_of, kind_of, stored_weight
 
 
 class LowRank(nn.Sequential):
@@ -20,12 +20,13 @@ class LowRank(nn.Sequential):
     `kernel_size`, ...), since some networks read them in their forward pass.
 
     Args:
-        layer: The dense layer; it is not kept.
+        layer: The dense layer, or a factorised one in its place; it is not kept.
         scheme: How its weight is unfolded.
         rank: Channels between the two layers, for each group.
 
     Attributes:
         kind: Class name of the dense layer.
+        dense_kind: The kind of layer that it is one of, for example `nn.Conv2d`.
         scheme: As given.
         rank: As given.
     """
@@ -36,10 +37,11 @@ class LowRank(nn.Sequential):
     def __init__(self, layer: nn.Module, scheme: str, rank: int) -> None:
         first, second = folding_of(layer, scheme).build(layer, rank)
         super().__init__(OrderedDict(first=first, second=second))
-        self.kind = type(layer).__name__
+        self.kind = kind_name(layer)
+        self.dense_kind = kind_of(layer)
         self.scheme = scheme
         self.rank = rank
-        for name in layer.__constants__:  # type: ignore[union-attr]
+        for name in self.dense_kind.__constants__:  # type: ignore[union-attr]
             setattr(self, name, getattr(layer, name))
         self.train(layer.training)
 
@@ -50,15 +52,16 @@ class LowRank(nn.Sequential):
         Device, dtype, memory format, requires_grad and training mode are the layer's.
         """
         low_rank = cls(layer, scheme, left.shape[2])
-        weight = layer.get_parameter("weight")
+        weight = stored_weight(layer)
         weights = folding_of(layer, scheme).weights(layer, left, right)
         for thin, values in zip(low_rank, weights, strict=True):
             parameter = thin.get_parameter("weight")
             parameter.data.copy_(values)
-            parameter.data = parameter.data.contiguous(memory_format=_memory_format(weight))
+            parameter.data = parameter.data.contiguous(memory_format=_memory_format(layer))
             parameter.requires_grad_(weight.requires_grad)
-        if layer.bias is not None:
-            bias, new = layer.get_parameter("bias"), low_rank.second.get_parameter("bias")
+        bias = layer.bias
+        if isinstance(bias, nn.Parameter):
+            new = low_rank.second.get_parameter("bias")
             new.data.copy_(bias.detach())
             new.requires_grad_(bias.requires_grad)
         return low_rank
@@ -66,13 +69,20 @@ class LowRank(nn.Sequential):
     @property
     def weight(self) -> Tensor:
         """The dense layer's weight as the product of the two, computed at each access."""
-        first, second = self.first.get_parameter("weight"), self.second.get_parameter("weight")
-        return FOLDINGS[KINDS[self.kind], self.scheme].dense_weight(self, first, second)
+        return self._product(self.first.get_parameter("weight"), self.second.get_parameter("weight"))
 
     @property
     def bias(self) -> nn.Parameter | None:
         """The dense layer's bias."""
         return self.second.bias  # type: ignore[return-value]
+
+    def product(self) -> Tensor:
+        """Returns `weight` in float64, detached: rounded to another type it would have full rank."""
+        first, second = self.first.get_parameter("weight"), self.second.get_parameter("weight")
+        return self._product(first.detach().double(), second.detach().double())
+
+    def _product(self, first: Tensor, second: Tensor) -> Tensor:
+        return FOLDINGS[self.dense_kind, self.scheme].dense_weight(self, first, second)  # type: ignore[index]
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
         """Applies both layers.
@@ -97,22 +107,18 @@ class LowRank(nn.Sequential):
         return [list(output_size)[-axes], *input.shape[input.ndim - axes + 1 :]]
 
 
-def folding_of(layer: nn.Module, scheme: str) -> Folding:
-    """Returns the folding for a layer and a scheme.
-
-    Raises:
-        KeyError: If that kind of layer cannot be factorised by that scheme.
-    """
-    return FOLDINGS[type(layer), scheme]
-
-
 def full_rank(layer: nn.Module, scheme: str) -> int:
     """Returns the full rank of a layer's weight by a scheme.
 
     Raises:
         KeyError: If that kind of layer cannot be factorised by that scheme.
     """
-    return min(folding_of(layer, scheme).matrix(layer).shape[1:])
+    return min(folding_of(layer, scheme).shape(layer)[1:])
+
+
+def kind_name(layer: nn.Module) -> str:
+    """Returns the layer's class name; of a factorised layer that of the dense one."""
+    return layer.kind if isinstance(layer, LowRank) else type(layer).__name__
 
 
 def count_parameters(module: nn.Module) -> int:
@@ -157,10 +163,11 @@ def _computed_tensors(module: nn.Module) -> list[Tensor]:
     return [value for value in kept if isinstance(value, Tensor) and not value.is_leaf]
 
 
-def _memory_format(weight: Tensor) -> torch.memory_format:
-    """Returns channels-last where the weight is stored so and in no other way."""
+def _memory_format(layer: nn.Module) -> torch.memory_format:
+    """Returns channels-last where a weight of the layer is stored so and in no other way."""
     formats = {4: torch.channels_last, 5: torch.channels_last_3d}
-    wanted = formats.get(weight.ndim, torch.contiguous_format)
-    if not weight.is_contiguous() and weight.is_contiguous(memory_format=wanted):
-        return wanted
+    for weight in layer.parameters():
+        wanted = formats.get(weight.ndim, torch.contiguous_format)
+        if not weight.is_contiguous() and weight.is_contiguous(memory_format=wanted):
+            return wanted
     return torch.contiguous_format
