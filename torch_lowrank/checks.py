@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+PREPARED = "prepared_for_inference"  # attribute of what `for_inference` returns
+
 
 def check_network(network: nn.Module) -> None:
     """Checks that a network is a module with values, and not compiled into another language.

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import copy
+import pickle
 from collections import OrderedDict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from torch_lowrank.layers.unfolding import FOLDINGS, folding_of, kind_of, stored_weight
+
+_NO_COPY = (TypeError, ValueError, RuntimeError, AttributeError, copy.Error, pickle.PickleError)
 
 
 class LowRank(nn.Sequential):
@@ -31,8 +34,11 @@ class LowRank(nn.Sequential):
         rank: As given.
     """
 
-    first: nn.Module
-    second: nn.Module
+    __jit_unused_properties__ = ("weight", "bias")  # torch.jit.script would compile them
+
+    if TYPE_CHECKING:  # torch.jit.script knows no modules as types
+        first: nn.Module
+        second: nn.Module
 
     def __init__(self, layer: nn.Module, scheme: str, rank: int) -> None:
         first, second = folding_of(layer, scheme).build(layer, rank)
@@ -93,13 +99,19 @@ class LowRank(nn.Sequential):
         """
         if output_size is None:
             return self.second(self.first(input))
-        if self.scheme == "channel":
-            return self.second(self.first(input), output_size)
-        return self.second(self.first(input, self._size_between(input, output_size)), output_size)
+        if torch.jit.is_scripting():  # in which a layer that takes no size cannot be given one
+            raise NotImplementedError("a scripted low-rank layer takes no output_size")
+        else:  # noqa: RET506 - torch.jit.script leaves out a branch, not what follows it
+            return self._of_size(input, output_size)
 
     def extra_repr(self) -> str:
         """Names kind, scheme and rank in the printed network."""
         return f"{self.kind}, scheme={self.scheme}, rank={self.rank}"
+
+    def _of_size(self, input: Tensor, output_size: list[int]) -> Tensor:
+        if self.scheme == "channel":
+            return self.second(self.first(input), output_size)
+        return self.second(self.first(input, self._size_between(input, output_size)), output_size)
 
     def _size_between(self, input: Tensor, output_size: list[int]) -> list[int]:
         """The spatial scheme enlarges the first axis in its first layer, the others in its second."""
@@ -130,16 +142,37 @@ def replace_layers(network: nn.Module, replacements: dict[nn.Module, nn.Module])
     """Returns a deep copy of the network in which the given layers are replaced, wherever they occur.
 
     A layer that is used in two places stays one layer. The replaced layers themselves are not copied.
+
+    Raises:
+        TypeError: If the network holds something that cannot be copied.
     """
     memo: dict[int, Any] = {id(layer): new for layer, new in replacements.items()}
     for module in network.modules():
         if module not in replacements:
             memo.update({id(tensor): tensor.detach().clone() for tensor in _computed_tensors(module)})
-    replaced = copy.deepcopy(network, memo)
+    try:
+        replaced = copy.deepcopy(network, dict(memo))
+    except _NO_COPY as error:
+        raise TypeError(
+            f"the network cannot be copied: {_uncopied(network, memo)} ({error}); delete it before, and set it again "
+            "on both networks"
+        ) from error
     for module in replaced.modules():
         if isinstance(module, (nn.TransformerEncoder, nn.TransformerEncoderLayer)):
             _call_layers(module)
     return replaced
+
+
+def _uncopied(network: nn.Module, memo: dict[int, Any]) -> str:
+    """Returns the name of what a network holds that cannot be copied."""
+    memo = memo | {id(module): module for module in network.modules()}
+    for name, module in network.named_modules():
+        for key, value in vars(module).items():
+            try:
+                copy.deepcopy(value, dict(memo))
+            except _NO_COPY:
+                return f"attribute {f'{name}.{key}'.lstrip('.')!r}, a {type(value).__name__}"
+    return "one of its modules"
 
 
 def _call_layers(module: nn.TransformerEncoder | nn.TransformerEncoderLayer) -> None:
