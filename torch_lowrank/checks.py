@@ -11,20 +11,29 @@ from torch.nn.parameter import is_lazy
 PREPARED = "prepared_for_inference"  # attribute of what `for_inference` returns
 
 
-def check_network(network: nn.Module) -> None:
-    """Checks that a network is a module with values, and not compiled into another language.
+def check_module(network: nn.Module) -> None:
+    """Checks that a network is a module.
 
     Raises:
-        TypeError: It is something else, or a `ScriptModule`.
-        ValueError: It has lazy layers that no input has given a shape yet.
+        TypeError: It is something else.
     """
     if isinstance(network, Mapping):
         raise TypeError(
-            f"the network is a {type(network).__name__}, a state dict perhaps; make the network, "
+            f"the network is of type {type(network).__name__}, a state dict perhaps; make the network, "
             "let it load_state_dict, and give it"
         )
     if not isinstance(network, nn.Module):
-        raise TypeError(f"the network is a {type(network).__name__}; give an nn.Module")
+        raise TypeError(f"the network is of type {type(network).__name__}; give an nn.Module")
+
+
+def check_network(network: nn.Module) -> None:
+    """Checks that a network is a module whose layers can be seen and replaced.
+
+    Raises:
+        TypeError: It is something else, or a `ScriptModule`.
+        ValueError: It has lazy layers, to which no input has given a shape yet.
+    """
+    check_module(network)
     if isinstance(network, torch.jit.ScriptModule):
         raise TypeError(
             "the network is a ScriptModule, whose layers cannot be replaced; give the module that was scripted or "

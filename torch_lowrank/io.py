@@ -186,7 +186,8 @@ def _construct(constructor: Callable[..., nn.Module], description: dict[str, Any
     if arguments is None or not _takes(constructor, arguments):
         arguments = {}
     try:
-        return constructor(**arguments)
+        with torch.device("cpu"):  # whatever the default is
+            return constructor(**arguments)
     except (TypeError, ValueError, RuntimeError, OverflowError, ZeroDivisionError) as error:
         raise StorageError(
             f"{folder / DESCRIPTION}: the constructor makes no network of the arguments {arguments}: {error}; "

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
+from torch.utils.hooks import RemovableHandle
 
 from torch_lowrank.batches import Call
 from torch_lowrank.layers.factorized import LowRank
@@ -96,6 +97,8 @@ def _held_aside(network: nn.Module) -> set[int]:
 class _Tracer(fx.Tracer):
     """Traces into modules in which there is something to fold."""
 
+    proxy_buffer_attributes = True  # buffers that are read become nodes, as parameters do
+
     def __init__(self, candidates: _Candidates) -> None:
         super().__init__()
         self._inside = {name.rpartition(".")[0] for name in [*candidates.layers, *candidates.norms]}
@@ -129,61 +132,73 @@ def _traced(network: nn.Module, candidates: _Candidates) -> list[tuple[str, str]
 
 
 class _Reads(TorchFunctionMode):
-    """Records which of the outputs of convolutions are read, other than by a BatchNorm itself.
+    """Records what is read of the candidates, other than by themselves: outputs of convolutions, and all parameters.
 
     Attributes:
-        outputs: Id to name and output; kept, so that no other tensor gets the id.
-        read: Names of the layers whose output was read.
-        in_norm: Whether a BatchNorm is running.
+        outputs: Id to name and output of a convolution; kept, so that no other tensor gets the id.
+        read: Names of the candidates of which something was read.
+        inside: Whether a candidate is running.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, candidates: _Candidates) -> None:
         super().__init__()
         self.outputs: dict[int, tuple[str, Tensor]] = {}
         self.read: set[str] = set()
-        self.in_norm = False
+        self.inside = False
+        self._held = {
+            id(tensor): name
+            for name, module in (candidates.layers | candidates.norms).items()
+            for tensor in (*module.parameters(), *module.buffers())
+        }
 
     def see(self, values: Any) -> None:
-        """Records what of some values is an output."""
-        self.read |= {self.outputs[id(value)][0] for value in tree_leaves(values) if id(value) in self.outputs}
+        """Records what is read by taking some values."""
+        for value in tree_leaves(values):
+            if id(value) in self.outputs:
+                self.read.add(self.outputs[id(value)][0])
+            elif id(value) in self._held:
+                self.read.add(self._held[id(value)])
 
     def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None) -> Any:
-        if not self.in_norm:
+        if not self.inside:
             self.see((args, kwargs))
         return func(*args, **(kwargs or {}))
 
 
 def _watched(network: nn.Module, candidates: _Candidates, example: Call) -> list[tuple[str, str]]:
     """Returns the names of convolutions and of the BatchNorms that alone read them, in one call of the network."""
-    reads, calls, pairs = _Reads(), Counter[str](), []
+    reads, calls = _Reads(candidates), Counter[str]()
+    pairs: dict[str, str] = {}
 
-    def called(name: str) -> Any:
-        def hook(layer: nn.Module, args: Any, output: Tensor) -> None:
+    def entered(name: str) -> Callable[..., None]:
+        def hook(module: nn.Module, args: Any, kwargs: Any) -> None:
             calls[name] += 1
-            reads.outputs[id(output)] = name, output
-
-        return hook
-
-    def entered(name: str) -> Any:
-        def hook(norm: nn.Module, args: Any) -> None:
-            calls[name] += 1
-            reads.in_norm = True
             layer, _ = reads.outputs.get(id(args[0]) if args else 0, ("", None))
-            if candidates.fit(layer, name):
-                pairs.append((layer, name))
+            if candidates.fit(layer, name) and layer not in pairs:
+                pairs[layer] = name
+            else:  # a second BatchNorm, or another layer
+                reads.see((args, kwargs))
+            reads.inside = True
 
         return hook
 
-    def left(norm: nn.Module, args: Any, output: Tensor) -> None:
-        reads.in_norm = False
+    def left(name: str) -> Callable[..., None]:
+        def hook(module: nn.Module, args: Any, output: Tensor) -> None:
+            reads.inside = False
+            if name in candidates.layers:
+                reads.outputs[id(output)] = name, output
 
-    handles = [layer.register_forward_hook(called(name)) for name, layer in candidates.layers.items()]
-    handles += [norm.register_forward_pre_hook(entered(name)) for name, norm in candidates.norms.items()]
-    handles += [norm.register_forward_hook(left) for norm in candidates.norms.values()]
+        return hook
+
+    handles: list[RemovableHandle] = []
+    for name, module in (candidates.layers | candidates.norms).items():
+        handles.append(module.register_forward_pre_hook(entered(name), with_kwargs=True))
+        handles.append(module.register_forward_hook(left(name)))
     try:
         with torch.no_grad(), reads:
             reads.see(example.apply(network, None))
     finally:
         for handle in handles:
             handle.remove()
-    return [(layer, norm) for layer, norm in pairs if calls[layer] == calls[norm] == 1 and layer not in reads.read]
+    once = ((layer, norm) for layer, norm in pairs.items() if calls[layer] == calls[norm] == 1)
+    return [pair for pair in once if not reads.read & {*pair}]

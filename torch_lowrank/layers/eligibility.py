@@ -68,7 +68,9 @@ def _why_not_kind(layer: nn.Module) -> str | None:
         return "a lazy layer has no shape before the network's first forward pass; run one and decompose then"
     if parametrize.is_parametrized(layer):
         return _COMPUTED
-    return None if kind_of(layer) else f"a {type(layer).__name__} layer cannot be factorised"
+    if isinstance(layer, nn.MultiheadAttention):
+        return f"a {kind_name(layer)} layer hands its projections to one function, and calls no layer for them"
+    return None if kind_of(layer) else f"a {kind_name(layer)} layer cannot be factorised"
 
 
 def _why_not_forward(layer: nn.Module) -> str | None:

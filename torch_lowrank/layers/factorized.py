@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from torch_lowrank.checks import check_module
 from torch_lowrank.layers.unfolding import FOLDINGS, folding_of, kind_of, stored_weight
 
 _NO_COPY = (TypeError, ValueError, RuntimeError, AttributeError, copy.Error, pickle.PickleError)
@@ -135,6 +136,7 @@ def kind_name(layer: nn.Module) -> str:
 
 def count_parameters(module: nn.Module) -> int:
     """Returns the number of parameters, shared ones once; those of lazy layers that have no shape yet count nothing."""
+    check_module(module)
     return sum(parameter.numel() for parameter in module.parameters() if not is_lazy(parameter))
 
 

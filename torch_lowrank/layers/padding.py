@@ -7,6 +7,7 @@ of the layer with the kernels R, and without a bias, can be the first of the two
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -70,7 +71,8 @@ def _every(value: Any, axes: int) -> tuple[int, ...]:
 def multiplies_once(layer: nn.Module) -> bool:
     """Returns whether a layer only pads, as seen on examples of two sizes with weights that are products."""
     try:
-        return all(_is_product(layer, more) for more in _MORE_PIXELS)
+        with warnings.catch_warnings(action="ignore"):
+            return all(_is_product(layer, more) for more in _MORE_PIXELS)
     except (
         ValueError,
         TypeError,

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from torch_lowrank.checks import check_module
 from torch_lowrank.layers.eligibility import survey
 from torch_lowrank.layers.factorized import LowRank, count_parameters, replace_layers
 from torch_lowrank.layers.unfolding import folding_of, schemes_of
@@ -107,8 +108,10 @@ def count_macs(network: nn.Module, input_shape: InputShape) -> int:
         input_shape: Of one input without the batch, for example (channels, height, width), or of each of several.
 
     Raises:
+        TypeError: If the network is no module.
         ValueError: If the network cannot take an input of that shape.
     """
+    check_module(network)
     return mac_costs(network, {}, as_input_shape(input_shape)).total
 
 
