@@ -90,17 +90,17 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (TRAINING | {"evaluate", "pictures"}, "materializers", "records"),
     # Wider: histories and results are stored by one file.
     (TRAINING | {"evaluate", "pictures"}, "models/evaluation", "__init__ results"),
-    # Wider: compression switches modes only for MACs, which one step budgets, training only for a teacher.
-    (NETWORKS - {"import"}, "torch_lowrank", "modes"),
+    # Wider: the engine leaves contexts that the steps are never in, training switches modes only for a teacher.
+    (NETWORKS, "torch_lowrank", "modes"),
     (LOW_RANK - {"finetune"}, "torch_lowrank", "progress"),  # wider: shows
     (frozenset({"import"}), "models", "checkpoint"),
     (frozenset({"recalibrate"}), "torch_lowrank", "recalibration"),
-    (frozenset({"recalibrate", "statistics"}), "torch_lowrank", "batches"),
+    (frozenset({"recalibrate", "statistics", "evaluate"}), "torch_lowrank", "batches"),
     (frozenset({"evaluate"}), "models/evaluation", "cost"),
     # Wider: pictures show predictions, for which `evaluate` has the function; of metrics, they show what was stored.
     (frozenset({"evaluate", "pictures"}), "models/evaluation", "evaluate hausdorff"),
     (frozenset({"evaluate"}), "models", "unet_inference"),
-    (frozenset({"evaluate"}), "torch_lowrank", "inference"),
+    (frozenset({"evaluate"}), "torch_lowrank", "inference norm_folding"),
     # Curvature, spectra, compression. Wider: `decompose` makes plain and weighted spectra in one file, and
     # `compression` knows all rules and the refinement, which compress_budget alone uses. All of it is fast.
     (frozenset({"statistics"}), "torch_lowrank/curvature", "collect patches sums"),
