@@ -44,6 +44,8 @@ class Call:
         args, kwargs = (self.args, self.kwargs) if device is None else _moved((self.args, self.kwargs), device)
         try:
             return network(*args, **kwargs)
+        except torch.OutOfMemoryError:
+            raise
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
             given = ", ".join(
                 [_described(value) for value in args] + [f"{key}={_described(value)}" for key, value in kwargs.items()]

@@ -80,6 +80,18 @@ def test_contexts_of_torch_change_nothing(context, tmp_path):
         assert all(parameter.grad is not None for parameter in each.parameters())
 
 
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA")
+def test_autocast_of_cuda_changes_nothing():
+    network = make().cuda()
+    expected = compress(network, ParameterBudget(0.4)).network.state_dict()
+    with torch.autocast("cuda", dtype=torch.float16):
+        found = compress(network, ParameterBudget(0.4)).network.state_dict()
+    for name, value in found.items():
+        assert value.dtype == expected[name].dtype
+        torch.testing.assert_close(value, expected[name])
+
+
 def test_a_network_made_in_inference_mode_becomes_one_that_can_be_trained():
     with torch.inference_mode():
         small = compress(make(), ParameterBudget(0.4)).network

@@ -42,7 +42,7 @@ def survey(network: nn.Module) -> Survey:
     for name, module in network.named_modules():
         if id(module) in inside or not _has_weight_matrix(module):
             continue
-        reason = why_not(module) or _shared(module, name, owners) or _used_as_tensor(network, name)
+        reason = _used_as_tensor(network, name) or why_not(module) or _shared(module, name, owners)
         if reason:
             skipped[name] = reason
         else:
