@@ -6,7 +6,6 @@ of the layer with the kernels R, and without a bias, can be the first of the two
 
 from __future__ import annotations
 
-import copy
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -16,19 +15,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from torch_lowrank.layers.factorized import LowRank
-from torch_lowrank.layers.unfolding import folding_of, kind_of
+from torch_lowrank.layers.unfolding import copy_with_outputs, kind_of
 
 _ARGUMENTS = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
 _PRODUCTS: tuple[Callable, ...] = (F.linear, F.conv1d, F.conv2d, F.conv3d)
 # What may be asked of a weight besides, as it is the same for fewer kernels: some compute their padding of the sizes.
 _SIZES = (Tensor.size, Tensor.dim, Tensor.shape.__get__, Tensor.ndim.__get__)  # type: ignore[attr-defined]
-_TOLERANCE = 1e-9  # of float64
 _MORE_PIXELS = (1, 6)  # of the examples, beyond the kernel
 
 
 class _Watch(TorchFunctionMode):
-    """Records what is done with a layer's weight and bias."""
+    """Records what is done with a layer's weight and bias, and computes no product with them."""
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()
@@ -36,9 +33,11 @@ class _Watch(TorchFunctionMode):
         self.calls: list[tuple[Any, tuple, dict[str, Any], Any]] = []
 
     def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        if func not in _SIZES and any(id(value) in self._watched for value in (*args, *(kwargs or {}).values())):
-            self.calls.append((func, args, kwargs or {}, result))
+        kwargs = kwargs or {}
+        watched = func not in _SIZES and any(id(value) in self._watched for value in (*args, *kwargs.values()))
+        result = torch.empty(0) if watched and func in _PRODUCTS else func(*args, **kwargs)
+        if watched:
+            self.calls.append((func, args, kwargs, result))
         return result
 
 
@@ -58,8 +57,10 @@ def multiplied(layer: nn.Module, values: Tensor) -> Tensor:
     if func is F.linear:
         return given["input"]
     axes = len(layer.kernel_size)  # type: ignore[arg-type]
-    if any(_every(given.get(name, 1), axes) != getattr(layer, name) for name in ("stride", "dilation")):
-        raise ValueError(f"{type(layer).__name__} multiplies with another stride or dilation than its own")
+    if given.get("groups", 1) != layer.groups or any(
+        _every(given.get(name, 1), axes) != getattr(layer, name) for name in ("stride", "dilation")
+    ):
+        raise ValueError(f"{type(layer).__name__} multiplies with another stride, dilation or groups than its own")
     sides = (side for side in reversed(_every(given.get("padding", 0), axes)) for _ in range(2))
     return F.pad(given["input"], tuple(sides))
 
@@ -69,49 +70,24 @@ def _every(value: Any, axes: int) -> tuple[int, ...]:
 
 
 def multiplies_once(layer: nn.Module) -> bool:
-    """Returns whether a layer only pads, as seen on examples of two sizes with weights that are products."""
+    """Returns whether a layer only pads, as seen on examples of two sizes, and pads the same with fewer kernels."""
+    outputs, fewer = len(layer.get_parameter("weight")), int(getattr(layer, "groups", 1))
     try:
+        whole = copy_with_outputs(layer, outputs, biased=layer.bias is not None, device="cpu").eval()
+        thin = copy_with_outputs(layer, fewer, device="cpu").eval()
         with warnings.catch_warnings(action="ignore"):
-            return all(_is_product(layer, more) for more in _MORE_PIXELS)
-    except (
-        ValueError,
-        TypeError,
-        RuntimeError,
-        IndexError,
-        KeyError,
-        AttributeError,
-    ):  # its forward pass takes no such
-        return False  # example
-
-
-def _is_product(layer: nn.Module, more: int) -> bool:
-    """Returns whether a layer with a weight L R computes the same as one with R, followed by L and the bias."""
-    numbers = torch.Generator("cpu").manual_seed(more)
-
-    def drawn(*shape: int) -> Tensor:
-        return torch.randn(shape, generator=numbers, dtype=torch.float64, device="cpu")
-
-    folding = folding_of(layer, "channel")
-    groups, rows, columns = folding.shape(layer)
-    left, right = drawn(groups, rows, 1), drawn(groups, 1, columns)
-    whole = copy.deepcopy(
-        layer,
-        {
-            id(layer.weight): nn.Parameter(folding.dense_weight(layer, *folding.weights(layer, left, right))),
-            id(layer.bias): None if layer.bias is None else nn.Parameter(drawn(groups * rows)),
-        },
-    ).eval()
-    thin = LowRank.from_factors(whole, "channel", left, right)
-    x = _example(layer, more, drawn)
-    if multiplied(whole, x).dtype != x.dtype or multiplied(thin.first, x).dtype != x.dtype:
+            examples = [_example(layer, more) for more in _MORE_PIXELS]
+            return all(torch.equal(multiplied(whole, x), multiplied(thin, x)) for x in examples)
+    except (ValueError, TypeError, RuntimeError, LookupError, AttributeError):  # its forward pass takes no such example
         return False
-    with torch.no_grad():
-        expected, got = whole(x), thin(x)
-    return got.shape == expected.shape and torch.allclose(got, expected, rtol=0, atol=_TOLERANCE * columns)
 
 
-def _example(layer: nn.Module, more: int, drawn: Callable[..., Tensor]) -> Tensor:
+def _example(layer: nn.Module, more: int) -> Tensor:
+    """Returns an input of a layer that is `more` pixels larger than its kernel."""
     if kind_of(layer) is nn.Linear:
-        return drawn(2 + more, int(layer.in_features))  # type: ignore[arg-type]
-    kernel: Any = zip(layer.dilation, layer.kernel_size, strict=True)  # type: ignore[arg-type]
-    return drawn(1, int(layer.in_channels), *(step * (taps - 1) + 1 + more for step, taps in kernel))  # type: ignore[arg-type]
+        shape = [2 + more, int(layer.in_features)]  # type: ignore[arg-type]
+    else:
+        kernel: Any = zip(layer.dilation, layer.kernel_size, strict=True)  # type: ignore[arg-type]
+        shape = [1, int(layer.in_channels), *(step * (taps - 1) + 1 + more for step, taps in kernel)]  # type: ignore[arg-type]
+    numbers = torch.randn(shape, generator=torch.Generator("cpu").manual_seed(more), dtype=torch.float32, device="cpu")
+    return numbers.to(layer.get_parameter("weight").dtype)

@@ -79,11 +79,13 @@ class Folding:
         own = layer_of_own_kind(layer)
         if self.dims == 0:
             return (
-                _without_weights(nn.Linear, layer.in_features, rank, **options) if own is None else _narrow(own, rank),
+                _without_weights(nn.Linear, layer.in_features, rank, **options)
+                if own is None
+                else copy_with_outputs(own, rank),
                 _without_weights(nn.Linear, rank, layer.out_features, **biased),
             )
         inputs, inner, outputs = int(layer.in_channels), rank * _groups(layer), int(layer.out_channels)  # type: ignore[arg-type]
-        first = _narrow(own, inner) if own else self._thin(layer, (inputs, inner), range(self.axes), options)
+        first = copy_with_outputs(own, inner) if own else self._thin(layer, (inputs, inner), range(self.axes), options)
         return first, self._thin(layer, (inner, outputs), range(self.axes, self.dims), biased)
 
     def weights(self, layer: nn.Module, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
@@ -209,6 +211,17 @@ def exact_weight(layer: nn.Module) -> Tensor:
     return layer.product() if hasattr(layer, "dense_kind") else stored_weight(layer).detach()  # type: ignore[operator]
 
 
+def copy_with_outputs(layer: nn.Module, outputs: int, *, biased: bool = False, device: Any = None) -> nn.Module:
+    """Returns a copy of a subclass's layer with another number of outputs; its weights are not set."""
+    weight = layer.get_parameter("weight")
+    where: dict[str, Any] = {"dtype": weight.dtype, "device": device or weight.device}
+    memo: dict[int, Any] = {id(layer.bias): nn.Parameter(torch.empty(outputs, **where)) if biased else None}
+    memo[id(weight)] = nn.Parameter(torch.empty(outputs, *weight.shape[1:], **where))
+    copied = copy.deepcopy(layer, memo)
+    setattr(copied, "out_channels" if hasattr(layer, "out_channels") else "out_features", outputs)
+    return copied
+
+
 def schemes_of(layer: nn.Module, scheme: str) -> tuple[str, ...]:
     """Returns the schemes to decompose a layer by when `scheme` is asked for: one, or two for `auto`.
 
@@ -232,15 +245,6 @@ def _without_weights(kind: type[nn.Module], *args: Any, **options: Any) -> nn.Mo
     for name, parameter in list(layer.named_parameters()):
         setattr(layer, name, nn.Parameter(torch.empty(parameter.shape, dtype=parameter.dtype, device=device)))
     return layer
-
-
-def _narrow(layer: nn.Module, outputs: int) -> nn.Module:
-    """Returns a copy of a subclass's layer with fewer outputs and without a bias; its weights are not set."""
-    weight = layer.get_parameter("weight")
-    fewer = nn.Parameter(torch.empty(outputs, *weight.shape[1:], dtype=weight.dtype, device=weight.device))
-    narrow = copy.deepcopy(layer, {id(weight): fewer, id(layer.bias): None})
-    setattr(narrow, "out_channels" if hasattr(layer, "out_channels") else "out_features", outputs)
-    return narrow
 
 
 def _groups(layer: nn.Module) -> int:
