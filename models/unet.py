@@ -7,7 +7,7 @@ from typing import TypedDict
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 # Four halvings lie between the input and the bottleneck, so a side must have at least 2**4 pixels.
 _MIN_SIDE = 16
@@ -23,6 +23,33 @@ class UNetArguments(TypedDict):
     bilinear: bool
     dropout: float
     wide_decoder: bool
+
+
+# Functions that look at sizes are single nodes to torch.fx, which cannot trace into them.
+@fx.wrap
+def _prepared(x: Tensor, channels: int, training: bool, least: int = _MIN_SIDE) -> Tensor:
+    """Checks images (N, C, H, W), and repeats the border of those with a side of fewer than `least` pixels."""
+    if x.ndim != 4 or x.shape[1] != channels:
+        raise ValueError(f"images have shape {list(x.shape)}; this U-Net takes (N, {channels}, H, W)")
+    height, width = x.shape[2], x.shape[3]
+    if training and len(x) == 1 and height < 2 * least and width < 2 * least:
+        raise ValueError(
+            f"one image of {height}x{width} leaves one value a channel at the bottleneck, and BatchNorm cannot "
+            f"train on it; use a batch size of at least 2, or images of at least {2 * least} pixels"
+        )
+    if height < least or width < least:
+        x = F.pad(x, [0, max(0, least - width), 0, max(0, least - height)], mode="replicate")
+    return x
+
+
+@fx.wrap
+def _fitted(x: Tensor, skip: Tensor) -> Tensor:
+    """Pads x to the height and width of skip, where an odd size was rounded down by the pooling."""
+    rows, columns = skip.shape[2] - x.shape[2], skip.shape[3] - x.shape[3]
+    fits = isinstance(rows, int) and isinstance(columns, int) and rows == 0 and columns == 0
+    if not fits:  # or nobody knows yet: torch.export takes sizes that are not numbers
+        x = F.pad(x, [columns // 2, columns - columns // 2, rows // 2, rows - rows // 2])
+    return x
 
 
 class DoubleConv(nn.Module):
@@ -60,12 +87,10 @@ class Down(nn.Module):
 class Up(nn.Module):
     """Doubles height and width, concatenates the skip connection in front, then applies `DoubleConv`."""
 
-    up: nn.Module
-
     def __init__(self, in_channels: int, out_channels: int, bilinear: bool, wide: bool) -> None:
         super().__init__()
         if bilinear:
-            self.up = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
+            self.up: nn.Module = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
         else:
             self.up = nn.ConvTranspose2d(in_channels, in_channels // 2, kernel_size=2, stride=2)
         self.conv = DoubleConv(in_channels, out_channels, in_channels // 2 if wide else out_channels)
@@ -76,11 +101,7 @@ class Up(nn.Module):
 
     def enlarged(self, x: Tensor, skip: Tensor) -> Tensor:
         """Enlarges x to the height and width of skip (N, C, H, W)."""
-        x = self.up(x)
-        rows, columns = skip.shape[2] - x.shape[2], skip.shape[3] - x.shape[3]
-        if rows or columns:  # an odd size was rounded down by the pooling
-            x = F.pad(x, [columns // 2, columns - columns // 2, rows // 2, rows - rows // 2])
-        return x
+        return _fitted(self.up(x), skip)
 
 
 class OutConv(nn.Module):
@@ -115,6 +136,8 @@ class UNet(nn.Module):
         ValueError: An argument is out of range.
     """
 
+    __jit_unused_properties__ = ("arguments",)  # torch.jit.script knows no dictionary of several types
+
     def __init__(
         self,
         in_channels: int = 1,
@@ -138,6 +161,7 @@ class UNet(nn.Module):
             dropout=dropout,
             wide_decoder=wide_decoder,
         )
+        self._in_channels = in_channels
         f, factor = base_filters, 2 if bilinear else 1
         if f % factor:
             raise ValueError(f"base_filters is {f}; with bilinear up-sampling give an even number")
@@ -165,11 +189,8 @@ class UNet(nn.Module):
         Raises:
             ValueError: The number of channels is not `in_channels`, or the batch is too small for BatchNorm to train.
         """
-        height, width = self._check(x)
-        if height < _MIN_SIDE or width < _MIN_SIDE:
-            pad = [0, max(0, _MIN_SIDE - width), 0, max(0, _MIN_SIDE - height)]
-            x = F.pad(x, pad, mode="replicate")
-        x1 = self.inc(x)
+        height, width = x.shape[2], x.shape[3]
+        x1 = self.inc(_prepared(x, self._in_channels, self.training))
         x2 = self.down1(x1)
         x3 = self.down2(x2)
         x4 = self.down3(x3)
@@ -179,19 +200,6 @@ class UNet(nn.Module):
         x = self.up3(x, x2)
         x = self.up4(x, x1)
         return self.outc(x)[:, :, :height, :width]
-
-    def _check(self, x: Tensor) -> tuple[int, int]:
-        expected = self._arguments["in_channels"]
-        if x.ndim != 4 or x.shape[1] != expected:
-            raise ValueError(f"images have shape {tuple(x.shape)}; this U-Net takes (N, {expected}, H, W)")
-        height, width = x.shape[2:]
-        min_side = 2 * _MIN_SIDE
-        if self.training and len(x) == 1 and height < min_side and width < min_side:
-            raise ValueError(
-                f"one image of {height}x{width} leaves one value a channel at the bottleneck, and BatchNorm cannot "
-                f"train on it; use a batch size of at least 2, or images of at least {min_side} pixels"
-            )
-        return height, width
 
     @classmethod
     def from_state_dict(cls, state_dict: Mapping[str, object]) -> UNet:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 
-import torch
 from torch import Tensor, nn
 
 from models.unet import Up
 from torch_lowrank.inference import for_inference as lowrank_for_inference
-from torch_lowrank.inference import is_plain_convolution, is_watched
+from torch_lowrank.inference import in_channels_last, is_plain_convolution
 from torch_lowrank.layers.factorized import LowRank
+from torch_lowrank.norm_folding import is_watched
 
 # Values of a skip connection (8 MB) from which on its copy takes longer than one more call of a thin convolution. With
 # the copy and without, on a CPU core: 48 and 14 ms at 64 x 256 x 256; little or no gain at 2**20 values, slower below.
@@ -32,7 +32,7 @@ def for_inference(network: nn.Module) -> nn.Module:
             deployed.set_submodule(name, _SplitUp(block, first))
     for parameter in deployed.parameters():
         parameter.requires_grad_(False)
-    return deployed.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return in_channels_last(deployed)
 
 
 class _SplitUp(Up):

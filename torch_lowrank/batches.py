@@ -25,16 +25,35 @@ class Call:
     kwargs: dict[str, Any]
 
     @property
+    def shape(self) -> torch.Size:
+        """Shape of the first tensor that has axes, (N, ...); (0,) where there is none."""
+        tensors = (value for value in (*self.args, *self.kwargs.values()) if isinstance(value, Tensor) and value.ndim)
+        return next((tensor.shape for tensor in tensors), torch.Size([0]))
+
+    @property
     def samples(self) -> int:
         """Length of the first axis of the first tensor, N."""
-        tensors = (value for value in (*self.args, *self.kwargs.values()) if isinstance(value, Tensor) and value.ndim)
-        return len(next(tensors, ()))
+        return self.shape[0]
 
     def apply(self, network: nn.Module, device: torch.device | None) -> Any:
-        """Calls the network, with tensors moved to a device unless it is None."""
-        if device is None:
-            return network(*self.args, **self.kwargs)
-        return network(*_moved(self.args, device), **_moved(self.kwargs, device))
+        """Calls the network, with tensors moved to a device unless it is None.
+
+        Raises:
+            ValueError: The network cannot take them.
+        """
+        args, kwargs = (self.args, self.kwargs) if device is None else _moved((self.args, self.kwargs), device)
+        try:
+            return network(*args, **kwargs)
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            given = ", ".join(
+                [_described(value) for value in args] + [f"{key}={_described(value)}" for key, value in kwargs.items()]
+            )
+            raise ValueError(
+                f"the network cannot take a batch of {given}: {error}; give batches of the shape and type that it "
+                "takes, or say by `inputs` what of a batch that is"
+            ) from error
 
 
 def call_of(batch: Any, inputs: Inputs = None) -> Call:
@@ -71,16 +90,18 @@ def call_of(batch: Any, inputs: Inputs = None) -> Call:
 
 
 def check_batches(batches: Iterable[Any]) -> None:
-    """Checks that batches are no tensor: its images would be read as batches.
+    """Checks that batches are no tensor, whose images would be read as batches, and no single batch of keywords.
 
     Raises:
-        TypeError: They are one.
+        TypeError: They are.
     """
     if isinstance(batches, Tensor):
         raise TypeError(
             f"the batches are a tensor of shape {tuple(batches.shape)}; give a list of batches, [images], "
             "or another iterable of them"
         )
+    if isinstance(batches, Mapping):
+        raise TypeError(f"the batches are a {type(batches).__name__}; give a list of batches, as [batch]")
 
 
 def number_of(batches: Iterable[Any]) -> tuple[Iterable[Any], int]:
@@ -89,7 +110,7 @@ def number_of(batches: Iterable[Any]) -> tuple[Iterable[Any], int]:
     An iterator, which can be read only once, is read into a list; anything else without a length is counted.
 
     Raises:
-        TypeError: They are a single tensor.
+        TypeError: They are a single tensor or a mapping.
         ValueError: There are none.
     """
     check_batches(batches)
@@ -122,5 +143,7 @@ def _moved(value: Any, device: torch.device) -> Any:
 
 
 def _described(batch: Any) -> str:
+    if isinstance(batch, Tensor) and batch.ndim:
+        return f"a Tensor of shape {tuple(batch.shape)} and type {str(batch.dtype).removeprefix('torch.')}"
     size = f" of length {len(batch)}" if isinstance(batch, (Sequence, Mapping)) else ""
     return f"a {type(batch).__name__}{size}"

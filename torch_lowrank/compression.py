@@ -7,15 +7,16 @@ from collections.abc import Collection, Mapping
 
 from torch import nn
 
+from torch_lowrank.checks import check_network
 from torch_lowrank.curvature.moments import Statistics
 from torch_lowrank.decomposition.decompose import decompose
 from torch_lowrank.decomposition.refine import refine
 from torch_lowrank.decomposition.spectra import Spectra, Spectrum
 from torch_lowrank.decomposition.svd import balanced, frobenius_norm
 from torch_lowrank.layers.eligibility import why_not
-from torch_lowrank.layers.factorized import LowRank, count_parameters, folding_of, replace_layers
-from torch_lowrank.layers.unfolding import FOLDINGS
-from torch_lowrank.modes import Device
+from torch_lowrank.layers.factorized import LowRank, count_parameters, kind_name, replace_layers
+from torch_lowrank.layers.unfolding import exact_weight, folding_of, has_folding
+from torch_lowrank.modes import Device, undisturbed
 from torch_lowrank.progress import tracked
 from torch_lowrank.ranks.budgets import JointBudget
 from torch_lowrank.ranks.options import Choice
@@ -39,6 +40,7 @@ class Compressed:
     layers: list[LayerReport]
 
 
+@undisturbed()
 def compress(  # noqa: PLR0913 - options, all by name
     network: nn.Module,
     rule: RankRule | JointBudget,
@@ -67,9 +69,12 @@ def compress(  # noqa: PLR0913 - options, all by name
             the CPU.
 
     Raises:
-        ValueError: If the spectra belong to another network, a pattern matches no layer, or two settings contradict.
-        BudgetError: If a budget cannot be met; it is a ValueError, too.
+        ValueError: If the spectra belong to another network, a pattern matches no layer, a pinned rank is above the
+            full rank, two settings contradict, or a layer is lazy.
+        TypeError: If the network is no module, a `ScriptModule`, or holds what cannot be copied.
+        BudgetError: If a budget cannot be met; it is a ValueError, too, and names what is not factorised.
     """
+    check_network(network)
     if not isinstance(rule, (RankRule, JointBudget)):
         raise TypeError(f"the rule is a {type(rule).__name__}; give a rank rule or a budget, then spectra=...")
     if spectra is None:
@@ -132,20 +137,21 @@ def _check_same(network: nn.Module, name: str, spectra: Spectra) -> None:
         raise ValueError(f"layer {name!r} was decomposed but cannot be factorised now: {reason}")
     for spectrum in spectra.options(name):
         shape = None
-        if (type(layer), spectrum.scheme) in FOLDINGS:
-            shape = tuple(folding_of(layer, spectrum.scheme).matrix(layer).shape)
+        if has_folding(layer, spectrum.scheme):
+            shape = folding_of(layer, spectrum.scheme).shape(layer)
         if shape != spectrum.shape:
             raise ValueError(f"layer {name!r}: the spectra are of a {spectrum.shape} matrix, the network has {shape}")
-    weight, wanted = layer.get_parameter("weight").detach(), spectra.layers[name].norm
-    norm = float(frobenius_norm(weight))
+    norm, wanted = float(frobenius_norm(exact_weight(layer))), spectra.layers[name].norm
     if abs(norm - wanted) > _SAME_NORM * wanted:
         raise ValueError(f"the weight of layer {name!r} was changed after the network was decomposed; decompose again")
 
 
 def _report_dense(network: nn.Module, name: str, full_rank: int, reason: str) -> LayerReport:
     layer = network.get_submodule(name)
+    if isinstance(layer, LowRank):
+        reason = f"it keeps its rank of {layer.rank}: {reason}"
     params = count_parameters(layer)
-    return LayerReport(name, type(layer).__name__, None, None, full_rank, params, params, 0.0, reason)
+    return LayerReport(name, kind_name(layer), None, None, full_rank, params, params, 0.0, reason)
 
 
 def _report_replaced(
@@ -153,12 +159,12 @@ def _report_replaced(
 ) -> LayerReport:
     error = spectrum.relative_error(rank)
     if weighting != "none":  # then the tail is in another norm
-        dense = layer.get_parameter("weight").detach()
+        dense = exact_weight(layer)
         norm = float(frobenius_norm(dense))
         error = float(frobenius_norm(new.weight.detach() - dense)) / norm if norm else 0.0
     return LayerReport(
         name=name,
-        kind=type(layer).__name__,
+        kind=kind_name(layer),
         scheme=spectrum.scheme,
         rank=rank,
         full_rank=spectrum.full_rank,

@@ -2,60 +2,59 @@
 
 from __future__ import annotations
 
-import itertools
-from collections import Counter
+from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from torch_lowrank.batches import Inputs, call_of
+from torch_lowrank.checks import PREPARED, check_network
 from torch_lowrank.layers.factorized import LowRank, replace_layers
+from torch_lowrank.modes import undisturbed
+from torch_lowrank.norm_folding import fold_batch_norms
 
 _LANES = 8  # float32 values of an AVX2 register; convolutions to another multiple of channels waste the last one
 
 
-def for_inference(network: nn.Module) -> nn.Module:
+@undisturbed()
+def for_inference(network: nn.Module, example: Any = None, *, inputs: Inputs = None) -> nn.Module:
     """Returns a copy in evaluation mode that computes the same in less time, for use, not for training or saving.
 
-    - BatchNorm that follows a convolution in an `nn.Sequential` becomes part of it: gamma / sigma scales the filters,
-      and beta - gamma mu / sigma is the bias (Jacob et al. 2018, arXiv 1712.05877, section 3.2). Of a factorised
-      convolution the second layer changes.
+    - BatchNorm that follows a convolution becomes part of it: gamma / sigma scales the filters, and
+      beta - gamma mu / sigma is the bias (Jacob et al. 2018, arXiv 1712.05877, section 3.2). Of a factorised
+      convolution the second layer changes. This is done only where nothing else reads the convolution's output: as
+      torch.fx traces the network, or, where it cannot, as an example shows; without one such a network keeps them.
     - The ranks of factorised convolutions are filled up with zeros to a multiple of eight channels.
-    - Weights lie in channels_last.
+    - Weights of two-dimensional convolutions lie in channels_last.
 
     Args:
         network: The network; it is not changed.
+        example: A batch, where the network lies, see `batches.call_of`; used where torch.fx cannot trace the network.
+        inputs: What of the example the network takes; None is the usual, see `batches.call_of`.
+
+    Raises:
+        TypeError: The network is no module, a `ScriptModule`, or holds what cannot be copied.
+        ValueError: The network has lazy layers, or cannot take the example.
     """
+    check_network(network)
     deployed = replace_layers(network, {}).eval()
-    used = Counter(id(module) for _, module in deployed.named_modules(remove_duplicate=False))
-    for parent in list(deployed.modules()):
-        if type(parent) is nn.Sequential:
-            _fold_batch_norms(parent, used)
+    call = None if example is None else call_of(example, inputs)
+    fold_batch_norms(getattr(deployed, "_orig_mod", deployed), call)  # without the wrapper of torch.compile
     for layer in list(deployed.modules()):
         if isinstance(layer, LowRank) and is_plain_convolution(layer.first) and is_plain_convolution(layer.second):
             _fill_rank(layer)
     for parameter in deployed.parameters():
         parameter.requires_grad_(False)
-    return deployed.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    setattr(deployed, PREPARED, True)
+    return in_channels_last(deployed)
 
 
-def _fold_batch_norms(parent: nn.Sequential, used: Counter[int]) -> None:
-    """Folds each BatchNorm that directly follows a convolution which nothing else uses."""
-    # `named_children` would leave out a module's second place
-    names = [name for name, _ in parent.named_modules(remove_duplicate=False) if name and "." not in name]
-    for name, following in itertools.pairwise(names):
-        layer, norm = parent.get_submodule(name), parent.get_submodule(following)
-        last = layer.second if isinstance(layer, LowRank) else layer
-        if not isinstance(last, nn.Conv2d) or not isinstance(norm, nn.BatchNorm2d) or norm.running_mean is None:
-            continue
-        if used[id(layer)] > 1 or used[id(norm)] > 1 or is_watched(layer, last, norm):
-            continue
-        fused = fuse_conv_bn_eval(last, norm)
-        if isinstance(layer, LowRank):
-            layer.second = fused
-        else:
-            parent.register_module(name, fused)
-        parent.register_module(following, nn.Identity())
+def in_channels_last(network: nn.Module) -> nn.Module:
+    """Stores the weights of two-dimensional convolutions in channels_last, in place; returns the network."""
+    for parameter in network.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return network
 
 
 def _fill_rank(layer: LowRank) -> None:
@@ -73,9 +72,3 @@ def _fill_rank(layer: LowRank) -> None:
 def is_plain_convolution(layer: nn.Module) -> bool:
     """Returns whether a layer is a two-dimensional convolution of one group."""
     return type(layer) is nn.Conv2d and layer.groups == 1
-
-
-def is_watched(*modules: nn.Module) -> bool:
-    """Returns whether a module has hooks, which would see other values after folding."""
-    # torch has no public way to ask
-    return any(module._forward_hooks or module._forward_pre_hooks for module in modules)

@@ -19,7 +19,9 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
+from torch_lowrank.checks import PREPARED, check_network
 from torch_lowrank.layers.factorized import LowRank, full_rank, replace_layers
+from torch_lowrank.modes import undisturbed
 from torch_lowrank.whole_files import whole_folder
 
 DESCRIPTION, WEIGHTS = "network.json", "weights.safetensors"
@@ -46,8 +48,17 @@ def save_network(network: nn.Module, folder: str | Path, about: dict[str, Any] |
         about: JSON-like data to keep with it, for example how its input is normalised.
 
     Raises:
-        StorageError: If the folder holds something else, or the network's state is more than tensors.
+        StorageError: If the folder holds something else, the network's state is more than tensors, or it was prepared
+            by `for_inference`.
+        TypeError: If the network is no module, or a `ScriptModule`.
+        ValueError: If it has lazy layers.
     """
+    check_network(network)
+    if any(getattr(module, PREPARED, False) for module in network.modules()):
+        raise StorageError(
+            "the network was prepared by for_inference, and could not be loaded again; save the one that it was made "
+            "of, and prepare what load_network returns"
+        )
     folder = Path(folder)
     if folder.exists() and not _may_be_replaced(folder):
         raise StorageError(f"{folder} is there and holds no saved network; give a new or an empty folder")
@@ -58,6 +69,7 @@ def save_network(network: nn.Module, folder: str | Path, about: dict[str, Any] |
         (new / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
 
 
+@undisturbed()
 def load_network(folder: str | Path, constructor: Callable[..., nn.Module]) -> nn.Module:
     """Rebuilds a network that `save_network` wrote, on the CPU, in evaluation mode.
 
@@ -174,7 +186,8 @@ def _construct(constructor: Callable[..., nn.Module], description: dict[str, Any
     if arguments is None or not _takes(constructor, arguments):
         arguments = {}
     try:
-        return constructor(**arguments)
+        with torch.device("cpu"):  # whatever the default is
+            return constructor(**arguments)
     except (TypeError, ValueError, RuntimeError, OverflowError, ZeroDivisionError) as error:
         raise StorageError(
             f"{folder / DESCRIPTION}: the constructor makes no network of the arguments {arguments}: {error}; "

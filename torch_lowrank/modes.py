@@ -1,4 +1,4 @@
-"""A network in evaluation mode, perhaps on another device, for the time of a block."""
+"""What holds for the time of a block: a network's mode and device, and that no context of torch's reaches in."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+_AUTOCAST = ("cpu", "cuda", "mps", "xpu")
 Device = str | torch.device | None  # None: where the network, or the layer, lies
 
 
@@ -38,6 +39,21 @@ def evaluation_mode(network: nn.Module, device: Device = None) -> Iterator[None]
 def evaluating(network: nn.Module, device: Device = None) -> Iterator[None]:
     """Does the same as `evaluation_mode`, without gradients."""
     with evaluation_mode(network, device), torch.inference_mode():
+        yield
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Leaves autocast and inference mode, in which factors would be rounded and parameters could not be trained.
+
+    Also a decorator.
+    """
+    with contextlib.ExitStack() as left:
+        for kind in _AUTOCAST:
+            if torch.is_autocast_enabled(kind):
+                left.enter_context(torch.autocast(kind, enabled=False))
+        if torch.is_inference_mode_enabled():
+            left.enter_context(torch.inference_mode(False))
         yield
 
 

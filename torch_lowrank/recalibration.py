@@ -14,12 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from torch_lowrank.batches import Inputs, call_of, check_batches
-from torch_lowrank.modes import Device, device_of, evaluating
+from torch_lowrank.checks import check_network
+from torch_lowrank.modes import Device, device_of, evaluating, undisturbed
 from torch_lowrank.progress import tracked
 
 _BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d | nn.SyncBatchNorm
 
 
+@undisturbed()
 def recalibrate(network: nn.Module, batches: Iterable[Any], *, inputs: Inputs = None, device: Device = None) -> None:
     """Replaces the running statistics of every BatchNorm by those of the batches, in place.
 
@@ -37,10 +39,11 @@ def recalibrate(network: nn.Module, batches: Iterable[Any], *, inputs: Inputs = 
         device: Where to compute; None is where the network lies.
 
     Raises:
-        TypeError: A tensor was given in place of batches.
-        ValueError: There are no batches, or a batch has no input. The network is as it was.
+        TypeError: A tensor or a mapping was given in place of batches, or no network.
+        ValueError: There are no batches, a batch has no input, or the network cannot take it. The network is as it was.
         FloatingPointError: A statistic is not finite. The network is as it was.
     """
+    check_network(network)
     check_batches(batches)
     norms = _norms(network)
     if not norms:

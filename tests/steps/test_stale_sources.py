@@ -87,6 +87,7 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (LOW_RANK, "torch_lowrank/layers", "factorized"),
     (NETWORKS, "torch_lowrank/layers", "__init__"),
     (LOW_RANK, "torch_lowrank/layers", "unfolding"),
+    (NETWORKS, "torch_lowrank", "checks"),  # wider: it refuses, and changes nothing
     (TRAINING, "models/training", "__init__ history"),
     (TRAINING - {"import"}, "models/training", "augmentation batches checkpoints fit losses module multiprocess"),
     (TRAINING - {"import"}, "models/training", "options winograd"),
@@ -94,22 +95,22 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (TRAINING | EVALUATION | {"pictures"}, "materializers", "records"),
     # Wider: histories and results are stored by one file.
     (TRAINING | EVALUATION | {"pictures"}, "models/evaluation", "__init__ results"),
-    # Wider: compression switches modes only for MACs, which one step budgets, training only for a teacher.
-    (NETWORKS - {"import"}, "torch_lowrank", "modes"),
+    # Wider: the engine leaves contexts that the steps are never in, training switches modes only for a teacher.
+    (NETWORKS, "torch_lowrank", "modes"),
     (LOW_RANK - {"finetune"}, "torch_lowrank", "progress"),  # wider: shows
     (frozenset({"import"}), "models", "checkpoint"),
     (frozenset({"recalibrate", "smallest"}), "torch_lowrank", "recalibration"),
-    (frozenset({"recalibrate", "smallest", "statistics"}), "torch_lowrank", "batches"),
+    (frozenset({"recalibrate", "smallest", "statistics", "evaluate"}), "torch_lowrank", "batches"),
     (frozenset({"evaluate"}), "models/evaluation", "cost"),
     # Wider: pictures show predictions, for which `evaluate` has the function; of metrics, they show what was stored.
     (EVALUATION | {"pictures"}, "models/evaluation", "evaluate hausdorff"),
     (frozenset({"evaluate"}), "models", "unet_inference"),
-    (frozenset({"evaluate"}), "torch_lowrank", "inference"),
+    (frozenset({"evaluate"}), "torch_lowrank", "inference norm_folding"),
     # Curvature, spectra, compression. Wider: `decompose` makes plain and weighted spectra in one file, and
     # `compression` knows all rules and the refinement, which compress_budget alone uses. All of it is fast.
-    (frozenset({"statistics"}), "torch_lowrank/curvature", "collect patches"),
+    (frozenset({"statistics"}), "torch_lowrank/curvature", "collect patches sums"),
     (SPECTRA | {"statistics"}, "torch_lowrank/curvature", "__init__ moments"),
-    (SPECTRA | {"statistics"}, "torch_lowrank/layers", "eligibility"),
+    (SPECTRA | {"statistics"}, "torch_lowrank/layers", "eligibility padding"),
     (frozenset({"statistics", "decompose_weighted", "budget", "smallest"}), "materializers", "statistics"),
     (SPECTRA, "torch_lowrank/decomposition", "decompose svd weighted_svd"),
     (SPECTRA | {"pictures"}, "torch_lowrank/decomposition", "__init__ spectra"),

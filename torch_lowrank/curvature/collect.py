@@ -7,28 +7,25 @@ no true label is needed, and nothing is trained.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from torch_lowrank.batches import Call, Inputs, call_of, number_of
+from torch_lowrank.checks import check_network
 from torch_lowrank.curvature.moments import Moments, Statistics
-from torch_lowrank.curvature.patches import input_vectors, output_vectors, positions
+from torch_lowrank.curvature.sums import Sums
 from torch_lowrank.layers.eligibility import survey
-from torch_lowrank.layers.factorized import folding_of
-from torch_lowrank.modes import Device, device_of, evaluation_mode, exact_device, layers_called
+from torch_lowrank.layers.unfolding import folding_of
+from torch_lowrank.modes import Device, device_of, evaluation_mode, exact_device, layers_called, undisturbed
 from torch_lowrank.progress import tracked
 
 MEMORY_LIMIT = 2**31  # bytes
-# Neighbouring pixels are nearly alike, and a moment needs few more vectors than it has rows: where there are more
-# positions than this in all, a regular grid of them is taken.
-_POSITIONS = 2**15
-_PER_ROW = 4
 
 
+@undisturbed()
 def collect_statistics(
     network: nn.Module,
     batches: Iterable[Any],
@@ -58,33 +55,41 @@ def collect_statistics(
             moments are returned on the CPU.
 
     Raises:
-        TypeError: A tensor was given in place of batches.
-        ValueError: There are no batches, or a batch has no input; the weighting is unknown; a layer by itself takes
-            more than the limit; or the network returns no logits, where they are needed.
+        TypeError: A tensor or a mapping was given in place of batches, or no network.
+        ValueError: There are no batches, a batch has no input or no batch axis, or the network cannot take it; the
+            weighting is unknown; a layer by itself takes more than the limit; or, where gradients are needed, the
+            network returns no logits, or its forward pass records no graph.
         FloatingPointError: A layer's inputs or gradients are not finite.
     """
+    check_network(network)
     if weighting not in ("activation", "curvature"):
         raise ValueError(f"weighting is {weighting!r}; statistics are taken for activation or curvature")
     batches, number = number_of(batches)
     layers = survey(network).layers
     moments: dict[str, Moments] = {}
-    seen = 0
+    seen, reached = 0, False
     passes = _passes(layers, memory_limit, weighting)
     lies = device_of(network)
     place = exact_device(lies, device)
     moved_to = None if place == lies else place  # a network on several devices stays there
-    with torch.inference_mode(False), evaluation_mode(network, moved_to), _frozen(network), layers_called():
+    with evaluation_mode(network, moved_to), _frozen(network), layers_called():
         for turn, names in enumerate(passes, start=1):
-            sums = {name: _Sums(layers[name], weighting, number) for name in names}
+            sums = {name: Sums(layers[name], weighting, number) for name in names}
             calls = (call_of(batch, inputs) for batch in tracked(batches, f"statistics {turn}/{len(passes)}", number))
             seen = _run_all(network, calls, torch.Generator(place).manual_seed(seed), weighting, sums)
+            reached |= any(each.rows is not None for each in sums.values())
             # a layer's sums are freed when they are done
             moments |= {name: sums.pop(name).finish(name) for name in names if sums[name].vectors}
+    if moments and weighting == "curvature" and not reached:
+        raise ValueError(
+            "no gradient reached any layer: the network's output has no graph (it was detached, or made by argmax), or "
+            "does not depend on the layers; return the logits themselves, or use weighting='activation'"
+        )
     return Statistics(moments, weighting, seen)
 
 
 def _run_all(
-    network: nn.Module, calls: Iterable[Call], generator: torch.Generator, weighting: str, sums: dict[str, _Sums]
+    network: nn.Module, calls: Iterable[Call], generator: torch.Generator, weighting: str, sums: dict[str, Sums]
 ) -> int:
     """Adds up one pass over the batches; returns the number of images.
 
@@ -101,72 +106,12 @@ def _run_all(
     return seen
 
 
-@dataclasses.dataclass
-class _Sums:
-    """The sums of one layer."""
-
-    layer: nn.Module
-    weighting: str
-    batches: int
-    columns: Tensor | None = None
-    rows: Tensor | None = None
-    vectors: int = 0
-    images: int = 0
-    turn: int = 0
-
-    def add_inputs(self, values: Tensor) -> None:
-        """Adds a batch's inputs."""
-        vectors = input_vectors(self.layer, values.detach(), self._wanted(), self.turn)
-        self.columns = _added(self.columns, vectors, 1)
-        self.vectors += vectors.shape[2]
-
-    def add_gradient(self, gradient: Tensor, input_shape: torch.Size) -> None:
-        """Adds a batch's gradients, scaled up where only a part of the positions is taken."""
-        dims = folding_of(self.layer, "channel").dims
-        sizes = input_shape[len(input_shape) - dims :]
-        vectors = output_vectors(self.layer, gradient, sizes, self._wanted(), self.turn)
-        everywhere = gradient[..., 0].numel() if dims == 0 else self._positions(gradient, sizes)
-        self.rows = _added(self.rows, vectors, everywhere / vectors.shape[2])
-
-    def finish(self, name: str) -> Moments:
-        """Returns the means: over positions for inputs, over images for gradients."""
-        groups, height, width = folding_of(self.layer, "channel").matrix(self.layer).shape
-        columns = _mean(self.columns, self.vectors, (groups, width, width), name)
-        if self.weighting == "activation":
-            return Moments(columns, None)
-        return Moments(columns, _mean(self.rows, self.images, (groups, height, height), name))
-
-    def _positions(self, gradient: Tensor, input_sizes: Sequence[int]) -> int:
-        dims = len(input_sizes)
-        batch = gradient.shape[0] if gradient.ndim == dims + 2 else 1
-        return batch * positions(self.layer, input_sizes, gradient.shape[-dims:])
-
-    def _wanted(self) -> int:
-        largest = max(folding_of(self.layer, "channel").matrix(self.layer).shape[1:])
-        return -(-max(_POSITIONS, _PER_ROW * largest) // self.batches)
-
-
-def _added(total: Tensor | None, vectors: Tensor, scale: float) -> Tensor:
-    product = (vectors @ vectors.mT).double()
-    return product.mul_(scale) if total is None else total.add_(product, alpha=scale)
-
-
-def _mean(total: Tensor | None, number: int, shape: tuple[int, ...], name: str) -> Tensor:
-    """Returns total / number, float32, on the CPU; zeros where the loss does not depend on the layer."""
-    mean = torch.zeros(shape) if total is None else (total / number).float().cpu()
-    if not bool(mean.isfinite().all()):
-        raise FloatingPointError(
-            f"the inputs or gradients of layer {name!r} are not finite; the network has diverged or overflowed"
-        )
-    return mean
-
-
 def _passes(layers: dict[str, nn.Module], limit: int, weighting: str) -> list[list[str]]:
     """Groups the layers, in order, so that the sums of a group stay within the limit."""
     passes: list[list[str]] = []
     used = limit + 1
     for name, layer in layers.items():
-        groups, rows, columns = folding_of(layer, "channel").matrix(layer).shape
+        groups, rows, columns = folding_of(layer, "channel").shape(layer)
         size = groups * (columns**2 + (rows**2 if weighting == "curvature" else 0)) * torch.float64.itemsize
         if size > limit:
             raise ValueError(
@@ -181,17 +126,21 @@ def _passes(layers: dict[str, nn.Module], limit: int, weighting: str) -> list[li
     return passes
 
 
-def _run(network: nn.Module, call: Call, generator: torch.Generator, weighting: str, sums: dict[str, _Sums]) -> None:
+def _run(network: nn.Module, call: Call, generator: torch.Generator, weighting: str, sums: dict[str, Sums]) -> None:
     with torch.set_grad_enabled(weighting == "curvature"):
         logits = call.apply(network, generator.device)
+    for name, each in sums.items():
+        each.check(name, call)
+        each.listening = False
     if weighting == "curvature":
         _propagate(logits, generator, sums)
     for each in sums.values():
         each.images += call.samples
         each.turn += 1
+        each.listening = True
 
 
-def _propagate(logits: Any, generator: torch.Generator, sums: dict[str, _Sums]) -> None:
+def _propagate(logits: Any, generator: torch.Generator, sums: dict[str, Sums]) -> None:
     """Propagates the gradient of the cross entropy, its mean over an image's positions, for labels that are drawn."""
     if not isinstance(logits, Tensor) or logits.ndim < 2:
         raise ValueError(
@@ -204,7 +153,7 @@ def _propagate(logits: Any, generator: torch.Generator, sums: dict[str, _Sums]) 
         logits.backward(_drawn_residual(logits.detach(), generator) * scale)
 
 
-def _check_finite(logits: Tensor, sums: dict[str, _Sums]) -> None:
+def _check_finite(logits: Tensor, sums: dict[str, Sums]) -> None:
     if bool(logits.isfinite().all()):
         return
     broken = (name for name, each in sums.items() if each.columns is not None and not each.columns.isfinite().all())
@@ -228,19 +177,22 @@ def _drawn_residual(logits: Tensor, generator: torch.Generator) -> Tensor:
 
 
 @contextlib.contextmanager
-def _watched(sums: dict[str, _Sums]) -> Iterator[None]:
+def _watched(sums: dict[str, Sums]) -> Iterator[None]:
     """Adds inputs and gradients of the layers to their sums while the block runs."""
 
-    def watch(each: _Sums) -> object:
+    def watch(each: Sums) -> object:
         def seen(layer: nn.Module, args: tuple, kwargs: dict, output: Tensor) -> Tensor | None:
             values = args[0] if args else kwargs["input"]
             shape = values.shape  # so that the values need not be kept until the gradient comes
-            each.add_inputs(values)
+            if each.listening:
+                each.add_inputs(values)
             if not torch.is_grad_enabled():
+                each.unrecorded |= each.weighting == "curvature"
                 return None
             # Parameters are frozen, so the graph begins here. The next module may write into its input: hence the copy.
             output = output if output.requires_grad else output.detach().requires_grad_().clone()
-            output.register_hook(lambda gradient: each.add_gradient(gradient, shape))
+            if each.listening:
+                output.register_hook(lambda gradient: each.add_gradient(gradient, shape))
             return output
 
         return seen

@@ -23,7 +23,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from torch_lowrank.layers.unfolding import FOLDINGS
+from torch_lowrank.layers.unfolding import folding_of
 
 WEIGHTINGS = ("none", "activation", "curvature")
 # Shares of the mean diagonal that are added to the diagonal, so that directions no image took are not free of cost.
@@ -51,7 +51,7 @@ class Moments:
         moment is the mean over their taps; on the other side the taps are taken as independent. So these moments are an
         approximation; `decomposition.refine` works with the exact ones.
         """
-        folding = FOLDINGS[type(layer), scheme]
+        folding = folding_of(layer, scheme)
         rows, columns = self.damped(layer)
         kernel = tuple(getattr(layer, "kernel_size", ()))
         if folding.transposed:  # the channel scheme has all taps in the rows
@@ -67,7 +67,7 @@ class Moments:
         columns = _damp(self.columns.to(torch.float64, copy=True), _DAMPING_COLUMNS)
         if self.rows is not None:
             return _damp(self.rows.to(torch.float64, copy=True), _DAMPING_ROWS), columns
-        groups, size, _ = FOLDINGS[type(layer), "channel"].matrix(layer).shape
+        groups, size, _ = folding_of(layer, "channel").shape(layer)
         eye = torch.eye(size, dtype=torch.float64, device=columns.device)
         return eye.expand(groups, size, size), columns
 
@@ -107,7 +107,7 @@ class Statistics(Mapping[str, Moments]):
         if name not in self:
             raise ValueError(f"the statistics lack layer {name!r}; collect them from this network")
         moments = self[name]
-        groups, rows, columns = FOLDINGS[type(layer), "channel"].matrix(layer).shape
+        groups, rows, columns = folding_of(layer, "channel").shape(layer)
         right = moments.columns.shape == (groups, columns, columns)
         if not right or (moments.rows is not None and moments.rows.shape != (groups, rows, rows)):
             raise ValueError(f"the statistics of layer {name!r} are of a layer of another shape; collect them again")

@@ -10,6 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from torch_lowrank.layers.padding import multiplied
+from torch_lowrank.layers.unfolding import kind_of, layer_of_own_kind
+
+_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _STRIDE = 1_000_003  # a prime, so that its multiples run through all offsets of any grid
 
 
@@ -26,7 +30,9 @@ def input_vectors(layer: nn.Module, values: Tensor, wanted: int, turn: int) -> T
         (groups, n, positions), float32 or float64: a Linear layer's inputs; for a convolution patches (i, k_1 .. k_d),
         with the layer's stride, padding and dilation; for a transposed one its input channels.
     """
-    if isinstance(layer, nn.Linear):
+    own = layer_of_own_kind(layer)
+    values = values if own is None else multiplied(own, values)
+    if kind_of(layer) is nn.Linear:
         return _rows(values, wanted, turn)
     if _is_transposed(layer):
         return _patches(layer, values, _sizes(layer, values), wanted, turn, taps=False)
@@ -47,7 +53,7 @@ def output_vectors(layer: nn.Module, gradient: Tensor, input_sizes: Sequence[int
         (groups, m, positions), float32 or float64: the gradients of the output channels; for a transposed convolution
         the patches (o, k_1 .. k_d) of the output that one input position reaches.
     """
-    if isinstance(layer, nn.Linear):
+    if kind_of(layer) is nn.Linear:
         return _rows(gradient, wanted, turn)
     if _is_transposed(layer):
         return _patches(layer, _padded(layer, gradient), input_sizes, wanted, turn)
@@ -100,6 +106,8 @@ def _patches(
 
 def _padded(layer: nn.Module, values: Tensor) -> Tensor:
     """Returns the values padded as by the layer; a transposed convolution crops where another one pads."""
+    if layer_of_own_kind(layer) is not None:
+        return values
     sides: list[int] = []
     for axis in reversed(range(len(layer.kernel_size))):  # type: ignore[arg-type]
         sides += _padding(layer, axis)
@@ -108,7 +116,7 @@ def _padded(layer: nn.Module, values: Tensor) -> Tensor:
 
 
 def _padding(layer: nn.Module, axis: int) -> tuple[int, int]:
-    if layer.padding == "valid":
+    if layer.padding == "valid" or layer_of_own_kind(layer) is not None:  # which has padded by itself
         return 0, 0
     if layer.padding == "same":
         total = int(layer.dilation[axis] * (layer.kernel_size[axis] - 1))  # type: ignore[index]
@@ -131,7 +139,8 @@ def _output_sizes(layer: nn.Module, values: Tensor) -> list[int]:
 
 
 def _is_transposed(layer: nn.Module) -> bool:
-    return bool(getattr(layer, "transposed", False))
+    kind = kind_of(layer)
+    return kind is not None and issubclass(kind, _TRANSPOSED)
 
 
 def _exact(values: Tensor) -> Tensor:

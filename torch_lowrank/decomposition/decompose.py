@@ -6,19 +6,20 @@ S V^T = U^T W (k, n): the weight of rank r is the first r columns of U times the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
+from torch_lowrank.checks import check_network
 from torch_lowrank.curvature.moments import WEIGHTINGS, Statistics
 from torch_lowrank.decomposition.spectra import Spectra, Spectrum
 from torch_lowrank.decomposition.svd import factorize, frobenius_norm
 from torch_lowrank.decomposition.weighted_svd import factorize_weighted
 from torch_lowrank.layers.eligibility import survey
-from torch_lowrank.layers.factorized import folding_of
-from torch_lowrank.layers.unfolding import SCHEMES, schemes_of
-from torch_lowrank.modes import Device, exact_device
+from torch_lowrank.layers.unfolding import SCHEMES, folding_of, schemes_of, stored_weight
+from torch_lowrank.modes import Device, exact_device, undisturbed
 from torch_lowrank.progress import tracked
 
 # On CUDA equal shapes go together, up to this many float64 (128 MB), so that memory does not grow with the network.
@@ -26,6 +27,7 @@ _LARGEST_BATCH = 2**24
 _RISE = 0.5  # the loss rises by half of the squared norm of a change
 
 
+@undisturbed()
 def decompose(
     network: nn.Module,
     scheme: str = "channel",
@@ -49,8 +51,10 @@ def decompose(
 
     Raises:
         ValueError: If scheme or weighting is unknown or the statistics lack it, or a weight is not finite or has no
-            values (device `meta`).
+            values (device `meta`, or a lazy layer).
+        TypeError: If the network is no module, or a `ScriptModule`.
     """
+    check_network(network)
     if scheme not in (*SCHEMES, "auto"):
         raise ValueError(f"scheme is {scheme!r}; known are {', '.join(SCHEMES)} and auto")
     weighting = _check_weighting(weighting, statistics)
@@ -85,29 +89,31 @@ def _check_weighting(weighting: str | None, statistics: Statistics | None) -> st
 
 
 def _check_values(name: str, layer: nn.Module) -> None:
-    weight = layer.get_parameter("weight").detach()
-    if weight.is_meta:
-        raise ValueError(f"the weight of layer {name!r} is on the meta device, without values; load the network first")
-    if not all(bound.isfinite() for bound in weight.aminmax()):  # one pass, no copy
-        raise ValueError(f"the weight of layer {name!r} is not finite; the network cannot be decomposed")
+    for weight in layer.parameters():
+        if weight.is_meta:
+            raise ValueError(
+                f"the weight of layer {name!r} is on the meta device, without values; load the network first"
+            )
+        if weight.ndim > 1 and not all(bound.isfinite() for bound in weight.detach().aminmax()):  # one pass, no copy
+            raise ValueError(f"the weight of layer {name!r} is not finite; the network cannot be decomposed")
 
 
 def _batches(
     layers: dict[str, nn.Module], wanted: list[tuple[str, str]], device: Device
 ) -> Iterator[list[tuple[str, str]]]:
     """Yields (layer, scheme) pairs to decompose together: on CUDA matrices of one shape, elsewhere single pairs."""
-    waiting: dict[tuple[int, ...], list[tuple[str, str]]] = {}
+    waiting: dict[tuple[object, ...], list[tuple[str, str]]] = {}
     for name, scheme in wanted:
         layer = layers[name]
-        shape = tuple(folding_of(layer, scheme).matrix(layer).shape)
-        weight = layer.get_parameter("weight")
+        shape = folding_of(layer, scheme).shape(layer)
+        weight = stored_weight(layer)
         if exact_device(weight.device, device).type != "cuda":
             yield [(name, scheme)]
             continue
-        batch = waiting.setdefault((*shape, weight.get_device()), [])
+        batch = waiting.setdefault((*shape, weight.dtype, weight.get_device()), [])
         batch.append((name, scheme))
-        if (len(batch) + 1) * weight.numel() > _LARGEST_BATCH:
-            yield waiting.pop((*shape, weight.get_device()))
+        if (len(batch) + 1) * math.prod(shape) > _LARGEST_BATCH:
+            yield waiting.pop((*shape, weight.dtype, weight.get_device()))
     yield from waiting.values()
 
 
@@ -119,7 +125,7 @@ def _decompose_batch(
     place = exact_device(weights[0].device, device)
     exact = [weight.to(place, torch.float64) for weight in weights]
     matrices = torch.cat(exact) if len(exact) > 1 else exact[0]
-    dtype = _factor_dtype(weights[0])
+    dtype = _factor_dtype(layers[batch[0][0]])
     parts = [part.split(len(weights[0])) for part in factorize(matrices, dtype)]
     spectra = {}
     for (name, scheme), weight, left, values, right in zip(batch, weights, *parts, strict=True):
@@ -145,13 +151,13 @@ def _decompose_weighted(
     left, values, right = factorize_weighted(weight.to(place, torch.float64), rows, columns)
     combined = frobenius_norm(values, dim=0).cpu() * _RISE**0.5
     norm = float(frobenius_norm(weight))
-    left, right = (factor.to(weight.device, _factor_dtype(weight)).contiguous() for factor in (left, right))
+    left, right = (factor.to(weight.device, _factor_dtype(layer)).contiguous() for factor in (left, right))
     return Spectrum(scheme, combined, left, right, norm, absolute=weighting == "curvature")
 
 
-def _factor_dtype(weight: Tensor) -> torch.dtype:
+def _factor_dtype(layer: nn.Module) -> torch.dtype:
     """Returns the weight's own type or float32: singular values of half precision's weights can be beyond its range."""
-    return torch.promote_types(weight.dtype, torch.float32)
+    return torch.promote_types(stored_weight(layer).dtype, torch.float32)
 
 
 def _own(tensor: Tensor) -> Tensor:

@@ -17,12 +17,13 @@ from torch import Tensor, nn
 
 from torch_lowrank.curvature.moments import Moments, cholesky
 from torch_lowrank.decomposition.svd import balanced
-from torch_lowrank.layers.factorized import folding_of
-from torch_lowrank.modes import Device, exact_device
+from torch_lowrank.layers.unfolding import folding_of, stored_weight
+from torch_lowrank.modes import Device, exact_device, undisturbed
 
 _STEPS = 20
 
 
+@undisturbed()
 def refine(
     layer: nn.Module, scheme: str, left: Tensor, right: Tensor, moments: Moments, device: Device = None
 ) -> tuple[Tensor, Tensor]:
@@ -41,24 +42,18 @@ def refine(
     """
     if scheme == "channel":  # the weighted decomposition is the minimum
         return left, right
-    place = exact_device(layer.get_parameter("weight").device, device)
-    with torch.inference_mode(False):
-        return _refine(layer, scheme, left, right, moments.to(place), place)
-
-
-def _refine(
-    layer: nn.Module, scheme: str, left: Tensor, right: Tensor, moments: Moments, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    weight = folding_of(layer, "channel").matrix(layer).to(device, torch.float64)
+    place = exact_device(stored_weight(layer).device, device)
+    moments = moments.to(place)
+    weight = folding_of(layer, "channel").matrix(layer).to(place, torch.float64)
     rows, columns = moments.damped(layer)
     total = float(((rows @ weight @ columns) * weight).sum())
     if total == 0:
         return left, right
-    place = _Coordinates(layer, scheme, moments)
-    inner = place.inside(left.to(device, torch.float64), right.to(device, torch.float64))
-    problem = _Problem(layer, scheme, weight.float(), rows.float() / total, columns.float(), place)
+    coordinates = _Coordinates(layer, scheme, moments)
+    inner = coordinates.inside(left.to(place, torch.float64), right.to(place, torch.float64))
+    problem = _Problem(layer, scheme, weight.float(), rows.float() / total, columns.float(), coordinates)
     found = problem.solve(*(each.float() for each in inner))
-    outside = balanced(*(each.double() for each in place.outside(*found)))
+    outside = balanced(*(each.double() for each in coordinates.outside(*found)))
     return tuple(each.to(left.device, left.dtype) for each in outside)  # type: ignore[return-value]
 
 

@@ -9,12 +9,14 @@ from torch import Tensor, nn
 from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.utils import parametrize
 
-from torch_lowrank.layers.factorized import LowRank
-from torch_lowrank.layers.unfolding import FACTORIZABLE
+from torch_lowrank.layers.factorized import LowRank, kind_name
+from torch_lowrank.layers.padding import multiplies_once
+from torch_lowrank.layers.unfolding import FACTORIZABLE, has_folding, kind_of, layer_of_own_kind
 
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 # The hooks of a module; torch has no public way to ask for them.
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+_HOOKED = "it has hooks, which may rely on the dense layer; remove them and decompose again"
 _COMPUTED = "its weight is computed from other parameters (weight norm, pruning or another parametrisation)"
 
 
@@ -40,7 +42,7 @@ def survey(network: nn.Module) -> Survey:
     for name, module in network.named_modules():
         if id(module) in inside or not _has_weight_matrix(module):
             continue
-        reason = why_not(module) or _shared(module, name, owners) or _used_as_tensor(network, name)
+        reason = _used_as_tensor(network, name) or why_not(module) or _shared(module, name, owners)
         if reason:
             skipped[name] = reason
         else:
@@ -51,23 +53,35 @@ def survey(network: nn.Module) -> Survey:
 def why_not(layer: nn.Module) -> str | None:
     """Returns why a layer with a weight cannot be factorised, None where it can, seen by itself.
 
-    The class must match exactly: a subclass may do something else in its forward pass.
+    Of a subclass, which may do anything in its forward pass, it is tried out whether it does what its parent does, with
+    another padding perhaps. A layer that is factorised already can be factorised again, from the product of its two.
     """
-    return _why_not_kind(layer) or _why_not_state(layer) or _why_not_weight(layer.get_parameter("weight"))
+    stored = list(layer.children()) if isinstance(layer, LowRank) else [layer]
+    reasons = (
+        _why_not_kind(each) or _why_not_state(each) or _why_not_weight(each.get_parameter("weight")) for each in stored
+    )
+    return next(filter(None, reasons), None) or _why_not_forward(layer)
 
 
 def _why_not_kind(layer: nn.Module) -> str | None:
-    kind = type(layer).__name__
-    if isinstance(layer, LowRank):
-        return "it is of low rank already"
     if isinstance(layer, LazyModuleMixin):
         return "a lazy layer has no shape before the network's first forward pass; run one and decompose then"
     if parametrize.is_parametrized(layer):
         return _COMPUTED
-    if type(layer) in FACTORIZABLE:
+    if isinstance(layer, nn.MultiheadAttention):
+        return f"a {kind_name(layer)} layer hands its projections to one function, and calls no layer for them"
+    return None if kind_of(layer) else f"a {kind_name(layer)} layer cannot be factorised"
+
+
+def _why_not_forward(layer: nn.Module) -> str | None:
+    """Returns what hinders in the layer's own forward pass, and in being watched where it is factorised already."""
+    if isinstance(layer, LowRank) and any(getattr(layer, hooks) for hooks in _HOOKS):
+        return _HOOKED
+    own = layer_of_own_kind(layer)
+    if own is None or (has_folding(layer, "channel") and multiplies_once(own)):
         return None
-    parents = [parent.__name__ for parent in FACTORIZABLE if isinstance(layer, parent)]
-    return f"{kind} is its own kind of {parents[0]}" if parents else f"a {kind} layer cannot be factorised"
+    parent = kind_of(layer)
+    return f"{kind_name(layer)} is its own kind of {parent.__name__ if parent else 'layer'}, and does more than pad"
 
 
 def _why_not_state(layer: nn.Module) -> str | None:
@@ -77,10 +91,17 @@ def _why_not_state(layer: nn.Module) -> str | None:
     if "forward" in vars(layer):
         return "its forward method was replaced"
     if any(getattr(layer, hooks) for hooks in _HOOKS):
-        return "it has hooks, which may rely on the dense layer; remove them and decompose again"
-    if parameters - {"weight", "bias"} or [*layer.buffers(), *layer.children()]:
+        return _HOOKED
+    inside = layer.children() if type(layer) in FACTORIZABLE else (each for each in layer.children() if _holds(each))
+    if parameters - {"weight", "bias"} or [*layer.buffers(), *inside]:
         return "it holds more than a weight and a bias"
     return None
+
+
+def _holds(module: nn.Module) -> bool:
+    """Returns whether a module has tensors or hooks; a subclass keeps its padding in one without."""
+    watched = any(getattr(each, hooks) for each in module.modules() for hooks in _HOOKS)
+    return watched or bool([*module.parameters(), *module.buffers()])
 
 
 def _why_not_weight(weight: nn.Parameter) -> str | None:
@@ -111,10 +132,10 @@ def _owners(network: nn.Module) -> dict[int, list[str]]:
 
 
 def _shared(layer: nn.Module, name: str, owners: dict[int, list[str]]) -> str | None:
-    for key in ("weight", "bias"):
-        others = [other for other in owners.get(id(getattr(layer, key)), ()) if other != f"{name}.{key}".lstrip(".")]
+    for key, parameter in layer.named_parameters():
+        others = [other for other in owners.get(id(parameter), ()) if other != f"{name}.{key}".lstrip(".")]
         if others:
-            return f"its {key} is shared with {others[0]}"
+            return f"its {key.rpartition('.')[2]} is shared with {others[0]}"
     return None
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import copy
+import pickle
 from collections import OrderedDict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from torch_lowrank.layers.unfolding import FOLDINGS, KINDS, Folding
+from torch_lowrank.checks import check_module
+from torch_lowrank.layers.unfolding import FOLDINGS, folding_of, kind_of, stored_weight
+
+_NO_COPY = (TypeError, ValueError, RuntimeError, AttributeError, copy.Error, pickle.PickleError)
 
 
 class LowRank(nn.Sequential):
@@ -20,26 +24,31 @@ class LowRank(nn.Sequential):
     `kernel_size`, ...), since some networks read them in their forward pass.
 
     Args:
-        layer: The dense layer; it is not kept.
+        layer: The dense layer, or a factorised one in its place; it is not kept.
         scheme: How its weight is unfolded.
         rank: Channels between the two layers, for each group.
 
     Attributes:
         kind: Class name of the dense layer.
+        dense_kind: The kind of layer that it is one of, for example `nn.Conv2d`.
         scheme: As given.
         rank: As given.
     """
 
-    first: nn.Module
-    second: nn.Module
+    __jit_unused_properties__ = ("weight", "bias")  # torch.jit.script would compile them
+
+    if TYPE_CHECKING:  # torch.jit.script knows no modules as types
+        first: nn.Module
+        second: nn.Module
 
     def __init__(self, layer: nn.Module, scheme: str, rank: int) -> None:
         first, second = folding_of(layer, scheme).build(layer, rank)
         super().__init__(OrderedDict(first=first, second=second))
-        self.kind = type(layer).__name__
+        self.kind = kind_name(layer)
+        self.dense_kind = kind_of(layer)
         self.scheme = scheme
         self.rank = rank
-        for name in layer.__constants__:  # type: ignore[union-attr]
+        for name in self.dense_kind.__constants__:  # type: ignore[union-attr]
             setattr(self, name, getattr(layer, name))
         self.train(layer.training)
 
@@ -50,15 +59,16 @@ class LowRank(nn.Sequential):
         Device, dtype, memory format, requires_grad and training mode are the layer's.
         """
         low_rank = cls(layer, scheme, left.shape[2])
-        weight = layer.get_parameter("weight")
+        weight = stored_weight(layer)
         weights = folding_of(layer, scheme).weights(layer, left, right)
         for thin, values in zip(low_rank, weights, strict=True):
             parameter = thin.get_parameter("weight")
             parameter.data.copy_(values)
-            parameter.data = parameter.data.contiguous(memory_format=_memory_format(weight))
+            parameter.data = parameter.data.contiguous(memory_format=_memory_format(layer))
             parameter.requires_grad_(weight.requires_grad)
-        if layer.bias is not None:
-            bias, new = layer.get_parameter("bias"), low_rank.second.get_parameter("bias")
+        bias = layer.bias
+        if isinstance(bias, nn.Parameter):
+            new = low_rank.second.get_parameter("bias")
             new.data.copy_(bias.detach())
             new.requires_grad_(bias.requires_grad)
         return low_rank
@@ -66,13 +76,20 @@ class LowRank(nn.Sequential):
     @property
     def weight(self) -> Tensor:
         """The dense layer's weight as the product of the two, computed at each access."""
-        first, second = self.first.get_parameter("weight"), self.second.get_parameter("weight")
-        return FOLDINGS[KINDS[self.kind], self.scheme].dense_weight(self, first, second)
+        return self._product(self.first.get_parameter("weight"), self.second.get_parameter("weight"))
 
     @property
     def bias(self) -> nn.Parameter | None:
         """The dense layer's bias."""
         return self.second.bias  # type: ignore[return-value]
+
+    def product(self) -> Tensor:
+        """Returns `weight` in float64, detached: rounded to another type it would have full rank."""
+        first, second = self.first.get_parameter("weight"), self.second.get_parameter("weight")
+        return self._product(first.detach().double(), second.detach().double())
+
+    def _product(self, first: Tensor, second: Tensor) -> Tensor:
+        return FOLDINGS[self.dense_kind, self.scheme].dense_weight(self, first, second)  # type: ignore[index]
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
         """Applies both layers.
@@ -83,27 +100,24 @@ class LowRank(nn.Sequential):
         """
         if output_size is None:
             return self.second(self.first(input))
-        if self.scheme == "channel":
-            return self.second(self.first(input), output_size)
-        return self.second(self.first(input, self._size_between(input, output_size)), output_size)
+        if torch.jit.is_scripting():  # in which a layer that takes no size cannot be given one
+            raise NotImplementedError("a scripted low-rank layer takes no output_size")
+        else:  # noqa: RET506 - torch.jit.script leaves out a branch, not what follows it
+            return self._of_size(input, output_size)
 
     def extra_repr(self) -> str:
         """Names kind, scheme and rank in the printed network."""
         return f"{self.kind}, scheme={self.scheme}, rank={self.rank}"
 
+    def _of_size(self, input: Tensor, output_size: list[int]) -> Tensor:
+        if self.scheme == "channel":
+            return self.second(self.first(input), output_size)
+        return self.second(self.first(input, self._size_between(input, output_size)), output_size)
+
     def _size_between(self, input: Tensor, output_size: list[int]) -> list[int]:
         """The spatial scheme enlarges the first axis in its first layer, the others in its second."""
         axes = len(self.kernel_size)  # type: ignore[arg-type]
         return [list(output_size)[-axes], *input.shape[input.ndim - axes + 1 :]]
-
-
-def folding_of(layer: nn.Module, scheme: str) -> Folding:
-    """Returns the folding for a layer and a scheme.
-
-    Raises:
-        KeyError: If that kind of layer cannot be factorised by that scheme.
-    """
-    return FOLDINGS[type(layer), scheme]
 
 
 def full_rank(layer: nn.Module, scheme: str) -> int:
@@ -112,11 +126,17 @@ def full_rank(layer: nn.Module, scheme: str) -> int:
     Raises:
         KeyError: If that kind of layer cannot be factorised by that scheme.
     """
-    return min(folding_of(layer, scheme).matrix(layer).shape[1:])
+    return min(folding_of(layer, scheme).shape(layer)[1:])
+
+
+def kind_name(layer: nn.Module) -> str:
+    """Returns the layer's class name; of a factorised layer that of the dense one."""
+    return layer.kind if isinstance(layer, LowRank) else type(layer).__name__
 
 
 def count_parameters(module: nn.Module) -> int:
     """Returns the number of parameters, shared ones once; those of lazy layers that have no shape yet count nothing."""
+    check_module(module)
     return sum(parameter.numel() for parameter in module.parameters() if not is_lazy(parameter))
 
 
@@ -124,16 +144,37 @@ def replace_layers(network: nn.Module, replacements: dict[nn.Module, nn.Module])
     """Returns a deep copy of the network in which the given layers are replaced, wherever they occur.
 
     A layer that is used in two places stays one layer. The replaced layers themselves are not copied.
+
+    Raises:
+        TypeError: If the network holds something that cannot be copied.
     """
     memo: dict[int, Any] = {id(layer): new for layer, new in replacements.items()}
     for module in network.modules():
         if module not in replacements:
             memo.update({id(tensor): tensor.detach().clone() for tensor in _computed_tensors(module)})
-    replaced = copy.deepcopy(network, memo)
+    try:
+        replaced = copy.deepcopy(network, dict(memo))
+    except _NO_COPY as error:
+        raise TypeError(
+            f"the network cannot be copied: {_uncopied(network, memo)} ({error}); delete it before, and set it again "
+            "on both networks"
+        ) from error
     for module in replaced.modules():
         if isinstance(module, (nn.TransformerEncoder, nn.TransformerEncoderLayer)):
             _call_layers(module)
     return replaced
+
+
+def _uncopied(network: nn.Module, memo: dict[int, Any]) -> str:
+    """Returns the name of what a network holds that cannot be copied."""
+    memo = memo | {id(module): module for module in network.modules()}
+    for name, module in network.named_modules():
+        for key, value in vars(module).items():
+            try:
+                copy.deepcopy(value, dict(memo))
+            except _NO_COPY:
+                return f"attribute {f'{name}.{key}'.lstrip('.')!r}, a {type(value).__name__}"
+    return "one of its modules"
 
 
 def _call_layers(module: nn.TransformerEncoder | nn.TransformerEncoderLayer) -> None:
@@ -157,10 +198,11 @@ def _computed_tensors(module: nn.Module) -> list[Tensor]:
     return [value for value in kept if isinstance(value, Tensor) and not value.is_leaf]
 
 
-def _memory_format(weight: Tensor) -> torch.memory_format:
-    """Returns channels-last where the weight is stored so and in no other way."""
+def _memory_format(layer: nn.Module) -> torch.memory_format:
+    """Returns channels-last where a weight of the layer is stored so and in no other way."""
     formats = {4: torch.channels_last, 5: torch.channels_last_3d}
-    wanted = formats.get(weight.ndim, torch.contiguous_format)
-    if not weight.is_contiguous() and weight.is_contiguous(memory_format=wanted):
-        return wanted
+    for weight in layer.parameters():
+        wanted = formats.get(weight.ndim, torch.contiguous_format)
+        if not weight.is_contiguous() and weight.is_contiguous(memory_format=wanted):
+            return wanted
     return torch.contiguous_format

@@ -22,6 +22,7 @@ Sources: Jaderberg et al. 2014 (arXiv 1405.3866), Zhang et al. 2015 (arXiv 1505.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 from collections.abc import Sequence
@@ -50,8 +51,17 @@ class Folding:
     transposed: bool = False
 
     def matrix(self, layer: nn.Module) -> Tensor:
-        """Returns the layer's weight as matrices (groups, m, n), detached."""
-        return self.unfold(layer.get_parameter("weight").detach(), _groups(layer))
+        """Returns the layer's weight as matrices (groups, m, n), detached; of a factorised layer the product."""
+        return self.unfold(exact_weight(layer), _groups(layer))
+
+    def shape(self, layer: nn.Module) -> tuple[int, int, int]:
+        """Returns the shape of `matrix`, (groups, m, n), which it does not compute."""
+        if self.dims == 0:
+            return 1, int(layer.out_features), int(layer.in_features)  # type: ignore[arg-type]
+        groups, kernel = _groups(layer), layer.kernel_size
+        outputs, inputs = (int(each) // groups for each in (layer.out_channels, layer.in_channels))  # type: ignore[arg-type]
+        rows, columns = outputs * math.prod(kernel[self.axes :]), inputs * math.prod(kernel[: self.axes])  # type: ignore[index]
+        return groups, rows, columns
 
     def unfold(self, weight: Tensor, groups: int) -> Tensor:
         """Returns a weight of this kind of layer as matrices (groups, m, n)."""
@@ -63,24 +73,25 @@ class Folding:
 
     def build(self, layer: nn.Module, rank: int) -> tuple[nn.Module, nn.Module]:
         """Returns the two thin layers of that rank, on the layer's device, in its dtype; their weights are not set."""
-        weight = layer.get_parameter("weight")
+        weight = stored_weight(layer)
         options = {"device": weight.device, "dtype": weight.dtype, "bias": False}
         biased = {**options, "bias": layer.bias is not None}
+        own = layer_of_own_kind(layer)
         if self.dims == 0:
             return (
-                _without_weights(nn.Linear, layer.in_features, rank, **options),
+                _without_weights(nn.Linear, layer.in_features, rank, **options)
+                if own is None
+                else copy_with_outputs(own, rank),
                 _without_weights(nn.Linear, rank, layer.out_features, **biased),
             )
         inputs, inner, outputs = int(layer.in_channels), rank * _groups(layer), int(layer.out_channels)  # type: ignore[arg-type]
-        return (
-            self._thin(layer, (inputs, inner), range(self.axes), options),
-            self._thin(layer, (inner, outputs), range(self.axes, self.dims), biased),
-        )
+        first = copy_with_outputs(own, inner) if own else self._thin(layer, (inputs, inner), range(self.axes), options)
+        return first, self._thin(layer, (inner, outputs), range(self.axes, self.dims), biased)
 
     def weights(self, layer: nn.Module, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the weights of both thin layers from W ~ left (groups, m, r) @ right (groups, r, n)."""
         groups = _groups(layer)
-        kernel = layer.get_parameter("weight").shape[2:]
+        kernel: tuple[int, ...] = layer.kernel_size if self.dims else ()  # type: ignore[assignment]
         first = right.reshape(groups, right.shape[1], -1, *kernel[: self.axes], *[1] * (self.dims - self.axes))
         second = left.reshape(groups, -1, math.prod(kernel[self.axes :]), left.shape[2]).transpose(2, 3)
         second = second.reshape(*second.shape[:3], *[1] * self.axes, *kernel[self.axes :])
@@ -104,7 +115,7 @@ class Folding:
     def dense_macs(self, layer: nn.Module, inputs: Sequence[int], outputs: Sequence[int]) -> int:
         """Returns the multiply-accumulates of one call with these input and output shapes."""
         batch, before, after = self._sizes(inputs, outputs)
-        return batch * math.prod(before if self.transposed else after) * layer.get_parameter("weight").numel()
+        return batch * math.prod(before if self.transposed else after) * math.prod(self.shape(layer))
 
     def macs_per_rank(self, layer: nn.Module, inputs: Sequence[int], outputs: Sequence[int]) -> int:
         """Returns the multiply-accumulates that one more rank costs in a call with these shapes.
@@ -114,10 +125,10 @@ class Folding:
         """
         batch, before, after = self._sizes(inputs, outputs)
         between = math.prod(after[: self.axes] + before[self.axes :])
-        rows, columns = self.matrix(layer).shape[1:]
+        groups, rows, columns = self.shape(layer)
         at_first = math.prod(before) if self.transposed else between
         at_second = between if self.transposed else math.prod(after)
-        return batch * _groups(layer) * (columns * at_first + rows * at_second)
+        return batch * groups * (columns * at_first + rows * at_second)
 
     def _sizes(self, inputs: Sequence[int], outputs: Sequence[int]) -> tuple[int, list[int], list[int]]:
         """Returns batch size and the sizes of the kernel's axes; a Linear layer has positions in the place of both."""
@@ -158,18 +169,71 @@ KINDS = {kind.__name__: kind for kind, _ in FOLDINGS}
 FACTORIZABLE = tuple(KINDS.values())
 
 
+def kind_of(layer: nn.Module) -> type[nn.Module] | None:
+    """Returns which of the kinds a layer is, also as a subclass; of a factorised layer what the dense one was."""
+    own = getattr(layer, "dense_kind", None)
+    return own or next((kind for kind in type(layer).__mro__ if kind in FACTORIZABLE), None)
+
+
+def layer_of_own_kind(layer: nn.Module) -> nn.Module | None:
+    """Returns the layer, or the first of a factorised one, where it is a subclass with a forward pass of its own."""
+    inner = layer.get_submodule("first") if hasattr(layer, "dense_kind") else layer
+    return None if type(inner) in FACTORIZABLE else inner
+
+
+def has_folding(layer: nn.Module, scheme: str) -> bool:
+    """Returns whether that kind of layer can be factorised by that scheme.
+
+    A subclass, whose forward pass has to stay whole, by the channel scheme alone, and no transposed one.
+    """
+    folding = FOLDINGS.get((kind_of(layer), scheme))  # type: ignore[arg-type]
+    return folding is not None and (layer_of_own_kind(layer) is None or folding.axes == folding.dims)
+
+
+def folding_of(layer: nn.Module, scheme: str) -> Folding:
+    """Returns the folding for a layer and a scheme.
+
+    Raises:
+        KeyError: If that kind of layer cannot be factorised by that scheme.
+    """
+    if not has_folding(layer, scheme):
+        raise KeyError(f"no {scheme} scheme for a {type(layer).__name__}")
+    return FOLDINGS[kind_of(layer), scheme]  # type: ignore[index]
+
+
+def stored_weight(layer: nn.Module) -> nn.Parameter:
+    """Returns the layer's weight; of a factorised layer that of its first."""
+    return layer.get_parameter("first.weight" if hasattr(layer, "dense_kind") else "weight")
+
+
+def exact_weight(layer: nn.Module) -> Tensor:
+    """Returns the layer's weight, detached; of a factorised layer the product, in float64."""
+    return layer.product() if hasattr(layer, "dense_kind") else stored_weight(layer).detach()  # type: ignore[operator]
+
+
+def copy_with_outputs(layer: nn.Module, outputs: int, *, biased: bool = False, device: Any = None) -> nn.Module:
+    """Returns a copy of a subclass's layer with another number of outputs; its weights are not set."""
+    weight = layer.get_parameter("weight")
+    where: dict[str, Any] = {"dtype": weight.dtype, "device": device or weight.device}
+    memo: dict[int, Any] = {id(layer.bias): nn.Parameter(torch.empty(outputs, **where)) if biased else None}
+    memo[id(weight)] = nn.Parameter(torch.empty(outputs, *weight.shape[1:], **where))
+    copied = copy.deepcopy(layer, memo)
+    setattr(copied, "out_channels" if hasattr(layer, "out_channels") else "out_features", outputs)
+    return copied
+
+
 def schemes_of(layer: nn.Module, scheme: str) -> tuple[str, ...]:
     """Returns the schemes to decompose a layer by when `scheme` is asked for: one, or two for `auto`.
 
-    Layers without a spatial scheme (Linear, Conv1d, ConvTranspose1d) fall back to `channel`. Where both schemes
-    unfold to the same matrix, as for 1x1 kernels, `auto` keeps `channel` alone.
+    Layers without a spatial scheme (Linear, Conv1d, ConvTranspose1d, subclasses) fall back to `channel`. Where both
+    schemes unfold to the same matrix, as for 1x1 kernels, `auto` keeps `channel` alone.
     """
-    if (type(layer), "spatial") not in FOLDINGS or scheme == "channel":
+    if scheme == "channel" or not has_folding(layer, "spatial"):
         return ("channel",)
     if scheme == "spatial":
         return ("spatial",)
     kernel = layer.kernel_size
-    channel, spatial = (FOLDINGS[type(layer), name] for name in SCHEMES)
+    channel, spatial = (folding_of(layer, name) for name in SCHEMES)
     moved = slice(min(channel.axes, spatial.axes), max(channel.axes, spatial.axes))
     return ("channel",) if math.prod(kernel[moved]) == 1 else SCHEMES  # type: ignore[index]
 

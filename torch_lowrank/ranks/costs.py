@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from torch_lowrank.checks import check_module
 from torch_lowrank.layers.eligibility import survey
-from torch_lowrank.layers.factorized import count_parameters, folding_of, replace_layers
-from torch_lowrank.layers.unfolding import schemes_of
+from torch_lowrank.layers.factorized import LowRank, count_parameters, replace_layers
+from torch_lowrank.layers.unfolding import folding_of, schemes_of
 from torch_lowrank.modes import layers_called
 from torch_lowrank.ranks.options import InputShape, as_input_shape, several
 
@@ -23,7 +24,7 @@ class Costs:
 
     Attributes:
         total: Of the whole network.
-        dense: Layer name to the cost of the layer's weight as it is.
+        dense: Layer name to the cost of the layer's weight as it is, dense or factorised.
         per_rank: Layer name and scheme to the cost of one more rank.
     """
 
@@ -42,9 +43,9 @@ def parameter_costs(network: nn.Module, schemes: Mapping[str, Sequence[str]]) ->
     dense, per_rank = {}, {}
     for name in schemes:
         layer = network.get_submodule(name)
-        dense[name] = layer.get_parameter("weight").numel()
+        dense[name] = sum(weight.numel() for weight in layer.parameters() if weight is not layer.bias)
         for scheme in schemes[name]:
-            groups, rows, columns = folding_of(layer, scheme).matrix(layer).shape
+            groups, rows, columns = folding_of(layer, scheme).shape(layer)
             per_rank[name, scheme] = groups * (rows + columns)
     return Costs(count_parameters(network), dense, per_rank)
 
@@ -71,7 +72,7 @@ def mac_costs(network: nn.Module, schemes: Mapping[str, Sequence[str]], input_sh
     def counter_of(name: str) -> Callable[[nn.Module, Any, Any, Tensor], None]:
         def count(layer: nn.Module, args: Any, kwargs: Any, output: Tensor) -> None:
             shapes = (args[0] if args else kwargs["input"]).shape, output.shape
-            dense[name] += folding_of(layer, schemes[name][0]).dense_macs(layer, *shapes)
+            dense[name] += _macs(layer, *shapes)
             for scheme in schemes[name]:
                 per_rank[name, scheme] += folding_of(layer, scheme).macs_per_rank(layer, *shapes)
 
@@ -92,6 +93,13 @@ def mac_costs(network: nn.Module, schemes: Mapping[str, Sequence[str]], input_sh
     return Costs(counter.get_total_flops() // 2, dense, per_rank)
 
 
+def _macs(layer: nn.Module, inputs: torch.Size, outputs: torch.Size) -> int:
+    """Returns the multiply-accumulates of one call of a layer as it is."""
+    if isinstance(layer, LowRank):
+        return layer.rank * folding_of(layer, layer.scheme).macs_per_rank(layer, inputs, outputs)
+    return folding_of(layer, "channel").dense_macs(layer, inputs, outputs)
+
+
 def count_macs(network: nn.Module, input_shape: InputShape) -> int:
     """Returns the multiply-accumulates of one forward pass, as `MacBudget` counts them.
 
@@ -100,8 +108,10 @@ def count_macs(network: nn.Module, input_shape: InputShape) -> int:
         input_shape: Of one input without the batch, for example (channels, height, width), or of each of several.
 
     Raises:
+        TypeError: If the network is no module.
         ValueError: If the network cannot take an input of that shape.
     """
+    check_module(network)
     return mac_costs(network, {}, as_input_shape(input_shape)).total
 
 

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from torch import nn
 
 from torch_lowrank.decomposition.spectra import Spectra
+from torch_lowrank.layers.factorized import count_parameters, kind_name
 from torch_lowrank.ranks.budgets import BudgetError, JointBudget, MacBudget, ParameterBudget
 from torch_lowrank.ranks.costs import Costs, mac_costs, parameter_costs
 from torch_lowrank.ranks.joint_allocation import allocate_jointly
@@ -34,9 +35,13 @@ def plan(
     counted = _counted(network, spectra, rule)
     settled = _settled(counted[0][0], excluded, pinned)
     layers = [_Layers(candidates, costs, settled) for candidates, costs in counted]
-    if isinstance(rule, JointBudget):
-        return {**settled, **_meet_both(rule, *layers)}
-    return {**settled, **layers[0].decide(rule)}
+    try:
+        decided = _meet_both(rule, *layers) if isinstance(rule, JointBudget) else layers[0].decide(rule)
+    except BudgetError as error:
+        if not spectra.skipped:
+            raise
+        raise BudgetError(f"{error}; not factorised are {_skipped(network, spectra)}", error.smallest) from error
+    return {**settled, **decided}
 
 
 def solved_parameter(network: nn.Module, spectra: Spectra, budget: ParameterBudget | MacBudget) -> float | None:
@@ -132,7 +137,7 @@ def _check_pin(ranks: Mapping[str, int], spectra: Spectra) -> dict[str, int]:
     """Returns, for each pinned layer, the rank.
 
     Raises:
-        ValueError: If a pattern matches layers, but none that can be factorised.
+        ValueError: If a pattern matches layers, but none that can be factorised, or a rank is above the full rank.
     """
     pinned: dict[str, int] = {}
     for pattern, rank in reversed(list(ranks.items())):
@@ -141,7 +146,26 @@ def _check_pin(ranks: Mapping[str, int], spectra: Spectra) -> dict[str, int]:
             name = _matches(pattern, spectra)[0]
             raise ValueError(f"pin {pattern!r}: layer {name!r} cannot be factorised: {spectra.skipped[name]}")
         pinned.update(dict.fromkeys(names, FixedRank(rank).value))
+    for name, rank in pinned.items():
+        largest = max(spectrum.full_rank for spectrum in spectra.options(name))
+        if rank > largest:
+            raise ValueError(f"pin: layer {name!r} has a full rank of {largest}; rank {rank} is more than it can have")
     return pinned
+
+
+def _skipped(network: nn.Module, spectra: Spectra) -> str:
+    """Returns which layers have no spectrum and why, those of one class and reason together, the largest first."""
+    groups: dict[tuple[str, str], list[int]] = {}
+    for name, reason in spectra.skipped.items():
+        layer = network.get_submodule(name)
+        groups.setdefault((kind_name(layer), reason), []).append(count_parameters(layer))
+    shown = sorted(groups.items(), key=lambda group: -sum(group[1]))[:_NAMES_SHOWN]
+    texts = [
+        f"{len(sizes)} layer{'s' if len(sizes) > 1 else ''} of type {kind} with {sum(sizes):,} parameters ({reason})"
+        for (kind, reason), sizes in shown
+    ]
+    others = len(spectra.skipped) - sum(len(sizes) for _, sizes in shown)
+    return ", ".join(texts) + (f" and {others} more" if others else "")
 
 
 def _matches(pattern: str, spectra: Spectra) -> list[str]:
