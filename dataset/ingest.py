@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import cv2
 from rich.console import Console
@@ -15,10 +16,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from dataset.annotations.coco import Sample, SplitAnnotations, read_annotations
 from dataset.cores import usable_cores
 from dataset.errors import DatasetError, Refusal, combined_error
-from dataset.images.decode import DecodeRequest, ImageError, decode_image, read_image_file, resize_image
+from dataset.images.decode import DecodeRequest, ImageError, decode_image, read_image_file
 from dataset.images.masks import LabelledObject, draw_mask
+from dataset.images.resize import resize_image
 from dataset.layout import SPLITS
 from dataset.manifest import MANIFEST_VERSION, ClassEntry, Manifest
+from dataset.options import Exif, Interpolation
 from dataset.output_folder import new_folder
 from dataset.sources.local_folder import as_source
 from dataset.sources.source import DataRoot, Source, missing_splits
@@ -27,6 +30,7 @@ from dataset.split_statistics import (
     SplitStatistics,
     category_entries,
     duplicates_across_splits,
+    orientation_notes,
     warnings_for,
 )
 from dataset.store import Dataset, RowWriter, images_file, masks_file
@@ -44,6 +48,8 @@ class IngestOptions:
         multi_class: Masks hold 1 to K for the K categories in use, by increasing id, instead of 1 for all of them.
         skip_bad_samples: Leave out samples with faults and list them in the manifest, instead of raising.
         num_workers: Threads; 0 for as many as cores may be used.
+        interpolation: How images are resized; see `dataset.images.resize`.
+        exif: Whether images with an orientation tag are turned where their annotated size does not tell.
     """
 
     image_size: tuple[int, int]
@@ -51,6 +57,8 @@ class IngestOptions:
     multi_class: bool
     skip_bad_samples: bool
     num_workers: int
+    interpolation: Interpolation = "area"
+    exif: Exif = "apply"
 
     def __post_init__(self) -> None:
         if min(self.image_size) < 1:
@@ -59,6 +67,9 @@ class IngestOptions:
             raise ValueError(f"channels is {self.channels}: choose 1 (gray) or 3 (colour)")
         if self.num_workers < 0:
             raise ValueError(f"num_workers is {self.num_workers}: choose 0 (all cores) or more")
+        for name, allowed in (("interpolation", get_args(Interpolation)), ("exif", get_args(Exif))):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} is {getattr(self, name)!r}: choose from {', '.join(allowed)}")
 
 
 def ingest(root: DataRoot, folder: Path, options: IngestOptions) -> Dataset:
@@ -171,9 +182,10 @@ def _prepare(
     name = f"{sample.split}/{sample.file_name}"
     if source.lies_outside(name):
         return sample.refuse("the file is a link that leads out of the data set's folder: copy the image into it")
-    request = DecodeRequest(sample.height, sample.width, options.channels, target_size=options.image_size)
+    average_to = options.image_size if options.interpolation == "area" else None
+    request = DecodeRequest(sample.height, sample.width, options.channels, average_to, options.exif)
     try:
-        image, rescaled = decode_image(read_image_file(source, name), request)
+        decoded = decode_image(read_image_file(source, name), request)
     except ImageError as error:
         return sample.refuse(str(error))
     shapes = [
@@ -181,8 +193,8 @@ def _prepare(
         for annotation in sample.annotations
     ]
     mask, empty = draw_mask(shapes, (sample.height, sample.width), options.image_size)
-    reduced = image.shape[:2] != (sample.height, sample.width)
-    return PreparedSample.of(sample, resize_image(image, *options.image_size, reduced), rescaled, mask, empty)
+    image = resize_image(decoded.pixels, *options.image_size, options.interpolation)
+    return PreparedSample.of(sample, image, decoded.rescaled, mask, empty, decoded.taken)
 
 
 def _in_order(
@@ -243,7 +255,8 @@ def _describe(
         splits=splits,
         duplicates_across_splits=duplicates,
         refused=refused,
-        warnings=warnings_for(splits, categories, duplicates, refused),
+        warnings=[*warnings_for(splits, categories, duplicates, refused), *orientation_notes(splits)],
+        interpolation=options.interpolation,
     )
 
 

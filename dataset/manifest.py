@@ -4,10 +4,11 @@ It holds neither paths nor times: the same data gives the same manifest wherever
 """
 
 import json
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 
 from dataset.errors import DatasetError, Refusal
+from dataset.options import Interpolation
 
 MANIFEST_FILE = "manifest.json"
 MANIFEST_VERSION = 1
@@ -67,6 +68,8 @@ class SplitSummary:
             a mask; empty where none has.
         original_sizes: The most frequent sizes, most frequent first.
         samples: One entry a row, in order.
+        orientation_tags: How many images have a tag of another orientation than upright, by how it was taken; see
+            `dataset.images.orientation.Taken`.
     """
 
     images: int
@@ -79,6 +82,7 @@ class SplitSummary:
     mask_area_percent: dict[str, float]
     original_sizes: list[SizeCount]
     samples: list[SampleEntry]
+    orientation_tags: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,7 @@ class Manifest:
     duplicates_across_splits: list[Duplicate]
     refused: list[Refusal]
     warnings: list[str]
+    interpolation: Interpolation = "area"
 
     def save(self, folder: Path) -> None:
         """Writes the manifest into `folder`."""
@@ -141,7 +146,7 @@ def _fields(part: object) -> dict[str, object]:
     """Returns a part of the manifest as a dictionary that JSON can hold."""
     if not is_dataclass(part):
         raise TypeError(f"a manifest holds no {type(part).__name__}")
-    return {field.name: getattr(part, field.name) for field in fields(part)}
+    return {each.name: getattr(part, each.name) for each in fields(part)}
 
 
 def _parse(raw: dict) -> Manifest:

@@ -11,12 +11,21 @@ from numpy.typing import NDArray
 
 from dataset.annotations.coco import Sample, SplitAnnotations
 from dataset.errors import Refusal
+from dataset.images.orientation import Taken
 from dataset.manifest import CategoryEntry, Duplicate, SampleEntry, SizeCount, SplitSummary
 
 PERCENTILES = (5, 25, 50, 75, 95)
 MANY_RECTANGLES = 0.5  # from this share on, a network learns rectangles rather than objects
 LARGEST_SIZES = 10
 _DIGEST_BYTES = 16
+_TAKEN: dict[Taken, str] = {
+    "turned_by_size": "were turned, which alone fits their annotated size",
+    "kept_by_size": "were left as stored, which alone fits their annotated size",
+    "turned_by_option": "were turned as it says, assuming that outlines were drawn on the image as it is shown "
+    "(set data.exif=ignore if they were drawn on the pixels as stored)",
+    "kept_by_option": "were left as stored, assuming that outlines were drawn on the stored pixels "
+    "(set data.exif=apply if they were drawn on the image as it is shown)",
+}
 
 
 @dataclass(frozen=True)
@@ -31,6 +40,7 @@ class PreparedSample:
         empty_annotations: Objects that cover no pixel.
         digest: Digest of the image; equal for equal pixels.
         mask_pixels: How many of the mask's pixels belong to objects.
+        orientation: How its orientation tag was taken; None where it has none.
     """
 
     sample: Sample
@@ -40,14 +50,22 @@ class PreparedSample:
     empty_annotations: int
     digest: bytes
     mask_pixels: int
+    orientation: Taken | None = None
 
     @classmethod
     def of(
-        cls, sample: Sample, image: NDArray[np.uint8], rescaled: bool, mask: NDArray[np.uint8], empty_annotations: int
+        cls,
+        sample: Sample,
+        image: NDArray[np.uint8],
+        rescaled: bool,
+        mask: NDArray[np.uint8],
+        empty_annotations: int,
+        orientation: Taken | None = None,
     ) -> "PreparedSample":
         """Builds the sample and measures its pixels."""
         digest = hashlib.sha256(np.ascontiguousarray(image).data).digest()[:_DIGEST_BYTES]
-        return cls(sample, image, mask, rescaled, empty_annotations, digest, int(np.count_nonzero(mask)))
+        pixels = int(np.count_nonzero(mask))
+        return cls(sample, image, mask, rescaled, empty_annotations, digest, pixels, orientation)
 
 
 @dataclass
@@ -59,6 +77,7 @@ class SplitStatistics:
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     categories: Counter[int] = field(default_factory=Counter)
     counts: Counter[str] = field(default_factory=Counter)
+    orientations: Counter[str] = field(default_factory=Counter)
     areas: "array[float]" = field(default_factory=lambda: array("d"))
 
     def add(self, prepared: PreparedSample) -> None:
@@ -74,6 +93,8 @@ class SplitStatistics:
         self.counts["rectangles"] += sum(annotation.rectangle for annotation in sample.annotations)
         self.counts["empty"] += prepared.empty_annotations
         self.counts["rescaled"] += prepared.rescaled
+        if prepared.orientation is not None:
+            self.orientations[prepared.orientation] += 1
         if prepared.mask_pixels:
             self.areas.append(100.0 * prepared.mask_pixels / prepared.mask.size)
 
@@ -95,6 +116,7 @@ class SplitStatistics:
             },
             original_sizes=[SizeCount(height, width, images) for (height, width), images in sizes],
             samples=[SampleEntry(sample.file_name, sample.image_id) for sample in self.samples],
+            orientation_tags=dict(sorted(self.orientations.items())),
         )
 
 
@@ -162,3 +184,18 @@ def warnings_for(
         first = f"the first: {refused[0]}" if len(refused) > 1 else str(refused[0])
         found.append(f"samples with {len(refused)} faults were left out ({first}); dataset_manifest.json lists all")
     return found
+
+
+def orientation_notes(splits: Mapping[str, SplitSummary]) -> list[str]:
+    """Returns one sentence about the images with an orientation tag and how it was taken; none where there are none.
+
+    Args:
+        splits: Summary of every split.
+    """
+    counts: Counter[str] = Counter()
+    for split in splits.values():
+        counts.update(split.orientation_tags)
+    if not counts:
+        return []
+    parts = "; ".join(f"{counts[taken]} {text}" for taken, text in _TAKEN.items() if counts[taken])
+    return [f"{counts.total()} images carry an EXIF orientation other than upright: {parts}"]

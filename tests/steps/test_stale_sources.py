@@ -60,12 +60,12 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
         "dataset/annotations",
         "__init__ annotation_file coco json_stream json_values segmentation segmentation_cache",
     ),
-    (INGEST, "dataset/images", "__init__ decode image_headers masks"),
+    (INGEST, "dataset/images", "__init__ decode image_headers masks orientation resize"),
     (INGEST, "dataset/sources", "__init__ local_folder source"),
     (INGEST, "dataset", "ingest output_folder split_statistics"),
     (INGEST, "dataset", "cores fingerprint"),  # wider: only to see that nothing changed meanwhile
     (INGEST, "steps/data_roots", "__init__ open_data_root bucket"),
-    (INGEST | READERS, "dataset", "__init__ layout manifest store"),
+    (INGEST | READERS, "dataset", "__init__ layout manifest options store"),
     (INGEST | READERS, "materializers", "dataset"),
     # Wider: the store raises errors, whose texts train nothing.
     (INGEST | READERS, "dataset", "errors message_text"),
