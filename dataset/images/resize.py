@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 
 from dataset.options import Interpolation
 
-# The rows and columns that `nearest` takes are those of the masks; OpenCV's older INTER_NEAREST takes others.
-_FILTERS = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC, "nearest": cv2.INTER_NEAREST_EXACT}
+_FILTERS = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}
 
 
 def resize_image(
@@ -18,8 +17,8 @@ def resize_image(
     """Resizes an image.
 
     `area` averages the pixels that fall into a stored one, along sides that shrink; along sides that grow there is
-    nothing to average, and it is `linear`. `linear` and `cubic` read the 2x2 or 4x4 pixels around the centre of a stored
-    one, however many lie between them and the next, as OpenCV does; `nearest` reads one.
+    nothing to average, and it is `linear`. `linear` and `cubic` read the 2x2 or 4x4 pixels around the centre of a
+    stored one, however far apart the centres are, as OpenCV does; `nearest` takes the pixels that masks take.
 
     Args:
         image: uint8 (H, W, C).
@@ -31,6 +30,8 @@ def resize_image(
         uint8 (height, width, C).
     """
     resized: Any = image
+    if interpolation == "nearest":
+        return image[np.ix_(*(nearest_pixels(*sides) for sides in zip(image.shape, (height, width), strict=False)))]
     if interpolation == "area":
         smaller = (min(width, image.shape[1]), min(height, image.shape[0]))
         resized = cv2.resize(image, smaller, interpolation=cv2.INTER_AREA)
@@ -38,3 +39,19 @@ def resize_image(
     if resized.shape[:2] != (height, width):
         resized = cv2.resize(resized, (width, height), interpolation=_FILTERS[interpolation])
     return np.asarray(resized, np.uint8).reshape(height, width, image.shape[2])
+
+
+def nearest_pixels(side: int, wanted: int) -> NDArray[np.int64]:
+    """Returns which row or column of an image each stored one takes.
+
+    The centre of stored row i lies at (i + 1/2) side / wanted of the image, and its row is the floor of that, in exact
+    integer arithmetic.
+
+    Args:
+        side: How many the image has.
+        wanted: How many are stored.
+
+    Returns:
+        int64 (wanted,).
+    """
+    return (2 * np.arange(wanted, dtype=np.int64) + 1) * side // (2 * wanted)
