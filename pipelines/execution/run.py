@@ -128,8 +128,9 @@ def _with_architecture_of(network: UNet, config: RunConfig) -> RunConfig:
 def _read_as(config: RunConfig) -> str:
     """Returns in a line what a state dict does not tell, and how it is told."""
     data, inputs = config.data, config.input
+    normalised = f"(x / 255 - {inputs.mean:g}) / {inputs.std:g}"
     return (
         f"U-Net of {config.model.base_filters} filters, given images as {stored_as(data)}, resized by "
-        f"{data.interpolation}, (x / 255 - {inputs.mean:g}) / {inputs.std:g}; a checkpoint does not say: if it was trained otherwise, set "
+        f"{data.interpolation}, {normalised}; a checkpoint does not say: if it was trained otherwise, set "
         "--image_size, --channels, --interpolation, input.mean and input.std"
     )
