@@ -19,11 +19,11 @@ MANY_RECTANGLES = 0.5  # from this share on, a network learns rectangles rather 
 LARGEST_SIZES = 10
 _DIGEST_BYTES = 16
 _TAKEN: dict[Taken, str] = {
-    "turned_by_size": "were turned, which alone fits their annotated size",
-    "kept_by_size": "were left as stored, which alone fits their annotated size",
-    "turned_by_option": "were turned as it says, assuming that outlines were drawn on the image as it is shown "
+    "turned_by_size": "turned, as that alone fits the annotated size",
+    "kept_by_size": "left as stored, as that alone fits the annotated size",
+    "turned_by_option": "turned as it says, assuming that outlines were drawn on the image as it is shown "
     "(set data.exif=ignore if they were drawn on the pixels as stored)",
-    "kept_by_option": "were left as stored, assuming that outlines were drawn on the stored pixels "
+    "kept_by_option": "left as stored, assuming that outlines were drawn on the stored pixels "
     "(set data.exif=apply if they were drawn on the image as it is shown)",
 }
 

@@ -21,7 +21,7 @@ _TAG = 0x0112
 UPRIGHT = 1
 _EXIF = b"Exif\0\0"
 _JPEG_APP1 = 0xE1
-_AVIF_STARTS = (b"ftypavif", b"ftypavis")
+_AVIF_STARTS = (b"ftypavif", b"ftypavis", b"ftypmif1", b"ftypmsf1")
 _SHORT, _LONG = 3, 4
 # What is done to rows and columns, after both have changed places in 5 to 8.
 _STEPS = {1: (1, 1), 2: (1, -1), 3: (-1, -1), 4: (-1, 1), 5: (1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1)}

@@ -122,14 +122,13 @@ def test_one_note_counts_the_images_with_a_tag_and_says_what_was_assumed(coco: C
     manifest = stored_dataset(coco.write(), tmp_path / "stored").manifest
     [note] = [text for text in manifest.warnings if "EXIF" in text]
     assert note == (
-        "4 images carry an EXIF orientation other than upright: 1 were turned, which alone fits their annotated size; "
-        "1 were left as stored, which alone fits their annotated size; 2 were turned as it says, assuming that "
-        "outlines were drawn on the image as it is shown "
-        "(set data.exif=ignore if they were drawn on the pixels as stored)"
+        "4 images carry an EXIF orientation other than upright: 1 turned, as that alone fits the annotated size; "
+        "1 left as stored, as that alone fits the annotated size; 2 turned as it says, assuming that outlines were "
+        "drawn on the image as it is shown (set data.exif=ignore if they were drawn on the pixels as stored)"
     )
     assert manifest.splits["valid"].orientation_tags == {"turned_by_option": 1, "turned_by_size": 1}
     ignored = stored_dataset(coco.root, tmp_path / "ignored", "ignore").manifest
-    assert any("2 were left as stored, assuming" in text and "data.exif=apply" in text for text in ignored.warnings)
+    assert any("2 left as stored, assuming" in text and "data.exif=apply" in text for text in ignored.warnings)
 
 
 def test_without_a_tag_nothing_is_said(coco: CocoFolder, tmp_path: Path) -> None:
