@@ -25,6 +25,7 @@ FLAGS: dict[str, tuple[str, dict[str, Any]]] = {
     "seed": ("seed", {"metavar": "N", "help": "seed of everything that is random"}),
     "num_workers": ("num_workers", {"metavar": "N", "help": "threads that decode images (0: one a core)"}),
     "image_size": ("data.image_size", {"nargs": 2, "metavar": ("H", "W"), "help": "images are resized to this"}),
+    "interpolation": ("data.interpolation", {"help": "how: area (default), linear, cubic or nearest"}),
     "channels": ("data.channels", {"metavar": "N", "help": "1 gray, 3 colour"}),
     "multi_class": ("data.multi_class", {"action": "store_true", "help": "masks hold class indices"}),
     "categories": ("data.categories", {"metavar": "LIST", "help": 'read these alone, "tumor,edema" (default: all)'}),

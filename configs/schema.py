@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from dataset.options import Exif, Interpolation
 from models.training.options import Augment, Loss, Optimizer, Precision, Schedule, WeightGradients
 
 
@@ -66,6 +67,10 @@ class DataConfig(Section):
         multi_class: Masks hold class indices; otherwise tumor or not.
         categories: Names of the categories that are read; empty for all. Objects of others are left out and counted.
         skip_bad_samples: Leaves samples out that cannot be read, and lists them; otherwise they stop the run.
+        interpolation: How images are resized: `area` averages what falls into a pixel, whatever the kind of file;
+            `linear`, `cubic` and `nearest` as OpenCV does, for networks that were trained so. See docs/performance.md.
+        exif: Whether an image whose EXIF orientation is not upright is turned (`apply`) or taken as stored (`ignore`),
+            where its annotated size does not tell on which of the two the outlines were drawn.
     """
 
     image_size: tuple[Extent, Extent] = (256, 256)
@@ -73,6 +78,8 @@ class DataConfig(Section):
     multi_class: bool = False
     categories: Annotated[tuple[str, ...], BeforeValidator(_names)] = ()
     skip_bad_samples: bool = False
+    interpolation: Interpolation = "area"
+    exif: Exif = "apply"
 
 
 class InputConfig(Section):

@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import get_args
 
 import cv2
 from rich.console import Console
@@ -17,18 +18,14 @@ from dataset.annotations.json_values import Identifier
 from dataset.classes import class_entries, class_notes, class_warnings, unknown_categories
 from dataset.cores import usable_cores
 from dataset.errors import DatasetError, Refusal, combined_error
-from dataset.images.decode import (
-    DecodeRequest,
-    ImageError,
-    MissingImageError,
-    read_image_file,
-    resize_image,
-)
+from dataset.images.decode import DecodeRequest, ImageError, MissingImageError, read_image_file
 from dataset.images.masks import LabelledObject, draw_mask
+from dataset.images.resize import resize_image
 from dataset.images.true_size import decode_near_size
 from dataset.layout import SPLITS
 from dataset.manifest import MANIFEST_VERSION, ClassEntry, Manifest
 from dataset.notes import Note, Notes
+from dataset.options import Exif, Interpolation
 from dataset.output_folder import new_folder
 from dataset.shortages import detection_exports, shortages
 from dataset.sources.local_folder import as_source
@@ -40,6 +37,7 @@ from dataset.split_statistics import (
     SplitStatistics,
     category_entries,
     duplicates_across_splits,
+    orientation_notes,
     warnings_for,
 )
 from dataset.store import Dataset, RowWriter, images_file, masks_file
@@ -56,6 +54,8 @@ class IngestOptions:
         skip_bad_samples: Leave out samples with faults and list them in the manifest, instead of raising.
         num_workers: Threads; 0 for as many as cores may be used.
         categories: Names of the categories to read; empty for all. Objects of others are dropped and counted.
+        interpolation: How images are resized; see `dataset.images.resize`.
+        exif: Whether images with an orientation tag are turned where their annotated size does not tell.
     """
 
     image_size: tuple[int, int]
@@ -64,6 +64,8 @@ class IngestOptions:
     skip_bad_samples: bool
     num_workers: int
     categories: tuple[str, ...] = ()
+    interpolation: Interpolation = "area"
+    exif: Exif = "apply"
 
     def __post_init__(self) -> None:
         if min(self.image_size) < 1:
@@ -72,6 +74,9 @@ class IngestOptions:
             raise ValueError(f"channels is {self.channels}: choose 1 (gray) or 3 (colour)")
         if self.num_workers < 0:
             raise ValueError(f"num_workers is {self.num_workers}: choose 0 (all cores) or more")
+        for name, allowed in (("interpolation", get_args(Interpolation)), ("exif", get_args(Exif))):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} is {getattr(self, name)!r}: choose from {', '.join(allowed)}")
 
 
 def ingest(root: DataRoot, folder: Path, options: IngestOptions) -> Dataset:
@@ -168,9 +173,10 @@ def _prepare(
         return _prepare(source, found, labels, options, names)
     except ImageError as error:
         return sample.refuse(str(error))
-    request = DecodeRequest(sample.height, sample.width, options.channels, target_size=options.image_size)
+    average_to = options.image_size if options.interpolation == "area" else None
+    request = DecodeRequest(sample.height, sample.width, options.channels, average_to, options.exif)
     try:
-        sample, image, rescaled = decode_near_size(data, request, sample)
+        sample, decoded = decode_near_size(data, request, sample)
     except ImageError as error:
         return sample.refuse(str(error))
     shapes = [
@@ -178,8 +184,8 @@ def _prepare(
         for annotation in sample.annotations
     ]
     drawn = draw_mask(shapes, (sample.height, sample.width), options.image_size)
-    reduced = image.shape[:2] != (sample.height, sample.width)
-    return PreparedSample.of(sample, resize_image(image, *options.image_size, reduced), rescaled, drawn)
+    image = resize_image(decoded.pixels, *options.image_size, options.interpolation)
+    return PreparedSample.of(sample, image, decoded.rescaled, drawn, decoded.taken)
 
 
 def _in_order(
@@ -245,8 +251,9 @@ def _describe(
         splits=splits,
         duplicates_across_splits=duplicates,
         refused=refused,
-        warnings=[*warnings, *class_warnings(classes, categories)],
+        warnings=[*warnings, *class_warnings(classes, categories), *orientation_notes(splits)],
         notes=[*class_notes(classes, parts), *notes.sentences()],
+        interpolation=options.interpolation,
     )
 
 

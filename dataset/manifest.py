@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 
 from dataset.errors import DatasetError, Refusal
+from dataset.options import Interpolation
 
 MANIFEST_FILE = "manifest.json"
 MANIFEST_VERSION = 1
@@ -77,6 +78,8 @@ class SplitSummary:
         samples: One entry a row, in order.
         vanished_annotations: Objects that, drawn alone, keep no pixel in the stored mask; empty ones included. None
             where that was not counted yet.
+        orientation_tags: How many images have a tag of another orientation than upright, by how it was taken; see
+            `dataset.images.orientation.Taken`.
     """
 
     images: int
@@ -90,6 +93,7 @@ class SplitSummary:
     original_sizes: list[SizeCount]
     samples: list[SampleEntry]
     vanished_annotations: int | None = None
+    orientation_tags: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,7 @@ class Manifest:
     refused: list[Refusal]
     warnings: list[str]
     notes: list[str] = field(default_factory=list)
+    interpolation: Interpolation = "area"
 
     @property
     def class_names(self) -> list[str]:

@@ -14,6 +14,7 @@ from dataset.annotations.json_values import Identifier
 from dataset.classes import in_order
 from dataset.errors import Refusal
 from dataset.images.masks import DrawnMask
+from dataset.images.orientation import Taken
 from dataset.manifest import CategoryEntry, Duplicate, SampleEntry, SizeCount, SplitSummary
 from dataset.notes import Notes
 
@@ -22,6 +23,14 @@ MANY_RECTANGLES = 0.5  # from this share on, a network learns rectangles rather 
 LARGEST_SIZES = 10
 MANY_VANISHED = 0.01  # above this share of objects, what is stored is another data set
 _DIGEST_BYTES = 16
+_TAKEN: dict[Taken, str] = {
+    "turned_by_size": "turned, as that alone fits the annotated size",
+    "kept_by_size": "left as stored, as that alone fits the annotated size",
+    "turned_by_option": "turned as it says, assuming that outlines were drawn on the image as it is shown "
+    "(set data.exif=ignore if they were drawn on the pixels as stored)",
+    "kept_by_option": "left as stored, assuming that outlines were drawn on the stored pixels "
+    "(set data.exif=apply if they were drawn on the image as it is shown)",
+}
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,7 @@ class PreparedSample:
         vanished_annotations: Objects that, drawn alone, keep no pixel in the stored mask.
         digest: Digest of the image; equal for equal pixels.
         mask_pixels: How many of the mask's pixels belong to objects.
+        orientation: How its orientation tag was taken; None where it has none.
     """
 
     sample: Sample
@@ -47,13 +57,21 @@ class PreparedSample:
     vanished_annotations: int
     digest: bytes
     mask_pixels: int
+    orientation: Taken | None = None
 
     @classmethod
-    def of(cls, sample: Sample, image: NDArray[np.uint8], rescaled: bool, drawn: DrawnMask) -> "PreparedSample":
+    def of(
+        cls,
+        sample: Sample,
+        image: NDArray[np.uint8],
+        rescaled: bool,
+        drawn: DrawnMask,
+        orientation: Taken | None = None,
+    ) -> "PreparedSample":
         """Builds the sample and measures its pixels."""
         digest = hashlib.sha256(np.ascontiguousarray(image).data).digest()[:_DIGEST_BYTES]
         pixels = int(np.count_nonzero(drawn.pixels))
-        return cls(sample, image, drawn.pixels, rescaled, drawn.empty, drawn.vanished, digest, pixels)
+        return cls(sample, image, drawn.pixels, rescaled, drawn.empty, drawn.vanished, digest, pixels, orientation)
 
 
 @dataclass
@@ -65,6 +83,7 @@ class SplitStatistics:
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     categories: Counter[Identifier] = field(default_factory=Counter)
     counts: Counter[str] = field(default_factory=Counter)
+    orientations: Counter[str] = field(default_factory=Counter)
     areas: "array[float]" = field(default_factory=lambda: array("d"))
     notes: Notes = field(default_factory=Notes)
 
@@ -84,6 +103,8 @@ class SplitStatistics:
         for note in sample.notes:
             self.notes.add(note, f"{sample.split}/{sample.file_name}")
         self.counts["rescaled"] += prepared.rescaled
+        if prepared.orientation is not None:
+            self.orientations[prepared.orientation] += 1
         if prepared.mask_pixels:
             self.areas.append(100.0 * prepared.mask_pixels / prepared.mask.size)
 
@@ -106,6 +127,7 @@ class SplitStatistics:
             original_sizes=[SizeCount(height, width, images) for (height, width), images in sizes],
             samples=[SampleEntry(sample.file_name, sample.image_id) for sample in self.samples],
             vanished_annotations=self.counts["vanished"],
+            orientation_tags=dict(sorted(self.orientations.items())),
         )
 
 
@@ -180,3 +202,18 @@ def warnings_for(
         first = f"the first: {refused[0]}" if len(refused) > 1 else str(refused[0])
         found.append(f"samples with {len(refused)} faults were left out ({first}); dataset_manifest.json lists all")
     return found
+
+
+def orientation_notes(splits: Mapping[str, SplitSummary]) -> list[str]:
+    """Returns one sentence about the images with an orientation tag and how it was taken; none where there are none.
+
+    Args:
+        splits: Summary of every split.
+    """
+    counts: Counter[str] = Counter()
+    for split in splits.values():
+        counts.update(split.orientation_tags)
+    if not counts:
+        return []
+    parts = "; ".join(f"{counts[taken]} {text}" for taken, text in _TAKEN.items() if counts[taken])
+    return [f"{counts.total()} images carry an EXIF orientation other than upright: {parts}"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,11 +16,14 @@ _WHITE = 255.0
 
 @dataclasses.dataclass(frozen=True)
 class Preprocessing:
-    """Normalises images: (x / 255 - mean) / std.
+    """Normalises images: (x / 255 - mean) / std. Also says how they were read, for whoever uses the network.
 
     Attributes:
         mean: Mean intensity of the training images, in [0, 1] units.
         std: Their standard deviation, in the same units.
+        channels: 1 where images are read as gray, 3 as red, green, blue; None where it is not known.
+        image_size: Height and width that images are resized to; None where it is not known.
+        interpolation: How they are resized, one of `dataset.options.Interpolation`.
 
     Raises:
         ValueError: A value is not finite, or `std` is not positive.
@@ -28,6 +31,15 @@ class Preprocessing:
 
     mean: float
     std: float
+    channels: int | None = None
+    image_size: tuple[int, int] | None = None
+    interpolation: str = "area"
+
+    @classmethod
+    def of_saved(cls, fields: Mapping[str, Any]) -> Preprocessing:
+        """Returns what `dataclasses.asdict` made of one, read from JSON; fields that older files lack have defaults."""
+        size = fields.get("image_size")
+        return cls(**{**fields, "image_size": size and tuple(size)})
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.mean):

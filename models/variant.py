@@ -99,7 +99,7 @@ class Variant:
         return cls(
             spec=VariantSpec.of_saved(about),
             network=load_network(folder, UNet),
-            preprocessing=Preprocessing(**about["preprocessing"]),
+            preprocessing=Preprocessing.of_saved(about["preprocessing"]),
             classes=about["classes"],
             layers=[LayerReport(**layer) for layer in about["layers"]],
         )

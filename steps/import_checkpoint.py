@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from zenml import step
 
-from configs.schema import InputConfig
+from configs.schema import DataConfig, InputConfig
 from materializers.records import HistoryMaterializer
 from materializers.variant import VariantMaterializer
 from models.checkpoint import CheckpointError, checkpoint_digest, load_checkpoint
@@ -23,18 +23,20 @@ sources = sources_of(__name__, without=COMPRESSION_ONLY)
     output_materializers={"baseline_network": VariantMaterializer, "train_history": HistoryMaterializer},
 )
 def import_checkpoint(
-    fingerprint: str, inputs: InputConfig
+    fingerprint: str, inputs: InputConfig, data: DataConfig
 ) -> tuple[Annotated[Variant, "baseline_network"], Annotated[dict[str, Any], "train_history"]]:
     """Loads a state dict; the architecture follows from its keys and shapes.
 
     Args:
         fingerprint: Digest of the file's content; the file's place is no part of the cache key.
         inputs: How the network's input is normalised.
+        data: How the images are read that it is used on.
     """
     file = runtime.current().checkpoint_file
     network = load_checkpoint(file)
     if checkpoint_digest(file) != fingerprint:
         raise CheckpointError(f"{file} was changed while it was read; run again")
-    preprocessing = Preprocessing(**inputs.model_dump())
+    read = data.model_dump(include={"channels", "image_size", "interpolation"})
+    preprocessing = Preprocessing(**inputs.model_dump(), **read)
     variant = Variant(BASELINE, network, preprocessing, network.arguments["classes"])
     return variant, History().to_dict()

@@ -35,8 +35,14 @@ def train_unet(
 
     now = runtime.current()
     torch.manual_seed(seed)
-    network = UNet(dataset.manifest.channels, dataset.classes, **model.model_dump())
-    preprocessing = Preprocessing(**inputs.model_dump())
+    stored = dataset.manifest
+    network = UNet(stored.channels, dataset.classes, **model.model_dump())
+    preprocessing = Preprocessing(
+        **inputs.model_dump(),
+        channels=stored.channels,
+        image_size=stored.image_size,
+        interpolation=stored.interpolation,
+    )
     options = TrainingOptions(**training.model_dump(), seed=seed, num_workers=now.num_workers)
     settings = [part.model_dump() for part in (model, training, inputs)]
     history = fit(

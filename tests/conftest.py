@@ -60,6 +60,12 @@ def brain_tumor() -> Path:
 
 
 @pytest.fixture(scope="session")
+def shared_cases() -> Path:
+    """Small data sets that were once read wrongly."""
+    return _shared("cases")
+
+
+@pytest.fixture(scope="session")
 def trained_unet() -> Path:
     """A U-Net with 16 filters that was trained on it."""
     return _shared("models/unet16_gray128.safetensors")

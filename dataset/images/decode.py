@@ -1,12 +1,14 @@
 """Decodes one image file: every kind that medical exports contain, and none that is damaged."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dataset.images.image_headers import has_several_frames, is_whole, jpeg_size
+from dataset.images.image_headers import TIFF_STARTS, JpegFrame, has_several_frames, is_whole, jpeg_frame
+from dataset.images.orientation import UPRIGHT, Taken, orientation_of, swaps_sides, turned, turned_back
+from dataset.options import Exif
 from dataset.sources.source import Source
 
 MAX_PIXELS = (
@@ -35,7 +37,7 @@ class ImageSizeError(ImageError):
     """An image has another size than annotated.
 
     Attributes:
-        sizes: Height and width that it has: as it is shown first, then as it is stored.
+        sizes: Height and width that it has, turned as its orientation tag says and as stored; the likelier one first.
     """
 
     def __init__(self, message: str, *sizes: tuple[int, int]) -> None:
@@ -51,76 +53,116 @@ class DecodeRequest:
         height: Height in pixels, according to the annotation file.
         width: Width in pixels, according to the annotation file.
         channels: 1 for gray, 3 for red, green, blue.
-        target_size: Height and width it will be resized to, so that fewer pixels may be decoded; None for all.
+        average_to: Height and width that areas will be averaged to, so that fewer pixels may be decoded; None for all.
+        exif: Whether an image with an orientation tag is turned where its size does not tell.
     """
 
     height: int
     width: int
     channels: int
-    target_size: tuple[int, int] | None = None
+    average_to: tuple[int, int] | None = None
+    exif: Exif = "apply"
 
 
-def decode_image(data: bytes, request: DecodeRequest) -> tuple[NDArray[np.uint8], bool]:
+@dataclass(frozen=True)
+class DecodedImage:
+    """An image as its annotations were drawn on it.
+
+    Attributes:
+        pixels: uint8 (H, W, C); smaller than annotated where the areas of fewer pixels have the same averages.
+        rescaled: Whether its intensities had to be rescaled.
+        taken: How its orientation tag was taken; None where it has none.
+    """
+
+    pixels: NDArray[np.uint8]
+    rescaled: bool
+    taken: Taken | None
+
+
+def decode_image(data: bytes, request: DecodeRequest) -> DecodedImage:
     """Decodes an image in the size that its annotations were drawn on, or smaller, where that is enough.
 
-    Alpha is dropped. EXIF orientation is applied, unless only the stored pixels have the annotated size: then the
-    annotations were drawn on those. Other depths than 8 bit are scaled by the image's own minimum and maximum, because
-    MR intensities have no absolute unit. A JPEG can be decoded to a half, a quarter or an eighth of its size, which
-    saves most of the work: the smallest that is enough is taken.
+    Alpha is dropped. An orientation tag is applied where only the turned pixels have the annotated size, and not where
+    only the stored ones have; else `request.exif` decides. Other depths than 8 bit are scaled by the image's own
+    minimum and maximum, because MR intensities have no absolute unit.
 
     Args:
         data: The file's bytes.
         request: Its size, and what is needed of it.
-
-    Returns:
-        The image, uint8 (H, W, C), and whether its intensities had to be rescaled.
 
     Raises:
         ImageError: It is no image, damaged, too large, of another size, or holds several images.
     """
     if not is_whole(data):
         raise ImageError("the image file is cut off or damaged: copy or export it again")
-    divisor = _divisor(data, request)
-    size = request.height // divisor, request.width // divisor
-    flags = _flags(divisor, request.channels)
-    image = _decode(data, flags)
-    if image.shape[:2] != size:
-        oriented, image = image, _decode(data, flags | cv2.IMREAD_IGNORE_ORIENTATION)
-        if image.shape[:2] != size:
-            if divisor > 1:
-                return decode_image(data, replace(request, target_size=None))
-            raise ImageSizeError(
-                f"the image is {oriented.shape[1]} x {oriented.shape[0]} pixels, its annotation file says "
-                f"{request.width} x {request.height}: scale the annotations, or restore the image they were drawn on",
-                *((each.shape[0], each.shape[1]) for each in (oriented, image)),
-            )
+    jpeg = jpeg_frame(data)
+    divisor = _divisor(jpeg, request)
+    image = _decode(data, _flags(divisor, request.channels, jpeg is not None))
+    orientation = orientation_of(data)
+    if data[:4] in TIFF_STARTS:  # OpenCV turns them whatever the flags say
+        image = turned_back(image, orientation)
+    image, taken = _oriented(image, orientation, request, divisor)
     if has_several_frames(data):
         raise ImageError("the image file holds several frames: export each as an image of its own")
-    return _to_channels(_to_8_bit(image), request.channels), image.dtype != np.uint8
+    return DecodedImage(_to_channels(_to_8_bit(image), request.channels), image.dtype != np.uint8, taken)
 
 
-def _divisor(data: bytes, request: DecodeRequest) -> int:
-    """Returns the largest number by which a JPEG's sides may be divided while it is decoded: 8, 4, 2, or 1.
+def _divisor(jpeg: JpegFrame | None, request: DecodeRequest) -> int:
+    """Returns the number by which a JPEG's sides may be divided while it is decoded: 8, 4, 2, or 1.
 
-    Height and width have to be multiples of it: else the last pixels would stand for a smaller area than the others,
-    and image and mask would no longer be aligned.
+    The pixels of a JPEG that libjpeg reduces are averages of squares, but for the finest detail within them. They
+    replace their pixels where each stored pixel stands for whole squares, and not for colours that have fewer pixels
+    than the brightness: what is stored must not depend on the kind of file. tests/dataset/images/test_file_kinds.py
+    says how nearly.
     """
-    if request.target_size is None or sorted(jpeg_size(data) or ()) != sorted((request.height, request.width)):
-        return 1  # no JPEG, or one of another size, which is reported once it is decoded
-    for divisor in _REDUCED:
-        large_enough = (
-            request.height >= divisor * request.target_size[0] and request.width >= divisor * request.target_size[1]
+    size = request.height, request.width
+    if request.average_to is None or jpeg is None or (jpeg.subsampled and request.channels == 3):
+        return 1
+    if sorted((jpeg.height, jpeg.width)) != sorted(size):
+        return 1  # of another size, which is reported once it is decoded
+    areas = [divmod(side, stored) for side, stored in zip(size, request.average_to, strict=True)]
+    if any(rest for _, rest in areas):
+        return 1
+    return next((divisor for divisor in _REDUCED if all(side % divisor == 0 for side, _ in areas)), 1)
+
+
+def _flags(divisor: int, channels: int, jpeg: bool) -> int:
+    """Returns OpenCV's flags; of a JPEG's brightness and colours only what is asked for is decoded."""
+    wanted = cv2.IMREAD_ANYDEPTH if jpeg and channels == 1 else _AS_STORED
+    return wanted | _REDUCED.get(divisor, 0) | cv2.IMREAD_IGNORE_ORIENTATION
+
+
+def _oriented(
+    image: NDArray[np.generic], orientation: int, request: DecodeRequest, divisor: int
+) -> tuple[NDArray[np.generic], Taken | None]:
+    """Returns an image as its annotations were drawn on it, and how its tag was taken.
+
+    Args:
+        image: As stored.
+        orientation: Its tag.
+        request: The size that is annotated, and what decides where size does not tell.
+        divisor: By which the image is smaller.
+
+    Raises:
+        ImageError: It has another size, turned or not.
+    """
+    size = request.height // divisor, request.width // divisor
+    shape: tuple[int, ...] = image.shape[:2]
+    shown = shape[::-1] if swaps_sides(orientation) else shape
+    if size not in (shape, shown):
+        sizes = [(divisor * height, divisor * width) for height, width in (shown, shape)]
+        raise ImageSizeError(
+            f"the image is {sizes[0][1]} x {sizes[0][0]} pixels, its annotation file says "
+            f"{request.width} x {request.height}: scale the annotations, or restore the image they were drawn on",
+            *(sizes if request.exif == "apply" else reversed(sizes)),
         )
-        if large_enough and request.height % divisor == request.width % divisor == 0:
-            return divisor
-    return 1
-
-
-def _flags(divisor: int, channels: int) -> int:
-    """Returns OpenCV's flags; a JPEG that is reduced is decoded straight to gray where gray is asked for."""
-    if divisor == 1:
-        return _AS_STORED
-    return _REDUCED[divisor] | (_AS_STORED if channels == 3 else cv2.IMREAD_ANYDEPTH)
+    if orientation == UPRIGHT:
+        return image, None
+    if shape != shown:
+        return (turned(image, orientation), "turned_by_size") if size == shown else (image, "kept_by_size")
+    if request.exif == "apply":
+        return turned(image, orientation), "turned_by_option"
+    return image, "kept_by_option"
 
 
 def read_image_file(source: Source, name: str) -> bytes:
@@ -144,30 +186,6 @@ def read_image_file(source: Source, name: str) -> bytes:
         raise ImageError(f"the image file cannot be read ({error.strerror}): check what it is") from error
     except ValueError as error:  # a name that no file can have
         raise ImageError(f"the image file cannot be read ({error}): rename it") from error
-
-
-def resize_image(image: NDArray[np.uint8], height: int, width: int, reduced: bool = False) -> NDArray[np.uint8]:
-    """Resizes an image: area averages along sides that shrink, linear interpolation along sides that grow.
-
-    The pixels of an image that was decoded in reduced size are averages already. As long as no side shrinks to less
-    than half, linear interpolation between them leaves out none, and averaging again would only blur and take longer.
-
-    Args:
-        image: uint8 (H, W, C).
-        height: Height of the result.
-        width: Width of the result.
-        reduced: Whether the image was decoded in reduced size.
-
-    Returns:
-        uint8 (height, width, C).
-    """
-    smaller = (min(width, image.shape[1]), min(height, image.shape[0]))
-    leaves_none_out = image.shape[1] <= 2 * smaller[0] and image.shape[0] <= 2 * smaller[1]
-    interpolation = cv2.INTER_LINEAR if reduced and leaves_none_out else cv2.INTER_AREA
-    resized = cv2.resize(image, smaller, interpolation=interpolation)
-    if smaller != (width, height):
-        resized = cv2.resize(resized, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(resized, np.uint8).reshape(height, width, image.shape[2])
 
 
 def _decode(data: bytes, flags: int) -> NDArray[np.generic]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from dataset.annotations.segmentation import Segmentation, decompress_counts
+from dataset.images.resize import nearest_pixels
 
 Size = tuple[int, int]
 
@@ -52,9 +53,9 @@ class LabelledObject:
 def draw_mask(shapes: Sequence[LabelledObject], size: Size, stored: Size) -> DrawnMask:
     """Draws all objects of an image, the largest first, so that a small one is never hidden by a larger one.
 
-    Objects are drawn at the image's size, and each pixel of the stored mask takes the value of the nearest pixel there:
-    the centre of stored row i lies at (i + 1/2) H / h of the image, and its row is the floor of that, in exact integer
-    arithmetic. No mask of the image's size is ever made: the few numbers of the run lengths are converted instead.
+    Objects are drawn at the image's size, and each pixel of the stored mask takes the value of the nearest pixel there
+    (`dataset.images.resize.nearest_pixels`). No mask of the image's size is ever made: the few numbers of the run
+    lengths are converted instead.
 
     Args:
         shapes: The objects; of equal areas the later one ends on top.
@@ -112,10 +113,7 @@ class _Grid:
 
 @functools.lru_cache(maxsize=64)
 def _grid(size: Size, stored: Size) -> _Grid:
-    rows, columns = (
-        (2 * np.arange(wanted, dtype=np.int64) + 1) * side // (2 * wanted)
-        for side, wanted in zip(size, stored, strict=True)
-    )
+    rows, columns = (nearest_pixels(side, wanted) for side, wanted in zip(size, stored, strict=True))
     taken_rows, row_of = np.unique(rows, return_inverse=True)
     taken_columns, column_of = np.unique(columns, return_inverse=True)
     shape = len(taken_columns), len(taken_rows)

@@ -6,16 +6,13 @@ means that the outlines were drawn on another image, which stays an error.
 
 from dataclasses import replace
 
-import numpy as np
-from numpy.typing import NDArray
-
 from dataset.annotations.coco import Sample
 from dataset.annotations.segmentation import check_segmentation, near_size
-from dataset.images.decode import DecodeRequest, ImageError, ImageSizeError, decode_image
+from dataset.images.decode import DecodedImage, DecodeRequest, ImageError, ImageSizeError, decode_image
 from dataset.notes import Note
 
 
-def decode_near_size(data: bytes, request: DecodeRequest, sample: Sample) -> tuple[Sample, NDArray[np.uint8], bool]:
+def decode_near_size(data: bytes, request: DecodeRequest, sample: Sample) -> tuple[Sample, DecodedImage]:
     """Decodes an image.
 
     Args:
@@ -24,13 +21,13 @@ def decode_near_size(data: bytes, request: DecodeRequest, sample: Sample) -> tup
         sample: What the annotation file says of it.
 
     Returns:
-        The sample with the size of the file, the image, uint8 (H, W, C), and whether its intensities were rescaled.
+        The sample with the size of the file, and the image.
 
     Raises:
         ImageError: It cannot be used.
     """
     try:
-        return sample, *decode_image(data, request)
+        return sample, decode_image(data, request)
     except ImageSizeError as error:
         said = request.height, request.width
         size = next((size for size in error.sizes if near_size(size, said)), None)
@@ -40,7 +37,7 @@ def decode_near_size(data: bytes, request: DecodeRequest, sample: Sample) -> tup
     sample = replace(sample, height=size[0], width=size[1], notes=(*sample.notes, note))
     if note is Note.NO_SIZE:
         _check_outlines(sample)
-    return sample, *decode_image(data, replace(request, height=size[0], width=size[1]))
+    return sample, decode_image(data, replace(request, height=size[0], width=size[1]))
 
 
 def _check_outlines(sample: Sample) -> None:

@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 
 from analysis.comparison import Comparison
+from configs.loading import stored_as
 from configs.schema import RunConfig
 from materializers.folders import DamagedArtifactError
-from models.checkpoint import load_checkpoint
+from models.checkpoint import CheckpointError, load_checkpoint
 from models.unet import UNet
 from pipelines.execution.abandoned_runs import mark_abandoned
 from pipelines.execution.budget_check import check_budgets
@@ -27,6 +28,8 @@ from tracking.connectivity import check_mlflow
 from tracking.errors import ServiceError
 from tracking.registry import RegistrationError
 from tracking.stack import tracking_uri
+
+_CHANNELS = (1, 3)
 
 
 def run(config: RunConfig, root: Path, command: str) -> None:
@@ -73,6 +76,7 @@ def _prepare_and_run(config: RunConfig, root: Path, command: str, messages: Step
     config = config.model_copy(update={"device": devices.default})  # as the report shows it
     if config.checkpoint is not None:
         config = _with_architecture_of(load_checkpoint(config.checkpoint), config)
+        print(f"{config.checkpoint}: {_read_as(config)}", file=sys.stderr)
     if config.reuse_training is None:
         check_budgets(config)
     check_mlflow(tracking_uri(root), lock_of(tracking_uri(root), root))
@@ -103,10 +107,30 @@ def _can_repeat(messages: StepMessages, repaired: set[str]) -> bool:
 
 
 def _with_architecture_of(network: UNet, config: RunConfig) -> RunConfig:
-    """Returns the configuration with the architecture of a network, and with its channels unless they were chosen."""
+    """Returns the configuration with the architecture of a network, and with its channels unless they were chosen.
+
+    Raises:
+        CheckpointError: The network takes images of another kind than can be read.
+    """
     arguments = network.arguments
+    if arguments["in_channels"] not in _CHANNELS:
+        raise CheckpointError(
+            f"{config.checkpoint} takes {arguments['in_channels']} channels, and images are read as gray (1) or colour "
+            "(3): use a network that was trained on one of these"
+        )
     model = config.model.model_copy(update={key: arguments[key] for key in ("base_filters", "bilinear", "dropout")})
     if "channels" in config.data.model_fields_set:
         return config.model_copy(update={"model": model})
     data = config.data.model_copy(update={"channels": arguments["in_channels"]})
     return config.model_copy(update={"model": model, "data": data})
+
+
+def _read_as(config: RunConfig) -> str:
+    """Returns in a line what a state dict does not tell, and how it is told."""
+    data, inputs = config.data, config.input
+    normalised = f"(x / 255 - {inputs.mean:g}) / {inputs.std:g}"
+    return (
+        f"U-Net of {config.model.base_filters} filters, given images as {stored_as(data)}, resized by "
+        f"{data.interpolation}, {normalised}; a checkpoint does not say: if it was trained otherwise, set "
+        "--image_size, --channels, --interpolation, input.mean and input.std"
+    )

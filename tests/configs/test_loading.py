@@ -43,6 +43,7 @@ def test_every_flag_is_known_with_underscores_and_with_dashes(flag: str) -> None
         "base_filters": ["2"],
         "device": ["cpu"],
         "channels": ["1"],
+        "interpolation": ["area"],
         "svd_ranks": ["4"],
         "recalibration_images": ["16"],
     }

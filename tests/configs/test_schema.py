@@ -24,7 +24,7 @@ def fields(options: type) -> set[str]:
 
 def test_sections_have_the_fields_of_what_they_configure() -> None:
     assert {*DataConfig.model_fields} == fields(IngestOptions) - {"num_workers"}
-    assert {*InputConfig.model_fields} == fields(Preprocessing)
+    assert {*InputConfig.model_fields} == fields(Preprocessing) - {"channels", "image_size", "interpolation"}
     # What follows from the data, and a decoder that only checkpoints from elsewhere have, is not configured.
     assert {*ModelConfig.model_fields} == {*inspect.signature(UNet).parameters} - {
         "in_channels",
@@ -38,6 +38,8 @@ def test_sections_have_the_fields_of_what_they_configure() -> None:
     [
         (DATA, DataConfig, "channels", 2),
         (DATA, DataConfig, "image_size", (0, 32)),
+        (DATA, DataConfig, "interpolation", "box"),
+        (DATA, DataConfig, "exif", "auto"),
         (INPUT, InputConfig, "mean", float("nan")),
         (INPUT, InputConfig, "std", 0.0),
         (INPUT, InputConfig, "std", float("inf")),

@@ -29,9 +29,10 @@ def png(picture: np.ndarray) -> bytes:
     return cv2.imencode(".png", picture)[1].tobytes()
 
 
-def read_image(path: Path, height: int, width: int, channels: int, target_size=None) -> tuple[np.ndarray, bool]:
-    request = DecodeRequest(height, width, channels, target_size)
-    return decode_image(read_image_file(LocalFolder(path.parent), path.name), request)
+def read_image(path: Path, height: int, width: int, channels: int, **how: Any) -> tuple[np.ndarray, bool]:
+    request = DecodeRequest(height, width, channels, **how)
+    decoded = decode_image(read_image_file(LocalFolder(path.parent), path.name), request)
+    return decoded.pixels, decoded.rescaled
 
 
 class CocoFolder:

@@ -8,7 +8,7 @@ import pytest
 
 import dataset.ingest as ingest_module
 from dataset.errors import DatasetError
-from dataset.images.decode import resize_image
+from dataset.images.resize import resize_image
 from dataset.ingest import IngestOptions, ingest
 from tests.dataset.coco_folder import noise, options, png
 

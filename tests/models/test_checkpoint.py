@@ -3,6 +3,7 @@
 import pickle
 from pathlib import Path
 
+import lightning
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -31,6 +32,103 @@ def test_a_state_dict_gives_the_same_network(tmp_path: Path, name: str, argument
     assert torch.equal(loaded(image), network(image))
 
 
+PREFIXES = ["", "module.", "model.", "net.", "_orig_mod.", "_orig_mod.module.", "module.model.", "model._orig_mod.net."]
+
+
+def prefixed(network: UNet, prefix: str) -> dict:
+    return {f"{prefix}{name}": value for name, value in network.state_dict().items()}
+
+
+def same(loaded: UNet, network: UNet) -> bool:
+    pairs = zip(loaded.state_dict().items(), network.state_dict().items(), strict=True)
+    return all(name == other and torch.equal(value, wanted) for (name, value), (other, wanted) in pairs)
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+@pytest.mark.parametrize(
+    "keys", ["", "state_dict", "model_state_dict", "model", "net", "network", "checkpoint/weights"]
+)
+def test_a_state_dict_is_found_within_others_and_behind_any_prefix(tmp_path: Path, keys: str, prefix: str) -> None:
+    network = UNet(1, base_filters=2)
+    content = prefixed(network, prefix)
+    for key in filter(None, reversed(keys.split("/"))):
+        content = {"epoch": 3, "optimizer": {"state": {0: {"step": torch.ones(1)}}}, key: content}
+    assert same(load_checkpoint(write(content, tmp_path / "net.pth")), network)
+
+
+def test_prefixes_are_taken_off_in_safetensors_too(tmp_path: Path) -> None:
+    network = UNet(1, base_filters=2)
+    assert same(load_checkpoint(write(prefixed(network, "module.net."), tmp_path / "net.safetensors")), network)
+
+
+def test_parts_that_were_wrapped_by_themselves_are_found(tmp_path: Path) -> None:
+    network = UNet(1, base_filters=2)
+    state = {name.replace("down1.", "down1._orig_mod."): value for name, value in network.state_dict().items()}
+    assert same(load_checkpoint(write(state, tmp_path / "net.pth")), network)
+
+
+def test_what_a_training_keeps_beside_the_network_is_left_out(tmp_path: Path) -> None:
+    network = UNet(1, base_filters=2)
+    state = {**prefixed(network, "model."), "criterion.weight": torch.ones(2), "metric.count": torch.zeros(())}
+    assert same(load_checkpoint(write({"state_dict": state}, tmp_path / "net.ckpt")), network)
+
+
+def test_a_checkpoint_of_lightning_is_loaded(tmp_path: Path) -> None:
+    class Module(lightning.LightningModule):
+        def __init__(self, base_filters: int, name: str) -> None:
+            super().__init__()
+            self.save_hyperparameters()
+            self.net = UNet(1, base_filters=base_filters)
+
+        def training_step(self, batch: list, _: int) -> torch.Tensor:
+            return self.net(batch[0]).mean()
+
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return torch.optim.Adam(self.parameters(), 1e-3)
+
+    module = Module(2, name="tumor")
+    images = torch.utils.data.TensorDataset(torch.rand(2, 1, 32, 32))
+    trainer = lightning.Trainer(
+        accelerator="cpu",
+        max_epochs=1,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=tmp_path,
+    )
+    trainer.fit(module, torch.utils.data.DataLoader(images, 2))
+    trainer.save_checkpoint(tmp_path / "net.ckpt")
+    assert same(load_checkpoint(tmp_path / "net.ckpt"), module.net)
+
+
+def test_an_average_of_weights_is_loaded_without_its_counter(tmp_path: Path) -> None:
+    network = UNet(1, base_filters=2)
+    averaged = torch.optim.swa_utils.AveragedModel(network)
+    assert same(load_checkpoint(write(averaged.state_dict(), tmp_path / "net.pth")), network)
+
+
+def test_two_networks_in_a_file_are_named(tmp_path: Path) -> None:
+    one, other = UNet(1, base_filters=2), UNet(1, base_filters=2)
+    for content in (
+        {"model": one.state_dict(), "ema": other.state_dict()},
+        {**prefixed(one, "model."), **prefixed(other, "ema.")},
+    ):
+        with pytest.raises(CheckpointError, match=r"several networks \(ema, model\)"):
+            load_checkpoint(write(content, tmp_path / "net.pth"))
+
+
+def test_what_is_no_unet_is_named_by_what_the_file_holds(tmp_path: Path) -> None:
+    state = {"encoder.weight": torch.ones(3, 2), "encoder.bias": torch.ones(3), "head": torch.ones(1)}
+    with pytest.raises(
+        CheckpointError, match=r"holds epoch, weights; in weights: encoder\.weight \(3, 2\), encoder\.bias"
+    ):
+        load_checkpoint(write({"epoch": 1, "weights": state}, tmp_path / "net.pth"))
+    with pytest.raises(CheckpointError, match=r"holds epoch, loss, and no tensor"):
+        load_checkpoint(write({"epoch": 1, "loss": 0.5}, tmp_path / "net.pth"))
+    with pytest.raises(CheckpointError, match=r"holds a list, no state dict"):
+        load_checkpoint(write([1, 2], tmp_path / "net.pth"))
+
+
 def test_code_in_a_pickle_does_not_run(tmp_path: Path) -> None:
     class Malicious:
         def __reduce__(self) -> tuple:
@@ -45,7 +143,7 @@ def test_code_in_a_pickle_does_not_run(tmp_path: Path) -> None:
 
 def test_a_whole_module_is_refused(tmp_path: Path) -> None:
     torch.save(UNet(base_filters=2), tmp_path / "net.pth")
-    with pytest.raises(CheckpointError, match="state dict"):
+    with pytest.raises(CheckpointError, match=r"models\.unet\.UNet.*state_dict"):
         load_checkpoint(tmp_path / "net.pth")
 
 

@@ -1,5 +1,6 @@
 """Variants: networks with their origin, through storage and back."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,22 @@ def test_a_folder_of_an_earlier_version_is_read(tmp_path: Path, method: str, set
     del about["spec"]
     save_network(baseline().network, tmp_path / "old", {**about, "name": "x", "method": method, "setting": setting})
     assert Variant.load(tmp_path / "old").spec == spec
+
+
+def test_how_its_images_are_read_travels_with_a_network(tmp_path: Path) -> None:
+    read = Preprocessing(0.2, 0.1, channels=1, image_size=(96, 128), interpolation="cubic")
+    variant = compressed(Variant(BASELINE, UNet(base_filters=4).eval(), read, 1))
+    variant.save(tmp_path / "network")
+    said = json.loads((tmp_path / "network" / "network.json").read_text())["about"]["preprocessing"]
+    assert said == {"mean": 0.2, "std": 0.1, "channels": 1, "image_size": [96, 128], "interpolation": "cubic"}
+    assert Variant.load(tmp_path / "network").preprocessing == read
+
+
+def test_a_folder_that_does_not_say_how_its_images_were_read_is_read(tmp_path: Path) -> None:
+    save_network(
+        baseline().network, tmp_path / "old", {**baseline().about(), "preprocessing": {"mean": 0.2, "std": 0.1}}
+    )
+    assert Variant.load(tmp_path / "old").preprocessing == Preprocessing(0.2, 0.1, None, None, "area")
 
 
 def test_compression_says_how_the_network_came_about() -> None:

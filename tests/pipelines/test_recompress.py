@@ -5,7 +5,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from safetensors.torch import save_file
 
+from models.unet import UNet
 from tests.pipelines.workshop import TINY_VARIANTS, Workshop
 
 pytestmark = pytest.mark.pipeline
@@ -83,10 +85,18 @@ def test_a_checkpoint_of_a_known_network_gives_the_same_results(workshop: Worksh
     before = workshop.variants()
     checkpoint = shutil.copy(workshop.out / "networks" / "baseline" / "weights.safetensors", tmp_path)
     run = workshop.run(*sweep, "--checkpoint", str(checkpoint))
+    assert "given images as 32x32, gray, resized by area, (x / 255 - 0.18) / 0.18; a checkpoint does not" in run.stderr
     assert "train_unet" not in run.steps
     workshop.assert_complete(set(before))
     for name, entry in workshop.variants().items():
         assert (entry["metrics"], entry["info"]["params"]) == (before[name]["metrics"], before[name]["info"]["params"])
+
+
+def test_a_checkpoint_that_takes_no_images_as_they_are_read_is_an_input_error(workshop: Workshop) -> None:
+    save_file(UNet(4, base_filters=2).state_dict(), workshop.root / "four.safetensors")
+    failed = workshop.run("--checkpoint", "four.safetensors", check=False)
+    assert failed.status == 2
+    assert "takes 4 channels, and images are read as gray (1) or colour (3)" in failed.stderr
 
 
 def test_a_checkpoint_that_is_no_state_dict_is_an_input_error(workshop: Workshop) -> None:

@@ -65,12 +65,12 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
         "__init__ annotation_file coco image_entries json_stream json_values segmentation segmentation_cache "
         "usual_forms",
     ),
-    (INGEST, "dataset/images", "__init__ decode image_headers masks true_size"),
+    (INGEST, "dataset/images", "__init__ decode image_headers masks orientation resize true_size"),
     (INGEST, "dataset/sources", "__init__ local_folder near_names source split_names"),
     (INGEST, "dataset", "classes ingest notes output_folder shortages split_statistics"),
     (INGEST, "dataset", "cores fingerprint"),  # wider: only to see that nothing changed meanwhile
     (INGEST, "steps/data_roots", "__init__ open_data_root bucket"),
-    (INGEST | READERS, "dataset", "__init__ layout manifest store"),
+    (INGEST | READERS, "dataset", "__init__ layout manifest options store"),
     (INGEST | READERS, "materializers", "dataset"),
     # Wider: the store raises errors, whose texts train nothing.
     (INGEST | READERS, "dataset", "errors message_text"),

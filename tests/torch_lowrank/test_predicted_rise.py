@@ -10,7 +10,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from dataset.annotations.coco import read_annotations
-from dataset.images.decode import DecodeRequest, decode_image, read_image_file, resize_image
+from dataset.images.decode import DecodeRequest, decode_image, read_image_file
+from dataset.images.resize import resize_image
 from dataset.sources.local_folder import LocalFolder
 from models.preprocessing import Preprocessing
 from models.unet import UNet
@@ -32,7 +33,7 @@ def images(brain_tumor):
     chosen = samples[:: len(samples) // IMAGES][:IMAGES]
     files = [read_image_file(LocalFolder(brain_tumor), f"train/{each.file_name}") for each in chosen]
     images = [
-        decode_image(data, DecodeRequest(each.height, each.width, 1))[0]
+        decode_image(data, DecodeRequest(each.height, each.width, 1)).pixels
         for data, each in zip(files, chosen, strict=True)
     ]
     arrays = [resize_image(image, SIZE, SIZE) for image in images]

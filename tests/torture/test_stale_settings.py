@@ -71,6 +71,8 @@ FIELDS: dict[str, tuple[str, frozenset[str]]] = {
     "data.channels": ("data.channels=3", DATA),
     "data.multi_class": ("data.multi_class=true", DATA),
     "data.categories": ("data.categories=lesion", frozenset({"ingest_coco"})),  # there is no other
+    "data.interpolation": ("data.interpolation=nearest", DATA),
+    "data.exif": ("data.exif=ignore", frozenset({"ingest_coco"})),  # no image carries a tag
     "data.skip_bad_samples": ("data.skip_bad_samples=true", frozenset({"ingest_coco"})),  # none is bad
     "input.mean": ("input.mean=0.3", TRAIN),
     "input.std": ("input.std=0.3", TRAIN),
@@ -93,6 +95,7 @@ FIELDS: dict[str, tuple[str, frozenset[str]]] = {
     "compression.arsvd_taus": ("compression.arsvd_taus=0.5,0.8", DRAW | chain("arsvd_tau_0.8")),
     "compression.budgets": ("compression.budgets=0.5,0.6", DRAW | chain(*BUDGETS)),
     "compression.mac_budgets": ("compression.mac_budgets=0.6", DRAW | chain("budget_0.5_macs_0.6")),
+    "compression.max_dice_loss": ("compression.max_dice_loss=0.5", DRAW | chain("smallest")),
     "compression.distribution": ("compression.distribution=sigma", DRAW | chain("arsvd_tau_0.5", "arsvd_budget_0.5")),
     "compression.scheme": ("compression.scheme=spatial", DRAW | chain(*PLAIN) | {"decompose"}),
     "statistics.images": (

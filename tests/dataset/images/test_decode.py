@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from dataset.images.decode import ImageError, resize_image
+from dataset.images.decode import ImageError
 from dataset.images.image_headers import is_whole
+from dataset.images.resize import resize_image
 from tests.dataset.coco_folder import noise, png, read_image
 
 H, W = 20, 30
