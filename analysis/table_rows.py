@@ -8,6 +8,8 @@ import math
 from analysis.comparison import Comparison
 from analysis.intervals import Interval
 from analysis.ranking import metric
+from models.evaluation.results import Latency
+from models.variant_spec import BASELINE
 
 METRICS = ("dice", "iou", "pixel_accuracy", "precision", "recall", "hausdorff95_px")
 
@@ -31,7 +33,7 @@ class VariantRow:
         reduction_pct: Parameters saved against the baseline, in percent.
         size_mb: Size of the weights file, in 10^6 bytes.
         macs: Multiply-accumulates for one image.
-        latency_ms: Time for one image, in milliseconds.
+        latency: Time for one image, beside the baseline's.
         on_front: Whether it is on the Pareto front of parameters and Dice.
         chosen: Whether it is the recommended network.
     """
@@ -50,9 +52,14 @@ class VariantRow:
     reduction_pct: float | None
     size_mb: float
     macs: int | None
-    latency_ms: float | None
+    latency: Latency | None
     on_front: bool
     chosen: bool
+
+    @property
+    def takes_as_long(self) -> bool:
+        """Whether a variant's time is not told apart from the baseline's."""
+        return self.latency is not None and not self.latency.differs and self.method != BASELINE.method
 
 
 def variant_rows(comparison: Comparison) -> list[VariantRow]:
@@ -77,7 +84,7 @@ def variant_rows(comparison: Comparison) -> list[VariantRow]:
                 reduction_pct=100 * (1 - result.cost.params / full) if full else None,
                 size_mb=result.cost.size_mb,
                 macs=result.cost.macs or None,
-                latency_ms=_known(result.cost.latency_ms) or None,
+                latency=result.latency,
                 on_front=result.name in comparison.front,
                 chosen=result is comparison.recommended,
             )

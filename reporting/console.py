@@ -17,6 +17,8 @@ WIDE = 112  # columns; a screen at least this wide shows everything
 FOOTNOTE = "> Pareto front of those with at least half of the baseline's Dice"
 CHANGE_FOOTNOTE = "change: Dice minus the baseline's, same images, 95 % interval; * excludes zero"
 BEFORE_FOOTNOTE = "before: Dice straight after truncation, not yet recalibrated or fine-tuned"
+TIME_FOOTNOTE = "time: of one image, baseline = 1; same: no difference found; on {machine}"
+SAME = "same"
 GAIN_FOOTNOTE = "difference in Dice over the same images, 95 % interval; * excludes zero"
 
 
@@ -50,7 +52,8 @@ def print_table(comparison: Comparison, console: Console) -> None:
         "saved %": console.width >= WIDE or not by_macs,
         "MB": console.width >= WIDE,
         "GMACs": console.width >= WIDE or by_macs,
-        "ms": True,
+        "time": True,
+        "ms": console.width >= WIDE,
     }
     table = _table()
     table.add_column("variant", overflow="fold")
@@ -58,7 +61,7 @@ def print_table(comparison: Comparison, console: Console) -> None:
         if shown:
             table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
-        cells = _cells(row)
+        cells = _cells(row) | {"time": _time(row, interval=console.width >= WIDE)}
         mark = ">" if row.on_front else " "
         shown_cells = [cells[column] for column, shown in columns.items() if shown]
         style = "bold green" if row.on_front else None
@@ -68,6 +71,7 @@ def print_table(comparison: Comparison, console: Console) -> None:
         (FOOTNOTE, any(row.on_front for row in rows)),
         (CHANGE_FOOTNOTE, any(row.dice_change for row in rows)),
         (BEFORE_FOOTNOTE, recovered),
+        (TIME_FOOTNOTE.format(machine=comparison.machine), comparison.machine is not None),
     ):
         if given:
             console.print(Text(note, style="dim"))
@@ -106,8 +110,16 @@ def _cells(row: VariantRow) -> dict[str, str]:
         "saved %": _number(row.reduction_pct, ".1f"),
         "MB": f"{row.size_mb:.2f}",
         "GMACs": "-" if row.macs is None else f"{row.macs / 1e9:.3f}",
-        "ms": _number(row.latency_ms, ".1f"),
+        "ms": _number(row.latency.ms if row.latency is not None else None, ".1f"),
     }
+
+
+def _time(row: VariantRow, *, interval: bool) -> str:
+    """Returns the time relative to the baseline's, for example `0.52 [0.51 0.54]`, or that it is the same."""
+    if row.latency is None:
+        return "-"
+    text = SAME if row.takes_as_long else f"{row.latency.ratio:.2f}"
+    return f"{text} [{row.latency.low:.2f} {row.latency.high:.2f}]" if interval else text
 
 
 def _interval(interval: Interval | None) -> str:

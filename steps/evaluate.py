@@ -27,7 +27,7 @@ def evaluate(
     """Measures a network on the test images; Dice and IoU also of what it was straight after truncation, if given."""
     metrics = _measured(network, dataset, batch_size, device)
     before = _measured(truncated, dataset, batch_size, device).metrics if truncated else {}
-    cost = measure_cost(network.network, (dataset.manifest.channels, *dataset.manifest.image_size), device)
+    cost = measure_cost(network.network, (dataset.manifest.channels, *dataset.manifest.image_size))
     log_metadata(metadata={**metrics.metrics, **dataclasses.asdict(cost)}, infer_artifact=True)
     return EvaluationResult(
         spec=network.spec,

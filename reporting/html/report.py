@@ -64,6 +64,7 @@ def render_report(comparison: Comparison, about: About, pictures: Mapping[str, b
             methods=list(PARAMETER),
             pairs=[pair for pair in PAIRS if any(pair in line.gains for line in comparison.equal_sizes)],
             lesion_groups=comparison.lesion_groups,
+            machine=comparison.machine,
             failures=failure_tables(comparison, _test_files(manifest)),
             images=[(PICTURES[name], _embedded(pictures[name])) for name in PICTURES if name in pictures],
             compressed=[result for result in comparison.results if result.layers],
