@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -12,13 +14,13 @@ from analysis.equal_size import PAIRS
 from analysis.intervals import Interval
 from analysis.ranking import PARAMETER
 from analysis.table_rows import VariantRow, variant_rows
+from models.variant_spec import BASELINE
 
-WIDE = 112  # columns; a screen at least this wide shows everything
+WIDE = 120  # columns; a screen at least this wide shows everything
 FOOTNOTE = "> Pareto front of those with at least half of the baseline's Dice"
 CHANGE_FOOTNOTE = "change: Dice minus the baseline's, same images, 95 % interval; * excludes zero"
 BEFORE_FOOTNOTE = "before: Dice straight after truncation, not yet recalibrated or fine-tuned"
-TIME_FOOTNOTE = "time: of one image, baseline = 1; same: no difference found; on {machine}"
-SAME = "same"
+SAME = "same"  # as the baseline's time, as far as can be told
 GAIN_FOOTNOTE = "difference in Dice over the same images, 95 % interval; * excludes zero"
 
 
@@ -53,7 +55,6 @@ def print_table(comparison: Comparison, console: Console) -> None:
         "MB": console.width >= WIDE,
         "GMACs": console.width >= WIDE or by_macs,
         "time": True,
-        "ms": console.width >= WIDE,
     }
     table = _table()
     table.add_column("variant", overflow="fold")
@@ -71,7 +72,7 @@ def print_table(comparison: Comparison, console: Console) -> None:
         (FOOTNOTE, any(row.on_front for row in rows)),
         (CHANGE_FOOTNOTE, any(row.dice_change for row in rows)),
         (BEFORE_FOOTNOTE, recovered),
-        (TIME_FOOTNOTE.format(machine=comparison.machine), comparison.machine is not None),
+        (_time_footnote(rows), any(row.latency is not None for row in rows)),
     ):
         if given:
             console.print(Text(note, style="dim"))
@@ -110,7 +111,6 @@ def _cells(row: VariantRow) -> dict[str, str]:
         "saved %": _number(row.reduction_pct, ".1f"),
         "MB": f"{row.size_mb:.2f}",
         "GMACs": "-" if row.macs is None else f"{row.macs / 1e9:.3f}",
-        "ms": _number(row.latency.ms if row.latency is not None else None, ".1f"),
     }
 
 
@@ -120,6 +120,13 @@ def _time(row: VariantRow, *, interval: bool) -> str:
         return "-"
     text = SAME if row.takes_as_long else f"{row.latency.ratio:.2f}"
     return f"{text} [{row.latency.low:.2f} {row.latency.high:.2f}]" if interval else text
+
+
+def _time_footnote(rows: Sequence[VariantRow]) -> str:
+    """Returns what the column `time` is, with the baseline's milliseconds."""
+    of_baseline = next((row.latency for row in rows if row.latency is not None and row.method == BASELINE.method), None)
+    unit = "" if of_baseline is None else f", which takes {of_baseline.ms:.1f} ms on {of_baseline.machine}"
+    return f"time: for one image, divided by the baseline's{unit}; {SAME}: no difference is found"
 
 
 def _interval(interval: Interval | None) -> str:

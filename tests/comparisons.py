@@ -54,7 +54,7 @@ def make_result(method: str, value: float | None, dice: float, params: int, late
     return EvaluationResult(
         spec=BASELINE if size is None else VariantSpec(method, scheme="channel", **{size: value}),
         cost=Cost(params, 4 * params, 60 * params),
-        latency=make_latency(latency_ms),
+        latency=make_latency(latency_ms) if size else Latency(latency_ms, 1, 1, 1, MACHINE),
         metrics={"dice": dice, "iou": dice / (2 - dice), "pixel_accuracy": 0.9 + dice / 10},
         per_image={"dice": spread(dice), "iou": spread(dice / (2 - dice))},
         layers=[] if method == "baseline" else _layers(params / 838_497),

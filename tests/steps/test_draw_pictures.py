@@ -64,7 +64,9 @@ def shown(dataset: Dataset, baseline: Variant, spectra: Spectra, monkeypatch: py
     tuning = {"epochs": [{"epoch": 1, "valid_dice": 0.5}], "best_epoch": 1, "best_valid_dice": 0.5}
     history = {"epochs": [{"epoch": 1}]}
     latencies = Latencies({each.name: make_latency(9.0) for each in (baseline, small)})
-    drawn = draw_pictures.entrypoint(results, latencies, [small], [tuning], [spectra], dataset, baseline, history, "cpu")
+    drawn = draw_pictures.entrypoint(
+        results, latencies, [small], [tuning], [spectra], dataset, baseline, history, "cpu"
+    )
     assert drawn == {"training": b"png"}
     return given[0]
 
