@@ -90,6 +90,13 @@ def test_a_changed_field_changes_the_keys_of_the_steps_that_depend_on_it_and_no_
     assert bool(changed) == bool(expected)
 
 
+def test_another_number_of_threads_times_all_networks_again_and_runs_nothing_else(
+    base: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(base.environment, "OMP_NUM_THREADS", "3")
+    assert ask(base, "") == [(frozenset({"time_networks"}), frozenset({"draw_pictures"}))]
+
+
 def test_the_answer_is_what_a_run_does(base: Workshop) -> None:
     """Where other things come out of every step, those that follow run, too."""
     ((changed, follow),) = ask(base, "training.epochs=2")
