@@ -125,7 +125,7 @@ def _time(row: VariantRow, *, interval: bool) -> str:
 def _time_footnote(rows: Sequence[VariantRow]) -> str:
     """Returns what the column `time` is, with the baseline's milliseconds."""
     of_baseline = next((row.latency for row in rows if row.latency is not None and row.method == BASELINE.method), None)
-    unit = "" if of_baseline is None else f", which takes {of_baseline.ms:.1f} ms on {of_baseline.machine}"
+    unit = "" if of_baseline is None else f", which takes {of_baseline.ms:.1f} ms on {of_baseline.machine.title}"
     return f"time: for one image, divided by the baseline's{unit}; {SAME}: no difference is found"
 
 

@@ -108,7 +108,10 @@ class _Recorder:
                 if run not in right:
                     self._client.delete_run(run.info.run_id)
             tags = {**training.tags, _KEY: key, MLFLOW_PARENT_RUN_ID: parent, "method": result.method}
-            tags |= {"recovery": result.spec.recovery, _TIMED_ON: str(comparison.machine)}
+            tags |= {
+                "recovery": result.spec.recovery,
+                _TIMED_ON: comparison.machine.title if comparison.machine else "",
+            }
             made = NewRun(
                 name=result.name,
                 params=params,

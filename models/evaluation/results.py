@@ -43,7 +43,8 @@ class Machine:
     cores: int
     threads: int
 
-    def __str__(self) -> str:
+    @property
+    def title(self) -> str:
         """For example `AMD EPYC, 2 threads`."""
         return f"{self.device}, {self.threads} thread{'s' if self.threads > 1 else ''}"
 

@@ -71,7 +71,9 @@ def test_the_summary_has_the_keys_that_programs_read(workshop: Workshop) -> None
             "latency_ratio_low",
             "latency_ratio_high",
         }
-        assert entry["info"]["latency_ratio_low"] <= entry["info"]["latency_ratio"] <= entry["info"]["latency_ratio_high"]
+        assert (
+            entry["info"]["latency_ratio_low"] <= entry["info"]["latency_ratio"] <= entry["info"]["latency_ratio_high"]
+        )
         assert {"dice", "iou", "pixel_accuracy", "dice_global", "iou_global"} <= set(entry["metrics"])
         if name != "baseline":
             assert set(entry["compression_vs_baseline_%"]) == {"params", "size_MB"}

@@ -141,4 +141,4 @@ def test_a_shape_with_a_batch_dimension_is_refused() -> None:
 def test_latencies_survive_as_json() -> None:
     latencies = Latencies({"baseline": Latency(2.0, 1.0, 1.0, 1.0, Machine("a processor", 4, 2))})
     assert Latencies.from_dict(latencies.to_dict()) == latencies
-    assert str(latencies.networks["baseline"].machine) == "a processor, 2 threads"
+    assert latencies.networks["baseline"].machine.title == "a processor, 2 threads"
