@@ -1,13 +1,11 @@
 """How long networks take for one image, beside each other: all of them in turn, round after round.
 
 Times of different moments do not compare: what else the machine does and its clock rate change all the time. So each
-round times every network, in an order of its own, and a network's ratio is its time divided by the baseline's of the
-same round.
+round times every network, in an order of its own, and what is compared are times of the same rounds.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
 import platform
@@ -27,9 +25,9 @@ from torch_lowrank.progress import tracked
 
 _SECONDS = 1.0  # a network, unless so many rounds take longer
 _BLOCK_SECONDS = 0.1  # of passes in a row, of which the fastest counts
-_MAX_PASSES = 20  # in such a block; of 2 ms each, on two busy cores, some are left alone
-_MIN_ROUNDS, _MAX_ROUNDS = 9, 200  # of nine ratios, the second and the last but one are the ends
-_CONFIDENCE = 0.95
+_MAX_PASSES = 10  # in such a block
+_MIN_ROUNDS, _MAX_ROUNDS = 9, 200  # of nine, intervals still hold what they say
+_CONFIDENCE, _RESAMPLES = 0.95, 2_000
 
 
 def time_in_turns(
@@ -42,8 +40,9 @@ def time_in_turns(
 
     Each network is prepared by `for_inference` (BatchNorm folded, channels_last), and runs in float32 and inference
     mode with as many threads as torch is set to. In a round, a network runs some passes in a row, and the fastest
-    counts: where another process takes a core away, a pass waits for milliseconds whatever the network is, and medians
-    of all passes would make networks alike. Networks of the same structure take the same time, and are timed as one.
+    counts; of all rounds, the lower quartile. Where another process takes a core away, a pass waits for milliseconds
+    whatever the network is, and medians of all passes would make networks alike. Networks of the same structure take
+    the same time, and are timed as one.
 
     All networks lie in memory together, and a copy of each structure beside them.
 
@@ -54,7 +53,7 @@ def time_in_turns(
         seconds: How long to time each structure, about; longer where nine rounds take longer.
 
     Returns:
-        Name to latency: ratio is the median over rounds, with a 95 % interval from the order of the rounds' values.
+        Name to latency: the ratio of quartiles, with a 95 % bootstrap interval over rounds.
 
     Raises:
         ValueError: `input_shape` is not (C, H, W).
@@ -117,16 +116,16 @@ def _block(network: nn.Module, image: Tensor, passes: int) -> float:
 
 
 def _latency(seconds: np.ndarray, of_baseline: np.ndarray, machine: Machine) -> Latency:
-    """Returns the median ratio of rounds and its interval, whose ends are two of the ratios, in order of size.
+    """Returns the ratio of lower quartiles over rounds, and its interval from the bootstrap over rounds, in pairs."""
+    drawn = np.random.default_rng(0).integers(len(seconds), size=(_RESAMPLES, len(seconds)))
+    ratios = _quartile(seconds[drawn]) / _quartile(of_baseline[drawn])
+    low, high = np.quantile(ratios, [(1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2])
+    took = float(_quartile(seconds))
+    return Latency(1e3 * took, took / float(_quartile(of_baseline)), float(low), float(high), machine)
 
-    Of n values, the median of what they are drawn from lies below the k-th smallest with probability P(B < k), where B
-    is binomial of n and 1/2 (Conover 1999, Practical Nonparametric Statistics, section 3.2).
-    """
-    ratios = np.sort(seconds / of_baseline)
-    below = itertools.accumulate(math.comb(len(ratios), k) / 2 ** len(ratios) for k in range(len(ratios)))
-    outside = sum(probability < (1 - _CONFIDENCE) / 2 for probability in below)
-    low, high = ratios[outside - 1], ratios[-outside]
-    return Latency(1e3 * float(np.median(seconds)), float(np.median(ratios)), float(low), float(high), machine)
+
+def _quartile(seconds: np.ndarray) -> np.ndarray:
+    return np.quantile(seconds, 0.25, axis=-1)
 
 
 def _processor() -> str:

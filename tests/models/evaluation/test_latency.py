@@ -40,7 +40,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def test_a_ratio_is_that_of_the_same_round_whatever_the_machine_does_meanwhile(clock: Clock) -> None:
-    """The machine is three times as slow in one half, where medians of each network's own times would still agree."""
+    """It is three times as slow in one part of the rounds."""
     clock(lambda count, block: 1e-3 * count * (3 if block < 300 else 1))
     found = time_in_turns({"baseline": layers(4), "half": layers(2), "more": layers(5)}, SHAPE, "cpu", seconds=1e9)
     assert [each.ratio for each in found.values()] == pytest.approx([1, 0.5, 1.25])
@@ -67,18 +67,17 @@ def test_a_difference_within_the_noise_is_none(clock: Clock) -> None:
     assert more.ratio != 1
 
 
-@pytest.mark.parametrize(("rounds", "low", "high"), [(9, 2, 8), (20, 6, 15), (100, 40, 61)])
-def test_the_interval_is_that_of_the_sign_test(rounds: int, low: int, high: int) -> None:
-    """Conover, table A3: below the k-th of n values the median lies with a probability of at most 2.5 %."""
-    values = np.random.default_rng(0).permutation(np.arange(1.0, rounds + 1))
-    found = latency._latency(values, np.ones(rounds), Machine("a processor", 2, 2))
-    assert (found.low, found.ratio, found.high) == (low, (rounds + 1) / 2, high)
+@pytest.mark.parametrize("rounds", [9, 20])
+def test_intervals_hold_one_as_often_as_they_say_for_networks_that_take_as_long(rounds: int) -> None:
+    """Of rounds that are disturbed in part, as those of a machine that does other work."""
+    chance, machine, held = np.random.default_rng(3), Machine("a processor", 2, 2), 0
 
+    def draw() -> np.ndarray:
+        return chance.lognormal(0, 0.02, rounds) * np.where(chance.random(rounds) < 0.4, chance.uniform(2, 6), 1)
 
-def test_the_interval_holds_the_median_as_often_as_it_says() -> None:
-    chance, machine = np.random.default_rng(2), Machine("a processor", 2, 2)
-    drawn = [latency._latency(chance.lognormal(0, 0.5, 25), np.ones(25), machine) for _ in range(2000)]
-    assert 0.95 <= np.mean([not each.differs for each in drawn]) <= 0.97  # 95.7 % of 25 values
+    for _ in range(300):
+        held += not latency._latency(draw(), draw(), machine).differs
+    assert 0.92 <= held / 300 <= 0.99
 
 
 def test_networks_of_one_structure_have_one_time(clock: Clock) -> None:
