@@ -26,7 +26,7 @@ from torch_lowrank.progress import tracked
 _SECONDS = 1.0  # a network, unless so many rounds take longer
 _BLOCK_SECONDS = 0.1  # of passes in a row, of which the fastest counts
 _MAX_PASSES = 10  # in such a block
-_MIN_ROUNDS, _MAX_ROUNDS = 15, 200  # of fifteen, intervals still hold what they say
+_MIN_ROUNDS, _MAX_ROUNDS = 15, 200  # of fifteen, 95 % intervals hold in 89 % of cases
 _CONFIDENCE, _RESAMPLES = 0.95, 2_000
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from models.evaluation.latency import time_in_turns
 from models.evaluation.evaluate import evaluate, predict
+from models.evaluation.latency import time_in_turns
 from models.preprocessing import ImageBatches
 from models.unet import UNet
 from models.unet_inference import for_inference
