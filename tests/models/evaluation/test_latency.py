@@ -69,7 +69,7 @@ def test_a_difference_within_the_noise_is_none(clock: Clock) -> None:
 
 @pytest.mark.parametrize(("rounds", "at_least"), [(15, 0.88), (40, 0.92)])
 def test_intervals_hold_one_as_often_as_they_say_for_networks_that_take_as_long(rounds: int, at_least: float) -> None:
-    """Of rounds that are disturbed in part, as those of a machine that does other work; fifteen such hold it in 89 % of cases."""
+    """Of rounds that are disturbed in part, by other work on the machine; of fifteen such, 89 % hold it."""
     chance, machine, held = np.random.default_rng(3), Machine("a processor", 2, 2), 0
 
     def draw() -> np.ndarray:
