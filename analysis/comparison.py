@@ -10,7 +10,7 @@ from typing import Any
 from analysis.equal_size import EqualSize, equal_sizes
 from analysis.quality import LesionGroup, Quality, lesion_groups, quality
 from analysis.ranking import baseline_of, chosen_by_valid, front_names, in_order, recommended, tolerated_loss
-from models.evaluation.results import EvaluationResult
+from models.evaluation.results import EvaluationResult, Latencies, Machine
 from models.variant_spec import BASELINE
 
 
@@ -64,6 +64,11 @@ class Comparison:
         return any("false_alarm_images" in result.metrics for result in self.results)
 
     @property
+    def machine(self) -> Machine | None:
+        """Where the networks were timed, None where they were not."""
+        return next((result.latency.machine for result in self.results if result.latency is not None), None)
+
+    @property
     def compressed(self) -> list[EvaluationResult]:
         """All variants but the baseline, in reading order."""
         return [result for result in self.results if result.method != BASELINE.method]
@@ -98,3 +103,8 @@ def with_finetuning(
         return list(results)
     of_variant = {name: dict(history) for name, history in zip(names, histories, strict=True)}
     return [dataclasses.replace(result, finetune_history=of_variant.get(result.name, {})) for result in results]
+
+
+def with_latencies(results: Sequence[EvaluationResult], latencies: Latencies) -> list[EvaluationResult]:
+    """Returns the results with the latency of each network added."""
+    return [dataclasses.replace(result, latency=latencies.networks[result.name]) for result in results]

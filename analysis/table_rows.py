@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from analysis.comparison import Comparison
 from analysis.intervals import Interval
 from analysis.ranking import JUDGED, metric
+from models.evaluation.results import Latency
+from models.variant_spec import BASELINE
 
 METRICS = (
     "dice_lesion",
@@ -42,7 +44,7 @@ class VariantRow:
         reduction_pct: Parameters saved against the baseline, in percent.
         size_mb: Size of the weights file, in 10^6 bytes.
         macs: Multiply-accumulates for one image.
-        latency_ms: Time for one image, in milliseconds.
+        latency: Time for one image, beside the baseline's.
         on_front: Whether it is on the Pareto front of parameters and Dice.
         chosen: Whether it is the recommended network.
     """
@@ -59,7 +61,7 @@ class VariantRow:
     reduction_pct: float | None
     size_mb: float
     macs: int | None
-    latency_ms: float | None
+    latency: Latency | None
     on_front: bool
     chosen: bool
 
@@ -67,6 +69,11 @@ class VariantRow:
     def judged_change(self) -> Interval | None:
         """Difference to the baseline in the Dice that networks are judged by; None for the baseline."""
         return self.changes.get(JUDGED)
+
+    @property
+    def takes_as_long(self) -> bool:
+        """Whether a variant's time is not told apart from the baseline's."""
+        return self.latency is not None and not self.latency.differs and self.method != BASELINE.method
 
 
 def variant_rows(comparison: Comparison) -> list[VariantRow]:
@@ -89,7 +96,7 @@ def variant_rows(comparison: Comparison) -> list[VariantRow]:
                 reduction_pct=100 * (1 - result.cost.params / full) if full else None,
                 size_mb=result.cost.size_mb,
                 macs=result.cost.macs or None,
-                latency_ms=_known(result.cost.latency_ms) or None,
+                latency=result.latency,
                 on_front=result.name in comparison.front,
                 chosen=result is comparison.recommended,
             )

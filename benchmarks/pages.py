@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import platform
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from models.evaluation.latency import this_machine
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -16,8 +17,8 @@ DOCS = ROOT / "docs"
 
 def machine(device: str = "cpu") -> dict[str, Any]:
     """Returns what measurements on a device depend on: its name, the number of threads, versions."""
-    name = torch.cuda.get_device_name() if device == "cuda" else _processor()
-    return {"device": name, "threads": torch.get_num_threads(), "torch": torch.__version__}
+    measured_on = this_machine(device)
+    return {"device": measured_on.device, "threads": measured_on.threads, "torch": torch.__version__}
 
 
 def write_result(name: str, result: dict[str, Any]) -> None:
@@ -44,10 +45,3 @@ def write_section(page: str, name: str, lines: list[str]) -> None:
         raise ValueError(f"{file} needs the marks {start} and {end}, once each: put them where the section shall stand")
     before, rest = text.split(start)
     file.write_text("\n".join([f"{before}{start}", *lines, f"{end}{rest.split(end)[1]}"]), encoding="utf-8")
-
-
-def _processor() -> str:
-    """Returns the name of the processor, from Linux."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())

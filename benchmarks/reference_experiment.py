@@ -33,6 +33,7 @@ from dataset.ingest import IngestOptions, ingest  # noqa: E402
 from dataset.store import Dataset  # noqa: E402
 from models.evaluation.cost import measure_cost  # noqa: E402
 from models.evaluation.evaluate import evaluate  # noqa: E402
+from models.evaluation.latency import time_in_turns  # noqa: E402
 from models.preprocessing import ImageBatches, Preprocessing  # noqa: E402
 from models.training.fit import fit  # noqa: E402
 from models.training.history import History  # noqa: E402
@@ -101,11 +102,17 @@ def run_experiment(experiment: Experiment) -> dict[str, Any]:
     with clock.timing("train"):
         network, history = _trained(experiment, dataset)
     rows = [_row("baseline", network, experiment, dataset, clock)]
-    ranks = {}
+    networks, ranks = {"baseline": network}, {}
     for spec, smaller in _compressed(network, experiment, dataset, clock):
+        networks[spec.name] = smaller.network
         rows.append(_row(spec.name, smaller.network, experiment, dataset, clock))
         if spec.method == "budget":
             ranks[spec.name] = {layer.name: (layer.scheme, layer.rank) for layer in smaller.layers if layer.scheme}
+    with clock.timing("time networks"):
+        latencies = time_in_turns(networks, (3, *size), experiment.device)
+    for row in rows:
+        latency = latencies[row["variant"]]
+        row |= {"latency_ms": latency.ms, "latency_ratio": latency.ratio}
     total = sum(clock.seconds.values())
     return {
         "training": f"{experiment.epochs} epochs at batch {experiment.batch_size}, lr {experiment.lr}, "
@@ -204,7 +211,7 @@ def _row(name: str, network: nn.Module, experiment: Experiment, dataset: Dataset
     with clock.timing("evaluate in bf16"):
         half = _measured(_InBfloat16(network), experiment, dataset)
     with clock.timing("cost"):
-        cost = measure_cost(network, (3, experiment.image_size, experiment.image_size), experiment.device)
+        cost = measure_cost(network, (3, experiment.image_size, experiment.image_size))
     recalibrated = None if name == "baseline" else after["dice"]
     quality = {"dice": before["dice"], "dice_recalibrated": recalibrated, "dice_bf16": half["dice"]}
     return {"variant": name, **quality, "iou": after["iou"], **dataclasses.asdict(cost)}

@@ -176,7 +176,7 @@ def comparing(size: Size, folder: Path) -> Callable[[], int]:
         values = {name: generator.random(10 * size.images).tolist() for name in ("dice", "iou", "lesion_px")}
         spec = VariantSpec("svd", rank=number) if number else BASELINE
         metrics = {"dice": 0.7, "iou": 0.6, "pixel_accuracy": 0.9}
-        return EvaluationResult(spec, Cost(1, 4, 1, 1.0), metrics, values, [])
+        return EvaluationResult(spec, Cost(1, 4, 1), metrics, values, [])
 
     results = [result(number) for number in range(size.variants)]
 

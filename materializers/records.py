@@ -11,7 +11,7 @@ from zenml.enums import ArtifactType
 from zenml.metadata.metadata_types import MetadataType
 
 from materializers.folders import FolderMaterializer
-from models.evaluation.results import EvaluationResult
+from models.evaluation.results import EvaluationResult, Latencies
 
 _FILE = "record.json"
 
@@ -40,23 +40,42 @@ class HistoryMaterializer(FolderMaterializer):
         return {key: data[key] for key in ("best_epoch", "best_valid_dice") if key in data}
 
 
-class ResultMaterializer(FolderMaterializer):
-    """Stores an `EvaluationResult`."""
+class _RecordMaterializer(FolderMaterializer):
+    """Stores what turns into JSON-like data and back, by `to_dict` and `from_dict`."""
 
-    ASSOCIATED_TYPES: ClassVar = (EvaluationResult,)
+    SKIP_REGISTRATION: ClassVar = True
     ASSOCIATED_ARTIFACT_TYPE: ClassVar = ArtifactType.DATA
+    KIND: ClassVar[type[EvaluationResult] | type[Latencies]]
 
-    def write(self, data: EvaluationResult, folder: Path) -> None:
+    def write(self, data: EvaluationResult | Latencies, folder: Path) -> None:
         """Writes the file."""
         (folder / _FILE).write_text(json.dumps(data.to_dict()), encoding="utf-8")
 
-    def read(self, folder: Path) -> EvaluationResult:
+    def read(self, folder: Path) -> EvaluationResult | Latencies:
         """Reads the file."""
-        return EvaluationResult.from_dict(json.loads((folder / _FILE).read_bytes()))
+        return self.KIND.from_dict(json.loads((folder / _FILE).read_bytes()))
 
-    def compute_content_hash(self, data: EvaluationResult) -> str:
+    def compute_content_hash(self, data: EvaluationResult | Latencies) -> str:
         """Returns a digest of all values."""
         return _digest(data.to_dict())
+
+
+class ResultMaterializer(_RecordMaterializer):
+    """Stores an `EvaluationResult`."""
+
+    ASSOCIATED_TYPES: ClassVar = (EvaluationResult,)
+    KIND: ClassVar = EvaluationResult
+
+
+class LatenciesMaterializer(_RecordMaterializer):
+    """Stores `Latencies`."""
+
+    ASSOCIATED_TYPES: ClassVar = (Latencies,)
+    KIND: ClassVar = Latencies
+
+    def extract_metadata(self, data: Latencies) -> dict[str, MetadataType]:
+        """Returns each network's time relative to the baseline's, for the dashboard."""
+        return {"ratio": {name: latency.ratio for name, latency in data.networks.items()}}
 
 
 def _digest(data: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from steps.train_unet import train_unet
 
 @pipeline(model=Model(name=MODEL))
 def comparison(config: RunConfig, devices: Devices) -> None:
-    """Fingerprint -> ingest -> train -> decompose -> (compress -> recover? -> evaluate) x N -> draw -> compare."""
+    """Fingerprint -> ingest -> train -> decompose -> (compress -> recover? -> evaluate) x N, time, draw -> compare."""
     fingerprint = fingerprint_dataset()
     dataset = ingest_coco(fingerprint, config.data)
     baseline, history = train_unet(

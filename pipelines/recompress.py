@@ -16,7 +16,7 @@ from steps.ingest_coco import ingest_coco
 
 @pipeline(name="recompress", model=Model(name=MODEL))
 def recompress(config: RunConfig, devices: Devices, dataset_id: str, network_id: str, history_id: str) -> None:
-    """(data, network, history of a run) -> decompose -> (compress -> recover? -> evaluate) x N -> draw -> compare."""
+    """(data, network, history) -> decompose -> (compress -> recover? -> evaluate) x N, time, draw -> compare."""
     dataset, baseline, history = (
         Client().get_artifact_version(UUID(id_)) for id_ in (dataset_id, network_id, history_id)
     )
@@ -26,7 +26,7 @@ def recompress(config: RunConfig, devices: Devices, dataset_id: str, network_id:
 
 @pipeline(name="recompress", model=Model(name=MODEL))
 def recompress_checkpoint(config: RunConfig, devices: Devices) -> None:
-    """(checkpoint, data folder) -> decompose -> (compress -> recover? -> evaluate) x N -> draw -> compare."""
+    """(checkpoint, data folder) -> decompose -> (compress -> recover? -> evaluate) x N, time, draw -> compare."""
     dataset = ingest_coco(fingerprint_dataset(), config.data)
     baseline, history = import_checkpoint(fingerprint_checkpoint(), config.input, config.data)
     swept = sweep(baseline, dataset, config, devices)

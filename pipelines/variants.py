@@ -21,6 +21,7 @@ from steps.draw_pictures import draw_pictures
 from steps.evaluate import evaluate
 from steps.finetune import finetune
 from steps.recalibrate import recalibrate
+from steps.time_networks import time_networks
 
 _SHARED_STEPS = (
     "fingerprint_dataset",
@@ -31,6 +32,7 @@ _SHARED_STEPS = (
     "decompose",
     "collect_statistics",
     "decompose_weighted",
+    "time_networks",
     "draw_pictures",
     "compare",
 )
@@ -114,7 +116,7 @@ def sweep(baseline: Any, dataset: Any, config: RunConfig, devices: Devices) -> S
 def draw_and_compare(
     swept: Sweep, baseline: Any, history: Any, dataset: Any, config: RunConfig, devices: Devices
 ) -> None:
-    """Adds draw_pictures -> compare to a pipeline.
+    """Adds time_networks -> draw_pictures -> compare to a pipeline.
 
     Args:
         swept: All variants.
@@ -125,9 +127,11 @@ def draw_and_compare(
         devices: Where each step computes.
     """
     networks, tunings, results = swept.networks, swept.tunings, swept.results
+    shape = (config.data.channels, *config.data.image_size)
+    latencies = time_networks(networks, baseline, shape, devices.of("time_networks"), devices.machine)
     device = devices.of("draw_pictures")
-    pictures = draw_pictures(results, networks, tunings, swept.spectra, dataset, baseline, history, device)
-    compare(dataset, history, baseline, networks, tunings, results, pictures, config)
+    pictures = draw_pictures(results, latencies, networks, tunings, swept.spectra, dataset, baseline, history, device)
+    compare(dataset, history, baseline, networks, tunings, results, latencies, pictures, config)
 
 
 class _Decomposed:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -12,8 +14,9 @@ from analysis.equal_size import PAIRS
 from analysis.intervals import TOO_FEW, Interval
 from analysis.ranking import JUDGED, PARAMETER
 from analysis.table_rows import VariantRow, variant_rows
+from models.variant_spec import BASELINE
 
-WIDE = 112  # columns; a screen at least this wide shows everything
+WIDE = 120  # columns; a screen at least this wide shows everything
 FOOTNOTE = "> Pareto front of those with half of the baseline's Dice and found lesions"
 EMPTY_FOOTNOTE = (
     "Dice, IoU, found: of images with a lesion; found: a pixel of it is\n"
@@ -21,6 +24,7 @@ EMPTY_FOOTNOTE = (
 )
 CHANGE_FOOTNOTE = "change: Dice minus the baseline's, same images, 95 % interval; * excludes zero"
 BEFORE_FOOTNOTE = "before: Dice straight after truncation, not yet recalibrated or fine-tuned"
+SAME = "same"  # as the baseline's time, as far as can be told
 GAIN_FOOTNOTE = "difference in Dice over the same images, 95 % interval; * excludes zero"
 
 
@@ -57,7 +61,7 @@ def print_table(comparison: Comparison, console: Console) -> None:
         "saved %": wide or not (by_macs or empty),
         "MB": wide,
         "GMACs": wide or by_macs,
-        "ms": True,
+        "time": True,
     }
     table = _table()
     table.add_column("variant", overflow="fold")
@@ -65,7 +69,7 @@ def print_table(comparison: Comparison, console: Console) -> None:
         if shown:
             table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
-        cells = _cells(row)
+        cells = _cells(row) | {"time": _time(row, interval=console.width >= WIDE)}
         mark = ">" if row.on_front else " "
         shown_cells = [cells[column] for column, shown in columns.items() if shown]
         style = "bold green" if row.on_front else None
@@ -76,6 +80,7 @@ def print_table(comparison: Comparison, console: Console) -> None:
         (EMPTY_FOOTNOTE, empty),
         (CHANGE_FOOTNOTE, any(row.judged_change for row in rows)),
         (BEFORE_FOOTNOTE, recovered),
+        (_time_footnote(rows), any(row.latency is not None for row in rows)),
     ):
         if given:
             console.print(Text(note, style="dim"))
@@ -116,8 +121,22 @@ def _cells(row: VariantRow) -> dict[str, str]:
         "saved %": _number(row.reduction_pct, ".1f"),
         "MB": f"{row.size_mb:.2f}",
         "GMACs": "-" if row.macs is None else f"{row.macs / 1e9:.3f}",
-        "ms": _number(row.latency_ms, ".1f"),
     }
+
+
+def _time(row: VariantRow, *, interval: bool) -> str:
+    """Returns the time relative to the baseline's, for example `0.52 [0.51 0.54]`, or that it is the same."""
+    if row.latency is None:
+        return "-"
+    text = SAME if row.takes_as_long else f"{row.latency.ratio:.2f}"
+    return f"{text} [{row.latency.low:.2f} {row.latency.high:.2f}]" if interval else text
+
+
+def _time_footnote(rows: Sequence[VariantRow]) -> str:
+    """Returns what the column `time` is, with the baseline's milliseconds."""
+    of_baseline = next((row.latency for row in rows if row.latency is not None and row.method == BASELINE.method), None)
+    unit = "" if of_baseline is None else f", which takes {of_baseline.ms:.1f} ms on {of_baseline.machine.title}"
+    return f"time: for one image, divided by the baseline's{unit}; {SAME}: no difference is found"
 
 
 def _interval(interval: Interval | None) -> str:

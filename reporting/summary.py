@@ -16,6 +16,7 @@ from analysis.ranking import JUDGED, PARAMETER, metric
 from models.evaluation.results import EvaluationResult
 
 _BYTES_PER_WEIGHT = 4  # float32
+TIMES = ("latency_ms", "latency_ratio", "latency_ratio_low", "latency_ratio_high")  # measured anew with other networks
 
 
 def summarize(comparison: Comparison, about: dict[str, Any]) -> dict[str, Any]:
@@ -35,6 +36,7 @@ def summarize(comparison: Comparison, about: dict[str, Any]) -> dict[str, Any]:
             "recommended": comparison.recommended.name if comparison.recommended else None,
             "max_dice_loss": comparison.tolerated_loss,
             "equal_size": [line.to_dict() for line in comparison.equal_sizes],
+            "timed_on": dataclasses.asdict(comparison.machine) if comparison.machine else None,
             "lesion_sizes": [
                 {
                     "size": group.size,
@@ -98,7 +100,7 @@ def run_metrics(result: EvaluationResult, comparison: Comparison) -> dict[str, f
         "params": result.cost.params,
         "size_mb": result.cost.size_mb,
         "macs": result.cost.macs,
-        "latency_ms": result.cost.latency_ms,
+        **_times(result),
         "param_reduction_pct": _reduction_pct(result.cost.params, baseline.cost.params),
         "size_reduction_pct": _reduction_pct(result.cost.size_bytes, baseline.cost.size_bytes),
         **_intervals(result, comparison, "/"),
@@ -139,7 +141,7 @@ def _entry(result: EvaluationResult, comparison: Comparison) -> dict[str, Any]:
             "params": cost.params,
             "size_MB": cost.size_mb,
             "macs": cost.macs,
-            "latency_ms": cost.latency_ms,
+            **_times(result),
         },
         "metrics": result.metrics,
         "valid": result.valid,
@@ -168,7 +170,15 @@ def _variant(result: EvaluationResult, comparison: Comparison) -> dict[str, Any]
 def _row(result: EvaluationResult, comparison: Comparison) -> dict[str, Any]:
     cost = dataclasses.asdict(result.cost) | {"size_mb": result.cost.size_mb}
     known = {"variant": result.name, "method": result.method, **result.spec.parameters(), **result.metrics, **cost}
+    known |= _times(result)
     return finite(known | _intervals(result, comparison, "_"))
+
+
+def _times(result: EvaluationResult) -> dict[str, float]:
+    """Returns the time of one image: milliseconds, relative to the baseline, and the ends of that ratio's interval."""
+    latency = result.latency
+    values = (latency.ms, latency.ratio, latency.low, latency.high) if latency is not None else 4 * (math.nan,)
+    return dict(zip(TIMES, values, strict=True))
 
 
 def _intervals(result: EvaluationResult, comparison: Comparison, separator: str) -> dict[str, float]:

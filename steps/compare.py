@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 from zenml import get_step_context, link_artifact_to_model, step
 
-from analysis.comparison import Comparison, with_finetuning
+from analysis.comparison import Comparison, with_finetuning, with_latencies
 from configs.schema import RunConfig
 from dataset.store import Dataset
 from materializers.report import ReportMaterializer
-from models.evaluation.results import EvaluationResult
+from models.evaluation.results import EvaluationResult, Latencies
 from models.variant import Variant
 from reporting.bundle import ReportBundle, ReportContent, remove_stale_networks, write_files
 from reporting.html.report import About
@@ -35,6 +35,7 @@ def compare(  # noqa: PLR0913, PLR0917 - everything meets here
     compressed: list[Variant],
     tunings: list[dict[str, Any]],
     results: list[EvaluationResult],
+    latencies: Latencies,
     pictures: dict[str, bytes],
     config: RunConfig,
 ) -> Annotated[ReportBundle, "comparison"]:
@@ -45,7 +46,8 @@ def compare(  # noqa: PLR0913, PLR0917 - everything meets here
     for variant in (baseline, *compressed):
         variant.save(folder / "networks" / variant.name)
     remove_stale_networks(folder / "networks", [result.name for result in results])
-    comparison = Comparison(with_finetuning(results, [variant.name for variant in compressed], tunings))
+    results = with_latencies(with_finetuning(results, [variant.name for variant in compressed], tunings), latencies)
+    comparison = Comparison(results)
     about = About(
         history=history,
         manifest=dataclasses.asdict(dataset.manifest),

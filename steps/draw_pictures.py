@@ -5,13 +5,13 @@ from typing import Annotated, Any
 
 from zenml import step
 
-from analysis.comparison import Comparison, with_finetuning
+from analysis.comparison import Comparison, with_finetuning, with_latencies
 from analysis.examples import Examples, telling_images, telling_variants
 from analysis.singular_values import singular_values
 from dataset.store import Dataset
 from materializers.pictures import PicturesMaterializer
 from models.evaluation.evaluate import predict
-from models.evaluation.results import EvaluationResult
+from models.evaluation.results import EvaluationResult, Latencies
 from models.variant import Variant
 from steps.caching import cached_by_sources, sources_of
 from torch_lowrank.decomposition.spectra import Spectra
@@ -26,6 +26,7 @@ _BATCH = 1  # images: there are a handful, and one fits wherever a batch of the 
 )
 def draw_pictures(  # noqa: PLR0913, PLR0917 - pictures are of everything
     results: list[EvaluationResult],
+    latencies: Latencies,
     compressed: list[Variant],
     tunings: list[dict[str, Any]],
     spectra: list[Spectra],
@@ -37,7 +38,8 @@ def draw_pictures(  # noqa: PLR0913, PLR0917 - pictures are of everything
     """Predicts the masks of a few test images, and draws every picture there is data for, as PNG."""
     from reporting.plots.draw import Shown, draw_all  # noqa: PLC0415 - Matplotlib: seconds, for drawing alone
 
-    comparison = Comparison(with_finetuning(results, [variant.name for variant in compressed], tunings))
+    results = with_latencies(with_finetuning(results, [variant.name for variant in compressed], tunings), latencies)
+    comparison = Comparison(results)
     examples = _examples(comparison, (baseline, *compressed), dataset, device)
     return draw_all(Shown(comparison, history, singular_values(spectra), examples))
 

@@ -28,7 +28,7 @@ def evaluate(
     """Measures a network on valid, to choose by, and on test; on test also what it was after truncation, if given."""
     test, valid = (_measured(network, dataset, split, batch_size, device) for split in ("test", "valid"))
     before = _measured(truncated, dataset, "test", batch_size, device).metrics if truncated else {}
-    cost = measure_cost(network.network, (dataset.manifest.channels, *dataset.manifest.image_size), device)
+    cost = measure_cost(network.network, (dataset.manifest.channels, *dataset.manifest.image_size))
     log_metadata(metadata={**test.metrics, **dataclasses.asdict(cost)}, infer_artifact=True)
     return EvaluationResult(
         spec=network.spec,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from models.evaluation.results import Cost, EvaluationResult
+from models.evaluation.results import Cost, EvaluationResult, Latency, Machine
 from models.variant_spec import BASELINE, VariantSpec
 from torch_lowrank.report import LayerReport
 
@@ -38,12 +38,23 @@ def _layers(share: float) -> list[LayerReport]:
 SPREAD = (-0.2, 0.1, 0.05, -0.1, 0.15, 0.0, -0.05, 0.12, -0.02, -0.08, 0.03, 0.0)
 
 
-def make_result(method: str, value: float | None, dice: float, params: int, latency_ms: float = 12.5):
+MACHINE = Machine("a processor", 4, 2)
+BASELINE_MS = 12.5
+
+
+def make_latency(ms: float) -> Latency | None:
+    """So many milliseconds, where the baseline takes `BASELINE_MS`, with an interval of 4 %; None for 0."""
+    ratio = ms / BASELINE_MS
+    return Latency(ms, ratio, 0.98 * ratio, 1.02 * ratio, MACHINE) if ms else None
+
+
+def make_result(method: str, value: float | None, dice: float, params: int, latency_ms: float = BASELINE_MS):
     """One variant, named as the pipeline names it."""
     size = {"svd": "rank", "arsvd": "tau", "budget": "budget"}.get(method)
     return EvaluationResult(
         spec=BASELINE if size is None else VariantSpec(method, scheme="channel", **{size: value}),
-        cost=Cost(params, 4 * params, 60 * params, latency_ms),
+        cost=Cost(params, 4 * params, 60 * params),
+        latency=make_latency(latency_ms) if size else Latency(latency_ms, 1, 1, 1, MACHINE),
         metrics=means(dice) | {"pixel_accuracy": 0.9 + dice / 10},
         per_image=images(spread(dice), spread(dice / (2 - dice))),
         layers=[] if method == "baseline" else _layers(params / 838_497),

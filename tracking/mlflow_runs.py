@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from analysis.comparison import Comparison
 from analysis.conclusions import answer, describe
-from reporting.summary import run_metrics
+from reporting.summary import TIMES, run_metrics
 from tracking.addresses import without_password
 from tracking.errors import ServiceError, first_line
 from tracking.mlflow_store import SECONDS_TO_WAIT, NewRun, RunStore, curves, is_finished
@@ -36,6 +36,7 @@ _NOTE = (
 )
 _KEY = "content_key"  # tag: digest of all that a run records
 _FRONT, _RECOMMENDED = "pareto_front", "recommended"  # tags: yes or no, of the variants of the latest comparison
+_TIMED_ON = "timed_on"  # tag: the machine that `TIMES` are of
 _LATEST = "latest"  # tag of these
 _TRAINING = "training"  # tag of all runs of one training
 _DIGITS = 12  # of a digest that people see
@@ -98,14 +99,19 @@ class _Recorder:
         for result in reversed(comparison.results):  # MLflow's table has the newest first
             metrics, tuning = run_metrics(result, comparison), result.finetune_history
             params = {**training.params, "method": result.method, **result.spec.parameters()}
-            key = _digest([training.key, result.name, params, metrics, tuning])
+            # Another network beside it has all timed anew, which is no reason for another run of this one.
+            lasting = {name: value for name, value in metrics.items() if name not in TIMES}
+            key = _digest([training.key, result.name, params, lasting, tuning])
             same_name = [run for run in existing if run.info.run_name == result.name]
-            right = [run.info.run_id for run in same_name if run.data.tags.get(_KEY) == key and is_finished(run)]
+            right = [run for run in same_name if run.data.tags.get(_KEY) == key and is_finished(run)][:1]
             for run in same_name:
-                if run.info.run_id not in right[:1]:
+                if run not in right:
                     self._client.delete_run(run.info.run_id)
             tags = {**training.tags, _KEY: key, MLFLOW_PARENT_RUN_ID: parent, "method": result.method}
-            tags["recovery"] = result.spec.recovery
+            tags |= {
+                "recovery": result.spec.recovery,
+                _TIMED_ON: comparison.machine.title if comparison.machine else "",
+            }
             made = NewRun(
                 name=result.name,
                 params=params,
@@ -115,7 +121,9 @@ class _Recorder:
                 data=training.data.used_for("evaluation"),
                 network=training.networks / result.name,
             )
-            recorded[result.name] = right[0] if right else self._store.create(experiment, made)
+            recorded[result.name] = right[0].info.run_id if right else self._store.create(experiment, made)
+            for run in right:
+                self._store.renew(run, metrics, {_TIMED_ON: tags[_TIMED_ON]})
         return recorded
 
     def _mark(self, children: Sequence[Run], comparison: Comparison) -> None:

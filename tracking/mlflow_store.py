@@ -96,6 +96,16 @@ class RunStore:
         self.client.set_terminated(run_id, RunStatus.to_string(RunStatus.FINISHED))
         return run_id
 
+    def renew(self, run: Run, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
+        """Gives a run other values of metrics and tags, where they differ from those that it has."""
+        now = now_ms()
+        others = [Metric(key, value, now, 0) for key, value in metrics.items() if run.data.metrics.get(key) != value]
+        if others:
+            self.client.log_batch(run.info.run_id, metrics=others)
+        for tag, value in tags.items():
+            if run.data.tags.get(tag) != value:
+                self.client.set_tag(run.info.run_id, tag, value)
+
     def keep_files(self, run_id: str, files: Sequence[tuple[Path, str | None]]) -> None:
         """Stores files with a run, and removes what else is in their sub-folders: pictures of earlier comparisons.
 

@@ -22,7 +22,7 @@ _COLUMNS = (
     "metrics.`params`",
     "metrics.`param_reduction_pct`",
     "metrics.`macs`",
-    "metrics.`latency_ms`",
+    "metrics.`latency_ratio`",
     "tags.`pareto_front`",
 )
 _SHOWN_RUNS = 100
@@ -70,7 +70,7 @@ def view_state(search: str) -> str:
         "compareRunCharts": [
             _scatter("params"),
             _scatter("macs"),
-            _scatter("latency_ms"),
+            _scatter("latency_ratio"),
             _chart(
                 "parallel",
                 type="PARALLEL",

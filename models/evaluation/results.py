@@ -17,18 +17,85 @@ class Cost:
         params: Number of parameters of the whole network.
         size_bytes: Bytes of the saved weights file.
         macs: Multiply-accumulates for one image of the evaluated size.
-        latency_ms: Median time of a forward pass of one image, in milliseconds; see `cost.latency_ms`.
     """
 
     params: int
     size_bytes: int
     macs: int
-    latency_ms: float
 
     @property
     def size_mb(self) -> float:
         """Size of the saved weights file in megabytes (10^6 bytes)."""
         return self.size_bytes / 1e6
+
+
+@dataclasses.dataclass(frozen=True)
+class Machine:
+    """What the time of a forward pass depends on besides the network.
+
+    Attributes:
+        device: Name of the GPU, or of the processor where there is none in use.
+        cores: Cores of the processor that this process may use.
+        threads: Threads that torch computes with.
+    """
+
+    device: str
+    cores: int
+    threads: int
+
+    @property
+    def title(self) -> str:
+        """For example `AMD EPYC, 2 threads`."""
+        return f"{self.device}, {self.threads} thread{'s' if self.threads > 1 else ''}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Latency:
+    """Time of a forward pass of one image, beside that of the baseline; see `models.evaluation.latency`.
+
+    Attributes:
+        ms: Milliseconds, of this one measurement: another one of the same network gives others.
+        ratio: Time divided by the baseline's in the same rounds; 1 for the baseline.
+        low: Lower end of the ratio's 95 % interval.
+        high: Upper end.
+        machine: Where it was measured.
+    """
+
+    ms: float
+    ratio: float
+    low: float
+    high: float
+    machine: Machine
+
+    @property
+    def differs(self) -> bool:
+        """Whether the network is faster or slower than the baseline: the interval does not hold 1."""
+        return not self.low <= 1 <= self.high
+
+    @property
+    def judged(self) -> float:
+        """The ratio, or 1 where no difference was found."""
+        return self.ratio if self.differs else 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Latencies:
+    """The networks of a run, timed in turn.
+
+    Attributes:
+        networks: Name of the network to its latency.
+    """
+
+    networks: dict[str, Latency]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns JSON-like data."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Latencies:
+        """Rebuilds the latencies from `to_dict`."""
+        return cls({name: _latency(latency) for name, latency in data["networks"].items()})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +115,7 @@ class EvaluationResult:
         valid_per_image: The same as `per_image` on them.
         layers: One report a layer; empty for the baseline.
         finetune_history: The curves of its fine-tuning, as `History.to_dict`; empty where there was none.
+        latency: Its time beside the baseline's; None until it is known.
     """
 
     spec: VariantSpec
@@ -59,6 +127,7 @@ class EvaluationResult:
     valid: dict[str, float] = dataclasses.field(default_factory=dict)
     valid_per_image: dict[str, list[float]] = dataclasses.field(default_factory=dict)
     finetune_history: dict[str, Any] = dataclasses.field(default_factory=dict)
+    latency: Latency | None = None
 
     @property
     def name(self) -> str:
@@ -83,5 +152,10 @@ class EvaluationResult:
                 "spec": VariantSpec(**data["spec"]),
                 "cost": Cost(**data["cost"]),
                 "layers": [LayerReport(**layer) for layer in data["layers"]],
+                "latency": _latency(data["latency"]) if data["latency"] is not None else None,
             }
         )
+
+
+def _latency(data: dict[str, Any]) -> Latency:
+    return Latency(**{**data, "machine": Machine(**data["machine"])})

@@ -16,6 +16,7 @@ from zenml.config.pipeline_run_configuration import PipelineRunConfiguration
 from zenml.config.resource_settings import ResourceSettings
 
 from configs.schema import RunConfig
+from models.evaluation.latency import this_machine
 from pipelines.devices import Devices
 from pipelines.variants import step_names
 
@@ -41,7 +42,8 @@ def resolve_devices(config: RunConfig, remote: bool) -> Devices:
     """
     if not remote:
         _warn_if_unused(config)
-        return Devices(_local_device(config.device))
+        device = _local_device(config.device)
+        return Devices(device, machine=this_machine(device))
     asked = gpu_steps(read_settings(config), step_names(config.compression))
     if config.device == "cuda" and not asked:
         raise SettingsError(

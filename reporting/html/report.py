@@ -66,6 +66,7 @@ def render_report(comparison: Comparison, about: About, pictures: Mapping[str, b
             methods=list(PARAMETER),
             pairs=[pair for pair in PAIRS if any(pair in line.dice_gains for line in comparison.equal_sizes)],
             lesion_groups=comparison.lesion_groups,
+            machine=comparison.machine,
             empty=comparison.has_empty_images,
             tolerated=comparison.tolerated_loss,
             failures=failure_tables(comparison, file_names(manifest, "test")),

@@ -33,8 +33,9 @@ PICTURES = {
         "Dice against multiply-accumulates: whether fewer parameters also mean less computation",
     ),
     "dice_vs_latency": Picture(
-        "Dice against measured time: whether less computation makes the network faster on this machine; each variant "
-        "was timed when it was first evaluated",
+        "Dice against the time of one image, relative to the baseline's: whether less computation makes the network "
+        "faster, on the machine and with the threads that the axis names. Bars: 95 % intervals; what is not told apart "
+        "from the baseline stands at 1",
     ),
     "svd_rank": Picture(
         "Quality and size against the SVD rank: look for the rank below which IoU falls",

@@ -1,4 +1,4 @@
-"""Dice against a cost: parameters, multiply-accumulates or latency."""
+"""Dice against a cost: parameters, multiply-accumulates or time."""
 
 from __future__ import annotations
 
@@ -39,19 +39,29 @@ class CostAxis:
 
     Attributes:
         title: The cost, as in "Dice against ...".
-        label: Label of the axis, with the unit.
+        label: Label of the axis, with the unit; `{machine}` stands for where times were measured.
         read: Returns the cost of a variant; 0 where it is not known.
+        ends: Returns its 95 % interval, of costs that are measured; these are relative to the baseline's.
     """
 
     title: str
     label: str
     read: Callable[[EvaluationResult], float]
+    ends: Callable[[EvaluationResult], tuple[float, float]] | None = None
+
+
+def _time(result: EvaluationResult) -> float:
+    return result.latency.judged if result.latency is not None else 0
+
+
+def _time_ends(result: EvaluationResult) -> tuple[float, float]:
+    return (result.latency.low, result.latency.high) if result.latency is not None else (math.nan, math.nan)
 
 
 COSTS = {
     "params": CostAxis("network size", "parameters of the network", lambda result: result.cost.params),
     "macs": CostAxis("computation", "multiply-accumulates for one image", lambda result: result.cost.macs),
-    "latency": CostAxis("latency", "time for one image (ms)", lambda result: result.cost.latency_ms),
+    "latency": CostAxis("time", "time for one image, baseline = 1 ({machine})", _time, _time_ends),
 }
 
 
@@ -84,7 +94,7 @@ def draw_tradeoff(comparison: Comparison, cost: str = "params") -> Figure | None
     _draw_front(axes, [points[r.name] for r in shown if r.name in front])
     for result in below:
         _draw_below(axes, result, points[result.name], low)
-    _scale_cost(axes, [x for x, _ in points.values()])
+    _scale_cost(axes, [x for x, _ in points.values()], relative=of_cost.ends is not None)
     axes.set_ylim(low, high)
     if comparison.baseline in shown:
         draw_baseline(axes, metric(comparison.baseline, JUDGED), intervals[comparison.baseline.name])
@@ -92,7 +102,8 @@ def draw_tradeoff(comparison: Comparison, cost: str = "params") -> Figure | None
     some = len(shown) > _MAX_LABELS
     axes.set_title(f"Dice against {of_cost.title}" + " (labels: baseline, Pareto front, recommended)" * some)
     axes.set(
-        xlabel=of_cost.label, ylabel=f"Dice (mean over images with a lesion{', bars: 95 % interval' if bars else ''})"
+        xlabel=of_cost.label.format(machine=comparison.machine.title if comparison.machine else ""),
+        ylabel=f"Dice (mean over images with a lesion{', bars: 95 % interval' if bars else ''})",
     )
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=4, frameon=False, markerscale=0.8)
     labels = [_label(r, points[r.name], comparison, cut=r in below) for r in _labelled(shown, front, comparison)]
@@ -138,6 +149,9 @@ def _draw_series(
         curve = sorted((cost.read(r), metric(r, JUDGED)) for r in group)
         size = 13 if name == "baseline" else 7
         axes.plot(*zip(*curve, strict=True), **series.look(), markersize=size, linewidth=1.2, label=series.title)
+        if cost.ends is not None:
+            low, high = zip(*(cost.ends(r) for r in group), strict=True)
+            axes.hlines([metric(r, JUDGED) for r in group], low, high, series.color, linewidths=1, alpha=0.55, zorder=1)
         if name != "baseline":  # its interval is the band
             draw_intervals(axes, [cost.read(r) for r in group], [intervals[r.name] for r in group], series.color)
 
@@ -159,14 +173,14 @@ def _draw_front(axes: Axes, points: Sequence[tuple[float, float]]) -> None:
     axes.scatter(front[:, 0], front[:, 1], s=190, facecolors="none", edgecolors=GRAY, label="Pareto front")
 
 
-def _scale_cost(axes: Axes, costs: Sequence[float]) -> None:
-    """Writes costs as 200 k, 1 M, ..., on a logarithmic axis where they differ by `WIDE_RANGE` or more."""
+def _scale_cost(axes: Axes, costs: Sequence[float], *, relative: bool) -> None:
+    """Writes costs as 200 k, 1 M, ..., relative ones as 0.5, on a logarithmic axis if they differ by `WIDE_RANGE`."""
     axes.margins(x=0.1)
     if max(costs) >= WIDE_RANGE * min(costs):
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
         axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.xaxis.set_major_formatter(EngFormatter())
+    axes.xaxis.set_major_formatter("{x:g}" if relative else EngFormatter())
 
 
 def _labelled(

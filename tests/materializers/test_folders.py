@@ -29,7 +29,7 @@ from tests.dataset.coco_folder import CocoFolder, options
 from torch_lowrank.curvature.collect import collect_statistics
 from torch_lowrank.decomposition.decompose import decompose
 
-RESULT = EvaluationResult(VariantSpec("svd", rank=1), Cost(10, 40, 100, 1.5), {"dice": 0.5}, {"dice": [0.5]}, [])
+RESULT = EvaluationResult(VariantSpec("svd", rank=1), Cost(10, 40, 100), {"dice": 0.5}, {"dice": [0.5]}, [])
 KINDS = {
     "variant": VariantMaterializer,
     "spectra": SpectraMaterializer,

@@ -16,7 +16,8 @@ pytestmark = pytest.mark.pipeline
 ALWAYS = {"fingerprint_dataset", "compare"}
 COMPRESS = {f"compress_{name}" for name in TINY_VARIANTS - {"baseline"}}
 EVALUATE = {f"evaluate_{name}" for name in TINY_VARIANTS}
-ALL = ALWAYS | {"ingest_coco", "train_unet", "decompose", "draw_pictures"} | COMPRESS | EVALUATE
+SHOWN = {"time_networks", "draw_pictures"}  # of all networks together
+ALL = ALWAYS | {"ingest_coco", "train_unet", "decompose"} | SHOWN | COMPRESS | EVALUATE
 FILES = (
     "experiment_summary.json",
     "results.csv",
@@ -61,7 +62,18 @@ def test_the_table_on_the_screen_names_every_variant(workshop: Workshop) -> None
 
 def test_the_summary_has_the_keys_that_programs_read(workshop: Workshop) -> None:
     for name, entry in workshop.variants().items():
-        assert set(entry["info"]) == {"params", "size_MB", "macs", "latency_ms"}
+        assert set(entry["info"]) == {
+            "params",
+            "size_MB",
+            "macs",
+            "latency_ms",
+            "latency_ratio",
+            "latency_ratio_low",
+            "latency_ratio_high",
+        }
+        assert (
+            entry["info"]["latency_ratio_low"] <= entry["info"]["latency_ratio"] <= entry["info"]["latency_ratio_high"]
+        )
         assert {"dice", "iou", "pixel_accuracy", "dice_global", "iou_global"} <= set(entry["metrics"])
         if name != "baseline":
             assert set(entry["compression_vs_baseline_%"]) == {"params", "size_MB"}
@@ -104,13 +116,13 @@ def test_a_picture_that_was_changed_or_lost_comes_back_without_drawing(workshop:
 
 def test_one_tau_more_compresses_and_evaluates_that_one(workshop: Workshop) -> None:
     again = workshop.run("--arsvd_taus", "0.5,0.8,0.9")
-    assert again.ran == ALWAYS | {"compress_arsvd_tau_0.9", "evaluate_arsvd_tau_0.9", "draw_pictures"}
+    assert again.ran == ALWAYS | {"compress_arsvd_tau_0.9", "evaluate_arsvd_tau_0.9"} | SHOWN
     workshop.assert_complete(TINY_VARIANTS | {"arsvd_tau_0.9"})
 
 
 def test_a_sweep_with_less_in_it_leaves_no_stale_network(workshop: Workshop) -> None:
     less = workshop.run("--arsvd_taus", "0.5")
-    assert less.ran == ALWAYS | {"draw_pictures"}
+    assert less.ran == ALWAYS | SHOWN
     assert "as this run has no such variants: arsvd_tau_0.8" in less.stderr
     workshop.assert_complete(TINY_VARIANTS - {"arsvd_tau_0.8"})
 

@@ -14,6 +14,7 @@ from zenml.integrations.kubernetes.flavors import KubernetesOrchestratorSettings
 
 from configs.loading import load_config
 from configs.schema import RunConfig
+from models.evaluation.latency import this_machine
 from pipelines.devices import Devices
 from pipelines.execution.placement import SettingsError, gpu_steps, read_settings, resolve_devices
 from pipelines.variants import step_names
@@ -42,6 +43,7 @@ def test_training_and_decomposition_alone_compute_on_a_gpu() -> None:
     devices = {name: placed.of(name) for name in step_names(config.compression)}
     assert {name for name, device in devices.items() if device == "cuda"} == ON_GPU
     assert set(devices.values()) == {"cpu", "cuda"}
+    assert placed.machine is None, "a step may run on any"
 
 
 def test_no_step_computes_on_a_gpu_where_the_cpu_is_asked_for() -> None:
@@ -53,7 +55,7 @@ def test_settings_say_nothing_to_steps_of_this_process(capsys: pytest.CaptureFix
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(name, lambda: type("", (), {"active_stack_model": type("", (), {"name": "mine"})}))
         devices = resolve_devices(configured("--device", "cpu"), remote=False)
-    assert devices == Devices("cpu")
+    assert devices == Devices("cpu", machine=this_machine("cpu"))
     assert "run_settings says nothing" in capsys.readouterr().err
 
 

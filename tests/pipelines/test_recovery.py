@@ -34,6 +34,7 @@ def test_a_recalibrated_network_is_the_variants_network(workshop: Workshop) -> N
         "compress_svd_rank_1",
         "recalibrate_svd_rank_1",
         "evaluate_svd_rank_1",
+        "time_networks",
         "draw_pictures",
     }
     assert network_of(workshop, "compress_svd_rank_1") == "svd_rank_1_truncated_network"
@@ -55,7 +56,7 @@ def test_the_same_recovery_again_runs_nothing(workshop: Workshop) -> None:
 @pytest.mark.slow
 def test_without_recovery_the_truncated_network_is_the_variants_again(workshop: Workshop) -> None:
     workshop.run(*RECOVER)
-    assert workshop.run(*ONE).ran == ALWAYS | {"draw_pictures"}
+    assert workshop.run(*ONE).ran == ALWAYS | {"time_networks", "draw_pictures"}
     assert network_of(workshop, "compress_svd_rank_1") == "svd_rank_1_network"
     assert not set(workshop.variants()["svd_rank_1"]["metrics"]) & BEFORE
     workshop.assert_complete(NAMES)

@@ -30,10 +30,8 @@ DAMAGED = {
     "baseline_network": ("baseline_network/*/*/network/weights.safetensors", {"train_unet", "draw_pictures"}),
     "spectra": ("spectra/*/*/content/spectra.safetensors", {"decompose"}),
     "svd_rank_1_network": ("svd_rank_1_network/*/*/network/network.json", {"compress_svd_rank_1"}),
-    "arsvd_tau_0.5_result": (
-        "arsvd_tau_0.5_result/*/*/content/record.json",
-        {"evaluate_arsvd_tau_0.5", "draw_pictures"},
-    ),
+    "arsvd_tau_0.5_result": ("arsvd_tau_0.5_result/*/*/content/record.json", {"evaluate_arsvd_tau_0.5"}),
+    "latencies": ("latencies/*/*/content/record.json", {"time_networks", "draw_pictures"}),
     "pictures": ("pictures/*/*/content/masks.png", {"draw_pictures"}),
 }
 

@@ -26,19 +26,27 @@ def test_table_lists_every_variant_in_order(results):
 def test_table_shows_the_numbers_of_a_variant(results):
     line = next(line for line in printed(results).splitlines() if "svd_rank_32" in line)
     change = ["-.006", "[-.006", "-.005]*"]
-    assert line.split() == ["svd_rank_32", "0.7710", *change, "0.6273", "356,193", "57.5", "12.5"]
+    assert line.split() == ["svd_rank_32", "0.7710", *change, "0.6273", "356,193", "57.5", "same"]
 
 
 def test_a_wide_screen_shows_everything(results):
     line = next(line for line in printed(results, width=120).splitlines() if "svd_rank_32" in line)
     change = ["-.006", "[-.006", "-.005]*"]
-    numbers = ["0.7710", *change, "0.6273", "0.9771", "356,193", "57.5", "1.42", "0.021", "12.5"]
+    numbers = ["0.7710", *change, "0.6273", "0.9771", "356,193", "57.5", "1.42", "0.021", "same", "[0.98", "1.02]"]
     assert line.split()[-len(numbers) :] == numbers
 
 
 def test_table_marks_the_pareto_front(results):
     marked = [line.split()[1] for line in printed(results).splitlines() if line.startswith("> ")][:-1]
     assert marked == ["baseline", "svd_rank_16", "budget_0.5", "budget_0.25"]
+
+
+def test_times_are_relative_and_no_difference_is_shown_as_none(baseline, result):
+    others = [result("svd", rank, 0.7, 1000, ms) for rank, ms in ((4, 5.0), (8, 12.3), (16, 20.0))]
+    lines = printed([baseline, *others]).splitlines()
+    assert [line.split()[-1] for line in lines[1:5]] == ["1.00", "0.40", "same", "1.60"]
+    words = " ".join(" ".join(lines).split())
+    assert "divided by the baseline's, which takes 12.5 ms on a processor, 2 threads; same: no difference" in words
 
 
 def test_unknown_latency_is_a_dash(results):
@@ -75,9 +83,9 @@ def test_a_recovered_variant_shows_what_it_was_before(results, recovered_results
     before = f"{recovered_results[number].metrics['dice_before_recovery']:.4f}"
     line = next(line for line in lines if "svd_rank_32" in line)
     assert line.split()[:3] == ["svd_rank_32", before, "0.7710"]
-    assert line.split()[-3:] == ["356,193", "57.5", "12.5"]
+    assert line.split()[-3:] == ["356,193", "57.5", "same"]
     assert next(line for line in lines if "baseline" in line).split()[2] == "-"
-    assert "before: Dice straight after truncation" in lines[-1]
+    assert "before: Dice straight after truncation" in " ".join(lines)
     assert "before" not in printed(results)
 
 
@@ -86,7 +94,7 @@ def test_a_recovered_table_with_large_numbers_fits_into_80_columns(result):
     text = printed([result("baseline", None, 0.6920, 31_043_521), large])
     assert "31,043,521" in text
     assert "arsvd_tau_0.9375 " in text
-    assert "1234.6" in text
+    assert "98.76" in text, "1234.56 / 12.5"
     assert max(map(len, text.splitlines())) <= 80
 
 

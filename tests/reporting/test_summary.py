@@ -52,6 +52,22 @@ def test_the_table_has_one_row_a_variant() -> None:
     assert float(rows[3]["dice"]) == pytest.approx(0.75)
 
 
+def test_times_stand_beside_the_baselines_with_their_interval_and_their_machine() -> None:
+    quick, untimed = make_result("svd", 8, 0.5, 100, latency_ms=5.0), make_result("svd", 16, 0.5, 100, latency_ms=0)
+    comparison = Comparison([BASELINE, quick, untimed])
+    summary = summarize(comparison, {})
+    expected = {"latency_ms": 5.0, "latency_ratio": 0.4, "latency_ratio_low": 0.392, "latency_ratio_high": 0.408}
+    first, second = summary["svd_variants"]
+    assert {name: first["info"][name] for name in expected} == pytest.approx(expected)
+    assert all(second["info"][name] is None for name in expected)
+    assert {name: run_metrics(quick, comparison)[name] for name in expected} == pytest.approx(expected)
+    assert not {*expected} & {*run_metrics(untimed, comparison)}
+    _, row, empty = csv.DictReader(io.StringIO(results_table(comparison)))
+    assert {name: float(row[name]) for name in expected} == pytest.approx(expected)
+    assert all(empty[name] == "" for name in expected)
+    assert summary["timed_on"] == {"device": "a processor", "cores": 4, "threads": 2}
+
+
 def test_a_baseline_without_any_overlap_gives_no_infinite_number() -> None:
     empty = make_result("baseline", None, 0.0, 1000)
     assert "dice_retained" not in run_metrics(ARSVD, Comparison([empty, ARSVD]))

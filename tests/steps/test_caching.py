@@ -55,6 +55,13 @@ REACHES = {
         "models.evaluation.cost",
         "torch_lowrank.layers.factorized",
     },
+    "steps.time_networks": {
+        "models.evaluation.latency",
+        "models.unet_inference",
+        "torch_lowrank.inference",
+        "torch_lowrank.layers.factorized",
+        "materializers.records",
+    },
     "steps.draw_pictures": {
         "analysis.ranking",
         "analysis.examples",
@@ -98,6 +105,7 @@ REACHES_NOT = {
         "torch_lowrank.recalibration",
         "analysis.examples",
     },
+    "steps.time_networks": {"torch_lowrank.ranks.rules", "models.evaluation.evaluate", "dataset.store"},
     "steps.draw_pictures": {
         "torch_lowrank.ranks.rules",
         "models.training.fit",

@@ -11,7 +11,7 @@ import torch
 from dataset.ingest import ingest
 from dataset.store import Dataset
 from models.evaluation.evaluate import predict
-from models.evaluation.results import Cost, EvaluationResult
+from models.evaluation.results import Cost, EvaluationResult, Latencies
 from models.preprocessing import Preprocessing
 from models.unet import UNet
 from models.variant import Variant
@@ -19,6 +19,7 @@ from models.variant_spec import BASELINE, VariantSpec
 from reporting.plots import draw
 from steps.compress_svd import compress_svd
 from steps.draw_pictures import draw_pictures
+from tests.comparisons import make_latency
 from tests.conftest import ROOT
 from tests.dataset.coco_folder import CocoFolder, noise, options, png
 from torch_lowrank.decomposition.decompose import decompose
@@ -49,7 +50,7 @@ def spectra(baseline: Variant) -> Spectra:
 def result(variant: Variant, dice: list[float]) -> EvaluationResult:
     metrics = {"dice": sum(dice) / len(dice), "iou": 0.4, "pixel_accuracy": 0.9}
     per_image = {"dice": dice, "iou": dice, "lesion_px": [36.0] * len(dice)}
-    cost = Cost(variant.params, 4 * variant.params, 1000, 1.0)
+    cost = Cost(variant.params, 4 * variant.params, 1000)
     return EvaluationResult(variant.spec, cost, metrics, per_image, variant.layers)
 
 
@@ -62,7 +63,10 @@ def shown(dataset: Dataset, baseline: Variant, spectra: Spectra, monkeypatch: py
     results = [result(baseline, [0.9, 0.1, 0.5, 0.6]), result(small, [0.9, 0.1, 0.2, 0.6])]
     tuning = {"epochs": [{"epoch": 1, "valid_dice": 0.5}], "best_epoch": 1, "best_valid_dice": 0.5}
     history = {"epochs": [{"epoch": 1}]}
-    drawn = draw_pictures.entrypoint(results, [small], [tuning], [spectra], dataset, baseline, history, "cpu")
+    latencies = Latencies({each.name: make_latency(9.0) for each in (baseline, small)})
+    drawn = draw_pictures.entrypoint(
+        results, latencies, [small], [tuning], [spectra], dataset, baseline, history, "cpu"
+    )
     assert drawn == {"training": b"png"}
     return given[0]
 

@@ -36,6 +36,7 @@ STEP_OF = {  # the groups, and each one's step
     "recalibrate": "recalibrate",
     "finetune": "finetune",
     "evaluate": "evaluate",
+    "time": "time_networks",
     "pictures": "draw_pictures",
 }
 
@@ -92,20 +93,21 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (TRAINING - {"import"}, "models/training", "augmentation batches checkpoints fit losses module multiprocess"),
     (TRAINING - {"import"}, "models/training", "options winograd"),
     (TRAINING - {"import"} | EVALUATION | {"pictures"}, "models/evaluation", "metrics"),
-    (TRAINING | EVALUATION | {"pictures"}, "materializers", "records"),
-    # Wider: histories and results are stored by one file.
-    (TRAINING | EVALUATION | {"pictures"}, "models/evaluation", "__init__ results"),
+    (TRAINING | EVALUATION | {"time", "pictures"}, "materializers", "records"),
+    # Wider: histories, results and times are stored by one file.
+    (TRAINING | EVALUATION | {"time", "pictures"}, "models/evaluation", "__init__ results"),
     # Wider: the engine leaves contexts that the steps are never in, training switches modes only for a teacher.
     (NETWORKS, "torch_lowrank", "modes"),
     (LOW_RANK - {"finetune"}, "torch_lowrank", "progress"),  # wider: shows
     (frozenset({"import"}), "models", "checkpoint"),
     (frozenset({"recalibrate", "smallest"}), "torch_lowrank", "recalibration"),
-    (frozenset({"recalibrate", "smallest", "statistics", "evaluate"}), "torch_lowrank", "batches"),
-    (frozenset({"evaluate"}), "models/evaluation", "cost"),
+    (frozenset({"recalibrate", "smallest", "statistics", "time"}), "torch_lowrank", "batches"),
+    (frozenset({"evaluate", "time"}), "models/evaluation", "cost"),  # wider: times are of the same image
+    (frozenset({"time"}), "models/evaluation", "latency"),
     # Wider: pictures show predictions, for which `evaluate` has the function; of metrics, they show what was stored.
     (EVALUATION | {"pictures"}, "models/evaluation", "evaluate hausdorff"),
-    (frozenset({"evaluate"}), "models", "unet_inference"),
-    (frozenset({"evaluate"}), "torch_lowrank", "inference norm_folding"),
+    (frozenset({"time"}), "models", "unet_inference"),
+    (frozenset({"time"}), "torch_lowrank", "inference norm_folding"),
     # Curvature, spectra, compression. Wider: `decompose` makes plain and weighted spectra in one file, and
     # `compression` knows all rules and the refinement, which compress_budget alone uses. All of it is fast.
     (frozenset({"statistics"}), "torch_lowrank/curvature", "collect patches sums"),
@@ -242,7 +244,7 @@ def test_a_new_module_is_part_of_the_digest_however_it_is_imported(copy: Path, l
     try:
         file.write_text(f"{content}\n{line}\n")
         forget()
-        assert {group for group in ALL if "models.added" in reached(group)} == {"evaluate"}
+        assert {group for group in ALL if "models.added" in reached(group)} == {"evaluate", "time"}
     finally:
         file.write_text(content)
         (copy / "models" / "added.py").unlink()

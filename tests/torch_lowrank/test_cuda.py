@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from models.evaluation.cost import latency_ms
 from models.evaluation.evaluate import evaluate, predict
+from models.evaluation.latency import time_in_turns
 from models.preprocessing import ImageBatches
 from models.unet import UNet
 from models.unet_inference import for_inference
@@ -124,5 +124,5 @@ def test_recalibration_and_latency_leave_a_network_where_it_was():
     network = UNet(1, 1, 4)
     recalibrate(network, ImageBatches(TRAIN.images, np.arange(len(TRAIN.images)), PLAIN, 4), device=DEVICE)
     assert network.get_submodule("inc.double_conv.1").running_mean.abs().max() > 0  # as it was made, it is 0
-    assert latency_ms(network, (1, 16, 16), DEVICE) > 0
+    assert time_in_turns({"network": network}, (1, 16, 16), DEVICE, 0.1)["network"].ms > 0
     assert {each.device.type for each in network.state_dict().values()} == {"cpu"}

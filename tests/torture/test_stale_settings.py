@@ -45,7 +45,8 @@ def chain(*variants: str) -> frozenset[str]:
 NOTHING: frozenset[str] = frozenset()
 ALWAYS = frozenset({"fingerprint_dataset", "compare"})
 DRAW = frozenset({"draw_pictures"})
-SWEEP = chain(*VARIANTS) | {"evaluate_baseline", "decompose", "collect_statistics", "decompose_weighted"} | DRAW
+SHOW = DRAW | {"time_networks"}  # where there is another network
+SWEEP = chain(*VARIANTS) | {"evaluate_baseline", "decompose", "collect_statistics", "decompose_weighted"} | SHOW
 TRAIN = SWEEP | {"train_unet"}
 DATA = TRAIN | {"ingest_coco"}
 # The step trains again; the same network comes out, and what follows is known.
@@ -91,25 +92,25 @@ FIELDS: dict[str, tuple[str, frozenset[str]]] = {
     "training.precision": ("training.precision=bf16", TRAIN),
     "training.cpu_weight_gradients": ("training.cpu_weight_gradients=torch", TRAIN),
     "training.devices": ("training.devices=2", TRAIN),
-    "compression.svd_ranks": ("compression.svd_ranks=1,2", DRAW | chain("svd_rank_2")),
-    "compression.arsvd_taus": ("compression.arsvd_taus=0.5,0.8", DRAW | chain("arsvd_tau_0.8")),
-    "compression.budgets": ("compression.budgets=0.5,0.6", DRAW | chain(*BUDGETS)),
-    "compression.mac_budgets": ("compression.mac_budgets=0.6", DRAW | chain("budget_0.5_macs_0.6")),
-    "compression.max_dice_loss": ("compression.max_dice_loss=0.5", DRAW | chain("smallest")),
-    "compression.distribution": ("compression.distribution=sigma", DRAW | chain("arsvd_tau_0.5", "arsvd_budget_0.5")),
-    "compression.scheme": ("compression.scheme=spatial", DRAW | chain(*PLAIN) | {"decompose"}),
+    "compression.svd_ranks": ("compression.svd_ranks=1,2", SHOW | chain("svd_rank_2")),
+    "compression.arsvd_taus": ("compression.arsvd_taus=0.5,0.8", SHOW | chain("arsvd_tau_0.8")),
+    "compression.budgets": ("compression.budgets=0.5,0.6", SHOW | chain(*BUDGETS)),
+    "compression.mac_budgets": ("compression.mac_budgets=0.6", SHOW | chain("budget_0.5_macs_0.6")),
+    "compression.max_dice_loss": ("compression.max_dice_loss=0.5", SHOW | chain("smallest")),
+    "compression.distribution": ("compression.distribution=sigma", SHOW | chain("arsvd_tau_0.5", "arsvd_budget_0.5")),
+    "compression.scheme": ("compression.scheme=spatial", SHOW | chain(*PLAIN) | {"decompose"}),
     "statistics.images": (
         "statistics.images=8",
-        DRAW | chain("budget_0.5") | {"collect_statistics", "decompose_weighted"},
+        SHOW | chain("budget_0.5") | {"collect_statistics", "decompose_weighted"},
     ),
     "statistics.memory_limit_mb": ("statistics.memory_limit_mb=4", frozenset({"collect_statistics"})),  # more passes
-    "recalibration.enabled": ("recalibration.enabled=false", DRAW | steps("finetune", "evaluate")),
-    "recalibration.images": ("recalibration.images=8", DRAW | steps("recalibrate", "finetune", "evaluate")),
+    "recalibration.enabled": ("recalibration.enabled=false", SHOW | steps("finetune", "evaluate")),
+    "recalibration.images": ("recalibration.images=8", SHOW | steps("recalibrate", "finetune", "evaluate")),
     # A variant's network is named by the last step that makes it, which now is another.
-    "finetune.enabled": ("finetune.enabled=false", DRAW | steps("recalibrate", "evaluate")),
-    "finetune.epochs": ("finetune.epochs=2", DRAW | steps("finetune", "evaluate")),
-    "finetune.lr": ("finetune.lr=0.002", DRAW | steps("finetune", "evaluate")),
-    "finetune.distillation": ("finetune.distillation=0.25", DRAW | steps("finetune", "evaluate")),
+    "finetune.enabled": ("finetune.enabled=false", SHOW | steps("recalibrate", "evaluate")),
+    "finetune.epochs": ("finetune.epochs=2", SHOW | steps("finetune", "evaluate")),
+    "finetune.lr": ("finetune.lr=0.002", SHOW | steps("finetune", "evaluate")),
+    "finetune.distillation": ("finetune.distillation=0.25", SHOW | steps("finetune", "evaluate")),
     "registration.name": ("registration.name=tumor registration.variant=svd_rank_1", NOTHING),  # none is recommended
     "registration.variant": ("registration.name=tumor registration.variant=arsvd_tau_0.5", NOTHING),
 }

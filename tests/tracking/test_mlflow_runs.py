@@ -105,6 +105,17 @@ def test_a_new_variant_joins_the_others(uri: str, tmp_path: Path) -> None:
     assert names(uri) == ["arsvd_tau_0.9", "baseline", "svd_rank_8", "training"]
 
 
+def test_other_times_are_written_into_the_runs_that_there_are(uri: str, tmp_path: Path) -> None:
+    """A further variant has all timed anew; runs that the registry knows stay."""
+    before = record(uri, RESULTS, training(), tmp_path)
+    others = [RESULTS[0], make_result("svd", 8, 0.7, 300, latency_ms=5.0)]
+    assert record(uri, others, training(), tmp_path) == before
+    (run,) = [run for run in active(uri) if run.info.run_name == "svd_rank_8"]
+    assert run.data.metrics["latency_ms"] == 5
+    assert run.data.metrics["latency_ratio"] == pytest.approx(0.4)
+    assert run.data.tags["timed_on"] == "a processor, 2 threads"
+
+
 def test_a_changed_result_replaces_the_old_record(uri: str, tmp_path: Path) -> None:
     record(uri, RESULTS, training(), tmp_path)
     record(uri, [RESULTS[0], make_result("svd", 8, 0.65, 300)], training(), tmp_path)

@@ -83,7 +83,8 @@ def test_every_variant_and_its_numbers_are_in_the_table(page, results):
     numbers = f"{DASH} {DASH} {DASH} 1.42"
     interval = r"0\.\d{3} to 0\.\d{3}"
     change = r"-0.006 \* -0.00\d to -0.00\d"
-    line = rf"svd_rank_32 0.7710 {interval} {change} 92.5 356,193 57.5 21.4 M 12.50 0.6273 {interval} 0.9771 {numbers}"
+    cost = "92.5 356,193 57.5 21.4 M no difference 0.98 to 1.02 12.50"
+    line = rf"svd_rank_32 0.7710 {interval} {change} {cost} 0.6273 {interval} 0.9771 {numbers}"
     assert re.search(line, text)
 
 
@@ -178,7 +179,20 @@ def test_a_recovered_variant_shows_what_it_was_before(page, results, recovered_r
     made = page(recovered_results)
     rank_32 = next(result for result in recovered_results if result.name == "svd_rank_32")
     dice = rank_32.metrics["dice_lesion_before_recovery"]
-    assert f"356,193 57.5 21.4 M 12.50 {dice:.4f} 0.6273" in made.text
-    assert "latency ms Dice before IoU pixel accuracy" in made.text
+    assert f"356,193 57.5 21.4 M no difference 0.98 to 1.02 12.50 {dice:.4f} 0.6273" in made.text
+    assert "ms, this run Dice before IoU pixel accuracy" in made.text
     assert f"{DASH} 0.6351" in made.text
     assert "Dice before" not in page(results).text
+
+
+def test_times_are_relative_with_intervals_and_no_difference_is_shown_as_none(page, baseline, result):
+    others = [result("svd", rank, 0.7, 1000, ms) for rank, ms in ((4, 5.0), (8, 12.3))]
+    made = page([baseline, *others])
+    assert "0.40 0.39 to 0.41 5.00" in made.text
+    assert "no difference 0.96 to 1.00 12.30" in made.text
+    assert "Time: of one image on a processor, 2 threads" in made.text
+    sorted_by = [cell["data-value"] for cell in made.all("td") if "data-value" in cell]
+    assert "0.4" in sorted_by
+    assert not any(value.startswith("0.984") for value in sorted_by), "12.3 / 12.5 is told apart by its place"
+    untimed = page([dataclasses.replace(baseline, latency=None)])
+    assert "Milliseconds" not in untimed.text

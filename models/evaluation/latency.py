@@ -1,0 +1,136 @@
+"""How long networks take for one image, beside each other: all of them in turn, round after round.
+
+Times of different moments do not compare: what else the machine does and its clock rate change all the time. So each
+round times every network, in an order of its own, and what is compared are times of the same rounds.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import random
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from models.evaluation.cost import one_image
+from models.evaluation.results import Latency, Machine
+from models.unet_inference import for_inference
+from torch_lowrank.progress import tracked
+
+_SECONDS = 1.0  # a network, unless so many rounds take longer
+_BLOCK_SECONDS = 0.1  # of passes in a row, of which the fastest counts
+_MAX_PASSES = 10  # in such a block
+_MIN_ROUNDS, _MAX_ROUNDS = 15, 200  # of fifteen, 95 % intervals hold in 89 % of cases
+_CONFIDENCE, _RESAMPLES = 0.95, 2_000
+
+
+def time_in_turns(
+    networks: Mapping[str, nn.Module],
+    input_shape: tuple[int, int, int],
+    device: str | torch.device,
+    seconds: float = _SECONDS,
+) -> dict[str, Latency]:
+    """Times forward passes of one image, of all networks in turn.
+
+    Each network is prepared by `for_inference` (BatchNorm folded, channels_last), and runs in float32 and inference
+    mode with as many threads as torch is set to. In a round, a network runs some passes in a row, and the fastest
+    counts; of all rounds, the lower decile. Where another process takes a core away, a pass waits for milliseconds
+    whatever the network is, and medians of all passes would make networks alike. Networks of the same structure take
+    the same time, and are timed as one.
+
+    All networks lie in memory together, and a copy of each structure beside them.
+
+    Args:
+        networks: Name to network, first the one that the others are compared to; they are not changed.
+        input_shape: (channels, height, width) of one image.
+        device: Device to compute on.
+        seconds: How long to time each structure, about; longer where nine rounds take longer.
+
+    Returns:
+        Name to latency: the ratio of deciles, with a 95 % bootstrap interval over rounds.
+
+    Raises:
+        ValueError: `input_shape` is not (C, H, W).
+    """
+    image = one_image(input_shape, torch.device(device)).contiguous(memory_format=torch.channels_last)
+    structures: dict[str, str] = {}
+    deployed: dict[str, nn.Module] = {}
+    for name, network in networks.items():
+        copy = for_inference(network)
+        structures[name] = _structure(copy)
+        if structures[name] not in deployed:
+            deployed[structures[name]] = copy.to(device)
+    rounds = _timed(deployed, image, seconds)
+    machine = this_machine(device)
+    return {name: _latency(rounds[structures[name]], next(iter(rounds.values())), machine) for name in networks}
+
+
+def this_machine(device: str | torch.device) -> Machine:
+    """Returns what times on a device of this machine depend on."""
+    cuda = torch.device(device).type == "cuda"
+    name = torch.cuda.get_device_name(device) if cuda else _processor()
+    return Machine(name, os.cpu_count() or 1, torch.get_num_threads())
+
+
+def _structure(network: nn.Module) -> str:
+    """Returns what a network's time depends on: its layers and the shapes of its weights, and not their values."""
+    shapes = [(name, tuple(value.shape), str(value.dtype)) for name, value in network.state_dict().items()]
+    return f"{network} {shapes}"
+
+
+@torch.inference_mode()
+def _timed(networks: Mapping[str, nn.Module], image: Tensor, seconds: float) -> dict[str, np.ndarray]:
+    """Returns the seconds of each round, by network."""
+    slowest = max(_block(network, image, 2) for network in networks.values())
+    passes = min(_MAX_PASSES, math.ceil(_BLOCK_SECONDS / slowest))
+    start = time.perf_counter()
+    for network in networks.values():  # a round to warm up, which says how many there is time for
+        _block(network, image, passes)
+    affordable = seconds * len(networks) / (time.perf_counter() - start)
+    rounds = min(_MAX_ROUNDS, max(_MIN_ROUNDS, round(affordable)))
+    chance, order = random.Random(0), list(networks)  # noqa: S311 - no secret
+    found: dict[str, list[float]] = {name: [] for name in networks}
+    for _ in tracked(range(rounds), "time networks"):
+        chance.shuffle(order)
+        for name in order:
+            found[name].append(_block(networks[name], image, passes))
+    return {name: np.array(values) for name, values in found.items()}
+
+
+def _block(network: nn.Module, image: Tensor, passes: int) -> float:
+    """Returns the seconds of the fastest of some passes in a row."""
+    best = math.inf
+    for _ in range(passes):
+        start = time.perf_counter()
+        network(image)
+        if image.is_cuda:
+            torch.cuda.synchronize(image.device)
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+def _latency(seconds: np.ndarray, of_baseline: np.ndarray, machine: Machine) -> Latency:
+    """Returns the ratio of lower deciles over rounds, and its interval from the bootstrap over rounds, in pairs."""
+    drawn = np.random.default_rng(0).integers(len(seconds), size=(_RESAMPLES, len(seconds)))
+    ratios = _fast(seconds[drawn]) / _fast(of_baseline[drawn])
+    low, high = np.quantile(ratios, [(1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2])
+    took = float(_fast(seconds))
+    return Latency(1e3 * took, took / float(_fast(of_baseline)), float(low), float(high), machine)
+
+
+def _fast(seconds: np.ndarray) -> np.ndarray:
+    """Returns the lower decile of rounds: on a machine that does much else, every pass of most others is disturbed."""
+    return np.quantile(seconds, 0.1, axis=-1)
+
+
+def _processor() -> str:
+    """Returns the name of the processor, from Linux where it says so."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
