@@ -62,7 +62,7 @@ def dataset(baseline: Variant) -> Data:
 def full(baseline: Variant, dataset: Data) -> EvaluationResult:
     valid = evaluate(baseline.network, dataset["valid"].images, dataset["valid"].masks, baseline.preprocessing, **HOW)
     assert valid.metrics["dice_lesion"] == 1
-    return EvaluationResult(BASELINE, Cost(1, 1, 1, 1.0), {}, {}, [], valid=valid.metrics)
+    return EvaluationResult(BASELINE, Cost(1, 1, 1), {}, {}, [], valid=valid.metrics)
 
 
 @pytest.fixture(scope="module")

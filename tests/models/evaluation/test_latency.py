@@ -67,9 +67,9 @@ def test_a_difference_within_the_noise_is_none(clock: Clock) -> None:
     assert more.ratio != 1
 
 
-@pytest.mark.parametrize(("rounds", "at_least"), [(15, 0.88), (40, 0.92)])
+@pytest.mark.parametrize(("rounds", "at_least"), [(15, 0.94), (40, 0.94)])
 def test_intervals_hold_one_as_often_as_they_say_for_networks_that_take_as_long(rounds: int, at_least: float) -> None:
-    """Of rounds that are disturbed in part, by other work on the machine; of fifteen such, 89 % hold it."""
+    """Of rounds that are disturbed in part, by other work on the machine."""
     chance, machine, held = np.random.default_rng(3), Machine("a processor", 2, 2), 0
 
     def draw() -> np.ndarray:
@@ -77,7 +77,7 @@ def test_intervals_hold_one_as_often_as_they_say_for_networks_that_take_as_long(
 
     for _ in range(300):
         held += not latency._latency(draw(), draw(), machine).differs
-    assert at_least <= held / 300 <= 0.99
+    assert at_least <= held / 300 <= 1
 
 
 def test_networks_of_one_structure_have_one_time(clock: Clock) -> None:
