@@ -214,6 +214,16 @@ class FinetuneConfig(Section):
     distillation: Annotated[float, Field(ge=0, le=1)] = 0
 
 
+class TimingConfig(Section):
+    """How networks are timed, all in turn.
+
+    Attributes:
+        seconds: About how long each is timed; longer where fifteen rounds take longer.
+    """
+
+    seconds: Annotated[float, Field(gt=0, le=600)] = 1.0
+
+
 class RegistrationConfig(Section):
     """The network to register in MLflow's model registry.
 
@@ -276,6 +286,7 @@ class RunConfig(Section):
     statistics: StatisticsConfig = StatisticsConfig()
     recalibration: RecalibrationConfig = RecalibrationConfig()
     finetune: FinetuneConfig = FinetuneConfig()
+    timing: TimingConfig = TimingConfig()
     registration: RegistrationConfig = RegistrationConfig()
 
     @property

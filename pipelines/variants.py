@@ -128,7 +128,9 @@ def draw_and_compare(
     """
     networks, tunings, results = swept.networks, swept.tunings, swept.results
     shape = (config.data.channels, *config.data.image_size)
-    latencies = time_networks(networks, baseline, shape, devices.of("time_networks"), devices.machine)
+    latencies = time_networks(
+        networks, baseline, shape, config.timing.seconds, devices.of("time_networks"), devices.machine
+    )
     device = devices.of("draw_pictures")
     pictures = draw_pictures(results, latencies, networks, tunings, swept.spectra, dataset, baseline, history, device)
     compare(dataset, history, baseline, networks, tunings, results, latencies, pictures, config)

@@ -18,6 +18,7 @@ def time_networks(
     compressed: list[Variant],
     baseline: Variant,
     input_shape: tuple[int, int, int],
+    seconds: float,
     device: str,
     machine: Machine | None,
 ) -> Annotated[Latencies, "latencies"]:
@@ -27,9 +28,10 @@ def time_networks(
         compressed: All variants but the baseline.
         baseline: What their times are divided by.
         input_shape: One image, (C, H, W).
+        seconds: About how long to time each network.
         device: Device to compute on.
         machine: Where the step runs, a part of the cache key; None where that is not known before. The latencies say
             where it ran.
     """
     networks = {variant.name: variant.network for variant in (baseline, *compressed)}
-    return Latencies(time_in_turns(networks, input_shape, device))
+    return Latencies(time_in_turns(networks, input_shape, device, seconds))

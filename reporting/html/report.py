@@ -75,6 +75,7 @@ def render_report(comparison: Comparison, about: About, pictures: Mapping[str, b
             training=readable({key: value for key, value in history.items() if key != "epochs"}),
             epochs=len(history.get("epochs") or []),
             warnings=as_list(manifest.get("warnings")),
+            notes=as_list(manifest.get("notes")),
             refused=readable(as_list(manifest.get("refused"))),
             manifest=readable(_summary(manifest)),
             config=about.config,
@@ -103,7 +104,7 @@ def _facts(about: About) -> str:
 
 def _summary(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the manifest without what has a place of its own, and without the list of every single sample."""
-    summary = {key: value for key, value in manifest.items() if key not in ("warnings", "refused")}
+    summary = {key: value for key, value in manifest.items() if key not in ("warnings", "notes", "refused")}
     splits = summary.get("splits")
     if isinstance(splits, Mapping):
         summary["splits"] = {

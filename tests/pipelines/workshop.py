@@ -39,6 +39,7 @@ TINY = {
     "model": {"base_filters": 4, "dropout": 0},
     "training": {"epochs": 1, "batch_size": 8, "lr": 0.004},
     "compression": {"svd_ranks": [1, 2], "arsvd_taus": [0.5, 0.8]},
+    "timing": {"seconds": 0.01},
 }
 PATIENCE = 900  # seconds for a command
 TINY_VARIANTS = {"baseline", "svd_rank_1", "svd_rank_2", "arsvd_tau_0.5", "arsvd_tau_0.8"}

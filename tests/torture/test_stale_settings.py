@@ -29,6 +29,7 @@ BASE = {
     "statistics": {"images": 12},
     "recalibration": {"enabled": True, "images": 12},
     "finetune": {"enabled": True, "epochs": 1, "lr": 0.001, "distillation": 0.5},
+    "timing": {"seconds": 0.01},
 }
 PLAIN = ("svd_rank_1", "arsvd_tau_0.5", "svd_budget_0.5", "arsvd_budget_0.5")  # from the spectra of weights alone
 VARIANTS = (*PLAIN, "budget_0.5")
@@ -111,6 +112,7 @@ FIELDS: dict[str, tuple[str, frozenset[str]]] = {
     "finetune.epochs": ("finetune.epochs=2", SHOW | steps("finetune", "evaluate")),
     "finetune.lr": ("finetune.lr=0.002", SHOW | steps("finetune", "evaluate")),
     "finetune.distillation": ("finetune.distillation=0.25", SHOW | steps("finetune", "evaluate")),
+    "timing.seconds": ("timing.seconds=0.02", SHOW),
     "registration.name": ("registration.name=tumor registration.variant=svd_rank_1", NOTHING),  # none is recommended
     "registration.variant": ("registration.name=tumor registration.variant=arsvd_tau_0.5", NOTHING),
 }

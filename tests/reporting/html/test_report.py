@@ -124,6 +124,11 @@ def test_the_manifest_is_shown_with_warnings_and_refused_samples(page, results, 
     assert "duplicates across splits none" in text
 
 
+def test_what_was_read_although_it_is_irregular_is_said(page, baseline):
+    text = page([baseline], manifest={"notes": ["iscrowd is null: <b>read</b> as 0"], "image_size": [8, 8]}).text
+    assert "iscrowd is null: <b>read</b> as 0" in text
+
+
 def test_single_samples_are_left_to_the_manifest_file(page, baseline):
     split = {"images": 1, "samples": [{"file_name": "one.jpg", "image_id": 1}]}
     text = page([baseline], manifest={"splits": {"train": split, "odd": 3}}).text
