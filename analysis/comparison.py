@@ -105,6 +105,23 @@ def with_finetuning(
     return [dataclasses.replace(result, finetune_history=of_variant.get(result.name, {})) for result in results]
 
 
+def joined(
+    results: Sequence[EvaluationResult],
+    latencies: Latencies,
+    tuned: Sequence[str],
+    histories: Sequence[Mapping[str, Any]],
+) -> Comparison:
+    """Returns the comparison of results with what later steps have found out of the same networks.
+
+    Args:
+        results: The variants.
+        latencies: Of all of them.
+        tuned: The networks that were fine-tuned, by name.
+        histories: The histories of their fine-tuning, in the same order; none at all where nothing was fine-tuned.
+    """
+    return Comparison(with_latencies(with_finetuning(results, tuned, histories), latencies))
+
+
 def with_latencies(results: Sequence[EvaluationResult], latencies: Latencies) -> list[EvaluationResult]:
     """Returns the results with the latency of each network added."""
     return [dataclasses.replace(result, latency=latencies.networks[result.name]) for result in results]

@@ -76,7 +76,8 @@ def _none_is_close(comparison: Comparison, baseline: EvaluationResult) -> str:
         return f"{none}: none of the variants is smaller than the baseline."
     useful = [r for r in smaller if is_useful(r, baseline)]
     if not useful:
-        return f"{none}, and none keeps even half of it: try larger ranks, taus or budgets."
+        half = "none keeps even half of it, or of the lesions that it finds"
+        return f"{none}, and {half}: try larger ranks, taus or budgets."
     best = max(useful, key=lambda r: (metric(r, JUDGED), -r.cost.params))
     return f"{none}. The best of them on the test images is {_keeps(comparison, best, ', which keeps')}." + _trust(
         comparison, best
@@ -115,17 +116,18 @@ def _trust(comparison: Comparison, chosen: EvaluationResult) -> str:
 
 def _safe(comparison: Comparison, chosen: EvaluationResult) -> str:
     """Returns the smallest network for which a larger loss is excluded, where the chosen one is not among these."""
-    safe = []
+    tolerated, safe = comparison.tolerated_loss, []
     for result in comparison.results:
         change = comparison.qualities[result.name].change.get(JUDGED)
-        if change is not None and change.low >= -comparison.tolerated_loss:
+        if change is not None and change.low >= -tolerated and is_useful(result, comparison.baseline):
             safe.append(result)
     best = min(safe, key=lambda r: (r.cost.params, -metric(r, JUDGED), r.name), default=None)
     if best is None or comparison.baseline is None or any(result.name == chosen.name for result in safe):
         return ""
     if best.cost.params >= comparison.baseline.cost.params:
         return ""
-    return f" Such a loss is excluded for {best.name}, with {_share_pct(best, comparison.baseline)} of the parameters."
+    share = _share_pct(best, comparison.baseline)
+    return f" On test, such a loss is excluded for {best.name}, with {share} of the parameters."
 
 
 def _schemes(comparison: Comparison, method: str) -> set[str | None]:

@@ -215,11 +215,7 @@ class FinetuneConfig(Section):
 
 
 class TimingConfig(Section):
-    """How networks are timed, all in turn.
-
-    Attributes:
-        seconds: About how long each is timed; longer where fifteen rounds take longer.
-    """
+    """About how many seconds each network is timed, all in turn; longer where fifteen rounds take longer."""
 
     seconds: Annotated[float, Field(gt=0, le=600)] = 1.0
 

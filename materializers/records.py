@@ -14,6 +14,7 @@ from materializers.folders import FolderMaterializer
 from models.evaluation.results import EvaluationResult, Latencies
 
 _FILE = "record.json"
+_BEST = ("best_epoch", "best_valid_dice_lesion", "best_valid_dice")
 
 
 class HistoryMaterializer(FolderMaterializer):
@@ -37,7 +38,7 @@ class HistoryMaterializer(FolderMaterializer):
 
     def extract_metadata(self, data: dict[str, Any]) -> dict[str, MetadataType]:
         """Returns its best epoch, for the dashboard."""
-        return {key: data[key] for key in ("best_epoch", "best_valid_dice") if key in data}
+        return {key: data[key] for key in _BEST if data.get(key) is not None}
 
 
 class _RecordMaterializer(FolderMaterializer):

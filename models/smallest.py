@@ -13,7 +13,8 @@ def smallest_share_that(is_good: Callable[[float], bool], lowest: float, evaluat
 
     Halves the interval between `lowest` and 1 on a logarithmic scale, as sizes are compared by their ratio: after eight
     evaluations the next smaller share that was tried is less than 2 % smaller where `lowest` is 1/100. It takes for
-    granted that what is good stays so at a larger share, which holds nearly; the share returned was tried in any case.
+    granted that what is good stays so at a larger share, which holds nearly; a share
+    below 1 that is returned was tried.
 
     Args:
         is_good: Whether a network of that share of the parameters is good enough; called `evaluations` times.

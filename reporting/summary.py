@@ -1,4 +1,4 @@
-"""The comparison as files that programs read: `experiment_summary.json` and `results.csv`."""
+"""The comparison as files that programs read: `experiment_summary.json`, `results.csv` and `per_image.csv`."""
 
 from __future__ import annotations
 
@@ -66,13 +66,10 @@ def per_image_table(comparison: Comparison, manifest: Mapping[str, Any]) -> str:
     rows = []
     for result in comparison.results:
         for split, columns in (("valid", result.valid_per_image), ("test", result.per_image)):
-            names = file_names(manifest, split)
+            names, titles = file_names(manifest, split), [name.replace("/", "_") for name in columns]
             for row, values in enumerate(zip(*columns.values(), strict=True)):
-                image = {
-                    "file_name": names[row] if row < len(names) else row,
-                    **dict(zip(columns, values, strict=True)),
-                }
-                rows.append({"variant": result.name, "split": split, **image})
+                image = {"variant": result.name, "split": split, "file_name": names[row] if row < len(names) else row}
+                rows.append(image | dict(zip(titles, values, strict=True)))
     return _csv(rows)
 
 

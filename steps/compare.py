@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from zenml import get_step_context, link_artifact_to_model, step
 
-from analysis.comparison import Comparison, with_finetuning, with_latencies
+from analysis.comparison import joined
 from configs.schema import RunConfig
 from dataset.store import Dataset
 from materializers.report import ReportMaterializer
@@ -46,8 +46,7 @@ def compare(  # noqa: PLR0913, PLR0917 - everything meets here
     for variant in (baseline, *compressed):
         variant.save(folder / "networks" / variant.name)
     remove_stale_networks(folder / "networks", [result.name for result in results])
-    results = with_latencies(with_finetuning(results, [variant.name for variant in compressed], tunings), latencies)
-    comparison = Comparison(results)
+    comparison = joined(results, latencies, [variant.name for variant in compressed], tunings)
     about = About(
         history=history,
         manifest=dataclasses.asdict(dataset.manifest),

@@ -11,7 +11,7 @@ from materializers.variant import VariantMaterializer
 from models.compress_variant import budget_rule, compress_variant
 from models.evaluation.evaluate import evaluate
 from models.evaluation.results import EvaluationResult
-from models.preprocessing import ImageBatches
+from models.recalibrate_variant import recalibrate_variant
 from models.smallest import smallest_share_that
 from models.variant import Variant
 from models.variant_spec import VariantSpec
@@ -19,7 +19,6 @@ from steps.caching import cached_by_sources, sources_of
 from torch_lowrank.curvature.moments import Statistics
 from torch_lowrank.decomposition.spectra import Spectra
 from torch_lowrank.ranks.costs import parameter_costs, possible_schemes, smallest_share
-from torch_lowrank.recalibration import recalibrate
 
 sources = sources_of(__name__)
 
@@ -37,7 +36,7 @@ def compress_smallest(  # noqa: PLR0913, PLR0917 - compresses and evaluates
     seed: int,
     device: str,
 ) -> Annotated[Variant, ArtifactConfig(name="{network}")]:
-    """Searches the smallest budget of allocated ranks, by at most eight evaluations.
+    """Searches the smallest budget of allocated ranks, by eight evaluations, before any fine-tuning.
 
     Args:
         spectra: Weighted.
@@ -55,7 +54,6 @@ def compress_smallest(  # noqa: PLR0913, PLR0917 - compresses and evaluates
     tolerated, train, valid = spec.max_dice_loss or 0.0, dataset["train"], dataset["valid"]
     baseline.check_input(dataset.manifest.channels, dataset.classes)
     chosen = train.sample(recalibration_images, seed)
-    batches = ImageBatches(train.images, chosen, baseline.preprocessing, batch_size, min_batch=2)
 
     def at(budget: float) -> Variant:
         solved = dataclasses.replace(spec, budget=budget, statistics_images=statistics.images)
@@ -63,18 +61,21 @@ def compress_smallest(  # noqa: PLR0913, PLR0917 - compresses and evaluates
         return compress_variant(baseline, spectra, rule, solved, statistics=statistics, device=device)
 
     def is_good(budget: float) -> bool:
-        network = at(budget).network
-        if recalibration_images:
-            recalibrate(network, batches, device=device)
-        measured = evaluate(
-            network,
-            valid.images,
-            valid.masks,
-            baseline.preprocessing,
-            classes=baseline.classes,
-            batch_size=batch_size,
-            device=device,
-        )
+        variant = at(budget)
+        try:
+            if recalibration_images:
+                variant = recalibrate_variant(variant, train.images, chosen, batch_size, device)
+            measured = evaluate(
+                variant.network,
+                valid.images,
+                valid.masks,
+                variant.preprocessing,
+                classes=variant.classes,
+                batch_size=batch_size,
+                device=device,
+            )
+        except FloatingPointError:  # too small for finite numbers
+            return False
         return is_close(measured.metrics, full.valid, tolerated)
 
     costs = parameter_costs(baseline.network, possible_schemes(baseline.network, "auto"))

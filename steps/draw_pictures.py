@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from zenml import step
 
-from analysis.comparison import Comparison, with_finetuning, with_latencies
+from analysis.comparison import Comparison, joined
 from analysis.examples import Examples, telling_images, telling_variants
 from analysis.singular_values import singular_values
 from dataset.store import Dataset
@@ -38,8 +38,7 @@ def draw_pictures(  # noqa: PLR0913, PLR0917 - pictures are of everything
     """Predicts the masks of a few test images, and draws every picture there is data for, as PNG."""
     from reporting.plots.draw import Shown, draw_all  # noqa: PLC0415 - Matplotlib: seconds, for drawing alone
 
-    results = with_latencies(with_finetuning(results, [variant.name for variant in compressed], tunings), latencies)
-    comparison = Comparison(results)
+    comparison = joined(results, latencies, [variant.name for variant in compressed], tunings)
     examples = _examples(comparison, (baseline, *compressed), dataset, device)
     return draw_all(Shown(comparison, history, singular_values(spectra), examples))
 

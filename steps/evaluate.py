@@ -37,17 +37,26 @@ def evaluate(
             **test.metrics,
             **{f"{name}_before_recovery": before[name] for name in _BEFORE if name in before},
         },
-        per_image=test.per_image,
+        per_image=test.per_image | _of_classes(test, dataset),
         layers=network.layers,
         classes=dict(zip(_foreground(dataset), (each.metrics for each in test.classes), strict=False)),
         valid=valid.metrics,
-        valid_per_image=valid.per_image,
+        valid_per_image=valid.per_image | _of_classes(valid, dataset),
     )
 
 
 def _foreground(dataset: Dataset) -> list[str]:
     """Returns the names of all classes but the background, in the order of their labels."""
     return [entry.name for entry in dataset.manifest.classes if entry.index > 0]
+
+
+def _of_classes(measured: Metrics, dataset: Dataset) -> dict[str, list[float]]:
+    """Returns the values of single images for each class, by names that no other metric has."""
+    return {
+        f"classes/{metric}_{name}": values
+        for name, of_class in zip(_foreground(dataset), measured.classes, strict=False)
+        for metric, values in of_class.per_image.items()
+    }
 
 
 def _measured(variant: Variant, dataset: Dataset, split: str, batch_size: int, device: str) -> Metrics:

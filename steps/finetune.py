@@ -32,7 +32,7 @@ def finetune(
     Annotated[Variant, ArtifactConfig(name="{network}")],
     Annotated[dict[str, Any], ArtifactConfig(name="{variant}_finetune_history")],
 ]:
-    """Trains as the baseline was trained, for fewer epochs at a lower rate; keeps the best validation Dice.
+    """Trains as the baseline was trained, for fewer epochs at a lower rate; keeps the best epoch.
 
     With a teacher, which is the baseline, its predictions are learned beside the masks.
     """

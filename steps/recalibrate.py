@@ -6,10 +6,9 @@ from zenml import ArtifactConfig, step
 
 from dataset.store import Dataset
 from materializers.variant import VariantMaterializer
-from models.preprocessing import ImageBatches
+from models.recalibrate_variant import recalibrate_variant
 from models.variant import Variant
 from steps.caching import cached_by_sources, sources_of
-from torch_lowrank import recalibration
 
 sources = sources_of(__name__)
 
@@ -24,7 +23,4 @@ def recalibrate(
     """Estimates the statistics from so many training images, chosen at random."""
     compressed.check_input(dataset.manifest.channels, dataset.classes)
     train = dataset["train"]
-    chosen = train.sample(images, seed)
-    batches = ImageBatches(train.images, chosen, compressed.preprocessing, batch_size, min_batch=2)
-    recalibration.recalibrate(compressed.network, batches, device=device)
-    return compressed.with_spec(recalibrated=len(chosen))
+    return recalibrate_variant(compressed, train.images, train.sample(images, seed), batch_size, device)

@@ -27,7 +27,7 @@ sources = sources_of(__name__, without=COMPRESSION_ONLY)
 def train_unet(
     dataset: Dataset, model: ModelConfig, training: TrainingConfig, inputs: InputConfig, seed: int, device: str
 ) -> tuple[Annotated[Variant, "baseline_network"], Annotated[dict[str, Any], "train_history"]]:
-    """Trains a U-Net and keeps the weights of the best validation Dice.
+    """Trains a U-Net and keeps the weights of the best epoch, see `models.training.history`.
 
     A training that was cut off goes on from its last epoch when the same command runs again.
     """

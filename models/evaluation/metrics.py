@@ -58,8 +58,9 @@ class Metrics:
     Attributes:
         metrics: At least `dice` and `iou` (means over images), `dice_global`, `iou_global`, `precision`, `recall` (from
             the counts of all images together) and `pixel_accuracy`; where there are images with a lesion, `dice_lesion`
-            and `iou_lesion` (means over these) and `recall_images` (share of them of whose lesion a pixel is found);
-            where there are others, `false_alarm_images` (share of them in which something is found).
+            and `iou_lesion` (means over these) and `recall_images` (share of them of whose lesion a pixel is found, and
+            taken for its class); where there are others, `false_alarm_images` (share of them in which something is
+            found).
         per_image: At least `dice`, `iou` and `lesion_px` (pixels of the true mask) of every image, in the order of the
             split.
         classes: The same of each label against the rest, in their order without the background; empty with one class.

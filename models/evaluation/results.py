@@ -35,7 +35,7 @@ class Machine:
 
     Attributes:
         device: Name of the GPU, or of the processor where there is none in use.
-        cores: Cores of the processor that this process may use.
+        cores: Cores of the machine.
         threads: Threads that torch computes with.
     """
 

@@ -43,7 +43,7 @@ def fit(  # noqa: PLR0913 - data, how to train, and where, each in one argument
     resume: bool = True,
     teacher: nn.Module | None = None,
 ) -> History:
-    """Trains a network in place; it ends with the weights of the epoch with the best validation Dice.
+    """Trains a network in place; it ends with the weights of the best epoch, see `History.best`.
 
     All random numbers of an epoch depend on seed and epoch alone. So a resumed training ends with the same weights as
     one that was not interrupted, on the CPU.

@@ -32,7 +32,7 @@ class About:
     """What a page says besides the results.
 
     Attributes:
-        history: Training history; its `best_epoch` and `best_valid_dice` are shown where present.
+        history: Training history; all of it but the single epochs is shown.
         manifest: What is known of the data, as in `dataset_manifest.json`; any key may be absent, and any is shown.
         config: The resolved configuration, nested.
         provenance: What is needed to make the page again: versions, git commit, seed, command.

@@ -94,7 +94,7 @@ def test_a_smaller_network_that_is_safe_is_named_beside_the_recommended_one(base
     taken = dataclasses.replace(result("svd", 2, full, 1009), per_image=images(unsteady))
     comparison = Comparison([baseline, safe, taken])
     assert comparison.recommended.name == "svd_rank_2"
-    assert "Such a loss is excluded for svd_rank_1" in answer(comparison)
+    assert "On test, such a loss is excluded for svd_rank_1" in answer(comparison)
 
 
 def test_answer_says_what_cannot_be_excluded(baseline, result):
@@ -106,7 +106,7 @@ def test_answer_says_what_cannot_be_excluded(baseline, result):
     text = answer(Comparison([baseline, other]))
     assert text.endswith("may be chance, but a loss of more than 0.01 is not excluded.")
     safe = answer(Comparison([baseline, other, result("svd", 32, 0.7768, 100_000)]))
-    assert safe.endswith("Such a loss is excluded for svd_rank_32, with 11.9 % of the parameters.")
+    assert safe.endswith("On test, such a loss is excluded for svd_rank_32, with 11.9 % of the parameters.")
 
 
 def test_answer_trusts_no_few_images(baseline, result):
@@ -115,7 +115,9 @@ def test_answer_trusts_no_few_images(baseline, result):
 
 
 def test_answer_praises_no_useless_network(baseline, result):
-    assert "none keeps even half of it" in answer(Comparison([baseline, result("svd", 2, 0.2, 1000)]))
+    assert "none keeps even half of it, or of the lesions that it finds" in answer(
+        Comparison([baseline, result("svd", 2, 0.2, 1000)])
+    )
 
 
 def test_a_network_without_use_is_no_tradeoff(baseline, result):
@@ -181,7 +183,7 @@ def test_a_network_that_finds_nothing_is_neither_recommended_nor_marked(baseline
     comparison = Comparison([full, blind])
     assert comparison.recommended is None
     assert comparison.front == {"baseline"}
-    assert "none keeps even half of it" in answer(comparison)
+    assert "none keeps even half of it, or of the lesions that it finds" in answer(comparison)
     worse_still = Comparison([dataclasses.replace(blind, spec=baseline.spec), blind])
     assert (worse_still.recommended, worse_still.front) == (None, frozenset())
     assert answer(worse_still).startswith("The baseline finds nothing")
@@ -224,3 +226,13 @@ def test_few_validation_images_are_said(baseline, result):
         dataclasses.replace(each, valid_per_image=images([0.7, 0.8])) for each in (baseline, result("svd", 16, 0.77, 9))
     ]
     assert "it has 2 images with a lesion, too few to choose by" in answer(Comparison(few))
+
+
+def test_no_loss_is_excluded_for_a_network_that_finds_nothing(baseline, result):
+    """With a large tolerance, nothing at all is within it."""
+    full = result("baseline", None, 0.4, 838_497)
+    tolerant = dataclasses.replace(result("budget", 0.5, 0.35, 2000).spec, max_dice_loss=0.5)
+    wide = images([0.9, 0.0] * 6)
+    chosen = dataclasses.replace(result("budget", 0.5, 0.35, 2000), spec=tolerant, per_image=wide)
+    blind = result("svd", 1, 0.0, 1000)
+    assert "is excluded for svd_rank_1" not in answer(Comparison([full, chosen, blind]))

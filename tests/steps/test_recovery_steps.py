@@ -1,6 +1,7 @@
 """The steps after compression through their entry point: recalibrate, finetune, evaluate."""
 
 import copy
+import json
 from pathlib import Path
 
 import numpy as np
@@ -119,3 +120,22 @@ def test_evaluation_tells_what_a_recovered_network_was_before(
     assert result.metrics == {**evaluate.entrypoint(variant, None, dataset, 4, "cpu").metrics, **before}
     assert not before.keys() & of_teacher.metrics.keys()
     assert result.cost.params == variant.params
+
+
+def test_evaluation_of_several_classes_has_each_by_name(folder: Path, tmp_path: Path) -> None:
+    write_phantoms(tmp_path / "coco", 1, {"train": 4, "valid": 3, "test": 3}, 32)
+    for file in (tmp_path / "coco").rglob("*.json"):
+        content = json.loads(file.read_bytes())
+        content["categories"].append({"id": 2, "name": "edema"})
+        for annotation in content["annotations"][::2]:
+            annotation["category_id"] = 2
+        file.write_text(json.dumps(content))
+    options = IngestOptions((32, 32), channels=1, multi_class=True, skip_bad_samples=False, num_workers=1)
+    data = ingest(tmp_path / "coco", tmp_path / "stored", options)
+    torch.manual_seed(0)
+    network = Variant(BASELINE, UNet(1, data.classes, 2).eval(), PLAIN, data.classes)
+    result = evaluate.entrypoint(network, None, data, 2, "cpu")
+    assert list(result.classes) == ["lesion", "edema"]
+    for values in (result.per_image, result.valid_per_image):
+        assert [len(values[f"classes/dice_{name}"]) for name in result.classes] == [3, 3]
+    assert result.valid.keys() >= {"dice", "dice_lesion"}

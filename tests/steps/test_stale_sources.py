@@ -122,6 +122,7 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (COMPRESSION, "torch_lowrank/ranks", "__init__ allocation budgets costs joint_allocation options plan rules"),
     (COMPRESSION, "models", "compress_variant"),
     (frozenset({"smallest"}), "models", "smallest"),
+    (frozenset({"recalibrate", "smallest"}), "models", "recalibrate_variant"),
     # Pictures. Wider: of `equal_size` they show nothing.
     (frozenset({"pictures"}), "analysis", "comparison equal_size examples intervals quality"),
     (frozenset({"pictures", "smallest"}), "analysis", "__init__ ranking"),
