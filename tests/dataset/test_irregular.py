@@ -233,6 +233,23 @@ def test_the_split_valid_may_have_another_usual_name(coco, out, tmp_path, name):
     assert fingerprint(coco.root) != before
 
 
+@pytest.mark.parametrize("name", ["val", "validation"])
+def test_another_usual_name_of_a_split_is_told(coco, out, name):
+    shutil.move(coco.write() / "valid", coco.root / name)
+    notes = ingest(coco.root, out, options()).manifest.notes
+    assert notes == [
+        f"the folder of a split has another usual name: it was read as that split (1 time; first: {name} for valid)"
+    ]
+
+
+def test_a_refused_sample_is_named_by_the_folder_where_it_lies(coco, out):
+    coco.annotation("valid", 1, [[1.0, 2.0, 3.0]])
+    shutil.move(coco.write() / "valid", coco.root / "val")
+    with pytest.raises(DatasetError, match=r"val/first\.png \(image 1, annotation 2\)") as caught:
+        ingest(coco.root, out, options())
+    assert "valid/" not in str(caught.value)
+
+
 def test_the_folder_itself_is_named_in_problems(coco, out):
     shutil.move(coco.write() / "valid", coco.root / "val")
     (coco.root / "val" / "_annotations.coco.json").write_text("{")
