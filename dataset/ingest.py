@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from dataset.annotations.coco import Sample, SplitAnnotations, read_annotations
 from dataset.annotations.json_values import Identifier
-from dataset.classes import class_entries, class_notes, class_warnings, unknown_categories
+from dataset.classes import Classes, class_notes, class_warnings, classes_of, unknown_categories
 from dataset.cores import usable_cores
 from dataset.errors import DatasetError, Refusal, combined_error
 from dataset.images.decode import DecodeRequest, ImageError, MissingImageError, read_image_file
@@ -23,7 +23,7 @@ from dataset.images.masks import LabelledObject, draw_mask
 from dataset.images.resize import resize_image
 from dataset.images.true_size import decode_near_size
 from dataset.layout import SPLITS
-from dataset.manifest import MANIFEST_VERSION, ClassEntry, Manifest
+from dataset.manifest import MANIFEST_VERSION, Manifest
 from dataset.notes import Note, Notes
 from dataset.options import Exif, Interpolation
 from dataset.output_folder import new_folder
@@ -31,7 +31,7 @@ from dataset.shortages import detection_exports, shortages
 from dataset.sources.local_folder import as_source
 from dataset.sources.near_names import NearNames
 from dataset.sources.source import DataRoot, Source, missing_splits
-from dataset.sources.split_names import with_usual_names
+from dataset.sources.split_names import folders_of_other_names, with_usual_names
 from dataset.split_statistics import (
     PreparedSample,
     SplitStatistics,
@@ -103,11 +103,15 @@ def ingest(root: DataRoot, folder: Path, options: IngestOptions) -> Dataset:
 def _write(source: Source, folder: Path, options: IngestOptions) -> None:
     """Stores the data set; see `ingest`."""
     source.check()
+    folders = folders_of_other_names(source)
     source = with_usual_names(source)
     parts, problems = _read_splits(source, options.categories)
-    classes = class_entries(parts, options.multi_class, problems)
+    for part in parts:
+        if part.split in folders:
+            part.notes.add(Note.SPLIT_FOLDER, f"{folders[part.split]} for {part.split}")
+    classes = classes_of(parts, options.multi_class, problems)
     # If there are problems already, samples are read only to find more of them.
-    labels = {each.category_id: each.index for each in classes} if options.multi_class and not problems else None
+    labels = classes.values if not problems else None
 
     names = NearNames(source, {part.split: _listed_names(part) for part in parts})
 
@@ -127,7 +131,8 @@ def _write(source: Source, folder: Path, options: IngestOptions) -> None:
         at_fault = {refusal.split for refusal in blocking} | {part.split for part in parts if part.boxes}
         problems += shortages(source, statistics, refused, at_fault)
         if problems or blocking:
-            raise combined_error(problems, blocking)
+            named = [replace(each, split=folders.get(each.split, each.split)) for each in blocking]
+            raise combined_error(problems, named)
         _describe(parts, statistics, classes, refused, options).save(partial)
 
 
@@ -155,7 +160,7 @@ def _listed_names(part: SplitAnnotations) -> list[str]:
 def _prepare(
     source: Source,
     sample: Sample,
-    labels: dict[Identifier | None, int] | None,
+    labels: dict[Identifier, int] | None,
     options: IngestOptions,
     names: NearNames,
 ) -> PreparedSample | Refusal:
@@ -229,7 +234,7 @@ def _store_split(
 def _describe(
     parts: Sequence[SplitAnnotations],
     statistics: dict[str, SplitStatistics],
-    classes: list[ClassEntry],
+    classes: Classes,
     refused: list[Refusal],
     options: IngestOptions,
 ) -> Manifest:
@@ -246,7 +251,7 @@ def _describe(
         image_size=options.image_size,
         channels=options.channels,
         multi_class=options.multi_class,
-        classes=classes,
+        classes=classes.entries,
         categories=categories,
         splits=splits,
         duplicates_across_splits=duplicates,

@@ -22,7 +22,8 @@ class ClassEntry:
 
     Attributes:
         index: The value.
-        category_id: COCO category id; None for the background and for all categories together.
+        category_id: COCO category id, the first of those with this name; None for the background and for all
+            categories together.
         name: The category's; "background" or "object" where it stands for none or for all together.
         categories: Names of the categories that have objects of this value, in order; none for the background.
     """

@@ -7,6 +7,7 @@ from enum import Enum
 class Note(Enum):
     """A kind of irregularity that leaves no doubt about what is meant; the value says what was done."""
 
+    SPLIT_FOLDER = "the folder of a split has another usual name: it was read as that split"
     NAME = "the image lies under a slightly other name than the annotation file says: the one file that fits was taken"
     ONE_PIXEL = (
         "image and annotation file differ by one pixel in size: outlines stay where they are, masks are drawn in the "

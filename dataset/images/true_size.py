@@ -9,7 +9,10 @@ from dataclasses import replace
 from dataset.annotations.coco import Sample
 from dataset.annotations.segmentation import check_segmentation, near_size
 from dataset.images.decode import DecodedImage, DecodeRequest, ImageError, ImageSizeError, decode_image
+from dataset.images.orientation import Taken
 from dataset.notes import Note
+
+_BY_OPTION: dict[Taken | None, Taken] = {"turned_by_size": "turned_by_option", "kept_by_size": "kept_by_option"}
 
 
 def decode_near_size(data: bytes, request: DecodeRequest, sample: Sample) -> tuple[Sample, DecodedImage]:
@@ -30,14 +33,18 @@ def decode_near_size(data: bytes, request: DecodeRequest, sample: Sample) -> tup
         return sample, decode_image(data, request)
     except ImageSizeError as error:
         said = request.height, request.width
-        size = next((size for size in error.sizes if near_size(size, said)), None)
-        if size is None:
+        near = [size for size in error.sizes if near_size(size, said)]
+        if not near:
             raise
+    size = near[0]
     note = Note.ONE_PIXEL if all(said) else Note.NO_SIZE
     sample = replace(sample, height=size[0], width=size[1], notes=(*sample.notes, note))
     if note is Note.NO_SIZE:
         _check_outlines(sample)
-    return sample, decode_image(data, replace(request, height=size[0], width=size[1]))
+    decoded = decode_image(data, replace(request, height=size[0], width=size[1]))
+    if len(near) > 1:  # what is annotated fits both turned and as stored: the option decided
+        decoded = replace(decoded, taken=_BY_OPTION.get(decoded.taken, decoded.taken))
+    return sample, decoded
 
 
 def _check_outlines(sample: Sample) -> None:

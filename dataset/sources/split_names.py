@@ -10,6 +10,23 @@ _ALSO = {"valid": ("val", "validation")}
 SPLIT_FOLDERS = {split: (split, *_ALSO.get(split, ())) for split in SPLITS}
 
 
+def folders_of_other_names(source: Source) -> dict[str, str]:
+    """Returns the folder of each split that lies in one of another usual name alone: {"valid": "val"}.
+
+    Args:
+        source: Where the data set lies.
+
+    Raises:
+        DatasetError: A folder may not be accessed.
+    """
+    folders: dict[str, str] = {}
+    for split, names in _ALSO.items():
+        found = [] if source.has_folder(split) else [name for name in names if source.has_folder(name)]
+        if len(found) == 1:
+            folders[split] = found[0]
+    return folders
+
+
 def with_usual_names(source: Source) -> Source:
     """Returns a source in which a split whose folder has another usual name goes by ours: `val` is read as `valid`.
 
@@ -22,11 +39,7 @@ def with_usual_names(source: Source) -> Source:
     Raises:
         DatasetError: A folder may not be accessed.
     """
-    folders: dict[str, str] = {}
-    for split, names in _ALSO.items():
-        found = [] if source.has_folder(split) else [name for name in names if source.has_folder(name)]
-        if len(found) == 1:
-            folders[split] = found[0]
+    folders = folders_of_other_names(source)
     return _RenamedSplits(source, folders) if folders else source
 
 

@@ -59,6 +59,35 @@ def test_class_names_stand_at_the_values_of_the_masks(two, out):
     assert described(two, out, multi_class=True).class_names == ["background", "lesion", "edema"]
 
 
+def test_categories_of_the_same_name_are_one_class(two, out):
+    for split in two.content:
+        two.content[split]["categories"].append({"id": 9, "name": "lesion"})
+    two.annotation("valid", 1, [LARGE], category_id=9)
+    stored = ingest(two.write(), out, options(multi_class=True))
+    assert stored.manifest.class_names == ["background", "lesion", "edema"]
+    assert stored.manifest.classes[1] == ClassEntry(1, 1, "lesion", ["lesion"])
+    assert stored.classes == 3
+    assert np.unique(stored["valid"].masks).tolist() == [0, 1]
+    assert stored["valid"].masks[0].sum() == 144
+    assert stored.manifest.notes == [
+        "the categories 1, 9 have the same name, 'lesion': they are one class, mask value 1"
+    ]
+
+
+def test_a_class_whose_id_differs_between_splits_lacks_in_none(coco, out):
+    coco.content["test"]["categories"] = [{"id": 2, "name": "lesion"}]
+    coco.content["test"]["annotations"][0]["category_id"] = 2
+    manifest = described(coco, out, multi_class=True)
+    assert manifest.class_names == ["background", "lesion"]
+    assert not any("has no object in" in warning for warning in manifest.warnings)
+
+
+def test_categories_of_the_same_name_need_no_note_where_all_are_one(coco, out):
+    coco.content["train"]["categories"].append({"id": 9, "name": "lesion"})
+    coco.annotation("train", 1, [LARGE], category_id=9)
+    assert described(coco, out).notes == []
+
+
 def test_class_that_a_split_lacks_is_named(two, out):
     warnings = described(two, out, multi_class=True).warnings
     assert "class 'edema' has no object in valid: nothing tells how well it is found there" in warnings

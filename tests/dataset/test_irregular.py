@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from dataset.errors import DatasetError
 from dataset.fingerprint import fingerprint
 from dataset.ingest import ingest
+from dataset.layout import SPLITS
 from dataset.manifest import Manifest
 from tests.dataset.coco_folder import SQUARE, noise, options, png
 
@@ -228,9 +230,30 @@ def test_the_split_valid_may_have_another_usual_name(coco, out, tmp_path, name):
     before = fingerprint(coco.root)
     shutil.move(coco.root / "valid", coco.root / name)
     assert fingerprint(coco.root) == before
-    assert ingest(coco.root, tmp_path / "renamed", options()).content_digest() == usual.content_digest()
+    renamed = ingest(coco.root, tmp_path / "renamed", options())
+    assert replace(renamed.manifest, notes=[]) == usual.manifest
+    for split in SPLITS:
+        np.testing.assert_array_equal(renamed[split].images, usual[split].images)
+        np.testing.assert_array_equal(renamed[split].masks, usual[split].masks)
     (coco.root / name / "first.png").write_bytes(png(noise(16, 16, 99)))
     assert fingerprint(coco.root) != before
+
+
+@pytest.mark.parametrize("name", ["val", "validation"])
+def test_another_usual_name_of_a_split_is_told(coco, out, name):
+    shutil.move(coco.write() / "valid", coco.root / name)
+    notes = ingest(coco.root, out, options()).manifest.notes
+    assert notes == [
+        f"the folder of a split has another usual name: it was read as that split (1 time; first: {name} for valid)"
+    ]
+
+
+def test_a_refused_sample_is_named_by_the_folder_where_it_lies(coco, out):
+    coco.annotation("valid", 1, [[1.0, 2.0, 3.0]])
+    shutil.move(coco.write() / "valid", coco.root / "val")
+    with pytest.raises(DatasetError, match=r"val/first\.png \(image 1, annotation 2\)") as caught:
+        ingest(coco.root, out, options())
+    assert "valid/" not in str(caught.value)
 
 
 def test_the_folder_itself_is_named_in_problems(coco, out):

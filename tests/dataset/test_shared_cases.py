@@ -1,14 +1,11 @@
 """Small data sets, each irregular in one way, whose objects are brighter than what surrounds them."""
 
-from pathlib import Path
-
 import pytest
 
 from dataset.ingest import ingest
 from dataset.layout import SPLITS
 from tests.dataset.coco_folder import options
 
-CASES = Path(__file__).resolve().parents[2].parent / "shared" / "cases"
 SIZE = (80, 110)
 RIGHT = {  # what the manifest says
     "off_by_one": ("notes", "differ by one pixel in size"),
@@ -19,10 +16,8 @@ RIGHT = {  # what the manifest says
 
 
 @pytest.mark.parametrize("name", RIGHT)
-def test_case_is_read_with_its_objects_in_place_and_said(name, tmp_path):
-    if not (CASES / name).is_dir():
-        pytest.skip("the case is not here")
-    stored = ingest(CASES / name, tmp_path / "stored", options(size=SIZE, multi_class=True))
+def test_case_is_read_with_its_objects_in_place_and_said(name, shared_cases, tmp_path):
+    stored = ingest(shared_cases / name, tmp_path / "stored", options(size=SIZE, multi_class=True))
     for split in SPLITS:
         for image, mask in zip(stored[split].images[..., 0].astype(float), stored[split].masks, strict=True):
             assert image[mask > 0].mean() - image[mask == 0].mean() > 80

@@ -131,6 +131,37 @@ def test_one_note_counts_the_images_with_a_tag_and_says_what_was_assumed(coco: C
     assert any("2 left as stored, assuming" in text and "data.exif=apply" in text for text in ignored.warnings)
 
 
+@pytest.mark.parametrize("exif", ["apply", "ignore"])
+@pytest.mark.parametrize(
+    ("stored", "annotated", "tells"),
+    [
+        ((H, W), (0, 0), False),
+        ((H, W), (0, W), True),
+        ((61, 60), (60, 60), False),
+        ((60, 61), (60, 60), False),
+        ((61, 61), (60, 60), False),
+        ((62, 60), (61, 60), True),
+    ],
+)
+def test_what_fits_both_ways_but_for_a_pixel_or_without_a_size_is_no_choice_by_size(
+    coco: CocoFolder,
+    tmp_path: Path,
+    exif: Exif,
+    stored: tuple[int, int],
+    annotated: tuple[int, int],
+    tells: bool,
+) -> None:
+    coco.image("train", "turned.jpg", tagged(picture(*stored), "JPEG", 6), annotated)
+    for key in ("height", "width"):
+        coco.content["train"]["images"][-1][key] = coco.content["train"]["images"][-1][key] or None
+    manifest = stored_dataset(coco.write(), tmp_path / "stored", exif).manifest
+    expected = "kept_by_size" if tells else {"apply": "turned_by_option", "ignore": "kept_by_option"}[exif]
+    assert manifest.splits["train"].orientation_tags == {expected: 1}
+    size = manifest.splits["train"].original_sizes
+    shown = stored[::-1] if expected == "turned_by_option" else stored
+    assert shown in [(each.height, each.width) for each in size]
+
+
 def test_without_a_tag_nothing_is_said(coco: CocoFolder, tmp_path: Path) -> None:
     coco.image("train", "upright.jpg", tagged(picture(), "JPEG", 1), (H, W))
     manifest = stored_dataset(coco.write(), tmp_path / "stored").manifest
