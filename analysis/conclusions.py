@@ -13,6 +13,9 @@ _SCHEME_HINT = (
 )
 _RECALIBRATED = " The baseline is not recalibrated; part of the difference may be what that does."
 _WEAK_DICE = 0.3  # below, a baseline finds so little that keeping its Dice means nothing
+_MANY_ALARMS = (
+    0.5  # of the images without a lesion: above, Dice on lesions alone says little of what is seen in practice
+)
 _SPLITS: tuple[Split, ...] = ("valid", "test")
 _SIZE_HINT = "To compare methods at equal size, add --budgets 0.5,0.25,0.125."
 
@@ -34,15 +37,24 @@ def answer(comparison: Comparison) -> str:
         return f"No image of {' and '.join(missing)} has a lesion, so there is nothing to judge networks by."
     if not is_useful(baseline, baseline) or not is_useful(baseline, baseline, "valid"):
         return "The baseline finds nothing: train it longer before comparing what compression keeps of it."
-    weak = (
-        f"The baseline has Dice {full:.3f} alone: train it longer before believing this. " if full < _WEAK_DICE else ""
-    )
+    weak = _weak(baseline)
     chosen = comparison.recommended
     if chosen is None:
         return f"{weak}{_none_is_close(comparison, baseline)}"
     recovered = _RECALIBRATED if chosen.spec.recalibrated is not None else ""
     trust, safe = _trust(comparison, chosen), _safe(comparison, chosen)
     return f"{weak}{_keeps(comparison, chosen)}.{_choice(comparison, chosen)}{trust}{safe}{recovered}"
+
+
+def _weak(baseline: EvaluationResult) -> str:
+    """Returns what is to be known of a baseline before anything is believed that is compared with it."""
+    full, alarms = metric(baseline, JUDGED), metric(baseline, "false_alarm_images")
+    low = (
+        f"The baseline has Dice {full:.3f} alone: train it longer before believing this. " if full < _WEAK_DICE else ""
+    )
+    if not alarms > _MANY_ALARMS:
+        return low
+    return f"{low}The baseline marks something in {100 * alarms:.0f} % of the test images without a lesion. "
 
 
 def methods_answer(comparison: Comparison) -> str:

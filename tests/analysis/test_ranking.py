@@ -236,3 +236,11 @@ def test_no_loss_is_excluded_for_a_network_that_finds_nothing(baseline, result):
     chosen = dataclasses.replace(result("budget", 0.5, 0.35, 2000), spec=tolerant, per_image=wide)
     blind = result("svd", 1, 0.0, 1000)
     assert "is excluded for svd_rank_1" not in answer(Comparison([full, chosen, blind]))
+
+
+def test_a_baseline_that_marks_most_images_without_a_lesion_is_told(baseline, result):
+    others = [result("svd", 16, 0.77, 1000)]
+    for share, told in ((0.96, True), (0.5, False)):
+        alarmed = dataclasses.replace(baseline, metrics=baseline.metrics | {"false_alarm_images": share})
+        text = answer(Comparison([alarmed, *others]))
+        assert text.startswith("The baseline marks something in 96 % of the test images without a lesion.") is told
