@@ -39,7 +39,7 @@ class Call:
         """Calls the network, with tensors moved to a device unless it is None.
 
         Raises:
-            ValueError: The network cannot take them.
+            ValueError: The network failed on them, or cannot take them.
         """
         args, kwargs = (self.args, self.kwargs) if device is None else _moved((self.args, self.kwargs), device)
         try:
@@ -50,9 +50,10 @@ class Call:
             given = ", ".join(
                 [_described(value) for value in args] + [f"{key}={_described(value)}" for key, value in kwargs.items()]
             )
+            cause = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise ValueError(
-                f"the network cannot take a batch of {given}: {error}; give batches of the shape and type that it "
-                "takes, or say by `inputs` what of a batch that is"
+                f"the network failed on a batch of {given}: {cause}; where shape or type is the reason, give batches "
+                "that it takes, or say by `inputs` what of a batch it takes"
             ) from error
 
 

@@ -1,7 +1,9 @@
 """Which BatchNorms can become part of the convolution before them: where nothing else reads what lies between.
 
-Shown by tracing the network (torch.fx), which sees all paths that its forward pass can take, or, where its control flow
-hinders that, by watching what it does with an example. Where neither shows it, nothing is folded.
+Shown by tracing the network (torch.fx). A trace is one path through the forward pass, the one that placeholders take:
+`isinstance(x, Tensor)` is false for them, and an argument left out is not None. So a trace counts alone only where no
+code that it ran through decides by anything but what modules hold. Elsewhere an example is needed, and what the network
+does with it is watched. Where neither shows it, nothing is folded.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.hooks import RemovableHandle
 
 from torch_lowrank.batches import Call
+from torch_lowrank.branches import Ran, always_takes_the_same, decides
 from torch_lowrank.layers.factorized import LowRank
 
 _NORM_OF: dict[type[nn.Module], type[nn.Module]] = {
@@ -31,12 +34,20 @@ _UNTRACEABLE = (ValueError, TypeError, RuntimeError, AttributeError, NameError, 
 
 
 def fold_batch_norms(network: nn.Module, example: Call | None) -> None:
-    """Makes BatchNorms part of the convolutions before them, in place, in a network in evaluation mode."""
+    """Makes BatchNorms part of the convolutions before them, in place, in a network in evaluation mode.
+
+    Args:
+        network: The network.
+        example: A call of it; None folds only where the trace can be trusted.
+    """
     candidates = _Candidates(network)
-    pairs = _traced(network, candidates)
-    if pairs is None:
-        pairs = [] if example is None else _watched(network, candidates, example)
-    for name, norm in pairs:
+    pairs, trusted = _traced(network, candidates)
+    if example is not None:
+        watched = _watched(network, candidates, example)
+        pairs = watched if pairs is None else [pair for pair in pairs if pair in watched]
+    elif not trusted:
+        pairs = []
+    for name, norm in pairs or []:
         layer, fused = network.get_submodule(name), cast(Any, network.get_submodule(norm))
         if isinstance(layer, LowRank):
             layer.second = fuse_conv_bn_eval(layer.second, fused)  # type: ignore[type-var]
@@ -109,14 +120,25 @@ class _Tracer(fx.Tracer):
         return isinstance(m, LowRank) or not holds
 
 
-def _traced(network: nn.Module, candidates: _Candidates) -> list[tuple[str, str]] | None:
-    """Returns the names of convolutions and of the BatchNorms that alone read them, None where tracing fails."""
+def _traced(network: nn.Module, candidates: _Candidates) -> tuple[list[tuple[str, str]] | None, bool]:
+    """Returns the names of convolutions and the BatchNorms that alone read them, and whether any call does the same.
+
+    The names are None where tracing fails.
+    """
     tensors = [*network.parameters(), *network.buffers()]
     structure = copy.deepcopy(network, {id(tensor): tensor for tensor in tensors})  # tracing may leave traces
+    ran = Ran()
     try:
-        nodes = list(_Tracer(candidates).trace(structure).nodes)
+        with ran:
+            nodes = list(_Tracer(candidates).trace(structure).nodes)
     except _UNTRACEABLE:
-        return None
+        return None, False
+    trusted = always_takes_the_same(structure) and not any(decides(code) for code in ran.codes)
+    return _pairs(nodes, candidates), trusted
+
+
+def _pairs(nodes: list[fx.Node], candidates: _Candidates) -> list[tuple[str, str]]:
+    """Returns the names of convolutions and of the BatchNorms that alone read them, in a trace."""
     calls = Counter(node.target for node in nodes if node.op == "call_module")
     read = {str(node.target).rpartition(".")[0] for node in nodes if node.op == "get_attr"}
     pairs = []

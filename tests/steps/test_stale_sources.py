@@ -107,7 +107,7 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     # Wider: pictures show predictions, for which `evaluate` has the function; of metrics, they show what was stored.
     (EVALUATION | {"pictures"}, "models/evaluation", "evaluate hausdorff"),
     (frozenset({"time"}), "models", "unet_inference"),
-    (frozenset({"time"}), "torch_lowrank", "inference norm_folding"),
+    (frozenset({"time"}), "torch_lowrank", "branches inference norm_folding"),
     # Curvature, spectra, compression. Wider: `decompose` makes plain and weighted spectra in one file, and
     # `compression` knows all rules and the refinement, which compress_budget alone uses. All of it is fast.
     (frozenset({"statistics"}), "torch_lowrank/curvature", "collect patches sums"),

@@ -51,6 +51,10 @@ class Circular(nn.Conv2d):
         super().__init__(*args, padding=1, padding_mode="circular", **kwargs)
 
 
+class Named(nn.Conv2d):
+    """Only has another name."""
+
+
 class Activated(nn.Linear):
     """Does something before, which does not depend on the weight."""
 
@@ -62,6 +66,11 @@ PADDING = [
     lambda **options: Conv2dStaticSamePadding(4, 8, 3, stride=2, **options),
     lambda **options: Conv2dDynamicSamePadding(4, 8, (3, 5), stride=(2, 3), **options),
     lambda **options: Circular(4, 8, 3, **options),
+]
+# Those whose padding torch's functions compute; "same" is uneven for even kernels.
+NAMED = [
+    lambda **options: Named(4, 8, (3, 4), padding="same", dilation=(2, 1), **options),
+    lambda **options: Named(4, 8, (2, 3), padding="valid", stride=2, **options),
 ]
 
 
@@ -90,12 +99,17 @@ class Twice(nn.Conv2d):
         return super().forward(x) + super().forward(x)
 
 
+class DoubledFrom32On(nn.Conv2d):
+    def forward(self, x):
+        return super().forward(x) * (2 if x.shape[-1] >= 32 else 1)
+
+
 class TakesADictionary(nn.Conv2d):
     def forward(self, x):
         return super().forward(x["image"])
 
 
-@pytest.mark.parametrize("make", PADDING)
+@pytest.mark.parametrize("make", PADDING + NAMED)
 @pytest.mark.parametrize("options", [{}, {"bias": False}, {"groups": 2}])
 def test_layers_that_pad_by_themselves_are_the_same_at_full_rank(make, options):
     torch.manual_seed(0)
@@ -112,7 +126,9 @@ def test_layers_that_pad_by_themselves_are_the_same_at_full_rank(make, options):
         assert (small(X.double()) - layer(X.double())).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("kind", [Standardised, Doubled, WithoutBias, OfItsOwnOutputs, Twice, TakesADictionary])
+@pytest.mark.parametrize(
+    "kind", [Standardised, Doubled, DoubledFrom32On, WithoutBias, OfItsOwnOutputs, Twice, TakesADictionary]
+)
 def test_layers_that_do_more_are_left_alone_by_name(kind):
     state = torch.get_rng_state()
     network = nn.Sequential(kind(4, 8, 3), nn.Conv2d(8, 8, 3))
@@ -147,6 +163,29 @@ def test_their_statistics_are_those_of_the_padded_input(make):
     small = compress(layer, FixedRank(4)).network
     again = collect_statistics(small, [X], weighting="activation")[""]
     torch.testing.assert_close(again.columns, expected.columns)
+
+
+@pytest.mark.parametrize("make", NAMED)
+def test_statistics_of_padding_by_name_are_those_of_the_plain_convolution(make):
+    torch.manual_seed(0)
+    layer = make()
+    plain = nn.Conv2d(4, 8, layer.kernel_size, layer.stride, layer.padding, layer.dilation)
+    plain.load_state_dict(layer.state_dict())
+    found, expected = (collect_statistics(each, [X])[""] for each in (layer, plain))
+    torch.testing.assert_close(found.columns, expected.columns)
+    torch.testing.assert_close(found.rows, expected.rows)
+
+
+def test_volumes_are_tried_too():
+    class Own(nn.Conv3d):
+        pass
+
+    class DoubledInLargeVolumes(nn.Conv3d):
+        def forward(self, x):
+            return super().forward(x) * (2 if x.shape[-1] >= 32 else 1)
+
+    assert why_not(Own(2, 3, 3, padding="same")) is None
+    assert "does more than pad" in why_not(DoubledInLargeVolumes(2, 3, 3))
 
 
 def recorded_inputs(layer):

@@ -80,9 +80,23 @@ def test_what_cannot_be_copied_is_named(call, tmp_path):
 def test_a_batch_that_the_network_cannot_take_is_described(call, batch):
     shape, dtype = str(tuple(batch.shape)).replace("(", r"\(").replace(")", r"\)"), str(batch.dtype).split(".")[1]
     with pytest.raises(
-        ValueError, match=f"cannot take a batch of a Tensor of shape {shape} and type {dtype}: .*; give"
+        ValueError, match=f"failed on a batch of a Tensor of shape {shape} and type {dtype}: .*; where .*, give batches"
     ):
         call(make(), [batch])
+
+
+def test_a_network_that_fails_by_itself_is_not_said_to_have_got_a_wrong_batch():
+    class Fails(nn.Conv2d):
+        def forward(self, x):
+            raise RuntimeError("CUDA error: misaligned address\nCompile with TORCH_USE_CUDA_DSA.\n")
+
+    with pytest.raises(ValueError, match="failed on a batch") as caught:
+        lr.recalibrate(nn.Sequential(Fails(2, 3, 3), nn.BatchNorm2d(3)), [IMAGES])
+    assert str(caught.value).startswith(
+        "the network failed on a batch of a Tensor of shape (4, 2, 8, 8) and type float32: CUDA error: misaligned "
+        "address; where shape or type is the reason, "
+    )
+    assert str(caught.value.__cause__).startswith("CUDA error")
 
 
 def test_keyword_arguments_are_described_too():

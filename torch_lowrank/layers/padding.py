@@ -21,7 +21,8 @@ _ARGUMENTS = ("input", "weight", "bias", "stride", "padding", "dilation", "group
 _PRODUCTS: tuple[Callable, ...] = (F.linear, F.conv1d, F.conv2d, F.conv3d)
 # What may be asked of a weight besides, as it is the same for fewer kernels: some compute their padding of the sizes.
 _SIZES = (Tensor.size, Tensor.dim, Tensor.shape.__get__, Tensor.ndim.__get__)  # type: ignore[attr-defined]
-_MORE_PIXELS = (1, 6)  # of the examples, beyond the kernel
+# Of the examples, beyond the kernel, by the number of axes: some layers do something else from a certain size on.
+_MORE_PIXELS = {0: (1, 6, 64), 1: (1, 6, 64), 2: (1, 6, 64), 3: (1, 6, 32)}  # 32: volumes would be of 600 MB
 
 
 class _Watch(TorchFunctionMode):
@@ -61,8 +62,17 @@ def multiplied(layer: nn.Module, values: Tensor) -> Tensor:
         _every(given.get(name, 1), axes) != getattr(layer, name) for name in ("stride", "dilation")
     ):
         raise ValueError(f"{type(layer).__name__} multiplies with another stride, dilation or groups than its own")
-    sides = (side for side in reversed(_every(given.get("padding", 0), axes)) for _ in range(2))
-    return F.pad(given["input"], tuple(sides))
+    sides = [side for pair in reversed(_sides(layer, given.get("padding", 0))) for side in pair]
+    return F.pad(given["input"], sides)
+
+
+def _sides(layer: nn.Module, padding: Any) -> list[tuple[int, int]]:
+    """Returns the pixels before and behind each axis, for padding as torch's functions take it."""
+    kernel: Any = list(zip(layer.dilation, layer.kernel_size, strict=True))  # type: ignore[arg-type]
+    if padding == "same":
+        totals = [step * (taps - 1) for step, taps in kernel]
+        return [(total // 2, total - total // 2) for total in totals]
+    return [(side, side) for side in _every(0 if padding == "valid" else padding, len(kernel))]
 
 
 def _every(value: Any, axes: int) -> tuple[int, ...]:
@@ -70,13 +80,13 @@ def _every(value: Any, axes: int) -> tuple[int, ...]:
 
 
 def multiplies_once(layer: nn.Module) -> bool:
-    """Returns whether a layer only pads, as seen on examples of two sizes, and pads the same with fewer kernels."""
+    """Returns whether a layer only pads, as seen on examples of three sizes, and pads the same with fewer kernels."""
     outputs, fewer = len(layer.get_parameter("weight")), int(getattr(layer, "groups", 1))
     try:
         whole = copy_with_outputs(layer, outputs, biased=layer.bias is not None, device="cpu").eval()
         thin = copy_with_outputs(layer, fewer, device="cpu").eval()
         with warnings.catch_warnings(action="ignore"):
-            examples = [_example(layer, more) for more in _MORE_PIXELS]
+            examples = [_example(layer, more) for more in _MORE_PIXELS[len(getattr(layer, "kernel_size", ()))]]
             return all(torch.equal(multiplied(whole, x), multiplied(thin, x)) for x in examples)
     except (ValueError, TypeError, RuntimeError, LookupError, AttributeError):  # its forward pass takes no such example
         return False
