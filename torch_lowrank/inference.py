@@ -23,13 +23,14 @@ def for_inference(network: nn.Module, example: Any = None, *, inputs: Inputs = N
     - BatchNorm that follows a convolution becomes part of it: gamma / sigma scales the filters, and
       beta - gamma mu / sigma is the bias (Jacob et al. 2018, arXiv 1712.05877, section 3.2). Of a factorised
       convolution the second layer changes. This is done only where nothing else reads the convolution's output: as
-      torch.fx traces the network, or, where it cannot, as an example shows; without one such a network keeps them.
+      torch.fx traces the network, where no code of it decides by its inputs; else as an example shows, without which
+      such a network keeps them.
     - The ranks of factorised convolutions are filled up with zeros to a multiple of eight channels.
     - Weights of two-dimensional convolutions lie in channels_last.
 
     Args:
         network: The network; it is not changed.
-        example: A batch, where the network lies, see `batches.call_of`; used where torch.fx cannot trace the network.
+        example: A batch, where the network lies, see `batches.call_of`; where a trace is not enough it decides.
         inputs: What of the example the network takes; None is the usual, see `batches.call_of`.
 
     Raises:
