@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 import inspect
 import sys
 import textwrap
@@ -18,7 +19,7 @@ _FIXED = {"self", "torch", *_ASKING}  # names that do not stand for what is comp
 
 
 class Ran:
-    """Records the functions of networks that run.
+    """Records the functions of networks that run, while no garbage is collected: that calls what is none of theirs.
 
     Attributes:
         codes: What ran outside of torch and the standard library; comprehensions are part of the function around them.
@@ -28,11 +29,14 @@ class Ran:
         self.codes: set[CodeType] = set()
 
     def __enter__(self) -> None:
-        self._before = sys.getprofile()
+        self._before, self._collects = sys.getprofile(), gc.isenabled()
+        gc.disable()
         sys.setprofile(self._see)
 
     def __exit__(self, *_: object) -> None:
         sys.setprofile(self._before)
+        if self._collects:
+            gc.enable()
 
     def _see(self, frame: FrameType, event: str, _: object) -> None:
         module, code = str(frame.f_globals.get("__name__")), frame.f_code

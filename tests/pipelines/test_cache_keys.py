@@ -101,6 +101,7 @@ def test_another_number_of_threads_times_all_networks_again_and_runs_nothing_els
     assert ask(base, "") == [(frozenset({"time_networks"}), frozenset({"draw_pictures"}))]
 
 
+@pytest.mark.slow
 def test_the_answer_is_what_a_run_does(base: Workshop) -> None:
     """Where other things come out of every step, those that follow run, too."""
     ((changed, follow),) = ask(base, "training.epochs=2")

@@ -46,6 +46,7 @@ def test_a_baseline_alone_is_a_comparison_too(workshop: Workshop) -> None:
     workshop.assert_complete({"baseline"})
 
 
+@pytest.mark.slow
 def test_a_budget_of_multiply_accumulates_is_kept_as_well(workshop: Workshop) -> None:
     sweep = ("--svd_ranks", "", "--arsvd_taus", "", "--budgets", "0.4")
     workshop.run(*sweep)

@@ -1,5 +1,7 @@
 """BatchNorm is folded where nothing reads between, in networks of any number of axes."""
 
+import gc
+
 import pytest
 import torch
 from torch import nn
@@ -343,3 +345,21 @@ def test_a_prepared_network_is_not_saved(wrap, tmp_path):
     assert not (tmp_path / "network").exists()
     save_network(trained(Whole()), tmp_path / "network")
     assert norms(for_inference(load_network(tmp_path / "network", Whole))) == []
+
+
+def test_what_runs_when_garbage_is_collected_is_not_taken_for_the_networks() -> None:
+    def of_another_library(phase: str, info: dict) -> None:
+        if phase == "start" and info:
+            called.append(phase)
+
+    called: list[str] = []
+    network, often = trained(Whole()), gc.get_threshold()
+    gc.callbacks.append(of_another_library)
+    gc.set_threshold(1)
+    try:
+        deployed = for_inference(network)
+    finally:
+        gc.set_threshold(*often)
+        gc.callbacks.remove(of_another_library)
+    assert called
+    assert norms(deployed) == []

@@ -60,6 +60,7 @@ def rank_correlation(one, other):
     return float(np.corrcoef(*places)[0, 1])
 
 
+@pytest.mark.slow
 def test_predicted_rise_orders_the_measured_rise(network, images):
     statistics = collect_statistics(network, images.split(16))
     spectra = decompose(network, statistics=statistics)
