@@ -73,14 +73,17 @@ def test_the_table_names_every_field_and_no_other() -> None:
     assert all(f"{name}=" in line for name, (line, _) in FIELDS.items())
 
 
+@pytest.mark.slow
 def test_the_base_has_run_every_kind_of_step(base: Workshop) -> None:
     assert base.base.steps.keys() == ALWAYS | DATA
 
 
+@pytest.mark.slow
 def test_the_same_again_runs_nothing(base: Workshop) -> None:
     assert ask(base, "") == [(frozenset(), frozenset())]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("field", ASKED)
 def test_a_changed_field_changes_the_keys_of_the_steps_that_depend_on_it_and_no_others(
     field: str, answers: dict[str, tuple[frozenset, frozenset]]
@@ -91,6 +94,7 @@ def test_a_changed_field_changes_the_keys_of_the_steps_that_depend_on_it_and_no_
     assert bool(changed) == bool(expected)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.cpu_count() == 1, reason="torch starts one thread, whatever it is told")
 def test_another_number_of_threads_times_all_networks_again_and_runs_nothing_else(
     base: Workshop, monkeypatch: pytest.MonkeyPatch
