@@ -9,7 +9,7 @@ from analysis.ranking import is_close
 from dataset.store import Dataset
 from materializers.variant import VariantMaterializer
 from models.compress_variant import budget_rule, compress_variant
-from models.evaluation.evaluate import evaluate
+from models.evaluation.evaluate import evaluate_variant
 from models.evaluation.results import EvaluationResult
 from models.recalibrate_variant import recalibrate_variant
 from models.smallest import smallest_share_that
@@ -65,15 +65,7 @@ def compress_smallest(  # noqa: PLR0913, PLR0917 - compresses and evaluates
         try:
             if recalibration_images:
                 variant = recalibrate_variant(variant, train.images, chosen, batch_size, device)
-            measured = evaluate(
-                variant.network,
-                valid.images,
-                valid.masks,
-                variant.preprocessing,
-                classes=variant.classes,
-                batch_size=batch_size,
-                device=device,
-            )
+            measured = evaluate_variant(variant, valid.images, valid.masks, batch_size, device)
         except FloatingPointError:  # too small for finite numbers
             return False
         return is_close(measured.metrics, full.valid, tolerated)

@@ -8,7 +8,7 @@ from zenml import ArtifactConfig, log_metadata, step
 from dataset.store import Dataset
 from materializers.records import ResultMaterializer
 from models.evaluation.cost import measure_cost
-from models.evaluation.evaluate import evaluate as evaluate_network
+from models.evaluation.evaluate import evaluate_variant
 from models.evaluation.metrics import Metrics
 from models.evaluation.results import EvaluationResult
 from models.variant import Variant
@@ -62,12 +62,4 @@ def _of_classes(measured: Metrics, dataset: Dataset) -> dict[str, list[float]]:
 def _measured(variant: Variant, dataset: Dataset, split: str, batch_size: int, device: str) -> Metrics:
     variant.check_input(dataset.manifest.channels, dataset.classes)
     labelled = dataset[split]
-    return evaluate_network(
-        variant.network,
-        labelled.images,
-        labelled.masks,
-        variant.preprocessing,
-        classes=variant.classes,
-        batch_size=batch_size,
-        device=device,
-    )
+    return evaluate_variant(variant, labelled.images, labelled.masks, batch_size, device)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from models.evaluation.hausdorff import hausdorff95
 from models.evaluation.metrics import Counts, Metrics, count_pixels, label_count, predicted_labels, summarise
 from models.preprocessing import Preprocessing
+from models.variant import Variant
 from torch_lowrank.modes import evaluating
 from torch_lowrank.progress import tracked
 
@@ -55,6 +56,21 @@ def evaluate(
         metrics={**measured.metrics, "hausdorff95_px": float(np.mean(distances))},
         per_image={**measured.per_image, "hausdorff95_px": distances},
         classes=measured.classes,
+    )
+
+
+def evaluate_variant(
+    variant: Variant, images: np.ndarray, masks: np.ndarray, batch_size: int, device: str | torch.device
+) -> Metrics:
+    """Evaluates a variant's network with its own preprocessing; see `evaluate`."""
+    return evaluate(
+        variant.network,
+        images,
+        masks,
+        variant.preprocessing,
+        classes=variant.classes,
+        batch_size=batch_size,
+        device=device,
     )
 
 
