@@ -65,6 +65,7 @@ def test_a_budget_of_multiply_accumulates_is_kept_as_well(workshop: Workshop) ->
     assert "budget - svd" in more.stdout
 
 
+@pytest.mark.slow
 def test_budgets_are_kept_and_fine_tuned_networks_are_compared_alike(workshop: Workshop) -> None:
     done = workshop.run("--budgets", "0.5,0.3", "--finetune_compressed", "--finetune_epochs", "1", "--svd_ranks", "1")
     assert {"compress_budget_0.5", "finetune_budget_0.3", "finetune_svd_rank_1"} <= done.ran

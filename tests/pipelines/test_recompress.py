@@ -79,6 +79,7 @@ def test_a_checkpoint_gives_the_known_figures(fresh: Workshop, trained_unet, bra
         assert variants[name]["metrics"]["dice"] == pytest.approx(dice, abs=0.005 if name != "baseline" else 0.004)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_a_known_network_gives_the_same_results(workshop: Workshop, tmp_path: Path) -> None:
     sweep = ("--svd_ranks", "2", "--arsvd_taus", "0.5")
     workshop.run(*sweep)
