@@ -217,7 +217,7 @@ class FinetuneConfig(Section):
 class TimingConfig(Section):
     """About how many seconds each network is timed, all in turn; longer where fifteen rounds take longer."""
 
-    seconds: Annotated[float, Field(gt=0, le=600)] = 1.0
+    seconds: Annotated[float, Field(gt=0, le=600)] = 2.0
 
 
 class RegistrationConfig(Section):

@@ -23,12 +23,12 @@ from models.evaluation.results import Latency, Machine
 from models.unet_inference import for_inference
 from torch_lowrank.progress import tracked
 
-_SECONDS = 1.0  # a network, unless so many rounds take longer
-_BLOCK_SECONDS = 0.1  # of passes in a row, of which the fastest counts
-_MAX_PASSES = 10  # in such a block
+_SECONDS = 2.0  # a network, unless so many rounds take longer
+_BLOCK_SECONDS = 0.1  # of passes in a row
+_MAX_PASSES = 5  # in such a block
 _MIN_ROUNDS, _MAX_ROUNDS = 15, 200
 # The bootstrap of a lower decile is too narrow with few rounds: of fifteen, its 99 % interval holds in 95 % of cases.
-_PERCENTILES, _RESAMPLES = (0.005, 0.995), 4_000
+_PERCENTILES, _RESAMPLES = (0.005, 0.995), 2_000
 
 
 def time_in_turns(
@@ -40,10 +40,10 @@ def time_in_turns(
     """Times forward passes of one image, of all networks in turn.
 
     Each network is prepared by `for_inference` (BatchNorm folded, channels_last), and runs in float32 and inference
-    mode with as many threads as torch is set to. In a round, a network runs some passes in a row, and the fastest
-    counts; of all rounds, the lower decile. Where another process takes a core away, a pass waits for milliseconds
-    whatever the network is, and medians of all passes would make networks alike. Networks of the same structure take
-    the same time, and are timed as one.
+    mode with as many threads as torch is set to. In a round, a network runs some passes in a row; of all its passes
+    the lower decile counts. Where another process takes a core away, a pass waits for milliseconds whatever the network
+    is, and medians of all passes would make networks alike; the fastest pass is a matter of luck. Networks of the same
+    structure take the same time, and are timed as one.
 
     All networks lie in memory together, and a copy of each structure beside them.
 
@@ -87,8 +87,8 @@ def _structure(network: nn.Module) -> str:
 
 @torch.inference_mode()
 def _timed(networks: Mapping[str, nn.Module], image: Tensor, seconds: float) -> dict[str, np.ndarray]:
-    """Returns the seconds of each round, by network."""
-    slowest = max(_block(network, image, 2) for network in networks.values())
+    """Returns the seconds of each pass (rounds, passes), by network."""
+    slowest = max(min(_block(network, image, 2)) for network in networks.values())
     passes = min(_MAX_PASSES, math.ceil(_BLOCK_SECONDS / slowest))
     start = time.perf_counter()
     for network in networks.values():  # a round to warm up, which says how many there is time for
@@ -96,7 +96,7 @@ def _timed(networks: Mapping[str, nn.Module], image: Tensor, seconds: float) -> 
     affordable = seconds * len(networks) / (time.perf_counter() - start)
     rounds = min(_MAX_ROUNDS, max(_MIN_ROUNDS, round(affordable)))
     chance, order = random.Random(0), list(networks)  # noqa: S311 - no secret
-    found: dict[str, list[float]] = {name: [] for name in networks}
+    found: dict[str, list[list[float]]] = {name: [] for name in networks}
     for _ in tracked(range(rounds), "time networks"):
         chance.shuffle(order)
         for name in order:
@@ -104,20 +104,20 @@ def _timed(networks: Mapping[str, nn.Module], image: Tensor, seconds: float) -> 
     return {name: np.array(values) for name, values in found.items()}
 
 
-def _block(network: nn.Module, image: Tensor, passes: int) -> float:
-    """Returns the seconds of the fastest of some passes in a row."""
-    best = math.inf
+def _block(network: nn.Module, image: Tensor, passes: int) -> list[float]:
+    """Returns the seconds of some passes in a row."""
+    took = []
     for _ in range(passes):
         start = time.perf_counter()
         network(image)
         if image.is_cuda:
             torch.cuda.synchronize(image.device)
-        best = min(best, time.perf_counter() - start)
-    return best
+        took.append(time.perf_counter() - start)
+    return took
 
 
 def _latency(seconds: np.ndarray, of_baseline: np.ndarray, machine: Machine) -> Latency:
-    """Returns the ratio of lower deciles over rounds, and its interval from the bootstrap over rounds, in pairs."""
+    """Returns the ratio of lower deciles of all passes, and its interval from the bootstrap over rounds, in pairs."""
     drawn = np.random.default_rng(0).integers(len(seconds), size=(_RESAMPLES, len(seconds)))
     ratios = _fast(seconds[drawn]) / _fast(of_baseline[drawn])
     low, high = np.quantile(ratios, _PERCENTILES)
@@ -126,8 +126,8 @@ def _latency(seconds: np.ndarray, of_baseline: np.ndarray, machine: Machine) -> 
 
 
 def _fast(seconds: np.ndarray) -> np.ndarray:
-    """Returns the lower decile of rounds: on a machine that does much else, every pass of most others is disturbed."""
-    return np.quantile(seconds, 0.1, axis=-1)
+    """Returns the lower decile of passes: on a machine that does much else, most of them are disturbed."""
+    return np.quantile(seconds, 0.1, axis=(-2, -1))
 
 
 def _processor() -> str:

@@ -28,12 +28,14 @@ Clock = Callable[[Callable[[int, int], float]], None]
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Sets what a block of passes takes, by the number of the network's layers and the number of the block."""
+    """Sets what the passes of a block take, by the number of the network's layers and the number of the block."""
 
     def set_clock(seconds: Callable[[int, int], float]) -> None:
         blocks = iter(range(10**6))
         monkeypatch.setattr(
-            latency, "_block", lambda network, image, passes: seconds(len(list(network.children())), next(blocks))
+            latency,
+            "_block",
+            lambda network, image, passes: [seconds(len(list(network.children())), next(blocks))] * passes,
         )
 
     return set_clock
@@ -73,7 +75,8 @@ def test_intervals_hold_one_as_often_as_they_say_for_networks_that_take_as_long(
     chance, machine, held = np.random.default_rng(3), Machine("a processor", 2, 2), 0
 
     def draw() -> np.ndarray:
-        return chance.lognormal(0, 0.02, rounds) * np.where(chance.random(rounds) < 0.4, chance.uniform(2, 6), 1)
+        disturbed = np.where(chance.random((rounds, 1)) < 0.4, chance.uniform(2, 6), 1)
+        return chance.lognormal(0, 0.02, (rounds, 1)) * chance.lognormal(0, 0.01, (rounds, 5)) * disturbed
 
     for _ in range(300):
         held += not latency._latency(draw(), draw(), machine).differs
@@ -108,12 +111,21 @@ class Watched(nn.Module):
         return image
 
 
-def test_the_fastest_of_a_block_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a pass that waits for a core takes milliseconds more, whatever the network is."""
+def test_each_pass_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     network = Watched([0.007, 0.002, 0.0065, 0.0021])
     monkeypatch.setattr("time.perf_counter", lambda: network.now)
-    assert latency._block(network, torch.zeros(1), 4) == pytest.approx(0.002)
+    assert latency._block(network, torch.zeros(1), 4) == pytest.approx([0.007, 0.002, 0.0065, 0.0021])
     assert network.seconds == []
+
+
+def test_neither_waiting_passes_nor_a_lucky_one_decide_the_time() -> None:
+    """A pass that waits for a core takes milliseconds more, whatever the network is."""
+    machine = Machine("a processor", 2, 2)
+    usual = np.tile([0.009, 0.002, 0.009, 0.002, 0.002], (20, 1))
+    lucky = usual.copy()
+    lucky[3, 1] = 0.001
+    assert latency._latency(lucky, 2 * usual, machine).ratio == pytest.approx(0.5)
+    assert latency._latency(lucky, 2 * usual, machine).ms == pytest.approx(2)
 
 
 def test_a_real_network_of_more_work_takes_longer_and_nothing_is_changed() -> None:
