@@ -17,7 +17,7 @@ DOCS = ROOT / "docs"
 
 def machine(device: str = "cpu") -> dict[str, Any]:
     """Returns what measurements on a device depend on: its name, the number of threads, versions."""
-    measured_on = this_machine(device)
+    measured_on = this_machine(device, torch.get_num_threads())
     return {"device": measured_on.device, "threads": measured_on.threads, "torch": torch.__version__}
 
 

@@ -39,9 +39,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", type=Path, default=ROOT / "artifacts" / "demo" / "networks")
     parser.add_argument("--input_shape", type=int, nargs=3, default=(1, 64, 64), metavar=("C", "H", "W"))
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--dry_run", action="store_true", help="print, and write nothing")
     arguments = parser.parse_args()
-    result = measure(arguments.networks, tuple(arguments.input_shape))
+    result = measure(arguments.networks, tuple(arguments.input_shape), arguments.threads)
     print(json.dumps(result, indent=2))
     if not arguments.dry_run:
         write_result("timing_agreement", result)
@@ -49,15 +50,16 @@ def main() -> int:
     return int(result["largest_disagreement"] > TOLERATED)
 
 
-def measure(folder: Path, input_shape: tuple[int, int, int], seconds: float = 2.0) -> dict[str, Any]:
+def measure(folder: Path, input_shape: tuple[int, int, int], threads: int, seconds: float = 2.0) -> dict[str, Any]:
     """Returns the latencies of every timing, and the largest disagreement of the two on a busy machine, as a share."""
     timings = {}
     for name, busy in TIMINGS.items():
         with kept_busy() if busy else contextlib.nullcontext():
-            timings[name] = in_own_process(folder, input_shape, seconds)
+            timings[name] = in_own_process(folder, input_shape, seconds, threads)
     first, second = (timings[name] for name, busy in TIMINGS.items() if busy)
     return {
         **machine(),
+        "threads": threads,
         "input_shape": input_shape,
         "timings": {
             timing: {name: dataclasses.asdict(latency) for name, latency in found.items()}
@@ -67,17 +69,18 @@ def measure(folder: Path, input_shape: tuple[int, int, int], seconds: float = 2.
     }
 
 
-def in_own_process(folder: Path, input_shape: tuple[int, int, int], seconds: float) -> dict[str, Latency]:
+def in_own_process(folder: Path, input_shape: tuple[int, int, int], seconds: float, threads: int) -> dict[str, Latency]:
     """Returns what `timed` does, from a new process."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(timed, folder, input_shape, seconds).result()
+        return pool.submit(timed, folder, input_shape, seconds, threads).result()
 
 
-def timed(folder: Path, input_shape: tuple[int, int, int], seconds: float) -> dict[str, Latency]:
+def timed(folder: Path, input_shape: tuple[int, int, int], seconds: float, threads: int) -> dict[str, Latency]:
     """Returns the latencies of the networks in a folder, which has one of each variant."""
     variants = [Variant.load(file.parent) for file in sorted(folder.glob("*/network.json"))]
     variants.sort(key=lambda variant: variant.spec.method != "baseline")
-    return time_in_turns({variant.name: variant.network for variant in variants}, input_shape, "cpu", seconds)
+    networks = {variant.name: variant.network for variant in variants}
+    return time_in_turns(networks, input_shape, "cpu", seconds, threads)
 
 
 @contextlib.contextmanager

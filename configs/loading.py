@@ -12,7 +12,8 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from configs.schema import DataConfig, RunConfig
+from configs.schema import RunConfig
+from configs.sections import DataConfig
 
 # Flag name -> place in the configuration, and how argparse reads it. Values are checked by `RunConfig` alone.
 FLAGS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -46,10 +46,17 @@ class CategoryEntry:
 
 @dataclass(frozen=True, slots=True)
 class SampleEntry:
-    """One row of the arrays."""
+    """One row of the arrays.
+
+    Attributes:
+        file_name: Name of the file, relative to the split's folder.
+        image_id: Its id.
+        group: The patient or volume that it is of; None where that is not known.
+    """
 
     file_name: str
     image_id: int | str
+    group: str | None = None
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,7 @@ class SplitStatistics:
                 str(rank): round(value, 4) for rank, value in zip(PERCENTILES, percentiles, strict=False)
             },
             original_sizes=[SizeCount(height, width, images) for (height, width), images in sizes],
-            samples=[SampleEntry(sample.file_name, sample.image_id) for sample in self.samples],
+            samples=[SampleEntry(sample.file_name, sample.image_id, sample.group) for sample in self.samples],
             vanished_annotations=self.counts["vanished"],
             orientation_tags=dict(sorted(self.orientations.items())),
         )

@@ -128,8 +128,9 @@ def draw_and_compare(
     """
     networks, tunings, results = swept.networks, swept.tunings, swept.results
     shape = (config.data.channels, *config.data.image_size)
+    timing, machine = config.timing, devices.machine
     latencies = time_networks(
-        networks, baseline, shape, config.timing.seconds, devices.of("time_networks"), devices.machine
+        networks, baseline, shape, timing.seconds, timing.threads, devices.of("time_networks"), machine
     )
     device = devices.of("draw_pictures")
     pictures = draw_pictures(results, latencies, networks, tunings, swept.spectra, dataset, baseline, history, device)

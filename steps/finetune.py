@@ -4,7 +4,8 @@ from typing import Annotated, Any
 
 from zenml import ArtifactConfig, step
 
-from configs.schema import FinetuneConfig, TrainingConfig
+from configs.schema import FinetuneConfig
+from configs.sections import TrainingConfig
 from dataset.store import Dataset
 from materializers.records import HistoryMaterializer
 from materializers.variant import VariantMaterializer

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from zenml import step
 
-from configs.schema import DataConfig, InputConfig
+from configs.sections import DataConfig, InputConfig
 from materializers.records import HistoryMaterializer
 from materializers.variant import VariantMaterializer
 from models.checkpoint import CheckpointError, checkpoint_digest, load_checkpoint

@@ -9,7 +9,7 @@ from typing import Annotated
 from zenml import get_step_context, step
 from zenml.client import Client
 
-from configs.schema import DataConfig
+from configs.sections import DataConfig
 from dataset.errors import DatasetError
 from dataset.fingerprint import fingerprint as digest
 from dataset.ingest import IngestOptions, ingest

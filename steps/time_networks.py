@@ -19,6 +19,7 @@ def time_networks(
     baseline: Variant,
     input_shape: tuple[int, int, int],
     seconds: float,
+    threads: int,
     device: str,
     machine: Machine | None,
 ) -> Annotated[Latencies, "latencies"]:
@@ -29,9 +30,10 @@ def time_networks(
         baseline: What their times are divided by.
         input_shape: One image, (C, H, W).
         seconds: About how long to time each network.
+        threads: CPU threads to time with.
         device: Device to compute on.
         machine: Where the step runs, a part of the cache key; None where that is not known before. The latencies say
             where it ran.
     """
     networks = {variant.name: variant.network for variant in (baseline, *compressed)}
-    return Latencies(time_in_turns(networks, input_shape, device, seconds))
+    return Latencies(time_in_turns(networks, input_shape, device, seconds, threads))

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import torch
 from zenml import step
 
-from configs.schema import InputConfig, ModelConfig, TrainingConfig
+from configs.sections import InputConfig, ModelConfig, TrainingConfig
 from dataset.store import Dataset
 from materializers.records import HistoryMaterializer
 from materializers.variant import VariantMaterializer

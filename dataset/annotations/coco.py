@@ -59,6 +59,7 @@ class Sample:
         width: Width in pixels, or 0.
         annotations: Its objects.
         notes: What was found of its file although the annotation file is not right about it.
+        group: The patient or volume that it is of; None where that is not known.
     """
 
     split: str
@@ -68,6 +69,7 @@ class Sample:
     width: int
     annotations: tuple[Annotation, ...]
     notes: tuple[Note, ...] = ()
+    group: str | None = None
 
     def refuse(self, reason: str, annotation_id: Identifier | None = None) -> Refusal:
         """Returns the record of why this sample cannot be used."""

@@ -6,12 +6,13 @@ round times every network, in an order of its own, and what is compared are time
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import platform
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -36,14 +37,16 @@ def time_in_turns(
     input_shape: tuple[int, int, int],
     device: str | torch.device,
     seconds: float = _SECONDS,
+    threads: int = 1,
 ) -> dict[str, Latency]:
     """Times forward passes of one image, of all networks in turn.
 
     Each network is prepared by `for_inference` (BatchNorm folded, channels_last), and runs in float32 and inference
-    mode with as many threads as torch is set to. In a round, a network runs some passes in a row; of all its passes
-    the lower decile counts. Where another process takes a core away, a pass waits for milliseconds whatever the network
-    is, and medians of all passes would make networks alike; the fastest pass is a matter of luck. Networks of the same
-    structure take the same time, and are timed as one.
+    mode. Threads wait for each other at every layer, the longer the more cores are busy, so that ratios of several
+    threads are those of an idle machine alone; those of one thread hold beside other work. In a round, a network runs
+    some passes in a row; of all its passes the lower decile counts. Where another process takes a core away, a pass
+    waits for milliseconds whatever the network is, and medians of all passes would make networks alike; the fastest
+    pass is a matter of luck. Networks of the same structure take the same time, and are timed as one.
 
     All networks lie in memory together, and a copy of each structure beside them.
 
@@ -52,6 +55,7 @@ def time_in_turns(
         input_shape: (channels, height, width) of one image.
         device: Device to compute on.
         seconds: How long to time each structure, about; longer where fifteen rounds take longer.
+        threads: CPU threads to compute with.
 
     Returns:
         Name to latency: the ratio of deciles, with a 95 % interval from the bootstrap over rounds.
@@ -67,22 +71,33 @@ def time_in_turns(
         structures[name] = _structure(copy)
         if structures[name] not in deployed:
             deployed[structures[name]] = copy.to(device)
-    rounds = _timed(deployed, image, seconds)
-    machine = this_machine(device)
+    with _threads(threads):
+        rounds = _timed(deployed, image, seconds)
+    machine = this_machine(device, threads)
     return {name: _latency(rounds[structures[name]], next(iter(rounds.values())), machine) for name in networks}
 
 
-def this_machine(device: str | torch.device) -> Machine:
-    """Returns what times on a device of this machine depend on."""
+def this_machine(device: str | torch.device, threads: int) -> Machine:
+    """Returns what times on a device of this machine with so many CPU threads depend on."""
     cuda = torch.device(device).type == "cuda"
     name = torch.cuda.get_device_name(device) if cuda else _processor()
-    return Machine(name, os.cpu_count() or 1, torch.get_num_threads())
+    return Machine(name, os.cpu_count() or 1, threads)
 
 
 def _structure(network: nn.Module) -> str:
     """Returns what a network's time depends on: its layers and the shapes of its weights, and not their values."""
     shapes = [(name, tuple(value.shape), str(value.dtype)) for name, value in network.state_dict().items()]
     return f"{network} {shapes}"
+
+
+@contextlib.contextmanager
+def _threads(number: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @torch.inference_mode()

@@ -43,7 +43,7 @@ def resolve_devices(config: RunConfig, remote: bool) -> Devices:
     if not remote:
         _warn_if_unused(config)
         device = _local_device(config.device)
-        return Devices(device, machine=this_machine(device))
+        return Devices(device, machine=this_machine(device, config.timing.threads))
     asked = gpu_steps(read_settings(config), step_names(config.compression))
     if config.device == "cuda" and not asked:
         raise SettingsError(

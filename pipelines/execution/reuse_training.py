@@ -11,7 +11,8 @@ from zenml.enums import ExecutionStatus, SorterOps
 from zenml.models import StepRunResponse
 
 from configs.loading import stored_as
-from configs.schema import DataConfig, InputConfig, ModelConfig, RunConfig, TrainingConfig
+from configs.schema import RunConfig
+from configs.sections import DataConfig, InputConfig, ModelConfig, TrainingConfig
 
 _PIPELINE, _TRAIN_STEP = "comparison", "train_unet"
 _RUNS_SEARCHED = 100

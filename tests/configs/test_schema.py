@@ -9,7 +9,7 @@ import inspect
 import pytest
 from pydantic import ValidationError
 
-from configs.schema import DataConfig, InputConfig, ModelConfig
+from configs.sections import DataConfig, InputConfig, ModelConfig
 from dataset.ingest import IngestOptions
 from models.preprocessing import Preprocessing
 from models.unet import UNet

@@ -6,7 +6,6 @@ where something else comes out, which keys do not tell.
 """
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,17 +91,6 @@ def test_a_changed_field_changes_the_keys_of_the_steps_that_depend_on_it_and_no_
     assert changed <= expected
     assert expected <= changed | follow
     assert bool(changed) == bool(expected)
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(os.cpu_count() == 1, reason="torch starts one thread, whatever it is told")
-def test_another_number_of_threads_times_all_networks_again_and_runs_nothing_else(
-    base: Workshop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    threads = base.summary()["timed_on"]["threads"]
-    for library in ("OMP", "MKL"):
-        monkeypatch.setitem(base.environment, f"{library}_NUM_THREADS", "2" if threads == 1 else "1")
-    assert ask(base, "") == [(frozenset({"time_networks"}), frozenset({"draw_pictures"}))]
 
 
 @pytest.mark.slow

@@ -55,7 +55,7 @@ def test_settings_say_nothing_to_steps_of_this_process(capsys: pytest.CaptureFix
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(name, lambda: type("", (), {"active_stack_model": type("", (), {"name": "mine"})}))
         devices = resolve_devices(configured("--device", "cpu"), remote=False)
-    assert devices == Devices("cpu", machine=this_machine("cpu"))
+    assert devices == Devices("cpu", machine=this_machine("cpu", 1))
     assert "run_settings says nothing" in capsys.readouterr().err
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from configs.schema import DataConfig
+from configs.sections import DataConfig
 from dataset.errors import DatasetError
 from dataset.fingerprint import fingerprint
 from dataset.phantoms.write_phantoms import write_phantoms

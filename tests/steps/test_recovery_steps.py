@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from configs.schema import FinetuneConfig, TrainingConfig
+from configs.schema import FinetuneConfig
+from configs.sections import TrainingConfig
 from dataset.ingest import IngestOptions, ingest
 from dataset.phantoms.write_phantoms import write_phantoms
 from dataset.store import Dataset

@@ -113,6 +113,7 @@ FIELDS: dict[str, tuple[str, frozenset[str]]] = {
     "finetune.lr": ("finetune.lr=0.002", SHOW | steps("finetune", "evaluate")),
     "finetune.distillation": ("finetune.distillation=0.25", SHOW | steps("finetune", "evaluate")),
     "timing.seconds": ("timing.seconds=0.02", SHOW),
+    "timing.threads": ("timing.threads=2", SHOW),
     "registration.name": ("registration.name=tumor registration.variant=svd_rank_1", NOTHING),  # none is recommended
     "registration.variant": ("registration.name=tumor registration.variant=arsvd_tau_0.5", NOTHING),
 }

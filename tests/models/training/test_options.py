@@ -8,7 +8,7 @@ from typing import Literal, get_args, get_origin, get_type_hints
 import pytest
 from pydantic import ValidationError
 
-from configs.schema import TrainingConfig
+from configs.sections import TrainingConfig
 from models.training.options import TrainingOptions, epoch_seed
 from tests.models.training.small_training import OPTIONS
 
