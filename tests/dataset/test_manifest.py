@@ -24,7 +24,7 @@ def test_manifest_survives_its_file(coco, out):
     manifest = describe(coco, out, skip=True)
     assert Manifest.load(out) == manifest
     assert json.loads((out / MANIFEST_FILE).read_text())["splits"]["train"]["samples"] == [
-        {"file_name": "first.png", "image_id": 1}
+        {"file_name": "first.png", "image_id": 1, "group": None}
     ]
 
 
