@@ -10,6 +10,7 @@ from models.checkpoint_file import CheckpointError
 from models.training.options import TrainingError
 from models.variant import VariantError
 from pipelines.checks.run_settings import SettingsError
+from pipelines.checks.training_origin import OtherDataError
 from pipelines.execution.output_folder import OutputFolderError
 from pipelines.execution.reuse_training import TrainingNotFoundError
 from torch_lowrank.ranks.budgets import BudgetError
@@ -31,6 +32,7 @@ INPUT_ERRORS = (
     DatasetError,
     CheckpointError,
     TrainingNotFoundError,
+    OtherDataError,
     VariantError,
     BudgetError,
     RegistrationError,
