@@ -34,13 +34,17 @@ def faults_of_places(config: RunConfig) -> list[str]:
     """
     looks: list[Callable[[], object]] = []
     if config.data_root is not None and not is_uri(config.data_root) and not zenml_server():
-        looks.append(as_source(Path(config.data_root)).check)
+        looks.append(partial(_check_data, Path(config.data_root)))
     if config.checkpoint is not None:
         looks.append(partial(check_checkpoint_file, config.checkpoint))
     if config.run_settings is not None:
         looks.append(partial(read_settings_file, config.run_settings))
     looks.append(partial(check_output_folder, config.out_dir))
     return [fault for look in looks if (fault := _fault(look)) is not None]
+
+
+def _check_data(folder: Path) -> None:
+    as_source(folder).check()
 
 
 def _fault(look: Callable[[], object]) -> str | None:

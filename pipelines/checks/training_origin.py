@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 from zenml.client import Client
 from zenml.models import StepRunResponse
@@ -87,17 +89,18 @@ def origin_of(training: StepRunResponse, ingest: StepRunResponse) -> Origin:
         training: The step that trained.
         ingest: The step that made its data set.
     """
-    best = training.outputs["train_history"][0].run_metadata
-    if best.get(_LESION_DICE) is not None:
-        dice = f"Dice {best[_LESION_DICE]:.3f} on the images of valid with a lesion"
-    else:
-        dice = f"Dice {best[_DICE]:.3f} on valid" if _DICE in best else None
     return Origin(
         run=Client().get_pipeline_run(training.pipeline_run_id).name,
         data=data_name_of(training.config.extra),
         digest=_digest(ingest),
-        dice=dice,
+        dice=_dice(training.outputs["train_history"][0].run_metadata),
     )
+
+
+def _dice(best: Mapping[str, Any]) -> str | None:
+    if best.get(_LESION_DICE) is not None:
+        return f"Dice {best[_LESION_DICE]:.3f} on the images of valid with a lesion"
+    return f"Dice {best[_DICE]:.3f} on valid" if _DICE in best else None
 
 
 def _digest(ingest: StepRunResponse) -> str | None:
@@ -106,5 +109,5 @@ def _digest(ingest: StepRunResponse) -> str | None:
         return None
     try:
         return str(stored[0].load())
-    except OSError:  # its file was deleted
+    except (OSError, ValueError):  # its file was deleted or damaged
         return None
