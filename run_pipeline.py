@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from configs.loading import ConfigError, load_config, stored_as
+from pipelines.checks.first_look import faults_of_places
 from pipelines.execution.interrupts import Interrupts
 from tracking.connectivity import check_zenml
 from tracking.errors import ServiceError, first_line
@@ -39,6 +40,8 @@ def _main(arguments: list[str], interrupts: Interrupts) -> int:
         config = load_config(arguments)
     except ConfigError as error:
         return _fail(str(error), 2)
+    if faults := faults_of_places(config):
+        return _fail("\n".join(faults), 2)
     print(_outline(config), file=sys.stderr, flush=True)
     _set_environment(config.verbose)
     try:

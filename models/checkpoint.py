@@ -14,16 +14,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint
 
+from models.checkpoint_file import CheckpointError, check_checkpoint_file, damaged, unreadable
 from models.unet import UNet
 
 _FIRST = "inc.double_conv.0.weight"
 _WRAPPERS = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 _DEPTH = 4  # of dictionaries within one another
 _SHOWN = 5  # keys and names in a message
-
-
-class CheckpointError(ValueError):
-    """A file is missing, or does not hold a U-Net that can be loaded."""
 
 
 def load_checkpoint(file: str | Path) -> UNet:
@@ -63,12 +60,11 @@ def checkpoint_digest(file: str | Path) -> str:
         with Path(file).open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
-        raise CheckpointError(f"{file} cannot be read: {error.strerror}; check --checkpoint") from error
+        raise unreadable(Path(file), error) from error
 
 
 def _read(file: Path) -> Mapping[object, object]:
-    if not file.is_file():
-        raise CheckpointError(f"{file} is no file; check --checkpoint")
+    check_checkpoint_file(file)
     try:
         if file.suffix == ".safetensors":
             return cast("Mapping[object, object]", load_file(file))
@@ -77,7 +73,7 @@ def _read(file: Path) -> Mapping[object, object]:
         message = f"is damaged, or holds more than tensors{_foreign(file)}: save it with"
         raise CheckpointError(f"{file} {message} torch.save(network.state_dict(), file)") from error
     except (SafetensorError, RuntimeError, EOFError, OSError) as error:
-        raise CheckpointError(f"{file} is damaged, or no such file as its name says: {error}") from error
+        raise damaged(file, error) from error
     if not isinstance(content, Mapping):
         kind = type(content).__name__
         raise CheckpointError(

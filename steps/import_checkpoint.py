@@ -7,7 +7,8 @@ from zenml import step
 from configs.sections import DataConfig, InputConfig
 from materializers.records import HistoryMaterializer
 from materializers.variant import VariantMaterializer
-from models.checkpoint import CheckpointError, checkpoint_digest, load_checkpoint
+from models.checkpoint import checkpoint_digest, load_checkpoint
+from models.checkpoint_file import CheckpointError
 from models.preprocessing import Preprocessing
 from models.training.history import History
 from models.variant import Variant

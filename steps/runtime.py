@@ -71,6 +71,19 @@ def process_of(extra: Mapping[str, Any]) -> str | None:
     return extra.get(_KEY, {}).get("process")
 
 
+def data_name_of(extra: Mapping[str, Any]) -> str | None:
+    """Returns the name of the data of a pipeline with this `extra`, without the folders that it lay in."""
+    told = extra.get(_KEY, {})
+    if told.get("phantom_seed") is not None:
+        return f"built-in phantoms of seed {told['phantom_seed']}"
+    return data_name(told["data_root"]) if told.get("data_root") else None
+
+
+def data_name(data_root: str) -> str:
+    """Returns the name of a folder of data: the last part of its path or URI."""
+    return Path(data_root.rpartition("://")[2]).absolute().name
+
+
 def current() -> Runtime:
     """Returns the values for the step that runs now."""
     return Runtime(**get_step_context().step_run.config.extra[_KEY])

@@ -24,9 +24,14 @@ def check_zenml() -> None:
     Raises:
         ServiceError: It does not.
     """
-    url = os.environ.get("ZENML_STORE_URL") or _configured_store()
-    if url.startswith("http"):
+    if url := zenml_server():
         _check_answers("ZenML", url, "start it, or use ZenML without a server: zenml logout")
+
+
+def zenml_server() -> str | None:
+    """Returns the URL of the server that this user's ZenML uses; None where it keeps a database of its own."""
+    url = os.environ.get("ZENML_STORE_URL") or _configured_store()
+    return url if url.startswith("http") else None
 
 
 def check_mlflow(uri: str, lock: Path) -> None:

@@ -34,16 +34,17 @@ class LocalFolder:
         self._folders_inside: dict[str, bool] = {}
 
     def check(self) -> None:
-        """Checks that it is a folder that can be listed."""
+        """Checks that it is a folder that can be listed, and that something is in it."""
+        repair = f"give the folder that holds {', '.join(SPLITS)}"
         try:
-            with os.scandir(self.root):
-                return
+            with os.scandir(self.root) as inside:
+                is_empty = next(inside, None) is None
         except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: no folder can be called so
-            raise DatasetError(
-                f"{self.root} is not a folder: give the folder that holds {', '.join(SPLITS)}"
-            ) from error
+            raise DatasetError(f"{self.root} is not a folder: {repair}") from error
         except OSError as error:
             raise cannot_read(self.location(), error) from error
+        if is_empty:
+            raise DatasetError(f"{self.root} is empty: {repair}")
 
     def has_folder(self, name: str) -> bool:
         """Returns whether it has a folder of this name, or a link to one."""

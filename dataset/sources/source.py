@@ -53,6 +53,11 @@ class Source(Protocol):
 DataRoot: TypeAlias = Path | Source  # what a data set can be read from; a path is a folder of this machine
 
 
+def is_uri(data_root: str) -> bool:
+    """Returns whether this is a URI, not a folder of this machine."""
+    return "://" in data_root
+
+
 def missing_splits(source: Source) -> tuple[list[str], str]:
     """Returns which split folders are missing, and a sentence about it.
 

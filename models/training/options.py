@@ -6,8 +6,6 @@ import dataclasses
 import math
 from typing import Literal, get_args
 
-import numpy as np
-
 Optimizer = Literal["adamw", "adam"]
 Schedule = Literal["one_cycle", "plateau", "constant"]
 Loss = Literal["dice_ce", "bce"]
@@ -100,4 +98,6 @@ def epoch_seed(seed: int, epoch: int, purpose: Literal["shuffle", "augment", "dr
     Processes that train together have different seeds, by their rank.
     """
     stream = ("shuffle", "augment", "dropout").index(purpose)
+    import numpy as np  # noqa: PLC0415 - the configuration takes its choices from this module, before anything slow
+
     return int(np.random.SeedSequence([seed, epoch, stream, rank]).generate_state(1)[0])

@@ -6,10 +6,12 @@ import errno
 from collections.abc import Sequence
 
 from dataset.errors import DatasetError
-from models.checkpoint import CheckpointError
+from models.checkpoint_file import CheckpointError
 from models.training.options import TrainingError
 from models.variant import VariantError
-from pipelines.execution.placement import SettingsError
+from pipelines.checks.run_settings import SettingsError
+from pipelines.checks.training_origin import OtherDataError
+from pipelines.execution.output_folder import OutputFolderError
 from pipelines.execution.reuse_training import TrainingNotFoundError
 from torch_lowrank.ranks.budgets import BudgetError
 from tracking.errors import ServiceError, first_line
@@ -24,16 +26,13 @@ class RunFailedError(RuntimeError):
     """A step failed."""
 
 
-class OutputFolderError(ValueError):
-    """Results cannot be written to the folder of results."""
-
-
 INPUT_ERRORS = (
     OutputFolderError,
     SettingsError,
     DatasetError,
     CheckpointError,
     TrainingNotFoundError,
+    OtherDataError,
     VariantError,
     BudgetError,
     RegistrationError,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -10,9 +12,12 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from pipelines.execution.failures import OutputFolderError
-
 _WRITTEN_FOLDERS = ("networks", "plots", "phantoms")
+_LOCK = ".lock"
+
+
+class OutputFolderError(ValueError):
+    """Results cannot be written to the folder of results."""
 
 
 @contextmanager
@@ -22,20 +27,51 @@ def output_folder(folder: Path) -> Iterator[None]:
     Raises:
         OutputFolderError: The folder cannot be written to, or another run writes to it.
     """
-    lock = FileLock(folder / ".lock", timeout=0)
-    try:
+    lock = FileLock(folder / _LOCK, timeout=0)
+    with _explained(folder):
+        _check_writable(folder)
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
-    except Timeout as error:
-        raise OutputFolderError(f"another run writes to {folder}; wait for it, or choose another --out_dir") from error
-    except OSError as error:
-        reason = f"results cannot be written to {folder} ({error.strerror})"
-        raise OutputFolderError(f"{reason}; choose another --out_dir") from error
     try:
         _remove_partial_files(folder)
         yield
     finally:
         lock.release()
+
+
+def check_output_folder(folder: Path) -> None:
+    """Checks that a folder of results can be made or written to, and that no run writes to it now; writes nothing.
+
+    Raises:
+        OutputFolderError: It cannot, or one does.
+    """
+    with _explained(folder):
+        _check_writable(folder)
+        if (folder / _LOCK).exists():
+            with FileLock(folder / _LOCK, timeout=0):
+                pass
+
+
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except Timeout as error:
+        raise OutputFolderError(f"another run writes to {folder}; wait for it, or choose another --out_dir") from error
+    except OSError as error:
+        reason = f"results cannot be written to {folder} ({error.strerror})"
+        raise OutputFolderError(f"{reason}; choose another --out_dir") from error
+
+
+def _check_writable(folder: Path) -> None:
+    """Raises OSError where the folder, or of folders that are missing the one to make them in, cannot be written to."""
+    path = folder.absolute()
+    there = next(each for each in (path, *path.parents) if os.path.lexists(each))
+    if not there.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, f"{there} is no folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        number = errno.EROFS if os.statvfs(there).f_flag & os.ST_RDONLY else errno.EACCES
+        raise OSError(number, os.strerror(number))
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from zenml.models import PipelineRunResponse
 from configs.schema import RunConfig
 from pipelines.comparison import comparison
 from pipelines.devices import Devices
-from pipelines.execution.placement import read_settings
+from pipelines.execution.placement import is_remote, read_settings
 from pipelines.execution.remote_results import check_finished, copy_results, remote_errors
 from pipelines.execution.reuse_training import find_training
 from pipelines.execution.runtime_values import runtime_of
@@ -47,6 +47,7 @@ def _finished_run(config: RunConfig, devices: Devices, options: dict[str, Any]) 
     if config.reuse_training is not None:
         training = find_training(config.reuse_training)
         print(training.describe(config), file=sys.stderr)
+        training.origin.check_same_data(training.network, config, is_remote())
         ids = (training.dataset_id, training.network_id, training.history_id)
         run = recompress.with_options(**options)(training.configure(config), devices, *ids)
     elif config.checkpoint is not None:

@@ -9,22 +9,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import ValidationError
 from zenml.client import Client
 from zenml.config.pipeline_run_configuration import PipelineRunConfiguration
 from zenml.config.resource_settings import ResourceSettings
 
 from configs.schema import RunConfig
 from models.evaluation.latency import this_machine
+from pipelines.checks.run_settings import SettingsError, StepSettings, explain_faults, read_settings_file
 from pipelines.devices import Devices
 from pipelines.variants import step_names
 
 _RESOURCES = "resources"
-
-
-class SettingsError(ValueError):
-    """The settings of a remote stack are wrong."""
 
 
 def is_remote() -> bool:
@@ -66,7 +62,7 @@ def read_settings(config: RunConfig) -> dict[str, Any]:
     """
     if config.run_settings is None:
         return {}
-    content = _read(config.run_settings)
+    content = read_settings_file(config.run_settings)
     options: dict[str, Any] = {"settings": content.settings}
     if content.steps:
         options["steps"] = _matched(content.steps, step_names(config.compression), config.run_settings)
@@ -75,7 +71,7 @@ def read_settings(config: RunConfig) -> dict[str, Any]:
         for part in (options, *options.get("steps", {}).values()):
             ResourceSettings.model_validate((part["settings"] or {}).get(_RESOURCES) or {})
     except ValidationError as error:
-        raise SettingsError(f"run_settings {config.run_settings}: {_explain(error)}") from error
+        raise SettingsError(f"run_settings {config.run_settings}: {explain_faults(error)}") from error
     return options
 
 
@@ -98,30 +94,7 @@ def _gpus(options: Mapping[str, Any], default: int) -> int:
     return resources.get("gpu_count", default)
 
 
-class _StepSettings(BaseModel, extra="forbid"):
-    """The settings of one step, or of the steps that a pattern matches."""
-
-    settings: dict[str, Any]
-
-
-class _SettingsFile(BaseModel, extra="forbid"):
-    """The content of a settings file."""
-
-    settings: dict[str, Any] = Field(default_factory=dict)
-    steps: dict[str, _StepSettings] = Field(default_factory=dict)
-
-
-def _read(file: Path) -> _SettingsFile:
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-        return _SettingsFile.model_validate({} if content is None else content)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SettingsError(f"run_settings {file} cannot be read: {error}") from error
-    except ValidationError as error:
-        raise SettingsError(f"run_settings {file} holds settings and steps alone: {_explain(error)}") from error
-
-
-def _matched(steps: Mapping[str, _StepSettings], names: Sequence[str], file: Path) -> dict[str, Any]:
+def _matched(steps: Mapping[str, StepSettings], names: Sequence[str], file: Path) -> dict[str, Any]:
     """Returns settings by step; if several patterns match a step, the last one holds."""
     matched: dict[str, Any] = {}
     for pattern, options in steps.items():
@@ -130,11 +103,6 @@ def _matched(steps: Mapping[str, _StepSettings], names: Sequence[str], file: Pat
             raise SettingsError(f"run_settings {file}: there is no step {pattern!r}; there are {', '.join(names)}")
         matched |= dict.fromkeys(found, options.model_dump())
     return matched
-
-
-def _explain(error: ValidationError) -> str:
-    faults = (f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-    return "; ".join(dict.fromkeys(faults))
 
 
 def _local_device(wanted: str) -> Literal["cpu", "cuda"]:

@@ -13,6 +13,7 @@ from zenml.models import StepRunResponse
 from configs.loading import stored_as
 from configs.schema import RunConfig
 from configs.sections import DataConfig, InputConfig, ModelConfig, TrainingConfig
+from pipelines.checks.training_origin import Origin, origin_of
 
 _PIPELINE, _TRAIN_STEP = "comparison", "train_unet"
 _RUNS_SEARCHED = 100
@@ -32,6 +33,7 @@ class Training:
         network_id: Id of the artifact version of the network.
         history_id: Id of the artifact version of its training history.
         network: Name, version and date of the network's artifact, to show.
+        origin: What it was trained on, and how good it became.
         config: The sections of the configuration with which it was trained.
     """
 
@@ -39,6 +41,7 @@ class Training:
     network_id: str
     history_id: str
     network: str
+    origin: Origin
     config: dict[str, Any]
 
     def configure(self, config: RunConfig) -> RunConfig:
@@ -48,7 +51,9 @@ class Training:
     def describe(self, wanted: RunConfig) -> str:
         """Returns a description of the network, with the fields of a configuration that do not hold for it."""
         data, model = self.config["data"], self.config["model"]
-        lines = [f"going on from {self.network}: {stored_as(data)}, U-Net of {model.base_filters} filters"]
+        trained_on = f"trained on {self.origin.shown_data} ({stored_as(data)})"
+        about = [f"U-Net of {model.base_filters} filters", f"seed {self.config['seed']}", trained_on, self.origin.dice]
+        lines = [f"going on from {self.network} (run {self.origin.run}): {', '.join(filter(None, about))}"]
         holds = [
             f"{name}.{field}={getattr(section, field)} (not {getattr(getattr(wanted, name), field)})"
             for name, section in self.config.items()
@@ -85,6 +90,7 @@ def find_training(which: str) -> Training:
         network_id=str(network.id),
         history_id=str(step.outputs["train_history"][0].id),
         network=f"{network.name}:{network.version} of {network.created:%Y-%m-%d %H:%M} UTC",
+        origin=origin_of(step, dataset.step),
         config={**sections, "seed": step.config.parameters["seed"]},
     )
 

@@ -9,7 +9,8 @@ from analysis.comparison import Comparison
 from configs.loading import stored_as
 from configs.schema import RunConfig
 from materializers.folders import DamagedArtifactError
-from models.checkpoint import CheckpointError, load_checkpoint
+from models.checkpoint import load_checkpoint
+from models.checkpoint_file import CheckpointError
 from models.unet import UNet
 from pipelines.execution.abandoned_runs import mark_abandoned
 from pipelines.execution.budget_check import check_budgets

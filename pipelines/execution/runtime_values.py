@@ -7,8 +7,8 @@ from pathlib import Path
 from zenml.client import Client
 
 from configs.schema import RunConfig
+from dataset.sources.source import is_uri
 from pipelines.execution.abandoned_runs import this_process
-from steps.data_roots.open_data_root import is_uri
 from steps.data_roots.phantoms import phantom_folder
 from steps.runtime import Runtime
 from tracking.provenance import git_commit

@@ -17,15 +17,10 @@ from zenml.utils.pagination_utils import depaginate
 
 from dataset.errors import DatasetError
 from dataset.sources.local_folder import LocalFolder
-from dataset.sources.source import Source
+from dataset.sources.source import Source, is_uri
 from steps.data_roots.bucket import StoredFolder
 
 _FLAVORS = {"s3": "s3", "gs": "gcp", "az": "azure", "abfs": "azure"}  # of ZenML's artifact stores, by scheme
-
-
-def is_uri(data_root: str) -> bool:
-    """Returns whether this is a URI, not a folder of this machine."""
-    return "://" in data_root
 
 
 @contextmanager

@@ -8,7 +8,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from models.checkpoint import CheckpointError, checkpoint_digest, load_checkpoint
+from models.checkpoint import checkpoint_digest, load_checkpoint
+from models.checkpoint_file import CheckpointError
 from models.unet import UNet
 
 

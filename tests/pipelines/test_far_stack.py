@@ -45,8 +45,11 @@ def test_no_step_opens_a_file_of_another_machine(far: Workshop) -> None:
 
 
 def test_what_is_wrong_on_another_machine_is_told_here(far: Workshop, tmp_path: Path) -> None:
-    done = far.run("--data_root", str(tmp_path / "nowhere"), f"remote_dir={tmp_path / 'machine'}", check=False)
+    data = shutil.copytree(far.data, tmp_path / "data")
+    image = next(data.glob("train/*.png"))
+    image.write_bytes(b"this is no image")
+    done = far.run("--data_root", str(data), f"remote_dir={tmp_path / 'machine'}", check=False)
     assert done.status == 2
-    told = done.stderr.splitlines()[-1]  # above it stands what the step's own machine has printed
-    assert told.startswith("error: ")
-    assert "nowhere is not a folder" in told
+    _, said, told = done.stderr.rpartition("\nerror: ")  # above it stands what the step's own machine has printed
+    assert said
+    assert image.name in told

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from models.unet import UNet
-from pipelines.execution.failures import OutputFolderError
-from pipelines.execution.output_folder import output_folder
+from pipelines.execution.output_folder import OutputFolderError, output_folder
 from torch_lowrank.io import save_network
 from torch_lowrank.whole_files import write_whole
 

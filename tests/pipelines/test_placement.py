@@ -15,8 +15,9 @@ from zenml.integrations.kubernetes.flavors import KubernetesOrchestratorSettings
 from configs.loading import load_config
 from configs.schema import RunConfig
 from models.evaluation.latency import this_machine
+from pipelines.checks.run_settings import SettingsError
 from pipelines.devices import Devices
-from pipelines.execution.placement import SettingsError, gpu_steps, read_settings, resolve_devices
+from pipelines.execution.placement import gpu_steps, read_settings, resolve_devices
 from pipelines.variants import step_names
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -1,6 +1,7 @@
 """Compression of networks that exist already."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -21,22 +22,39 @@ SETTINGS = {  # variant: (parameters, Dice) of the shared network, measured with
 }
 
 
+def without_data(workshop: Workshop) -> tuple[str, ...]:
+    """The arguments of the tiny configuration, but for the folder of data."""
+    return ("--config", "tiny.yaml", "--out_dir", str(workshop.out))
+
+
 def test_the_latest_training_is_reused_whatever_has_changed_since(workshop: Workshop) -> None:
-    file = workshop.data / "train" / "_annotations.coco.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), "licenses": ["changed"]}))
+    away = workshop.data.rename(workshop.data.with_name("away"))
     training = workshop.root / "models" / "training" / "fit.py"
     training.write_text(training.read_text() + "\n# edited\n")
-    again = workshop.run(
-        "--reuse_training", "--svd_ranks", "1,3", "--epochs", "7", "--base_filters", "8", "--seed", "7"
-    )
+    others = ("--svd_ranks", "1,3", "--epochs", "7", "--base_filters", "8", "--seed", "7")
+    again = workshop.run(*without_data(workshop), "--reuse_training", *others, tiny=False)
+    away.rename(workshop.data)
     assert not {"train_unet", "ingest_coco", "fingerprint_dataset"} & set(again.steps)
     assert {"compress_svd_rank_3", "evaluate_svd_rank_3"} <= again.ran
     assert "compress_svd_rank_1" not in again.ran
     assert "going on from baseline_network:1 of 20" in again.stderr
-    assert ": 32x32, gray, U-Net of 4 filters" in again.stderr
+    dice = json.loads((workshop.out / "train_history.json").read_text())["best_valid_dice_lesion"]
+    about = f"U-Net of 4 filters, seed 42, trained on data (32x32, gray), Dice {dice:.3f} on the images of valid with a"
+    assert re.search(rf"UTC \(run comparison-\S+\): {re.escape(about)} lesion\n", again.stderr)
     assert "holds: model.base_filters=4 (not 8), training.epochs=1 (not 7), seed=42 (not 7)" in again.stderr
     workshop.assert_complete((TINY_VARIANTS - {"svd_rank_2"}) | {"svd_rank_3"})
     assert workshop.summary()["config"]["training"]["epochs"] == 1, "the training's own configuration is reported"
+
+
+def test_a_folder_of_other_data_than_a_reused_training_has_is_refused(workshop: Workshop, tmp_path: Path) -> None:
+    same, other = (shutil.copytree(workshop.data, tmp_path / name) for name in ("same", "other"))
+    next(other.glob("test/*.png")).write_bytes(b"another image")
+    failed = workshop.run("--reuse_training", "--data_root", str(other), check=False)
+    assert failed.status == 2
+    assert f"--data_root {other} is not the data that baseline_network:1 of 20" in failed.stderr
+    assert " was trained on, data (run comparison-" in failed.stderr
+    assert failed.steps == {}
+    assert workshop.run("--reuse_training", "--data_root", str(same)).ran == {"compare"}
 
 
 def test_what_is_reused_is_linked_to_the_model_of_the_run(workshop: Workshop) -> None:

@@ -99,7 +99,7 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     # Wider: the engine leaves contexts that the steps are never in, training switches modes only for a teacher.
     (NETWORKS, "torch_lowrank", "modes"),
     (LOW_RANK - {"finetune"}, "torch_lowrank", "progress"),  # wider: shows
-    (frozenset({"import"}), "models", "checkpoint"),
+    (frozenset({"import"}), "models", "checkpoint checkpoint_file"),
     (frozenset({"recalibrate", "smallest"}), "torch_lowrank", "recalibration"),
     (frozenset({"recalibrate", "smallest", "statistics", "time"}), "torch_lowrank", "batches"),
     (frozenset({"evaluate", "time"}), "models/evaluation", "cost"),  # wider: times are of the same image

@@ -65,7 +65,7 @@ FIELDS: dict[str, tuple[str, frozenset[str]]] = {
     # The file holds the base's network, which is therefore known as soon as it has been read.
     "checkpoint": ("checkpoint={checkpoint}", DRAW | {"fingerprint_checkpoint", "import_checkpoint"}),
     # Where steps run in this process, these say nothing to them.
-    "run_settings": ("run_settings=none.yaml", NOTHING),
+    "run_settings": ("run_settings=configs/kubernetes/run.yaml", NOTHING),
     "remote_dir": ("remote_dir=/nowhere", NOTHING),
     "no_cache": ("no_cache=true", DATA),
     "verbose": ("verbose=true", NOTHING),

@@ -1,0 +1,55 @@
+"""What is wrong with the files and folders that a command line names, told before imports that take seconds.
+
+Each is looked at by the function that looks at it again where it is used: it may have changed since, and reading all of
+it finds more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from configs.schema import RunConfig
+from dataset.errors import DatasetError
+from dataset.sources.local_folder import as_source
+from dataset.sources.source import is_uri
+from models.checkpoint_file import CheckpointError, check_checkpoint_file
+from pipelines.checks.run_settings import SettingsError, read_settings_file
+from pipelines.execution.output_folder import OutputFolderError, check_output_folder
+from tracking.connectivity import zenml_server
+
+_FAULTS = (DatasetError, CheckpointError, SettingsError, OutputFolderError)
+
+
+def faults_of_places(config: RunConfig) -> list[str]:
+    """Returns what is certainly wrong with the places that a configuration names; nothing is written, and little read.
+
+    Args:
+        config: The run.
+
+    Returns:
+        One message a fault. A folder of data is not looked at where ZenML has a server, as steps may then run on other
+        machines, which see other folders; and what lies at a URI only ZenML can tell.
+    """
+    looks: list[Callable[[], object]] = []
+    if config.data_root is not None and not is_uri(config.data_root) and not zenml_server():
+        looks.append(partial(_check_data, Path(config.data_root)))
+    if config.checkpoint is not None:
+        looks.append(partial(check_checkpoint_file, config.checkpoint))
+    if config.run_settings is not None:
+        looks.append(partial(read_settings_file, config.run_settings))
+    looks.append(partial(check_output_folder, config.out_dir))
+    return [fault for look in looks if (fault := _fault(look)) is not None]
+
+
+def _check_data(folder: Path) -> None:
+    as_source(folder).check()
+
+
+def _fault(look: Callable[[], object]) -> str | None:
+    try:
+        look()
+    except _FAULTS as error:
+        return str(error)
+    return None
