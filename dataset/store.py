@@ -1,7 +1,8 @@
 """A stored data set: memory-mapped arrays for each split, and a manifest."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tokenize import TokenError
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from dataset.errors import DatasetError
 from dataset.layout import SPLITS
 from dataset.manifest import MANIFEST_FILE, Manifest
+from torch_lowrank.whole_files import whole_folder
 
 # What NumPy raises at a damaged header, which it parses as Python source.
 _DAMAGE = (OSError, ValueError, EOFError, OverflowError, SyntaxError, TokenError)
@@ -116,6 +118,19 @@ def images_file(folder: Path, split: str) -> Path:
 def masks_file(folder: Path, split: str) -> Path:
     """Returns the file that holds a split's masks."""
     return folder / f"{split}_masks.npy"
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Yields a folder to fill, which becomes `folder` when the block ends without an error; see `whole_folder`.
+
+    Raises:
+        DatasetError: `folder` exists and is not empty.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise DatasetError(f"{folder} exists already and is not an empty folder: remove it or choose another")
+    with whole_folder(folder) as partial:
+        yield partial
 
 
 class RowWriter:

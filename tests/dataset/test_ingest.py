@@ -264,6 +264,13 @@ def test_options_out_of_range_are_refused(arguments, message):
 
 
 @pytest.mark.skipif(not BRAIN_TUMOR.is_dir(), reason="the brain tumor data is not here")
+def test_file_names_without_a_patient_stop_all_in_one_report(coco, out):
+    coco.image("train", "p1_2.png", png(noise(16, 16, 5)))
+    with pytest.raises(DatasetError, match=r"finds no patient in the file name of 'first\.png'") as error:
+        ingest(coco.write(), out, options(group_by=r"p\d"))
+    assert [problem.split(":")[0] for problem in error.value.problems] == ["train", "valid", "test"]
+
+
 def test_brain_tumor_data_is_read_as_published(out):
     manifest = ingest(BRAIN_TUMOR, out, options(size=(64, 64), multi_class=True, workers=0)).manifest
     assert [manifest.splits[split].images for split in ("train", "valid", "test")] == [1502, 215, 214]

@@ -68,7 +68,9 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     ),
     (INGEST, "dataset/images", "__init__ decode image_headers masks orientation resize true_size"),
     (INGEST, "dataset/sources", "__init__ local_folder near_names source split_names"),
-    (INGEST, "dataset", "classes ingest notes output_folder shortages split_statistics"),
+    (INGEST, "dataset", "classes groups ingest notes shortages split_statistics"),
+    (INGEST, "dataset/leaks", "__init__ across_splits near_duplicates"),
+    (NOTHING, "dataset", "splitting"),
     (INGEST, "dataset", "cores fingerprint"),  # wider: only to see that nothing changed meanwhile
     (INGEST, "steps/data_roots", "__init__ open_data_root bucket"),
     (INGEST | READERS, "dataset", "__init__ layout manifest options store"),
