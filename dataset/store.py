@@ -26,12 +26,14 @@ class Split:
         masks: uint8 (N, H, W), read-only memory map; class indices, 0 for background.
         file_names: File name of each row.
         image_ids: COCO image id of each row.
+        groups: The patient or volume that each row is of; empty where that is not known of all.
     """
 
     images: NDArray[np.uint8]
     masks: NDArray[np.uint8]
     file_names: list[str]
     image_ids: list[int | str]
+    groups: list[str]
 
     def __init__(self, folder: Path, name: str, manifest: Manifest) -> None:
         summary = manifest.splits[name]
@@ -41,6 +43,8 @@ class Split:
         self.masks = _map_array(masks_file(folder, name), rows)
         self.file_names = [sample.file_name for sample in summary.samples]
         self.image_ids = [sample.image_id for sample in summary.samples]
+        known = [sample.group for sample in summary.samples if sample.group is not None]
+        self.groups = known if len(known) == len(summary.samples) else []
 
     def __len__(self) -> int:
         return len(self.images)
