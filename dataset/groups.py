@@ -3,7 +3,9 @@
 import functools
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
+from dataset.annotations.coco import SplitAnnotations
 from dataset.message_text import quoted
 
 _NAMED = 3  # names in a message
@@ -28,6 +30,21 @@ def group_of(name: str, pattern: str | None) -> str | None:
     if found is None:
         return None
     return (found[1] if found.re.groups else found[0]) or None
+
+
+def name_groups(part: SplitAnnotations, pattern: str) -> list[str]:
+    """Gives every sample of a split its patient.
+
+    Args:
+        part: The split, whose samples are replaced.
+        pattern: As for `group_of`.
+
+    Returns:
+        What is wrong: a sentence where the pattern names no patient of some files.
+    """
+    part.samples[:] = [replace(sample, group=group_of(sample.file_name, pattern)) for sample in part.samples]
+    nameless = [sample.file_name for sample in part.samples if sample.group is None]
+    return [f"{part.split}: {without_group(nameless, pattern)}"] if nameless else []
 
 
 def without_group(names: Sequence[str], pattern: str) -> str:

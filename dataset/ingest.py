@@ -18,7 +18,7 @@ from dataset.annotations.json_values import Identifier
 from dataset.classes import Classes, class_notes, class_warnings, classes_of, unknown_categories
 from dataset.cores import usable_cores
 from dataset.errors import DatasetError, Refusal, combined_error
-from dataset.groups import group_of, without_group
+from dataset.groups import name_groups
 from dataset.images.decode import DecodeRequest, ImageError, MissingImageError, read_image_file
 from dataset.images.masks import LabelledObject, draw_mask
 from dataset.images.resize import resize_image
@@ -120,7 +120,7 @@ def _write(source: Source, folder: Path, options: IngestOptions) -> None:
         if part.split in folders:
             part.notes.add(Note.SPLIT_FOLDER, f"{folders[part.split]} for {part.split}")
     if options.group_by is not None:
-        problems += [sentence for part in parts for sentence in _name_groups(part, options.group_by)]
+        problems += [sentence for part in parts for sentence in name_groups(part, options.group_by)]
     classes = classes_of(parts, options.multi_class, problems)
     # If there are problems already, samples are read only to find more of them.
     labels = classes.values if not problems else None
@@ -161,13 +161,6 @@ def _read_splits(source: Source, categories: Sequence[str]) -> tuple[list[SplitA
                 problems += error.problems
     problems += detection_exports(source, parts)
     return parts, problems + unknown_categories(parts, categories)
-
-
-def _name_groups(part: SplitAnnotations, pattern: str) -> list[str]:
-    """Gives every sample its patient; returns what is wrong."""
-    part.samples[:] = [replace(sample, group=group_of(sample.file_name, pattern)) for sample in part.samples]
-    nameless = [sample.file_name for sample in part.samples if sample.group is None]
-    return [f"{part.split}: {without_group(nameless, pattern)}"] if nameless else []
 
 
 def _listed_names(part: SplitAnnotations) -> list[str]:

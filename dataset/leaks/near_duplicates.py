@@ -81,7 +81,9 @@ def _most_alike(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> tuple[ND
     Correlations below `ALIKE` need not be right.
     """
     rows, best = np.zeros(len(second), dtype=np.intp), np.full(len(second), -1, dtype=np.float32)
-    low = np.concatenate([_low(_spectrum(part)) for _, part in _parts(first, _ROWS)]) if len(first) else None
+    if not len(first):
+        return rows, best
+    low = np.concatenate([_low(_spectrum(part)) for _, part in _parts(first, _ROWS)])
     for at, part in _parts(second, _COLUMNS):
         for turned in _turned(_spectrum(part)):
             columns_low = _low(turned)
@@ -125,10 +127,10 @@ def _spectrum(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
 def _transforms() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Returns the matrices (SIDE, SIDE) of the cosine transform of columns, and of that after a blur."""
     unit = np.eye(SIDE, dtype=np.float32)
-    cosine = cv2.dct(unit, flags=cv2.DCT_ROWS).T
+    cosine = np.asarray(cv2.dct(unit, flags=cv2.DCT_ROWS).T, dtype=np.float32)
     kernel = cv2.getGaussianKernel(6 * round(_BLUR) + 1, _BLUR, cv2.CV_32F)
     blur = cv2.sepFilter2D(unit, -1, np.ones(1, dtype=np.float32), kernel, borderType=cv2.BORDER_REPLICATE)
-    return cosine, cosine @ blur
+    return cosine, np.asarray(cosine @ blur, dtype=np.float32)
 
 
 def _low(spectra: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -205,7 +205,7 @@ def summarise(counts: Counts, groups: Sequence[str] = ()) -> Metrics:
         **({"dice_lesion": dices[lesion].mean(), "iou_lesion": ious[lesion].mean()} if lesion.any() else {}),
         **({"recall_images": found[lesion].double().mean()} if lesion.any() else {}),
         **({"false_alarm_images": (predicted_pixels(counts)[~lesion] > 0).double().mean()} if not lesion.all() else {}),
-        **({"dice_patient": sum(of_groups.values()) / len(of_groups)} if of_groups else {}),
+        **({"dice_patient": torch.tensor(list(of_groups.values()), dtype=torch.float64).mean()} if of_groups else {}),
         "dice_global": dice(total),
         "iou_global": iou(total),
         "pixel_accuracy": pixel_accuracy(total),

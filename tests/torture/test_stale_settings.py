@@ -166,7 +166,7 @@ def test_a_changed_field_runs_what_depends_on_it_and_no_more(field: str, worksho
 
 
 def test_a_changed_default_runs_what_the_changed_field_runs(workshop: Workshop) -> None:
-    file = workshop.root / "configs" / "schema.py"
+    file = workshop.root / "configs" / "sections.py"
     before = file.read_text()
     after = before.replace(
         "patience: Annotated[int, Field(ge=1)] | None = None", "patience: int | None = 2"
