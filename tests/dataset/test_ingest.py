@@ -256,6 +256,8 @@ def test_nothing_is_printed_where_standard_error_is_no_terminal(coco, out, capfd
         (((0, 16), 1, False, False, 0), "image_size"),
         (((16, 16), 2, False, False, 0), "channels is 2"),
         (((16, 16), 1, False, False, -1), "num_workers"),
+        (((16, 16), 1, False, False, 0, (), "area", "apply", (0.5, 0.5, 0.5)), "sum to 1"),
+        (((16, 16), 1, False, False, 0, (), "area", "apply", None, 0, "("), "no regular expression"),
     ],
 )
 def test_options_out_of_range_are_refused(arguments, message):
