@@ -55,7 +55,8 @@ def near_duplicates(thumbnails: Mapping[str, bytes | bytearray]) -> list[Match]:
 
     Every image is compared with every one of the other splits: two orthonormal vectors are compared in their lowest
     spatial frequencies, and where what these leave out could still make them alike, in full. Besides the thumbnails it
-    takes about 70 MB; the time grows with the square of the number of images.
+    takes about 70 MB. The time grows with the square of the number of images: beside reading JPEG files of 256 x 256 it
+    is about a sixth for 10,000 images, and as much again for 100,000.
 
     Args:
         thumbnails: Split to the thumbnails of its images, one after the other.
