@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analysis.equal_size import EqualSize, equal_sizes
+from analysis.intervals import Interval
 from analysis.quality import LesionGroup, Quality, lesion_groups, quality
-from analysis.ranking import baseline_of, chosen_by_valid, front_names, in_order, recommended, tolerated_loss
+from analysis.ranking import JUDGED, baseline_of, chosen_by_valid, front_names, in_order, recommended, tolerated_loss
 from models.evaluation.results import EvaluationResult, Latencies, Machine
 from models.variant_spec import BASELINE
 
@@ -62,6 +63,23 @@ class Comparison:
     def has_empty_images(self) -> bool:
         """Whether some of the test images have no lesion."""
         return any("false_alarm_images" in result.metrics for result in self.results)
+
+    @property
+    def judged_over(self) -> Interval | None:
+        """An interval of the judged Dice, which says what intervals are over; None where there is none."""
+        found = (quality.mean.get(JUDGED) for quality in self.qualities.values())
+        return next((interval for interval in found if interval is not None), None)
+
+    @property
+    def interval_name(self) -> str:
+        """How intervals are called: `95 % interval`, or `95 % interval over patients`."""
+        over = self.judged_over
+        return "95 % interval" if over is None or over.patients is None else "95 % interval over patients"
+
+    @property
+    def test_patients(self) -> int | None:
+        """Of how many patients the test images are; None where that is not known."""
+        return next((len(set(result.groups)) for result in self.results if result.groups), None)
 
     @property
     def machine(self) -> Machine | None:

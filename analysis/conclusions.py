@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from analysis.comparison import Comparison, baseline_in
 from analysis.equal_size import verdict
-from analysis.intervals import MIN_IMAGES, TOO_FEW
+from analysis.intervals import MIN_UNITS, TOO_FEW
 from analysis.ranking import JUDGED, Split, is_useful, metric
 from models.evaluation.results import EvaluationResult
 
@@ -98,8 +98,10 @@ def _none_is_close(comparison: Comparison, baseline: EvaluationResult) -> str:
 
 def _choice(comparison: Comparison, chosen: EvaluationResult) -> str:
     """Returns by which images the network was chosen, and how far these can be trusted."""
-    lesions = sum(area > 0 for area in chosen.valid_per_image.get("lesion_px", []))
-    few = f"; it has {lesions} images with a lesion, too few to choose by" if lesions < MIN_IMAGES else ""
+    rows = [row for row, area in enumerate(chosen.valid_per_image.get("lesion_px", [])) if area > 0]
+    known = chosen.valid_groups
+    unit, lesions = ("patients", len({known[row] for row in rows})) if known else ("images", len(rows))
+    few = f"; it has {lesions} {unit} with a lesion, too few to choose by" if lesions < MIN_UNITS else ""
     return (
         f" It was chosen on valid, as the smallest within {comparison.tolerated_loss:g} of the baseline's Dice{few}; "
         "the figures are those on test."
@@ -111,9 +113,9 @@ def _trust(comparison: Comparison, chosen: EvaluationResult) -> str:
     if change is None:
         return ""
     if change.too_few:
-        images = "1 image" if change.images == 1 else f"{change.images} images"
-        return f" The difference in Dice, {change.mean:+.3f}, is from {images}, {TOO_FEW}."
-    interval = f"95 % interval {change.low:+.3f} to {change.high:+.3f}"
+        return f" The difference in Dice, {change.mean:+.3f}, is from {change.over}, {TOO_FEW}."
+    over = f" over {change.over}" if change.patients is not None else ""
+    interval = f"95 % interval{over} {change.low:+.3f} to {change.high:+.3f}"
     meaning = "is more than chance" if change.excludes_zero else "may be chance"
     loss = f"a loss of more than {tolerated:g}"
     risk = ""

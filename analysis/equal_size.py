@@ -7,8 +7,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from analysis.intervals import TOO_FEW, Interval, paired_interval
-from analysis.quality import MEASURED, of_images
+from analysis.intervals import CHANGE, TOO_FEW, Interval, paired_interval
+from analysis.quality import MEASURED, of_images, patients_of
 from analysis.ranking import JUDGED, PARAMETER, TITLES, baseline_of, is_useful, metric
 from models.evaluation.results import EvaluationResult
 
@@ -114,12 +114,13 @@ def verdict(lines: Sequence[EqualSize], method: str, other: str) -> str:
         The sentence; empty where no budget has both methods.
     """
     ours, theirs = TITLES[method], TITLES[other]
+    unit = next((gain.unit for line in lines for gain in line.dice_gains.values()), "images")
     budgets: dict[str, list[float]] = {
         f"{ours} is better than {theirs}": [],
         f"{ours} is worse than {theirs}": [],
         f"no difference of {ours} and {theirs} is found": [],
         f"{ours} and {theirs} are both useless": [],
-        f"the images are {TOO_FEW} {ours} against {theirs}": [],
+        f"the {unit} are {TOO_FEW} {ours} against {theirs}": [],
     }
     better, worse, same, useless, too_few = budgets
     for line in lines:
@@ -148,5 +149,5 @@ def _gains(group: Mapping[str, EvaluationResult], name: str) -> dict[tuple[str, 
         if method in group and other in group:
             values, others = (of_images(group[each], name) for each in (method, other))
             if values and len(values) == len(others):
-                found[method, other] = paired_interval(values, others)
+                found[method, other] = paired_interval(values, others, patients_of(group[method], name), CHANGE)
     return found

@@ -1,4 +1,4 @@
-"""The quality of a variant with its uncertainty: intervals over images, differences to the baseline, lesion sizes."""
+"""The quality of a variant with its uncertainty: intervals, differences to the baseline, lesion sizes."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.intervals import Interval, mean_interval, paired_interval
+from analysis.intervals import CHANGE, SHARE, Interval, mean_interval, paired_interval
 from models.evaluation.results import EvaluationResult
 
-MEASURED = ("dice_lesion", "iou_lesion", "dice", "iou")
+PER_PATIENT = "dice_patient"
+MEASURED = ("dice_lesion", "iou_lesion", "dice", "iou", PER_PATIENT)
 LESION_SIZES = ("small", "medium", "large")
 
 
 @dataclasses.dataclass(frozen=True)
 class Quality:
-    """One variant's quality; intervals are 95 % over images.
+    """One variant's quality; intervals are 95 %, over patients where these are known, else over images.
 
     Attributes:
         mean: Each of `MEASURED` to its interval.
@@ -81,13 +82,23 @@ def lesion_groups(baseline: EvaluationResult) -> list[LesionGroup]:
 def of_images(result: EvaluationResult, name: str) -> list[float]:
     """Returns a metric's values of single test images; of `..._lesion` those of images with a lesion.
 
-    Empty where they are not known.
+    Of `dice_patient` they are those of patients. Empty where they are not known.
     """
+    if name == PER_PATIENT:
+        return list(result.per_group.values())
     values = result.per_image.get(name.removesuffix("_lesion"), [])
     if not name.endswith("_lesion"):
         return values
-    areas = result.per_image.get("lesion_px", [])
-    return [value for value, area in zip(values, areas, strict=True) if area > 0] if areas else []
+    return [values[row] for row in _rows_with_lesion(result)] if values else []
+
+
+def patients_of(result: EvaluationResult, name: str) -> list[str]:
+    """Returns the patient of each of the values that `of_images` returns; empty where patients are not known."""
+    if name == PER_PATIENT:
+        return list(result.per_group)
+    if not name.endswith("_lesion"):
+        return result.groups
+    return [result.groups[row] for row in _rows_with_lesion(result)] if result.groups else []
 
 
 def quality(result: EvaluationResult, baseline: EvaluationResult | None) -> Quality:
@@ -102,12 +113,28 @@ def quality(result: EvaluationResult, baseline: EvaluationResult | None) -> Qual
     if baseline is not None and baseline is not result:
         found = {name: of_images(baseline, name) for name in own}
         others = {name: values for name, values in found.items() if len(values) == len(own[name])}
-    groups, dice = (lesion_groups(result) if "dice" in own else []), result.per_image.get("dice", [])
+    patients = {name: patients_of(result, name) for name in own}
     return Quality(
-        mean={name: mean_interval(values) for name, values in own.items()},
-        change={name: paired_interval(own[name], others[name]) for name in own if name in others},
-        by_lesion={group.size: mean_interval(np.take(dice, group.rows).tolist()) for group in groups},
+        mean={name: mean_interval(values, patients[name], SHARE) for name, values in own.items()},
+        change={
+            name: paired_interval(own[name], others[name], patients[name], CHANGE) for name in own if name in others
+        },
+        by_lesion=_by_lesion(result) if "dice" in own else {},
     )
+
+
+def _by_lesion(result: EvaluationResult) -> dict[str, Interval]:
+    dice, patients = result.per_image["dice"], result.groups
+    return {
+        group.size: mean_interval(
+            [dice[row] for row in group.rows], [patients[row] for row in group.rows] if patients else [], SHARE
+        )
+        for group in lesion_groups(result)
+    }
+
+
+def _rows_with_lesion(result: EvaluationResult) -> list[int]:
+    return [row for row, area in enumerate(result.per_image.get("lesion_px", [])) if area > 0]
 
 
 def _ends(name: str, interval: Interval) -> dict[str, float]:

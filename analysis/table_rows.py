@@ -19,6 +19,7 @@ METRICS = (
     "false_alarm_images",
     "dice",
     "iou",
+    "dice_patient",
     "pixel_accuracy",
     "precision",
     "recall",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from dataset.options import Exif, Interpolation
+from dataset.options import Exif, Interpolation, Shares, check_pattern, check_shares
 from models.training.options import Augment, Loss, Optimizer, Precision, Schedule, WeightGradients
 
 
@@ -21,6 +21,14 @@ def _names(value: object) -> object:
     """Accepts "tumor,edema" as well as a list; which names, not their order, is what counts."""
     names = split_list(value)
     return tuple(sorted({str(name) for name in names})) if isinstance(names, (list, tuple)) else names
+
+
+def _shares(value: object) -> object:
+    """Accepts "0.7,0.15,0.15" as well as a list; three of them."""
+    shares = split_list(value)
+    if value is not None and not (isinstance(shares, (list, tuple)) and len(shares) == 3):
+        raise ValueError("give the shares of train, valid and test, which sum to 1, as 0.7,0.15,0.15")
+    return shares
 
 
 def _channels(value: object) -> object:
@@ -60,6 +68,10 @@ class DataConfig(Section):
             `linear`, `cubic` and `nearest` as OpenCV does, for networks that were trained so. See docs/performance.md.
         exif: Whether an image whose EXIF orientation is not upright is turned (`apply`) or taken as stored (`ignore`),
             where its annotated size does not tell on which of the two the outlines were drawn.
+        split: Shares of training, validation and test images, for data without splits; None where the data have them.
+        split_seed: Seed of that division; not that of the training, so that another training has the same test.
+        group_by: A regular expression, searched for in each file name: its first group, or the whole match, names the
+            patient. Patients are never divided, and intervals are over them. None where they are not known.
     """
 
     image_size: tuple[Extent, Extent] = (256, 256)
@@ -69,6 +81,25 @@ class DataConfig(Section):
     skip_bad_samples: bool = False
     interpolation: Interpolation = "area"
     exif: Exif = "apply"
+    split: Annotated[Shares | None, BeforeValidator(_shares)] = None
+    split_seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    group_by: str | None = None
+
+    @field_validator("split")
+    @classmethod
+    def _shared(cls, shares: Shares | None) -> Shares | None:
+        if shares is not None:
+            check_shares(shares)
+            if min(shares) == 0:
+                raise ValueError("each of the three needs images: networks are chosen on valid and judged on test")
+        return shares
+
+    @field_validator("group_by")
+    @classmethod
+    def _expression(cls, pattern: str | None) -> str | None:
+        if pattern is not None:
+            check_pattern(pattern)
+        return pattern
 
 
 class InputConfig(Section):

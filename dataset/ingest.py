@@ -18,15 +18,16 @@ from dataset.annotations.json_values import Identifier
 from dataset.classes import Classes, class_notes, class_warnings, classes_of, unknown_categories
 from dataset.cores import usable_cores
 from dataset.errors import DatasetError, Refusal, combined_error
+from dataset.groups import name_groups
 from dataset.images.decode import DecodeRequest, ImageError, MissingImageError, read_image_file
 from dataset.images.masks import LabelledObject, draw_mask
 from dataset.images.resize import resize_image
 from dataset.images.true_size import decode_near_size
 from dataset.layout import SPLITS
+from dataset.leaks.across_splits import find_leaks
 from dataset.manifest import MANIFEST_VERSION, Manifest
 from dataset.notes import Note, Notes
-from dataset.options import Exif, Interpolation
-from dataset.output_folder import new_folder
+from dataset.options import Exif, Interpolation, Shares, check_pattern, check_shares
 from dataset.shortages import detection_exports, shortages
 from dataset.sources.local_folder import as_source
 from dataset.sources.near_names import NearNames
@@ -36,11 +37,10 @@ from dataset.split_statistics import (
     PreparedSample,
     SplitStatistics,
     category_entries,
-    duplicates_across_splits,
     orientation_notes,
     warnings_for,
 )
-from dataset.store import Dataset, RowWriter, images_file, masks_file
+from dataset.store import Dataset, RowWriter, images_file, masks_file, new_folder
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,9 @@ class IngestOptions:
         categories: Names of the categories to read; empty for all. Objects of others are dropped and counted.
         interpolation: How images are resized; see `dataset.images.resize`.
         exif: Whether images with an orientation tag are turned where their annotated size does not tell.
+        split: Shares of train, valid and test, for data without splits.
+        split_seed: Seed of that division.
+        group_by: Pattern that names the patient of a file; see `dataset.groups.group_of`.
     """
 
     image_size: tuple[int, int]
@@ -66,6 +69,9 @@ class IngestOptions:
     categories: tuple[str, ...] = ()
     interpolation: Interpolation = "area"
     exif: Exif = "apply"
+    split: Shares | None = None
+    split_seed: int = 0
+    group_by: str | None = None
 
     def __post_init__(self) -> None:
         if min(self.image_size) < 1:
@@ -77,6 +83,10 @@ class IngestOptions:
         for name, allowed in (("interpolation", get_args(Interpolation)), ("exif", get_args(Exif))):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} is {getattr(self, name)!r}: choose from {', '.join(allowed)}")
+        if self.split is not None:
+            check_shares(self.split)
+        if self.group_by is not None:
+            check_pattern(self.group_by)
 
 
 def ingest(root: DataRoot, folder: Path, options: IngestOptions) -> Dataset:
@@ -109,6 +119,8 @@ def _write(source: Source, folder: Path, options: IngestOptions) -> None:
     for part in parts:
         if part.split in folders:
             part.notes.add(Note.SPLIT_FOLDER, f"{folders[part.split]} for {part.split}")
+    if options.group_by is not None:
+        problems += [sentence for part in parts for sentence in name_groups(part, options.group_by)]
     classes = classes_of(parts, options.multi_class, problems)
     # If there are problems already, samples are read only to find more of them.
     labels = classes.values if not problems else None
@@ -240,8 +252,8 @@ def _describe(
 ) -> Manifest:
     splits = {split: statistics[split].summary() for split in SPLITS}
     categories = category_entries(parts, statistics)
-    duplicates = duplicates_across_splits(statistics)
-    warnings = warnings_for(splits, categories, duplicates, refused, options.image_size)
+    leaks = find_leaks(statistics)
+    warnings = warnings_for(splits, categories, refused, options.image_size)
     notes = Notes()
     for part in parts:
         notes.update(part.notes)
@@ -254,9 +266,16 @@ def _describe(
         classes=classes.entries,
         categories=categories,
         splits=splits,
-        duplicates_across_splits=duplicates,
+        duplicates_across_splits=leaks.duplicates,
+        near_duplicates=leaks.near_duplicates,
+        shared_groups=leaks.shared_groups,
         refused=refused,
-        warnings=[*warnings, *class_warnings(classes, categories), *orientation_notes(splits)],
+        warnings=[
+            *warnings,
+            *leaks.warnings(splits),
+            *class_warnings(classes, categories),
+            *orientation_notes(splits),
+        ],
         notes=[*class_notes(classes, parts), *notes.sentences()],
         interpolation=options.interpolation,
     )

@@ -113,6 +113,27 @@ class Duplicate:
 
 
 @dataclass(frozen=True)
+class NearDuplicate:
+    """An image, last in `files`, and the one of an earlier split that it is most like, as `split/file`.
+
+    Attributes:
+        files: The two.
+        correlation: How much they are alike, 1 at most; see `dataset.leaks.near_duplicates`.
+    """
+
+    files: list[str]
+    correlation: float
+
+
+@dataclass(frozen=True)
+class SharedGroup:
+    """A patient with images in several splits, and how many in each."""
+
+    group: str
+    images: dict[str, int]
+
+
+@dataclass(frozen=True)
 class Manifest:
     """The description of a stored data set; see the classes of its parts.
 
@@ -131,6 +152,8 @@ class Manifest:
     warnings: list[str]
     notes: list[str] = field(default_factory=list)
     interpolation: Interpolation = "area"
+    near_duplicates: list[NearDuplicate] = field(default_factory=list)
+    shared_groups: list[SharedGroup] = field(default_factory=list)
 
     @property
     def class_names(self) -> list[str]:
@@ -187,6 +210,8 @@ def _parse(raw: dict) -> Manifest:
         "splits": {name: _parse_split(entry) for name, entry in raw["splits"].items()},
         "duplicates_across_splits": [Duplicate(**entry) for entry in raw["duplicates_across_splits"]],
         "refused": [Refusal(**entry) for entry in raw["refused"]],
+        "near_duplicates": [NearDuplicate(**entry) for entry in raw.get("near_duplicates", ())],
+        "shared_groups": [SharedGroup(**entry) for entry in raw.get("shared_groups", ())],
     }
     return Manifest(**{**raw, **parts})
 

@@ -1,7 +1,8 @@
 """A stored data set: memory-mapped arrays for each split, and a manifest."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tokenize import TokenError
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from dataset.errors import DatasetError
 from dataset.layout import SPLITS
 from dataset.manifest import MANIFEST_FILE, Manifest
+from torch_lowrank.whole_files import whole_folder
 
 # What NumPy raises at a damaged header, which it parses as Python source.
 _DAMAGE = (OSError, ValueError, EOFError, OverflowError, SyntaxError, TokenError)
@@ -24,12 +26,14 @@ class Split:
         masks: uint8 (N, H, W), read-only memory map; class indices, 0 for background.
         file_names: File name of each row.
         image_ids: COCO image id of each row.
+        groups: The patient or volume that each row is of; empty where that is not known of all.
     """
 
     images: NDArray[np.uint8]
     masks: NDArray[np.uint8]
     file_names: list[str]
     image_ids: list[int | str]
+    groups: list[str]
 
     def __init__(self, folder: Path, name: str, manifest: Manifest) -> None:
         summary = manifest.splits[name]
@@ -39,6 +43,8 @@ class Split:
         self.masks = _map_array(masks_file(folder, name), rows)
         self.file_names = [sample.file_name for sample in summary.samples]
         self.image_ids = [sample.image_id for sample in summary.samples]
+        known = [sample.group for sample in summary.samples if sample.group is not None]
+        self.groups = known if len(known) == len(summary.samples) else []
 
     def __len__(self) -> int:
         return len(self.images)
@@ -116,6 +122,19 @@ def images_file(folder: Path, split: str) -> Path:
 def masks_file(folder: Path, split: str) -> Path:
     """Returns the file that holds a split's masks."""
     return folder / f"{split}_masks.npy"
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Yields a folder to fill, which becomes `folder` when the block ends without an error; see `whole_folder`.
+
+    Raises:
+        DatasetError: `folder` exists and is not empty.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise DatasetError(f"{folder} exists already and is not an empty folder: remove it or choose another")
+    with whole_folder(folder) as partial:
+        yield partial
 
 
 class RowWriter:

@@ -59,9 +59,11 @@ class ReportContent:
             lines.append(f"| {' | '.join(cells)} |")
         lines += [
             "",
-            "Dice: of images with a lesion. Change: minus the baseline's over the same images, 95 % interval;",
+            "Dice: of images with a lesion. Change: minus the baseline's over the same images, "
+            f"{self.comparison.interval_name};",
+            "* it excludes zero.",
+            "",
         ]
-        lines += ["* it excludes zero.", ""]
         return "\n".join([*lines, f"    {self.about.provenance['command']}"])
 
 

@@ -24,6 +24,7 @@ EMPTY_FOOTNOTE = (
 )
 CHANGE_FOOTNOTE = "change: Dice minus the baseline's, same images, 95 % interval; * excludes zero"
 BEFORE_FOOTNOTE = "before: Dice straight after truncation, not yet recalibrated or fine-tuned"
+PATIENT_FOOTNOTE = "patient: mean over patients of the Dice of all their images taken as one"
 SAME = "same"  # as the baseline's time, as far as can be told
 GAIN_FOOTNOTE = "difference in Dice over the same images, 95 % interval; * excludes zero"
 
@@ -48,7 +49,7 @@ def print_table(comparison: Comparison, console: Console) -> None:
     rows = variant_rows(comparison)
     recovered = any(row.dice_before is not None for row in rows)
     by_macs = any(result.spec.mac_budget is not None for result in comparison.results)
-    wide, empty = console.width >= WIDE, comparison.has_empty_images
+    wide, empty, patients = console.width >= WIDE, comparison.has_empty_images, comparison.test_patients
     columns = {
         "before": recovered,
         "Dice": True,
@@ -56,6 +57,7 @@ def print_table(comparison: Comparison, console: Console) -> None:
         "found %": empty,
         "alarms %": empty,
         "IoU": wide or not (recovered or by_macs or empty),
+        "patient": wide and patients is not None,
         "accuracy": wide and not empty,
         "parameters": True,
         "saved %": wide or not (by_macs or empty),
@@ -79,6 +81,8 @@ def print_table(comparison: Comparison, console: Console) -> None:
         (FOOTNOTE, any(row.on_front for row in rows)),
         (EMPTY_FOOTNOTE, empty),
         (CHANGE_FOOTNOTE, any(row.judged_change for row in rows)),
+        (interval_footnote(comparison), comparison.judged_over is not None),
+        (PATIENT_FOOTNOTE, columns["patient"]),
         (BEFORE_FOOTNOTE, recovered),
         (_time_footnote(rows), any(row.latency is not None for row in rows)),
     ):
@@ -104,6 +108,14 @@ def print_equal_sizes(comparison: Comparison, console: Console) -> None:
     console.print(Text(GAIN_FOOTNOTE, style="dim"))
 
 
+def interval_footnote(comparison: Comparison) -> str:
+    """Returns what intervals are over: patients, or images that count as independent."""
+    interval = comparison.judged_over
+    if interval is None or interval.patients is None:
+        return "intervals: images count as independent; --group_by says which are of a patient"
+    return f"intervals: over {interval.over} with a lesion, each with all its images"
+
+
 def _table() -> Table:
     return Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
 
@@ -116,6 +128,7 @@ def _cells(row: VariantRow) -> dict[str, str]:
         "found %": _percent(row.metrics["recall_images"]),
         "alarms %": _percent(row.metrics["false_alarm_images"]),
         "IoU": _number(row.metrics["iou_lesion"], ".4f"),
+        "patient": _number(row.metrics["dice_patient"], ".4f"),
         "accuracy": _number(row.metrics["pixel_accuracy"], ".4f"),
         "parameters": f"{row.params:,}",
         "saved %": _number(row.reduction_pct, ".1f"),

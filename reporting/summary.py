@@ -37,6 +37,8 @@ def summarize(comparison: Comparison, about: dict[str, Any]) -> dict[str, Any]:
             "max_dice_loss": comparison.tolerated_loss,
             "equal_size": [line.to_dict() for line in comparison.equal_sizes],
             "timed_on": dataclasses.asdict(comparison.machine) if comparison.machine else None,
+            "intervals_over": _unit(comparison),
+            "test_patients": comparison.test_patients,
             "lesion_sizes": [
                 {
                     "size": group.size,
@@ -65,10 +67,14 @@ def per_image_table(comparison: Comparison, manifest: Mapping[str, Any]) -> str:
     """
     rows = []
     for result in comparison.results:
-        for split, columns in (("valid", result.valid_per_image), ("test", result.per_image)):
+        for split, columns, groups in (
+            ("valid", result.valid_per_image, result.valid_groups),
+            ("test", result.per_image, result.groups),
+        ):
             names, titles = file_names(manifest, split), [name.replace("/", "_") for name in columns]
             for row, values in enumerate(zip(*columns.values(), strict=True)):
                 image = {"variant": result.name, "split": split, "file_name": names[row] if row < len(names) else row}
+                image |= {"group": groups[row]} if groups else {}
                 rows.append(image | dict(zip(titles, values, strict=True)))
     return _csv(rows)
 
@@ -168,7 +174,13 @@ def _row(result: EvaluationResult, comparison: Comparison) -> dict[str, Any]:
     cost = dataclasses.asdict(result.cost) | {"size_mb": result.cost.size_mb}
     known = {"variant": result.name, "method": result.method, **result.spec.parameters(), **result.metrics, **cost}
     known |= _times(result)
+    known |= {"intervals_over": _unit(comparison), "test_patients": comparison.test_patients}
     return finite(known | _intervals(result, comparison, "_"))
+
+
+def _unit(comparison: Comparison) -> str | None:
+    """Returns `patients` or `images`: what is resampled for the intervals; None where there are none."""
+    return comparison.judged_over.unit if comparison.judged_over is not None else None
 
 
 def _times(result: EvaluationResult) -> dict[str, float]:

@@ -39,9 +39,12 @@ def evaluate(
         },
         per_image=test.per_image | _of_classes(test, dataset),
         layers=network.layers,
+        groups=dataset["test"].groups,
+        per_group=test.per_group,
         classes=dict(zip(_foreground(dataset), (each.metrics for each in test.classes), strict=False)),
         valid=valid.metrics,
         valid_per_image=valid.per_image | _of_classes(valid, dataset),
+        valid_groups=dataset["valid"].groups,
     )
 
 
@@ -62,4 +65,4 @@ def _of_classes(measured: Metrics, dataset: Dataset) -> dict[str, list[float]]:
 def _measured(variant: Variant, dataset: Dataset, split: str, batch_size: int, device: str) -> Metrics:
     variant.check_input(dataset.manifest.channels, dataset.classes)
     labelled = dataset[split]
-    return evaluate_variant(variant, labelled.images, labelled.masks, batch_size, device)
+    return evaluate_variant(variant, labelled.images, labelled.masks, batch_size, device, labelled.groups)

@@ -74,6 +74,25 @@ def means(dice: float) -> dict[str, float]:
     return {"dice": dice, "iou": iou, "dice_lesion": dice, "iou_lesion": iou, "recall_images": min(1.0, 1.2 * dice)}
 
 
+def of_patients(results: list[EvaluationResult], patients: int) -> list[EvaluationResult]:
+    """The results with every image given to one of so many patients, in turn; all its pixels have the mean Dice."""
+    made = []
+    for result in results:
+        dice = result.per_image["dice"]
+        groups = [f"p{row % patients}" for row in range(len(dice))]
+        mean = {name: sum(dice[row::patients]) / len(dice[row::patients]) for row, name in enumerate(groups[:patients])}
+        made.append(
+            dataclasses.replace(
+                result,
+                groups=groups,
+                valid_groups=groups,
+                per_group=mean,
+                metrics={**result.metrics, "dice_patient": sum(mean.values()) / len(mean)},
+            )
+        )
+    return made
+
+
 def spread(mean: float) -> list[float]:
     """Values of 12 images with this mean; where means differ, they differ unevenly over the images."""
     return [

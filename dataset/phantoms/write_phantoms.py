@@ -12,9 +12,9 @@ from skimage import measure
 
 from dataset.errors import DatasetError
 from dataset.layout import ANNOTATION_FILE, SPLITS
-from dataset.output_folder import new_folder
 from dataset.phantoms.brain_slices import Slice, draw_slice
 from dataset.sources.local_folder import read_file
+from dataset.store import new_folder
 
 PHANTOM_VERSION = 1  # increase whenever the same seed draws other pictures
 _LESION = 1

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from torch_lowrank.modes import evaluating
 from torch_lowrank.progress import tracked
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913 - network, data, and how
     network: nn.Module,
     images: np.ndarray,
     masks: np.ndarray,
@@ -25,6 +26,7 @@ def evaluate(
     classes: int,
     batch_size: int,
     device: str | torch.device,
+    groups: Sequence[str] = (),
 ) -> Metrics:
     """Evaluates a network on images with known masks; memory does not grow with the number of images.
 
@@ -38,9 +40,11 @@ def evaluate(
         classes: 1 for foreground against background, else the number of labels.
         batch_size: Images a forward pass; no metric depends on it.
         device: Device to compute on.
+        groups: The patient or volume that each image is of; none at all where that is not known.
 
     Raises:
-        ValueError: The shapes of images and masks do not match, there are none, or a mask holds a label out of range.
+        ValueError: The shapes of images and masks do not match, there are none, a mask holds a label out of range, or
+            there is not one group an image.
         FloatingPointError: The network returns logits that are not finite.
     """
     if images.shape[:3] != masks.shape:
@@ -51,16 +55,21 @@ def evaluate(
             truth = np.array(masks[first : first + len(prediction)])
             parts.append(count_pixels(prediction, torch.from_numpy(truth).to(prediction.device), labels))
             distances += hausdorff95(prediction.cpu().numpy(), truth, labels)
-    measured = summarise(Counts.concatenate(parts))
-    return Metrics(
+    measured = summarise(Counts.concatenate(parts), groups)
+    return dataclasses.replace(
+        measured,
         metrics={**measured.metrics, "hausdorff95_px": float(np.mean(distances))},
         per_image={**measured.per_image, "hausdorff95_px": distances},
-        classes=measured.classes,
     )
 
 
 def evaluate_variant(
-    variant: Variant, images: np.ndarray, masks: np.ndarray, batch_size: int, device: str | torch.device
+    variant: Variant,
+    images: np.ndarray,
+    masks: np.ndarray,
+    batch_size: int,
+    device: str | torch.device,
+    groups: Sequence[str] = (),
 ) -> Metrics:
     """Evaluates a variant's network with its own preprocessing; see `evaluate`."""
     return evaluate(
@@ -71,6 +80,7 @@ def evaluate_variant(
         classes=variant.classes,
         batch_size=batch_size,
         device=device,
+        groups=groups,
     )
 
 

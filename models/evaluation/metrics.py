@@ -46,6 +46,23 @@ class Counts:
         pairs = ((tn, tp), (fn, fp), (fp, fn), (tp, tn))  # of the rest, of the label
         return Counts(*(torch.stack(pair, dim=1) for pair in pairs))
 
+    def of_groups(self, groups: Sequence[str]) -> tuple[list[str], Counts]:
+        """Returns the groups in alphabetical order, and the sums over the images of each: tensors (groups, L).
+
+        Raises:
+            ValueError: There is not one group an image.
+        """
+        if len(groups) != len(self.tp):
+            raise ValueError(f"{len(groups)} groups are named for {len(self.tp)} images; give one for each")
+        names = sorted(set(groups))
+        place = {group: row for row, group in enumerate(names)}
+        rows = torch.tensor([place[group] for group in groups])
+        sums = (
+            torch.zeros(len(names), self.tp.shape[1], dtype=torch.int64).index_add_(0, rows, getattr(self, field.name))
+            for field in dataclasses.fields(self)
+        )
+        return names, Counts(*sums)
+
     def total(self) -> Counts:
         """Returns the sums over the images: tensors (1, L)."""
         return Counts(*(getattr(self, field.name).sum(0, keepdim=True) for field in dataclasses.fields(self)))
@@ -60,15 +77,18 @@ class Metrics:
             the counts of all images together) and `pixel_accuracy`; where there are images with a lesion, `dice_lesion`
             and `iou_lesion` (means over these) and `recall_images` (share of them of whose lesion a pixel is found, and
             taken for its class); where there are others, `false_alarm_images` (share of them in which something is
-            found).
-        per_image: At least `dice`, `iou` and `lesion_px` (pixels of the true mask) of every image, in the order of the
-            split.
+            found); where groups are known, `dice_patient` (mean over `per_group`).
+        per_image: At least `dice`, `iou`, `lesion_px` (pixels of the true mask), `predicted_px` and `overlap_px`
+            (pixels of both masks with the same label) of every image, in the order of the split.
+        per_group: Patient, or volume, to the Dice of all pixels of its images, taken as one image; empty where groups
+            are not known.
         classes: The same of each label against the rest, in their order without the background; empty with one class.
     """
 
     metrics: dict[str, float]
     per_image: dict[str, list[float]]
     classes: list[Metrics] = dataclasses.field(default_factory=list)
+    per_group: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
 def label_count(classes: int) -> int:
@@ -155,17 +175,37 @@ def predicted_pixels(counts: Counts) -> Tensor:
     return (counts.tp + counts.fp)[:, 1:].sum(1).double()
 
 
-def summarise(counts: Counts) -> Metrics:
-    """Computes all metrics from the counts of every image, of the whole foreground and of each label."""
+def dice_of_groups(counts: Counts, groups: Sequence[str]) -> dict[str, float]:
+    """Returns the Dice of each group, a patient or volume, of all pixels of its images taken as one image.
+
+    Args:
+        counts: Of every image.
+        groups: The group of each; none at all where they are not known.
+    """
+    if not groups:
+        return {}
+    names, sums = counts.of_groups(groups)
+    return dict(zip(names, dice(sums).tolist(), strict=True))
+
+
+def summarise(counts: Counts, groups: Sequence[str] = ()) -> Metrics:
+    """Computes all metrics from the counts of every image, of the whole foreground and of each label.
+
+    Args:
+        counts: Of every image.
+        groups: The group of each; none at all where they are not known.
+    """
     labels = counts.tp.shape[1]
     dices, ious, areas, total = dice(counts), iou(counts), lesion_pixels(counts), counts.total()
     lesion, found = areas > 0, counts.tp[:, 1:].sum(1) > 0
+    of_groups = dice_of_groups(counts, groups)
     values = {
         "dice": dices.mean(),
         "iou": ious.mean(),
         **({"dice_lesion": dices[lesion].mean(), "iou_lesion": ious[lesion].mean()} if lesion.any() else {}),
         **({"recall_images": found[lesion].double().mean()} if lesion.any() else {}),
         **({"false_alarm_images": (predicted_pixels(counts)[~lesion] > 0).double().mean()} if not lesion.all() else {}),
+        **({"dice_patient": torch.tensor(list(of_groups.values()), dtype=torch.float64).mean()} if of_groups else {}),
         "dice_global": dice(total),
         "iou_global": iou(total),
         "pixel_accuracy": pixel_accuracy(total),
@@ -174,8 +214,15 @@ def summarise(counts: Counts) -> Metrics:
     }
     return Metrics(
         metrics={name: float(value) for name, value in values.items()},
-        per_image={"dice": dices.tolist(), "iou": ious.tolist(), "lesion_px": areas.tolist()},
-        classes=[summarise(counts.one_against_rest(label)) for label in range(1, labels)] if labels > 2 else [],
+        per_image={
+            "dice": dices.tolist(),
+            "iou": ious.tolist(),
+            "lesion_px": areas.tolist(),
+            "predicted_px": predicted_pixels(counts).tolist(),
+            "overlap_px": counts.tp[:, 1:].sum(1).double().tolist(),
+        },
+        classes=[summarise(counts.one_against_rest(label), groups) for label in range(1, labels if labels > 2 else 1)],
+        per_group=of_groups,
     )
 
 

@@ -110,9 +110,12 @@ class EvaluationResult:
             straight after truncation, where it was worked on since.
         per_image: Metric name to one value a test image, in the order of the split; among them `lesion_px`, the pixels
             of the true mask.
+        groups: The patient or volume that each test image is of; empty where that is not known.
+        per_group: Group to the Dice of all pixels of its test images taken as one image; empty likewise.
         classes: With several classes, the name of each to its metrics on the test images.
         valid: The same as `metrics` on the validation images, by which networks are chosen.
         valid_per_image: The same as `per_image` on them.
+        valid_groups: The same as `groups` of them.
         layers: One report a layer; empty for the baseline.
         finetune_history: The curves of its fine-tuning, as `History.to_dict`; empty where there was none.
         latency: Its time beside the baseline's; None until it is known.
@@ -126,6 +129,9 @@ class EvaluationResult:
     classes: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
     valid: dict[str, float] = dataclasses.field(default_factory=dict)
     valid_per_image: dict[str, list[float]] = dataclasses.field(default_factory=dict)
+    groups: list[str] = dataclasses.field(default_factory=list)
+    per_group: dict[str, float] = dataclasses.field(default_factory=dict)
+    valid_groups: list[str] = dataclasses.field(default_factory=list)
     finetune_history: dict[str, Any] = dataclasses.field(default_factory=dict)
     latency: Latency | None = None
 

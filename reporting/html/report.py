@@ -24,6 +24,10 @@ from reporting.plots.catalogue import PICTURES
 from reporting.summary import file_names
 
 TEMPLATE = "report.html.jinja"
+LEAKS = {  # of the manifest, unfolded on demand
+    "near_duplicates": "images that are nearly equal to one of another split",
+    "shared_groups": "patients with images in several splits",
+}
 LISTED = 200  # entries of a list that are shown: more make the page slow and nobody reads them
 
 
@@ -58,7 +62,7 @@ def render_report(comparison: Comparison, about: About, pictures: Mapping[str, b
         _environment()
         .get_template(TEMPLATE)
         .render(
-            facts=_facts(about),
+            facts=_facts(about, comparison.test_patients),
             answer=answer(comparison),
             methods_answer=methods_answer(comparison),
             rows=variant_rows(comparison),
@@ -68,6 +72,8 @@ def render_report(comparison: Comparison, about: About, pictures: Mapping[str, b
             lesion_groups=comparison.lesion_groups,
             machine=comparison.machine,
             empty=comparison.has_empty_images,
+            over=comparison.judged_over,
+            patients=comparison.test_patients,
             tolerated=comparison.tolerated_loss,
             failures=failure_tables(comparison, file_names(manifest, "test")),
             images=[(PICTURES[name], _embedded(pictures[name])) for name in PICTURES if name in pictures],
@@ -77,6 +83,7 @@ def render_report(comparison: Comparison, about: About, pictures: Mapping[str, b
             warnings=as_list(manifest.get("warnings")),
             notes=as_list(manifest.get("notes")),
             refused=readable(as_list(manifest.get("refused"))),
+            leaks={title: readable(found) for key, title in LEAKS.items() if (found := as_list(manifest.get(key)))},
             manifest=readable(_summary(manifest)),
             config=about.config,
             provenance=about.provenance,
@@ -88,12 +95,12 @@ def render_report(comparison: Comparison, about: About, pictures: Mapping[str, b
     return page.encode(errors="backslashreplace")  # a name may hold what UTF-8 has not
 
 
-def _facts(about: About) -> str:
+def _facts(about: About, patients: int | None) -> str:
     """Returns a line that says what was measured, as far as it is known."""
     split = (about.manifest.get("splits") or {}).get("test") or {}
     parts = []
     if isinstance(split, Mapping) and "images" in split:
-        parts.append(f"{split['images']} test images")
+        parts.append(f"{split['images']} test images" + (f" of {patients} patients" if patients is not None else ""))
     if size := about.manifest.get("image_size"):
         parts.append(" x ".join(str(side) for side in size))
     if filters := (about.config.get("model") or {}).get("base_filters"):
@@ -104,7 +111,7 @@ def _facts(about: About) -> str:
 
 def _summary(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the manifest without what has a place of its own, and without the list of every single sample."""
-    summary = {key: value for key, value in manifest.items() if key not in ("warnings", "notes", "refused")}
+    summary = {key: value for key, value in manifest.items() if key not in ("warnings", "notes", "refused", *LEAKS)}
     splits = summary.get("splits")
     if isinstance(splits, Mapping):
         summary["splits"] = {

@@ -12,7 +12,15 @@ from analysis.comparison import Comparison
 from analysis.intervals import Interval
 from analysis.ranking import PARAMETER, metric
 from models.evaluation.results import EvaluationResult
-from reporting.plots.style import SERIES, WIDE_RANGE, draw_baseline, draw_intervals, new_figure, series_name, shift
+from reporting.plots.style import (
+    SERIES,
+    WIDE_RANGE,
+    draw_baseline,
+    draw_intervals,
+    new_figure,
+    series_name,
+    shift,
+)
 
 AXIS_LABELS = {
     "svd": "SVD rank (the same for every layer)",
@@ -49,7 +57,9 @@ def draw_sweep(comparison: Comparison, method: str) -> Figure | None:
     _scale_settings(panels[1], method, sorted({value for group in groups.values() for value, _ in group}))
     panels[1].set_xlabel(AXIS_LABELS[method])
     panels[0].legend(loc="best")
-    panels[0].set_title(f"Quality (bars: 95 % interval) and size against {AXIS_LABELS[method].partition(' (')[0]}")
+    panels[0].set_title(
+        f"Quality (bars: {comparison.interval_name}) and size against {AXIS_LABELS[method].partition(' (')[0]}"
+    )
     figure.align_ylabels()
     return figure
 

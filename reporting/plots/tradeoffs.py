@@ -103,7 +103,7 @@ def draw_tradeoff(comparison: Comparison, cost: str = "params") -> Figure | None
     axes.set_title(f"Dice against {of_cost.title}" + " (labels: baseline, Pareto front, recommended)" * some)
     axes.set(
         xlabel=of_cost.label.format(machine=comparison.machine.title if comparison.machine else ""),
-        ylabel=f"Dice (mean over images with a lesion{', bars: 95 % interval' if bars else ''})",
+        ylabel=f"Dice (mean over images with a lesion{f', bars: {comparison.interval_name}' if bars else ''})",
     )
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=4, frameon=False, markerscale=0.8)
     labels = [_label(r, points[r.name], comparison, cut=r in below) for r in _labelled(shown, front, comparison)]

@@ -16,7 +16,7 @@ from models.variant_spec import VariantSpec
 from reporting.console import print_equal_sizes
 from reporting.plots.style import long_label
 from reporting.summary import results_table, run_metrics
-from tests.comparisons import images, make_result, means
+from tests.comparisons import images, make_result, means, of_patients
 
 
 def at_budget(method: str, budget: float, dice: list[float]) -> EvaluationResult:
@@ -139,3 +139,12 @@ def test_a_variant_that_saves_work_as_well_is_no_match_for_those_that_need_not(
     row = next(row for row in csv.DictReader(io.StringIO(results_table(comparison))) if row["variant"] == fast.name)
     assert {row[name] for name in row if name.startswith("equal_size")} == {""}
     assert [result.name for result in in_order([fast, *results])][-2:] == ["budget_0.25", "budget_0.25_macs_0.2"]
+
+
+def test_gains_are_over_patients_where_these_are_known(results: list[EvaluationResult]) -> None:
+    (line,) = equal_sizes(of_patients(results, 5))
+    gain = line.dice_gains["budget", "svd"]
+    assert (gain.images, gain.patients) == (10, 5)
+    assert line.gains["dice_patient"]["budget", "svd"].mean == pytest.approx(0.4)
+    assert "the patients are too few to judge budget against SVD at 25 %" in verdict([line], "budget", "svd")
+    assert {gain["patients"] for gain in line.to_dict()["gains"]} == {5}

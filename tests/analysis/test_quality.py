@@ -10,7 +10,7 @@ from analysis.comparison import Comparison
 from analysis.quality import lesion_groups, quality
 from models.evaluation.results import EvaluationResult
 from models.variant_spec import VariantSpec
-from tests.comparisons import make_result
+from tests.comparisons import make_result, of_patients
 
 AREAS = [0.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0]
 
@@ -87,3 +87,46 @@ def test_dice_on_lesions_leaves_images_without_one_out() -> None:
     change = found.change["dice_lesion"]
     assert (change.mean, change.images) == (pytest.approx(-0.1), 10)
     assert found.change["dice"].mean == pytest.approx(-0.05)
+
+
+ALIKE = [0.9] * 14 + [0.5] * 14 + [0.8] * 14 + [0.3] * 14 + [0.7] * 14  # blocks of 14 images
+
+
+def in_blocks(result: EvaluationResult, images: int) -> EvaluationResult:
+    """Successive images are of one patient."""
+    groups = [f"p{row // images:02}" for row in range(len(result.per_image["dice"]))]
+    return dataclasses.replace(result, groups=groups, per_group=dict.fromkeys(groups, 0.5))
+
+
+def test_where_patients_are_known_all_intervals_are_over_them() -> None:
+    full = in_blocks(measured("baseline", None, ALIKE), 7)
+    lower = in_blocks(measured("svd", 8, [value - 0.1 for value in ALIKE]), 7)
+    found = quality(lower, full)
+    for intervals in (found.mean, found.change, found.by_lesion):
+        assert {each.patients for each in intervals.values()} == {10}
+    assert set(found.change) == {"dice_lesion", "iou_lesion", "dice", "iou", "dice_patient"}
+
+
+def test_slices_of_a_patient_that_are_alike_make_the_interval_wider() -> None:
+    over_images = quality(measured("baseline", None, ALIKE), None).mean["dice"]
+    over_patients = quality(in_blocks(measured("baseline", None, ALIKE), 7), None).mean["dice"]
+    assert over_patients.mean == over_images.mean
+    assert over_patients.high - over_patients.low > 2 * (over_images.high - over_images.low)
+
+
+def test_dice_on_lesions_is_over_the_patients_that_have_one() -> None:
+    areas = [9.0] * 60 + [0.0] * 10  # the last ten images are those of two patients
+    found = quality(in_blocks(measured("baseline", None, ALIKE, areas), 5), None).mean
+    assert (found["dice"].patients, found["dice_lesion"].patients) == (14, 12)
+    assert (found["dice"].images, found["dice_lesion"].images) == (70, 60)
+
+
+def test_dice_a_patient_has_an_interval_over_patients_of_its_own() -> None:
+    (full,) = of_patients([measured("baseline", None, ALIKE)], 14)
+    interval = quality(full, None).mean["dice_patient"]
+    assert interval.mean == pytest.approx(np.mean(list(full.per_group.values())))
+    assert interval.patients == interval.images == 14
+
+
+def test_without_patients_there_is_no_dice_of_them() -> None:
+    assert "dice_patient" not in quality(measured("baseline", None, ALIKE), None).mean

@@ -8,7 +8,7 @@ from analysis.comparison import Comparison
 from analysis.conclusions import answer
 from analysis.ranking import front_names, in_order, pareto_front, recommended
 from analysis.table_rows import variant_rows
-from tests.comparisons import images, means
+from tests.comparisons import images, means, of_patients
 
 
 @pytest.mark.parametrize(
@@ -244,3 +244,15 @@ def test_a_baseline_that_marks_most_images_without_a_lesion_is_told(baseline, re
         alarmed = dataclasses.replace(baseline, metrics=baseline.metrics | {"false_alarm_images": share})
         text = answer(Comparison([alarmed, *others]))
         assert text.startswith("The baseline marks something in 96 % of the test images without a lesion.") is told
+
+
+def test_answer_says_over_how_many_patients_its_interval_is(baseline, result):
+    text = answer(Comparison(of_patients([baseline, result("svd", 16, 0.775, 1000)], 11)))
+    assert "(95 % interval over 11 patients -0." in text
+    assert "too few" not in text
+
+
+def test_answer_trusts_no_few_patients_however_many_images_they_have(baseline, result):
+    text = answer(Comparison(of_patients([baseline, result("svd", 16, 0.775, 1000)], 4)))
+    assert "it has 4 patients with a lesion, too few to choose by" in text
+    assert text.endswith("is from 4 patients, too few to judge.")

@@ -46,11 +46,39 @@ def test_every_flag_is_known_with_underscores_and_with_dashes(flag: str) -> None
         "interpolation": ["area"],
         "svd_ranks": ["4"],
         "recalibration_images": ["16"],
+        "split": ["0.6,0.2,0.2"],
     }
     value = values.get(flag, [] if FLAGS[flag][1].get("action") == "store_true" else ["1"])
     others = ["--budgets", "0.5"] if flag == "mac_budgets" else []
     dashes = flag.replace("_", "-")
     assert load_config([f"--{flag}", *value, *others]) == load_config([f"--{dashes}", *value, *others])
+
+
+def test_shares_of_the_splits_are_three_numbers() -> None:
+    assert load_config(["--split", "0.7,0.15,0.15"]).data.split == (0.7, 0.15, 0.15)
+    assert load_config(["data.split=[0.6, 0.2, 0.2]"]).data.split == (0.6, 0.2, 0.2)
+    assert load_config([]).data.split is None
+
+
+@pytest.mark.parametrize(
+    ("shares", "message"),
+    [
+        ("0.7,0.3", "give the shares of train, valid and test, which sum to 1"),
+        ("0.7,0.2,0.2", "sum to 1"),
+        ("1.2,-0.1,-0.1", "sum to 1"),
+        ("0.8,0.2,0", "each of the three needs images"),
+        ("most,some,few", "valid number"),
+    ],
+)
+def test_other_shares_are_refused_by_their_flag(shares: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=rf"data.split \(--split\) is .*{message}"):
+        load_config(["--split", shares])
+
+
+@pytest.mark.parametrize(("pattern", "message"), [("(", "no regular expression"), ("a*", "names no patient")])
+def test_a_pattern_that_names_no_patients_is_refused_by_its_flag(pattern: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=rf"data.group_by \(--group_by\) is .*{message}"):
+        load_config(["--group_by", pattern])
 
 
 def test_later_sources_win(tmp_path: Path) -> None:

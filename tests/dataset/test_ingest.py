@@ -256,6 +256,8 @@ def test_nothing_is_printed_where_standard_error_is_no_terminal(coco, out, capfd
         (((0, 16), 1, False, False, 0), "image_size"),
         (((16, 16), 2, False, False, 0), "channels is 2"),
         (((16, 16), 1, False, False, -1), "num_workers"),
+        (((16, 16), 1, False, False, 0, (), "area", "apply", (0.5, 0.5, 0.5)), "sum to 1"),
+        (((16, 16), 1, False, False, 0, (), "area", "apply", None, 0, "("), "no regular expression"),
     ],
 )
 def test_options_out_of_range_are_refused(arguments, message):
@@ -264,6 +266,13 @@ def test_options_out_of_range_are_refused(arguments, message):
 
 
 @pytest.mark.skipif(not BRAIN_TUMOR.is_dir(), reason="the brain tumor data is not here")
+def test_file_names_without_a_patient_stop_all_in_one_report(coco, out):
+    coco.image("train", "p1_2.png", png(noise(16, 16, 5)))
+    with pytest.raises(DatasetError, match=r"finds no patient in the file name of 'first\.png'") as error:
+        ingest(coco.write(), out, options(group_by=r"p\d"))
+    assert [problem.split(":")[0] for problem in error.value.problems] == ["train", "valid", "test"]
+
+
 def test_brain_tumor_data_is_read_as_published(out):
     manifest = ingest(BRAIN_TUMOR, out, options(size=(64, 64), multi_class=True, workers=0)).manifest
     assert [manifest.splits[split].images for split in ("train", "valid", "test")] == [1502, 215, 214]

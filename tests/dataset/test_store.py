@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import pickle
 import shutil
@@ -128,3 +129,18 @@ def test_rows_make_a_plain_numpy_file(tmp_path, rows):
 def test_row_of_another_shape_is_refused(tmp_path):
     with RowWriter(tmp_path / "a.npy", (3, 2)) as writer, pytest.raises(ValueError, match=r"holds uint8 \(3, 2\)"):
         writer.append(np.zeros((2, 3), np.uint8))
+
+
+@pytest.mark.parametrize(("pattern", "expected"), [("(f)irst", ["f"]), (None, [])])
+def test_a_split_knows_the_patient_of_each_row(coco, tmp_path, pattern, expected):
+    stored = ingest(coco.write(), tmp_path / "stored", options(group_by=pattern))
+    assert [stored[split].groups for split in ("train", "valid", "test")] == [expected] * 3
+
+
+def test_where_the_patient_of_one_row_is_not_known_there_are_none(coco, tmp_path):
+    coco.image("test", "second.png", png(noise(16, 16, 9)))
+    stored = ingest(coco.write(), tmp_path / "stored", options(group_by="(first|second)"))
+    test = stored.manifest.splits["test"]
+    nameless = dataclasses.replace(test, samples=[test.samples[0], dataclasses.replace(test.samples[1], group=None)])
+    manifest = dataclasses.replace(stored.manifest, splits={**stored.manifest.splits, "test": nameless})
+    assert Dataset(stored.folder, manifest)["test"].groups == []

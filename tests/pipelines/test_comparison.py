@@ -1,5 +1,6 @@
 """The pipeline from data to comparison: what it leaves behind, and what runs again after a change."""
 
+import csv
 import json
 import shutil
 from collections.abc import Iterator
@@ -204,6 +205,7 @@ def test_the_users_own_stack_stays_active_elsewhere(workshop: Workshop, tmp_path
 
 
 ARTIFACTS = """
+import csv
 import json
 from zenml.client import Client
 run = Client().list_pipeline_runs(sort_by="desc:created", size=1).items[0]
@@ -257,3 +259,17 @@ def test_a_variant_that_is_not_in_the_sweep_is_told_before_any_work(workshop: Wo
         "error: --register_variant svd_rank_77: there is no such variant; there are baseline"
     )
     assert failed.ran == set()
+
+
+def test_where_patients_are_known_all_that_is_said_is_over_them(workshop: Workshop) -> None:
+    """The data are the same but for the patients: training makes the same network, and compression is known."""
+    done = workshop.run("--group_by", "slice_([0-9]+)")
+    assert done.ran == ALWAYS | {"ingest_coco", "train_unet", "draw_pictures"} | EVALUATE
+    assert "6 patients have images in more than one split" in done.stderr + done.stdout
+    summary = json.loads((workshop.out / "experiment_summary.json").read_text())
+    assert (summary["intervals_over"], summary["test_patients"]) == ("patients", 6)
+    assert 0 <= summary["baseline"]["metrics"]["dice_patient"] <= 1
+    with (workshop.out / "per_image.csv").open() as file:
+        assert {row["group"] for row in csv.DictReader(file)} == {f"{number:05}" for number in range(6)}
+    assert "of 6 patients" in (workshop.out / "report.html").read_text()
+    workshop.assert_complete(TINY_VARIANTS)

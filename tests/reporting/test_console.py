@@ -6,7 +6,7 @@ from rich.console import Console
 
 from analysis.comparison import Comparison
 from reporting.console import print_comparison, print_table
-from tests.comparisons import images, means, recovered, renamed
+from tests.comparisons import images, means, of_patients, recovered, renamed
 
 
 def printed(results, width=80, **options) -> str:
@@ -130,3 +130,22 @@ def test_where_images_have_no_lesion_the_table_says_what_is_found(baseline, resu
     assert line.split()[1:6] == ["baseline", "0.5000", "-", "62.5", "12.5"]
     assert "found: a pixel of it is" in text
     assert "found: a pixel" not in printed([baseline])
+
+
+def test_it_says_that_images_count_as_independent_where_patients_are_not_known(results):
+    assert "intervals: images count as independent; --group_by says which are of a patient" in printed(results)
+
+
+def test_it_says_over_how_many_patients_intervals_are(results):
+    text = printed(of_patients(results, 11))
+    assert "intervals: over 11 patients with a lesion, each with all its images" in text
+    assert "independent" not in text
+    assert max(len(line) for line in text.splitlines()) <= 80
+
+
+def test_a_wide_screen_shows_dice_a_patient(results, baseline):
+    (known,) = of_patients([baseline], 5)
+    text = printed([known], width=140)
+    assert f"{known.metrics['dice_patient']:.4f}" in text
+    assert "patient: mean over patients" in text
+    assert "patient:" not in printed(results, width=140)

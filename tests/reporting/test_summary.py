@@ -10,7 +10,7 @@ import pytest
 from analysis.comparison import Comparison
 from models.variant_spec import VariantSpec
 from reporting.summary import per_image_table, results_table, run_metrics, summarize, to_json
-from tests.comparisons import images, make_result, means, recovered
+from tests.comparisons import images, make_result, means, of_patients, recovered
 
 BASELINE = make_result("baseline", None, 0.8, 1000)
 SVD = [make_result("svd", rank, 0.5, 10 * rank) for rank in (16, 8)]
@@ -139,3 +139,32 @@ def test_what_networks_are_chosen_by_is_recorded() -> None:
     assert run_metrics(ARSVD, comparison)["valid/dice_lesion"] == 0.75
     assert summarize(comparison, {})["arsvd_variants"][0]["valid"]["dice_lesion"] == 0.75
     assert "valid_dice_lesion" in results_table(comparison).splitlines()[0]
+
+
+def test_files_say_what_intervals_are_over() -> None:
+    unknown, known = [BASELINE, ARSVD], of_patients([BASELINE, ARSVD], 11)
+    for results, unit, patients in ((unknown, "images", None), (known, "patients", 11)):
+        comparison = Comparison(results)
+        summary = summarize(comparison, {})
+        assert (summary["intervals_over"], summary["test_patients"]) == (unit, patients)
+        rows = list(csv.DictReader(io.StringIO(results_table(comparison))))
+        assert {(row["intervals_over"], row["test_patients"]) for row in rows} == {(unit, str(patients or ""))}
+
+
+def test_dice_a_patient_is_in_every_file_where_patients_are_known() -> None:
+    known = of_patients([BASELINE, ARSVD], 11)
+    comparison, dice = Comparison(known), known[1].metrics["dice_patient"]
+    assert summarize(comparison, {})["arsvd_variants"][0]["metrics"]["dice_patient"] == dice
+    numbers = run_metrics(known[1], comparison)
+    assert numbers["dice_patient"] == dice
+    assert numbers["ci95/dice_patient_low"] < dice < numbers["ci95/dice_patient_high"]
+    assert {"dice_patient", "change_dice_patient"} <= set(next(csv.DictReader(io.StringIO(results_table(comparison)))))
+    unknown = Comparison([BASELINE, ARSVD])
+    assert not [name for name in run_metrics(ARSVD, unknown) if "patient" in name]
+
+
+def test_every_image_stands_beside_its_patient() -> None:
+    rows = list(csv.DictReader(io.StringIO(per_image_table(Comparison(of_patients([BASELINE], 5)), {}))))
+    assert [row["group"] for row in rows if row["split"] == "test"] == [f"p{row % 5}" for row in range(12)]
+    assert [row["group"] for row in rows if row["split"] == "valid"] == [f"p{row % 5}" for row in range(12)]
+    assert "group" not in per_image_table(Comparison([BASELINE]), {}).splitlines()[0]

@@ -13,6 +13,7 @@ from configs.sections import TrainingConfig
 from dataset.ingest import IngestOptions, ingest
 from dataset.phantoms.write_phantoms import write_phantoms
 from dataset.store import Dataset
+from models.evaluation.results import EvaluationResult
 from models.preprocessing import Preprocessing
 from models.unet import UNet
 from models.variant import Variant, VariantError
@@ -121,6 +122,33 @@ def test_evaluation_tells_what_a_recovered_network_was_before(
     assert result.metrics == {**evaluate.entrypoint(variant, None, dataset, 4, "cpu").metrics, **before}
     assert not before.keys() & of_teacher.metrics.keys()
     assert result.cost.params == variant.params
+
+
+def test_evaluation_knows_the_patients_of_the_data(teacher: Variant, folder: Path, tmp_path: Path) -> None:
+    write_phantoms(tmp_path / "coco", 1, {"train": 4, "valid": 4, "test": 6}, 64)
+    options = IngestOptions((32, 32), 1, False, False, 1, group_by="slice_0000([0-9])")
+    for file in (tmp_path / "coco").rglob("*.json"):  # two images a patient
+        content = json.loads(file.read_bytes())
+        for number, image in enumerate(content["images"]):
+            other = f"slice_0000{number // 2}_{number}.png"
+            (file.parent / image["file_name"]).rename(file.parent / other)
+            image["file_name"] = other
+        file.write_text(json.dumps(content))
+    data = ingest(tmp_path / "coco", tmp_path / "stored", options)
+    result = evaluate.entrypoint(teacher, None, data, 4, "cpu")
+    assert (result.groups, result.valid_groups) == (list("001122"), list("0011"))
+    overlap, sizes = (np.array(result.per_image[name]) for name in ("overlap_px", "lesion_px"))
+    sizes = sizes + result.per_image["predicted_px"]
+    expected = {str(k): 2 * overlap[2 * k : 2 * k + 2].sum() / sizes[2 * k : 2 * k + 2].sum() for k in range(3)}
+    assert result.per_group == pytest.approx(expected)
+    assert result.metrics["dice_patient"] == pytest.approx(np.mean(list(expected.values())))
+    assert EvaluationResult.from_dict(json.loads(json.dumps(result.to_dict()))) == result
+
+
+def test_evaluation_of_data_without_patients_has_none(teacher: Variant, folder: Path, dataset: Dataset) -> None:
+    result = evaluate.entrypoint(teacher, None, dataset, 4, "cpu")
+    assert (result.groups, result.valid_groups, result.per_group) == ([], [], {})
+    assert "dice_patient" not in result.metrics
 
 
 def test_evaluation_of_several_classes_has_each_by_name(folder: Path, tmp_path: Path) -> None:

@@ -52,6 +52,12 @@ TRAIN = SWEEP | {"train_unet"}
 DATA = TRAIN | {"ingest_coco"}
 # The step trains again; the same network comes out, and what follows is known.
 TRAINS_THE_SAME = steps("finetune") | {"train_unet"} | DRAW
+READ_AGAIN = frozenset({"ingest_coco"})  # the same data set comes out
+# Names belong to the data set, and reports show them: all that looks at it runs and makes the same networks again, and
+# what looks at those alone is known.
+LOOKS_AGAIN = (
+    READ_AGAIN | TRAINS_THE_SAME | {"collect_statistics", "evaluate_baseline"} | steps("recalibrate", "evaluate")
+)
 BUDGETS = ("svd_budget_0.6", "arsvd_budget_0.6", "budget_0.6")
 
 # Field: (what the command line says, the steps that run beside those that run always).
@@ -76,6 +82,9 @@ FIELDS: dict[str, tuple[str, frozenset[str]]] = {
     "data.interpolation": ("data.interpolation=nearest", DATA),
     "data.exif": ("data.exif=ignore", frozenset({"ingest_coco"})),  # no image carries a tag
     "data.skip_bad_samples": ("data.skip_bad_samples=true", frozenset({"ingest_coco"})),  # none is bad
+    "data.split": ("data.split=0.6,0.2,0.2", frozenset({"ingest_coco"})),  # the data have splits
+    "data.split_seed": ("data.split_seed=1", frozenset({"ingest_coco"})),
+    "data.group_by": ("data.group_by=slice_[0-9]+", LOOKS_AGAIN),
     "input.mean": ("input.mean=0.3", TRAIN),
     "input.std": ("input.std=0.3", TRAIN),
     "model.base_filters": ("model.base_filters=6", TRAIN),
@@ -157,7 +166,7 @@ def test_a_changed_field_runs_what_depends_on_it_and_no_more(field: str, worksho
 
 
 def test_a_changed_default_runs_what_the_changed_field_runs(workshop: Workshop) -> None:
-    file = workshop.root / "configs" / "schema.py"
+    file = workshop.root / "configs" / "sections.py"
     before = file.read_text()
     after = before.replace(
         "patience: Annotated[int, Field(ge=1)] | None = None", "patience: int | None = 2"
@@ -234,12 +243,6 @@ class Folder:
 
 
 NAMED = {"file_name": "another.png"}
-READ_AGAIN = frozenset({"ingest_coco"})  # the same data set comes out
-# Names belong to the data set, and reports show them: all that looks at it runs and makes the same networks again, and
-# what looks at those alone is known.
-LOOKS_AGAIN = (
-    READ_AGAIN | TRAINS_THE_SAME | {"collect_statistics", "evaluate_baseline"} | steps("recalibrate", "evaluate")
-)
 DATA_CHANGES: dict[Callable[[Folder], None], frozenset[str]] = {
     Folder.brighter_pixel: DATA,
     Folder.other_bytes: READ_AGAIN,

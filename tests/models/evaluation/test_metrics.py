@@ -57,6 +57,8 @@ def test_all_metrics_match_the_hand_computed_values():
         "dice": [0.5, 1.0],
         "iou": [pytest.approx(1 / 3), 1.0],
         "lesion_px": [2.0, 0.0],
+        "predicted_px": [2.0, 0.0],
+        "overlap_px": [1.0, 0.0],
     }
     assert metrics.metrics == pytest.approx(
         {
@@ -174,3 +176,42 @@ def test_shapes_that_do_not_match_are_refused():
 def test_an_empty_split_is_refused():
     with pytest.raises(ValueError, match="no images"):
         Counts.concatenate([])
+
+
+def test_dice_of_a_patient_is_that_of_all_its_pixels_taken_as_one_image():
+    # patient a: A against B (tp 1, fp 1, fn 1), and A against A (tp 2); patient b: nothing found of A (fn 2)
+    measured = summarise(_counts([A, EMPTY, A], [B, A, A]), ["a", "b", "a"])
+    assert measured.per_group == {"a": pytest.approx(2 * 3 / (2 * 3 + 1 + 1)), "b": 0.0}
+    assert measured.metrics["dice_patient"] == pytest.approx(0.375)
+    assert measured.metrics["dice"] == pytest.approx(0.5)
+
+
+def test_dice_of_a_patient_is_the_mean_over_the_classes_that_it_has():
+    # label 1 is right in the first image; in the second one label 2 is taken for it
+    predictions, truths = [[[1, 0], [0, 0]], [[1, 1], [0, 0]]], [[[1, 0], [0, 0]], [[2, 2], [0, 0]]]
+    measured = summarise(_counts(predictions, truths, labels=3), ["a", "a"])
+    assert measured.per_group == {"a": pytest.approx((2 * 1 / (2 * 1 + 2) + 0) / 2)}
+    assert [each.metrics["dice_patient"] for each in measured.classes] == [pytest.approx(0.5), 0.0]
+
+
+def test_a_patient_without_lesion_and_finding_counts_1_as_an_image_does():
+    assert summarise(_counts([EMPTY, EMPTY], [EMPTY, EMPTY]), ["a", "a"]).per_group == {"a": 1.0}
+
+
+def test_patients_of_one_image_each_have_the_dice_of_the_images():
+    generator = torch.Generator().manual_seed(0)
+    pixels = [torch.randint(0, 3, (6, 8, 8), generator=generator) for _ in range(2)]
+    measured = summarise(count_pixels(*pixels, 3), list("fbadce"))
+    assert list(measured.per_group) == list("abcdef")
+    assert [measured.per_group[name] for name in "fbadce"] == measured.per_image["dice"]
+
+
+def test_without_patients_there_is_no_dice_of_them():
+    measured = summarise(_counts([A], [B]))
+    assert "dice_patient" not in measured.metrics
+    assert measured.per_group == {}
+
+
+def test_every_image_needs_a_patient():
+    with pytest.raises(ValueError, match="1 groups are named for 2 images"):
+        summarise(_counts([A, A], [B, B]), ["a"])

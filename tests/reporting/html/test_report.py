@@ -8,7 +8,7 @@ import pytest
 from analysis.comparison import Comparison
 from reporting.html.report import LISTED, About, render_report
 from reporting.plots.draw import Shown, draw_all
-from tests.comparisons import renamed
+from tests.comparisons import of_patients, renamed
 
 EVIL = "<img src=x onerror=alert(1)>.jpg"
 DASH = "\N{EN DASH}"
@@ -201,3 +201,32 @@ def test_times_are_relative_with_intervals_and_no_difference_is_shown_as_none(pa
     assert not any(value.startswith("0.984") for value in sorted_by), "12.3 / 12.5 is told apart by its place"
     untimed = page([dataclasses.replace(baseline, latency=None)])
     assert "Milliseconds" not in untimed.text
+
+
+def test_it_says_that_images_count_as_independent_where_patients_are_not_known(page, results):
+    text = page(results).text
+    assert "They take images as independent" in text
+    assert "over patients" not in text
+    assert "Dice a patient" not in text
+
+
+def test_it_says_over_how_many_patients_intervals_are_and_shows_their_dice(page, results, manifest):
+    known = of_patients(results, 11)
+    text = page(known, manifest=manifest).text
+    assert "5 test images of 11 patients" in text
+    assert "95 % bootstrap intervals over 11 patients with a lesion, each drawn with all its images" in text
+    assert "independent" not in text
+    assert "Dice a patient" in text
+    assert f"{known[0].metrics['dice_patient']:.4f}" in text
+
+
+def test_what_splits_share_is_listed_on_demand(page, results, manifest):
+    manifest |= {
+        "near_duplicates": [{"files": ["train/a.png", "test/b.png"], "correlation": 0.99}],
+        "shared_groups": [{"group": EVIL, "images": {"train": 2, "test": 1}}],
+    }
+    made = page(results, manifest=manifest)
+    assert "1 images that are nearly equal to one of another split" in made.text
+    assert "train/a.png, test/b.png" in made.text
+    assert "1 patients with images in several splits" in made.text
+    assert EVIL in made.text

@@ -1,0 +1,1 @@
+"""What several splits share although they should not: images, nearly equal images, patients."""
