@@ -19,7 +19,7 @@ from configs.sections import DataConfig
 FLAGS: dict[str, tuple[str, dict[str, Any]]] = {
     "data_root": (
         "data_root",
-        {"metavar": "DIR", "help": "folder or URI with train/, valid/, test/ (default: phantoms)"},
+        {"metavar": "DIR", "help": "folder or URI of the data set (default: phantoms)"},
     ),
     "out_dir": ("out_dir", {"metavar": "DIR", "help": "results (default: artifacts)"}),
     "device": ("device", {"help": "auto, cpu or cuda"}),
@@ -34,6 +34,9 @@ FLAGS: dict[str, tuple[str, dict[str, Any]]] = {
         "data.skip_bad_samples",
         {"action": "store_true", "help": "leave bad samples out and list them"},
     ),
+    "split": ("data.split", {"metavar": "LIST", "help": "shares of train, valid, test where there are no splits"}),
+    "split_seed": ("data.split_seed", {"metavar": "N", "help": "seed of that division (default: 0)"}),
+    "group_by": ("data.group_by", {"metavar": "REGEX", "help": "what it matches in a file name is the patient"}),
     "base_filters": ("model.base_filters", {"metavar": "N", "help": "filters of the U-Net's first level"}),
     "epochs": ("training.epochs", {"metavar": "N", "help": "of training"}),
     "batch_size": ("training.batch_size", {"metavar": "N", "help": "images a step"}),

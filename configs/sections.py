@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from dataset.options import Exif, Interpolation
+from dataset.options import Exif, Format, Interpolation, Shares, check_pattern, check_shares
 from models.training.options import Augment, Loss, Optimizer, Precision, Schedule, WeightGradients
 
 
@@ -31,6 +31,11 @@ def _channels(value: object) -> object:
     raise ValueError("choose 1 (gray) or 3 (colour); of images with a fourth channel, the first three are read")
 
 
+def _text(value: object) -> object:
+    """Accepts a number from the command line where a text is wanted."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 def _whole_number(value: object) -> object:
     """Accepts "3" from the command line where only certain numbers are allowed."""
     return int(value) if isinstance(value, str) and value.isdecimal() else value
@@ -51,6 +56,10 @@ class DataConfig(Section):
     """What is read from the data set.
 
     Attributes:
+        format: The layout of the data set: `auto` looks which one it is; see docs/your-data.md.
+        axis: The axis of the stored array along which NIfTI volumes are cut into slices.
+        modality: Which image is read where a mask has several, by the end of its name (`flair`, `0001`), or by its
+            number where they are in one file.
         image_size: Height and width that images and masks are resized to.
         channels: 1 reads images as gray, 3 as colour.
         multi_class: Masks hold class indices; otherwise tumor or not.
@@ -60,8 +69,15 @@ class DataConfig(Section):
             `linear`, `cubic` and `nearest` as OpenCV does, for networks that were trained so. See docs/performance.md.
         exif: Whether an image whose EXIF orientation is not upright is turned (`apply`) or taken as stored (`ignore`),
             where its annotated size does not tell on which of the two the outlines were drawn.
+        split: Shares of training, validation and test images, for data without splits; None where the data have them.
+        split_seed: Seed of that division; not that of the training, so that another training has the same test.
+        group_by: A regular expression, searched for in each file name: its first group, or the whole match, names the
+            patient. Patients are never divided, and intervals are over them. None where they are not known.
     """
 
+    format: Format = "auto"
+    axis: Literal[0, 1, 2] = 2
+    modality: Annotated[str | None, BeforeValidator(_text)] = None
     image_size: tuple[Extent, Extent] = (256, 256)
     channels: Annotated[Literal[1, 3], BeforeValidator(_channels)] = 3
     multi_class: bool = False
@@ -69,6 +85,25 @@ class DataConfig(Section):
     skip_bad_samples: bool = False
     interpolation: Interpolation = "area"
     exif: Exif = "apply"
+    split: Annotated[Shares, BeforeValidator(split_list)] | None = None
+    split_seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    group_by: str | None = None
+
+    @field_validator("split")
+    @classmethod
+    def _shared(cls, shares: Shares | None) -> Shares | None:
+        if shares is not None:
+            check_shares(shares)
+            if min(shares) == 0:
+                raise ValueError("each of the three needs images: networks are chosen on valid and judged on test")
+        return shares
+
+    @field_validator("group_by")
+    @classmethod
+    def _expression(cls, pattern: str | None) -> str | None:
+        if pattern is not None:
+            check_pattern(pattern)
+        return pattern
 
 
 class InputConfig(Section):

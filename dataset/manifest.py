@@ -116,7 +116,8 @@ class Duplicate:
 class Manifest:
     """The description of a stored data set; see the classes of its parts.
 
-    Warnings say what a user should know before training, notes what was read although it is irregular.
+    Warnings say what a user should know before training, notes what was read although it is irregular. `layout` says in
+    a sentence where the images and masks were found.
     """
 
     version: int
@@ -131,6 +132,7 @@ class Manifest:
     warnings: list[str]
     notes: list[str] = field(default_factory=list)
     interpolation: Interpolation = "area"
+    layout: str = ""
 
     @property
     def class_names(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Step: COCO folder to memory-mapped arrays."""
+"""Step: a data set, in COCO or another layout, to memory-mapped arrays."""
 
 import atexit
 import shutil
@@ -40,7 +40,7 @@ def ingest_coco(fingerprint: str, data: DataConfig) -> Annotated[Dataset, "datas
     with open_data_root(now.data_root) as source:
         dataset = ingest(source, _output_folder(), options)
     with open_data_root(now.data_root) as source:
-        changed = digest(source, now.num_workers) != fingerprint
+        changed = digest(source, now.num_workers, data.format) != fingerprint
     if changed:
         raise DatasetError(f"{now.data_root} was changed while it was read; run again")
     return dataset

@@ -1,0 +1,50 @@
+"""Which images are of one patient, by the names of their files."""
+
+import functools
+import re
+from collections.abc import Sequence
+
+from dataset.message_text import quoted
+
+_NAMED = 3  # names in a message
+
+
+def group_of(name: str, pattern: str | None) -> str | None:
+    """Returns the patient that a file is of.
+
+    Args:
+        name: The file's name with its folders below the data, or below the split's folder where there are splits, so
+            that a patient has the same name in all of them.
+        pattern: A regular expression, searched for in the name: its first group in parentheses names the patient, or
+            the whole match if it has none.
+
+    Returns:
+        The text that matched; None where there is no pattern, or where it names nothing.
+
+    Raises:
+        re.error: The pattern is no regular expression; `dataset.options.check_pattern` says so at the command line.
+    """
+    found = _compiled(pattern).search(name) if pattern is not None else None
+    if found is None:
+        return None
+    return (found[1] if found.re.groups else found[0]) or None
+
+
+def without_group(names: Sequence[str], pattern: str) -> str:
+    """Returns the sentence that refuses files of which the pattern names no patient.
+
+    Args:
+        names: These files; at least one.
+        pattern: The pattern.
+    """
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    listed = ", ".join(quoted(name) for name in names[:_NAMED])
+    return (
+        f"group_by {quoted(pattern)} finds no patient in the file name of {listed}{more}: correct the pattern "
+        "(--group_by), so that every image is of a patient"
+    )
+
+
+@functools.cache
+def _compiled(pattern: str) -> "re.Pattern[str]":
+    return re.compile(pattern)
