@@ -20,7 +20,7 @@ from steps.caching import cached_by_sources, sources_of
 from steps.data_roots.open_data_root import open_data_root
 from steps.data_roots.phantoms import make_phantoms
 
-sources = sources_of(__name__)
+sources = sources_of(__name__, libraries=("nibabel", "pydicom"))
 
 
 @step(

@@ -95,10 +95,9 @@ def decode_label_map(data: bytes) -> tuple[LabelMap, bool]:
     values = _by_pillow(data) if data.startswith((PNG_START, _GIF_START)) else decode_as_stored(data)
     if has_several_frames(data):
         raise ImageError("the mask file holds several frames: export each as a mask of its own")
-    values = _without_colour(values)
     if not data.startswith(JPEG_START):
-        return label_map(values), False
-    shades = np.asarray(values, np.uint8)
+        return label_map(_without_colour(values)), False
+    shades = np.asarray(values, np.uint8) if values.ndim == 2 else np.asarray(values, np.float32).mean(axis=2)
     if ((shades > _DARK) & (shades < _BRIGHT)).any():
         raise ImageError("the mask is a JPEG of more than black and white, which changes values: save it as PNG")
     return label_map(shades >= _BRIGHT), True

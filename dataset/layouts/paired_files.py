@@ -10,6 +10,7 @@ from dataset.annotations.coco import Annotation, Sample, SplitAnnotations
 from dataset.annotations.json_values import Identifier
 from dataset.annotations.segmentation import Rle
 from dataset.annotations.segmentation_cache import SegmentationCache
+from dataset.annotations.value_names import NAME_FILES, value_names
 from dataset.cores import in_order, usable_cores
 from dataset.errors import DatasetError, Refusal
 from dataset.images.decode import DecodeRequest
@@ -19,7 +20,6 @@ from dataset.layouts.layout import UNDIVIDED, Decoded, Wanted
 from dataset.layouts.pairing import pair_names
 from dataset.layouts.patients import patients_of
 from dataset.layouts.units import FileError, Kind, Labels, Unit
-from dataset.layouts.value_names import NAME_FILES, value_names
 from dataset.message_text import shortened
 from dataset.notes import Note, Notes
 from dataset.sources.source import Source
@@ -155,7 +155,8 @@ class _PairedImages:
                 else:
                     yield replace(sample, notes=(*sample.notes, *image[1])), image[0]
         except FileError as error:
-            yield Refusal(samples[0].split, error.file, None, None, str(error))
+            others = f" (with it, all {len(samples)} slices of {unit.name} are left out)" if len(samples) > 1 else ""
+            yield Refusal(samples[0].split, error.file, None, None, f"{error}{others}")
 
 
 class _MaskReader:
