@@ -92,14 +92,16 @@ def _labels(source: Source, pair: Pair, index: int) -> Labels:
 
 def _read(source: Source, role: Role, noun: str, *, pixels: bool) -> Any:
     """Returns a file's data set, without its pixels unless they are wanted."""
-    from pydicom import dcmread  # noqa: PLC0415 - where no DICOM is read, it takes no time
+    from pydicom import config, dcmread  # noqa: PLC0415 - where no DICOM is read, it takes no time
+    from pydicom.errors import InvalidDicomError  # noqa: PLC0415
 
     data = read_file(source, role, noun, MAX_BYTES)
+    config.settings.reading_validation_mode = config.IGNORE  # tags that are not read may hold what they like
     try:
         header = dcmread(io.BytesIO(data), stop_before_pixels=not pixels)
         frames, samples = int(header.get("NumberOfFrames") or 1), int(header.get("SamplesPerPixel") or 1)
         size = int(header.Rows), int(header.Columns)
-    except (*_DAMAGE, struct.error) as error:
+    except (*_DAMAGE, InvalidDicomError, struct.error) as error:
         raise FileError(role.name, f"the {noun} file is no DICOM image, cut off or damaged: export it again") from error
     if str(header.get("SOPClassUID", "")) == _SEGMENTATION:
         raise FileError(role.name, "this is DICOM-SEG: convert it to one mask file a slice, PNG or NIfTI")

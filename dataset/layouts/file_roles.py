@@ -10,13 +10,14 @@ PICTURES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
 NIFTI = (".nii", ".nii.gz")
 DICOM = (".dcm", ".dicom", ".ima")
 
+_FLAGS = re.IGNORECASE | re.DOTALL
 _MASK = r"masks?|labels?|segmentations?|segs?|gts?|ground[_-]?truths?"
-_MASK_FOLDER = re.compile(rf"(?:(?P<before>.+)[_-])?(?:{_MASK}|annotations?)|labels(?P<nnunet>tr|ts)", re.IGNORECASE)
+_MASK_FOLDER = re.compile(rf"(?:(?P<before>.+)[_-])?(?:{_MASK}|annotations?)|labels(?P<nnunet>tr|ts)", _FLAGS)
 _IMAGE_FOLDER = re.compile(
-    r"(?:(?P<before>.+)[_-])?(?:images?|imgs?|scans?|inputs?|volumes?)|images(?P<nnunet>tr|ts)", re.IGNORECASE
+    r"(?:(?P<before>.+)[_-])?(?:images?|imgs?|scans?|inputs?|volumes?)|images(?P<nnunet>tr|ts)", _FLAGS
 )
-_MASK_STEM = re.compile(rf"(?:(?P<stem>.*)[_\-. ])?(?:{_MASK})", re.IGNORECASE)
-_IMAGE_STEM = re.compile(r"(?:(?P<stem>.*)[_\-. ])?(?:images?|img|imaging|volume|scan)", re.IGNORECASE)
+_MASK_STEM = re.compile(rf"(?:(?P<stem>.*)[_\-. ])?(?:{_MASK})", _FLAGS)
+_IMAGE_STEM = re.compile(r"(?:(?P<stem>.*)[_\-. ])?(?:images?|img|imaging|volume|scan)", _FLAGS)
 _SPLIT_OF = {name: split for split in SPLITS for name in SPLIT_FOLDERS[split]}
 _SPLIT_OF |= {"training": "train", "testing": "test", "tr": "train", "ts": "test"}
 

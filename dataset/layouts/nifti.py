@@ -138,6 +138,7 @@ def _opened(data: bytes, role: Role, noun: str, largest: int = _MAX_BYTES) -> An
     from nibabel.nifti1 import Nifti1Image  # noqa: PLC0415
     from nibabel.nifti2 import Nifti2Image  # noqa: PLC0415
     from nibabel.spatialimages import HeaderDataError  # noqa: PLC0415
+    from nibabel.wrapstruct import WrapStructError  # noqa: PLC0415
 
     try:
         if data[:2] == b"\x1f\x8b":
@@ -148,7 +149,7 @@ def _opened(data: bytes, role: Role, noun: str, largest: int = _MAX_BYTES) -> An
         two = data[:4] in (b"\x1c\x02\0\0", b"\0\0\x02\x1c")  # the size of its header, 540
         image = (Nifti2Image if two else Nifti1Image).from_bytes(data)
         shape = image.shape
-    except (*_DAMAGE, ImageFileError, HeaderDataError) as error:
+    except (*_DAMAGE, ImageFileError, HeaderDataError, WrapStructError) as error:
         if isinstance(error, FileError):
             raise
         raise _damaged(role, noun) from error

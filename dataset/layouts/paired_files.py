@@ -61,8 +61,8 @@ class PairedFiles:
 
     @property
     def has_masks(self) -> bool:
-        """Whether there are masks, with images of their names or without."""
-        return self._pairs.masks > 0
+        """Whether there are masks and files of the images' kind, whatever their names."""
+        return self._pairs.masks > 0 and any(has_ending(name, self._kind.images) for name in self._names)
 
     def _sentence(self) -> str:
         count, groups = len(self._units), len({*self._patients} - {None})

@@ -1,16 +1,16 @@
 """Which mask belongs to which image, by their names alone."""
 
-from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice, takewhile
+from typing import TypeAlias
 
 from dataset.errors import Refusal
 from dataset.layouts.file_roles import Role, has_ending, role_of
 from dataset.message_text import escaped, is_clean, quoted
 
 _SEPARATORS = "_-. "
+_Key: TypeAlias = tuple[tuple[str, ...], str]  # folders and name
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,40 +84,58 @@ def pair_names(
 
 def _match(images: Sequence[Role], masks: Sequence[Role], modality: str | None, result: Pairs) -> None:
     """Fills `result` with the pairs, and with what has no partner."""
-    index = _Images(images)
-    by_key: dict[tuple[tuple[str, ...], str], list[Role]] = defaultdict(list)
+    by_key: dict[_Key, list[Role]] = defaultdict(list)
     for mask in masks:
         by_key[mask.folder, mask.stem].append(mask)
-    masked = {role.split for role in masks}
-    taken: set[str] = set()
+    of_mask: dict[_Key, list[tuple[str, Role]]] = defaultdict(list)  # with how the name goes on
+    lonely: list[Role] = []
+    for image in images:
+        found = _mask_of(image, by_key)
+        if found is None:
+            lonely.append(image)
+        else:
+            of_mask[found[0]].append((found[1], image))
     for key, same in by_key.items():
-        fitting = index.exact(*key)
-        if not fitting or modality is not None:
-            others = {end: role for end, role in index.modalities(*key) if (role.folder, role.stem) not in by_key}
-            taken |= {role.name for role in others.values()}
-            chosen = [role for end, role in others.items() if modality is not None and _same_end(end, modality)]
-            if chosen:
-                taken |= {role.name for role in fitting}
-                fitting = chosen
-            elif not fitting:
-                fitting = [*others.values()]
-                if len(fitting) > 1:
-                    result.modalities |= {*others}
-                    continue
-        taken |= {role.name for role in fitting}
-        if len(fitting) == 1 and len(same) == 1:
+        fitting, left = _meant(of_mask[key], modality)
+        lonely += left
+        if len(fitting) == len(same) == 1:
             result.found.append(Pair(fitting[0], same[0]))
+        elif len(fitting) > 1 and all(end for end, _ in of_mask[key]):
+            result.modalities |= {end for end, _ in of_mask[key]}
         else:
             _refuse(fitting, same, result)
-    for role in images:
-        if role.name in taken:
-            continue
-        if role.split not in masked and masks:
-            result.without_masks.append(role.name)
+    masked = {role.split for role in masks}
+    for image in sorted(lonely, key=lambda role: role.name):
+        if image.split not in masked and masks:
+            result.without_masks.append(image.name)
         else:
-            result.refused.append(_refusal(role, "the image has no mask: add it, or remove the image"))
+            result.refused.append(_refusal(image, "the image has no mask: add it, or remove the image"))
     result.found.sort(key=lambda pair: pair.image.name)
     _refuse_unclean(result)
+
+
+def _meant(found: Sequence[tuple[str, Role]], modality: str | None) -> tuple[list[Role], list[Role]]:
+    """Returns which of the images that go by a mask's name are meant, and which have no mask after all."""
+    exact = [image for end, image in found if not end]
+    others = [image for end, image in found if end]
+    chosen = [image for end, image in found if end and modality is not None and _same_end(end, modality)]
+    if chosen:
+        return chosen, []
+    return (exact, others if modality is None else []) if exact else (others, [])
+
+
+def _mask_of(image: Role, masks: Mapping[_Key, Sequence[Role]]) -> tuple[_Key, str] | None:
+    """Returns the key of an image's mask, and with what the image's name goes on after it.
+
+    Of masks whose names the image's begins with, the longest counts: `x_1_t1` is an image of `x_1`, not of `x`.
+    """
+    folder, stem = image.folder, image.stem
+    if (folder, stem) in masks:
+        return (folder, stem), ""
+    for end in range(len(stem) - 1, 0, -1):
+        if stem[end] in _SEPARATORS and (folder, stem[:end]) in masks:
+            return (folder, stem[:end]), stem[end + 1 :]
+    return ((folder, ""), stem) if (folder, "") in masks else None
 
 
 def _same_end(end: str, modality: str) -> bool:
@@ -147,32 +165,3 @@ def _refuse_unclean(result: Pairs) -> None:
 
 def _refusal(role: Role, reason: str) -> Refusal:
     return Refusal(role.split, escaped(role.name), None, None, reason)
-
-
-class _Images:
-    """Images by folder and name."""
-
-    def __init__(self, images: Sequence[Role]) -> None:
-        self._folders: dict[tuple[str, ...], list[tuple[str, Role]]] = defaultdict(list)
-        for role in images:
-            self._folders[role.folder].append((role.stem, role))
-        for entries in self._folders.values():
-            entries.sort(key=lambda entry: (entry[0], entry[1].name))
-
-    def exact(self, folder: tuple[str, ...], stem: str) -> list[Role]:
-        """Returns the images of exactly this name."""
-        return [role for _, role in takewhile(lambda entry: entry[0] == stem, self._beginning(folder, stem))]
-
-    def modalities(self, folder: tuple[str, ...], stem: str) -> Iterator[tuple[str, Role]]:
-        """Yields the images whose names go on after this one, with what they go on with."""
-        if not stem:
-            yield from ((found, role) for found, role in self._folders.get(folder, []) if found)
-            return
-        for separator in _SEPARATORS:
-            for found, role in self._beginning(folder, stem + separator):
-                yield found[len(stem) + 1 :], role
-
-    def _beginning(self, folder: tuple[str, ...], start: str) -> Iterator[tuple[str, Role]]:
-        entries = self._folders.get(folder, [])
-        first = bisect_left(entries, start, key=lambda entry: entry[0])
-        yield from takewhile(lambda entry: entry[0].startswith(start), islice(entries, first, None))
