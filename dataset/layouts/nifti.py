@@ -58,7 +58,7 @@ class NiftiVolumes:
         (pair,) = unit.pairs
         values = self._array(read_file(source, pair.mask, "mask"), pair.mask, "mask", None)
         try:
-            maps = [label_map(np.asarray(values.take(i, self._axis))) for i in range(values.shape[self._axis])]
+            maps = [label_map(cut) for cut in self._slices(values)]
         except ImageError as error:
             raise FileError(pair.mask.name, str(error)) from error
         return [Labels(f"{pair.image.name}:{i}", i, each) for i, each in enumerate(maps)]
@@ -81,9 +81,14 @@ class NiftiVolumes:
                 (values,) = scale_together([values])
             except ImageError as error:
                 raise FileError(pair.image.name, str(error)) from error
+        slices = self._slices(values)
         for index, request in asked:
-            pixels = np.ascontiguousarray(values.take(index, self._axis), np.uint8)
+            pixels = np.ascontiguousarray(slices[index], np.uint8)
             yield DecodedImage(to_channels(pixels, request.channels), False, None), notes
+
+    def _slices(self, values: NDArray[np.generic]) -> NDArray[np.generic]:
+        """Returns a view whose first axis counts the slices; `take` would copy the whole volume for each."""
+        return np.moveaxis(values, self._axis, 0)
 
     def _array(self, data: bytes, role: Role, noun: str, modality: str | None) -> NDArray[np.generic]:
         """Returns the values of three dimensions; uint8 where the file holds them so, else as its scaling says."""

@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import json
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from dataset.layouts.nifti import NiftiVolumes
 from dataset.layouts.pairing import pair_names
 from dataset.layouts.units import FileError
 from dataset.sources.local_folder import LocalFolder
+from dataset.store import RowWriter
 from tests.dataset.coco_folder import options
 from tests.dataset.layouts.written import SPLIT, cut_gzip, volume, volumes
 
@@ -154,6 +156,29 @@ def test_faults_of_volumes_are_told_at_once_by_the_names_of_files(tmp_path, out)
     stored = ingest(root, out, options(split=SPLIT, skip=True))
     assert {entry.group for split in SPLITS for entry in stored.manifest.splits[split].samples} >= {"case_7", "case_8"}
     assert len(stored.manifest.refused) == 7
+
+
+def test_few_volumes_are_in_memory_at_a_time(tmp_path, out, monkeypatch):
+    """However many volumes there are, no more than one a thread is read ahead of the writing."""
+    begun, stored, ahead, lock = [0], [0], [0], threading.Lock()
+    pictures, append = NiftiVolumes.pictures, RowWriter.append
+
+    def counted_pictures(*arguments):
+        with lock:
+            begun[0] += 1
+            ahead[0] = max(ahead[0], begun[0] - stored[0] // 5)
+        return pictures(*arguments)
+
+    def counted_append(self, row):
+        stored[0] += row.ndim == 2
+        append(self, row)
+
+    monkeypatch.setattr(NiftiVolumes, "pictures", counted_pictures)
+    monkeypatch.setattr(RowWriter, "append", counted_append)
+    volumes(tmp_path / "data", 20)
+    ingest(tmp_path / "data", out, options(split=SPLIT, workers=2))
+    assert begun == [20]
+    assert 1 <= ahead[0] <= 4  # one a thread, the one that is written, and the one that begins meanwhile
 
 
 def test_another_place_in_space_is_told(tmp_path, out):

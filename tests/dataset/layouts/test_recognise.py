@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dataset.errors import DatasetError
@@ -9,7 +10,7 @@ from dataset.layouts.layout import Wanted
 from dataset.layouts.recognise import recognise
 from dataset.sources.local_folder import LocalFolder
 from tests.dataset.coco_folder import CocoFolder
-from tests.dataset.layouts.written import folders, mask, patients, series, volumes, write
+from tests.dataset.layouts.written import dicom, folders, mask, patients, picture, series, volume, volumes, write
 
 
 def sentence(root: Path, **wanted: object) -> str:
@@ -52,6 +53,13 @@ def test_what_is_not_recognised_is_described_with_the_layouts_that_are_known(tmp
     message = str(caught.value)
     assert "fits no layout that is known; found: pictures/, table.csv (1 .png, 1 .csv)" in message
     assert "masks    images/x.png with masks/x.png, or x.tif with x_mask.tif" in message
+
+
+def test_series_with_masks_as_volumes_say_what_to_do(tmp_path):
+    dicom(tmp_path / "data" / "p1" / "IM0.dcm", picture(0), 0, "1.2.3")
+    volume(tmp_path / "data" / "masks" / "p1.nii.gz", np.zeros((24, 24, 1), np.uint8))
+    with pytest.raises(DatasetError, match="has DICOM series and no mask files for their slices: convert"):
+        sentence(tmp_path / "data")
 
 
 def test_a_format_that_does_not_fit_is_said(tmp_path):
