@@ -19,7 +19,7 @@ from configs.sections import DataConfig
 FLAGS: dict[str, tuple[str, dict[str, Any]]] = {
     "data_root": (
         "data_root",
-        {"metavar": "DIR", "help": "folder or URI with train/, valid/, test/ (default: phantoms)"},
+        {"metavar": "DIR", "help": "folder or URI of the data set (default: phantoms)"},
     ),
     "out_dir": ("out_dir", {"metavar": "DIR", "help": "results (default: artifacts)"}),
     "device": ("device", {"help": "auto, cpu or cuda"}),

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from dataset.options import Exif, Interpolation, Shares, check_pattern, check_shares
+from dataset.options import Exif, Format, Interpolation, Shares, check_pattern, check_shares
 from models.training.options import Augment, Loss, Optimizer, Precision, Schedule, WeightGradients
 
 
@@ -39,6 +39,11 @@ def _channels(value: object) -> object:
     raise ValueError("choose 1 (gray) or 3 (colour); of images with a fourth channel, the first three are read")
 
 
+def _text(value: object) -> object:
+    """Accepts a number from the command line where a text is wanted."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 def _whole_number(value: object) -> object:
     """Accepts "3" from the command line where only certain numbers are allowed."""
     return int(value) if isinstance(value, str) and value.isdecimal() else value
@@ -59,6 +64,10 @@ class DataConfig(Section):
     """What is read from the data set.
 
     Attributes:
+        format: The layout of the data set: `auto` looks which one it is; see docs/your-data.md.
+        axis: The axis of the stored array along which NIfTI volumes are cut into slices.
+        modality: Which image is read where a mask has several, by the end of its name (`flair`, `0001`), or by its
+            number where they are in one file.
         image_size: Height and width that images and masks are resized to.
         channels: 1 reads images as gray, 3 as colour.
         multi_class: Masks hold class indices; otherwise tumor or not.
@@ -74,6 +83,9 @@ class DataConfig(Section):
             patient. Patients are never divided, and intervals are over them. None where they are not known.
     """
 
+    format: Format = "auto"
+    axis: Literal[0, 1, 2] = 2
+    modality: Annotated[str | None, BeforeValidator(_text)] = None
     image_size: tuple[Extent, Extent] = (256, 256)
     channels: Annotated[Literal[1, 3], BeforeValidator(_channels)] = 3
     multi_class: bool = False

@@ -30,8 +30,8 @@ class Refusal:
     """A sample that is left out, or an annotation that belongs to no sample, and why.
 
     Attributes:
-        split: "train", "valid" or "test".
-        file_name: As in the annotation file; None where the fault is not tied to one image.
+        split: "train", "valid" or "test"; empty where the data are not divided yet.
+        file_name: As in the annotation file, or the file's own name; None where the fault is not tied to one image.
         image_id: COCO image id, where known.
         annotation_id: COCO annotation id, where an annotation is at fault.
         reason: What is wrong and what to do about it.
@@ -50,7 +50,8 @@ class Refusal:
     @property
     def place(self) -> str:
         """Split and file, and the ids that are known."""
-        where = self.split if self.file_name is None else f"{self.split}/{shortened(escaped(self.file_name))}"
+        file = None if self.file_name is None else shortened(escaped(self.file_name))
+        where = "/".join(part for part in (self.split, file) if part)
         ids = [
             f"{name} {value}"
             for name, value in (("image", self.image_id), ("annotation", self.annotation_id))

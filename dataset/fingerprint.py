@@ -11,14 +11,15 @@ from rich.progress import track
 
 from dataset.cores import usable_cores
 from dataset.errors import DatasetError, combined_error
-from dataset.layout import SPLITS
+from dataset.layouts.layout import Wanted
+from dataset.layouts.recognise import recognise
+from dataset.options import Format
 from dataset.sources.local_folder import as_source
 from dataset.sources.source import DataRoot, Source, cannot_read
-from dataset.sources.split_names import with_usual_names
 
 
-def fingerprint(root: DataRoot, num_workers: int = 0) -> str:
-    """Digests the relative names and bytes of all files in the split folders that `ingest` might read.
+def fingerprint(root: DataRoot, num_workers: int = 0, layout: Format = "auto") -> str:
+    """Digests the relative names and bytes of all files that `ingest` might read in this layout.
 
     Hidden files, pipes, devices, and links that lead out of the data set are left out: `ingest` refuses them. Missing
     or wrong files are reported by `ingest`, all at once. Files are read in blocks, several at a time, so that memory
@@ -27,20 +28,20 @@ def fingerprint(root: DataRoot, num_workers: int = 0) -> str:
     Args:
         root: The data set's folder, or another source.
         num_workers: Threads; 0 for as many as cores may be used.
+        layout: The family of layouts that `ingest` is told.
 
     Returns:
         SHA-256 as 64 hexadecimal digits.
 
     Raises:
-        DatasetError: `root` is no folder, or files or folders in it cannot be read: a digest without them would not
-            notice that they change.
+        DatasetError: `root` is no folder or of no known layout, or files or folders in it cannot be read: a digest
+            without them would not notice that they change.
     """
     source = as_source(root)
     source.check()
-    source = with_usual_names(source)
+    found = recognise(source, Wanted(layout))
     unreadable: list[str] = []
-    splits = [split for split in SPLITS if source.has_folder(split)]
-    files = sorted((os.fsencode(name), name) for split in splits for name in source.files(split, unreadable))
+    files = sorted((os.fsencode(name), name) for name in found.files(unreadable))
     total = hashlib.sha256()
     with ThreadPoolExecutor(num_workers or usable_cores()) as pool:
         digests = pool.map(functools.partial(_digest, source), [name for _, name in files])
@@ -66,5 +67,7 @@ def _digest(source: Source, name: str) -> bytes | DatasetError:
     try:
         with source.open(name) as file:
             return hashlib.file_digest(file, "sha256").digest()  # type: ignore[arg-type]
+    except FileNotFoundError:  # a link to nothing, which `ingest` refuses
+        return b""
     except OSError as error:
         return cannot_read(source.location(name), error)

@@ -9,6 +9,7 @@ from dataset.annotations.coco import SplitAnnotations
 from dataset.message_text import quoted
 
 _NAMED = 3  # names in a message
+_SLICE = re.compile(r"(?<=\.nii|i\.gz):\d+$", re.IGNORECASE)  # what a slice's name has after its volume's
 
 
 def group_of(name: str, pattern: str | None) -> str | None:
@@ -36,15 +37,19 @@ def name_groups(part: SplitAnnotations, pattern: str) -> list[str]:
     """Gives every sample of a split its patient.
 
     Args:
-        part: The split, whose samples are replaced.
+        part: The split, or all data where there are none; its samples are replaced. A slice is of the patient that its
+            volume's file names.
         pattern: As for `group_of`.
 
     Returns:
         What is wrong: a sentence where the pattern names no patient of some files.
     """
-    part.samples[:] = [replace(sample, group=group_of(sample.file_name, pattern)) for sample in part.samples]
+    part.samples[:] = [
+        replace(sample, group=group_of(_SLICE.sub("", sample.file_name), pattern)) for sample in part.samples
+    ]
     nameless = [sample.file_name for sample in part.samples if sample.group is None]
-    return [f"{part.split}: {without_group(nameless, pattern)}"] if nameless else []
+    place = f"{part.split}: " if part.split else ""
+    return [f"{place}{without_group(nameless, pattern)}"] if nameless else []
 
 
 def without_group(names: Sequence[str], pattern: str) -> str:

@@ -1,11 +1,11 @@
-"""Turns a COCO folder into a stored data set: decodes, checks and resizes in parallel, writes in order."""
+"""Turns a data set into stored arrays: recognises its layout, checks and resizes in threads, writes in order."""
 
 import sys
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import get_args
 
@@ -13,26 +13,26 @@ import cv2
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from dataset.annotations.coco import Sample, SplitAnnotations, read_annotations
+from dataset.annotations.classes import Classes, class_notes, class_warnings, classes_of, unknown_categories
+from dataset.annotations.coco import Sample, SplitAnnotations
 from dataset.annotations.json_values import Identifier
-from dataset.classes import Classes, class_notes, class_warnings, classes_of, unknown_categories
-from dataset.cores import usable_cores
-from dataset.errors import DatasetError, Refusal, combined_error
+from dataset.annotations.shortages import shortages
+from dataset.cores import in_order, usable_cores
+from dataset.errors import Refusal, combined_error
 from dataset.groups import name_groups
-from dataset.images.decode import DecodeRequest, ImageError, MissingImageError, read_image_file
+from dataset.images.decode import DecodeRequest
 from dataset.images.masks import LabelledObject, draw_mask
 from dataset.images.resize import resize_image
-from dataset.images.true_size import decode_near_size
 from dataset.layout import SPLITS
+from dataset.layouts.divide import check_splits, divide_part
+from dataset.layouts.layout import ImageReader, Wanted
+from dataset.layouts.recognise import recognise
 from dataset.leaks.across_splits import find_leaks
 from dataset.manifest import MANIFEST_VERSION, Manifest
-from dataset.notes import Note, Notes
-from dataset.options import Exif, Interpolation, Shares, check_pattern, check_shares
-from dataset.shortages import detection_exports, shortages
+from dataset.notes import Notes
+from dataset.options import Exif, Format, Interpolation, Shares, check_pattern, check_shares
 from dataset.sources.local_folder import as_source
-from dataset.sources.near_names import NearNames
-from dataset.sources.source import DataRoot, Source, missing_splits
-from dataset.sources.split_names import folders_of_other_names, with_usual_names
+from dataset.sources.source import DataRoot, Source
 from dataset.split_statistics import (
     PreparedSample,
     SplitStatistics,
@@ -59,6 +59,9 @@ class IngestOptions:
         split: Shares of train, valid and test, for data without splits.
         split_seed: Seed of that division.
         group_by: Pattern that names the patient of a file; see `dataset.groups.group_of`.
+        format: The family of layouts that the data set has.
+        axis: The axis of the stored array along which volumes are cut.
+        modality: Which image is read where a mask has several.
     """
 
     image_size: tuple[int, int]
@@ -72,6 +75,9 @@ class IngestOptions:
     split: Shares | None = None
     split_seed: int = 0
     group_by: str | None = None
+    format: Format = "auto"
+    axis: int = 2
+    modality: str | None = None
 
     def __post_init__(self) -> None:
         if min(self.image_size) < 1:
@@ -80,9 +86,11 @@ class IngestOptions:
             raise ValueError(f"channels is {self.channels}: choose 1 (gray) or 3 (colour)")
         if self.num_workers < 0:
             raise ValueError(f"num_workers is {self.num_workers}: choose 0 (all cores) or more")
-        for name, allowed in (("interpolation", get_args(Interpolation)), ("exif", get_args(Exif))):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} is {getattr(self, name)!r}: choose from {', '.join(allowed)}")
+        for name, kind in (("interpolation", Interpolation), ("exif", Exif), ("format", Format)):
+            if getattr(self, name) not in get_args(kind):
+                raise ValueError(f"{name} is {getattr(self, name)!r}: choose from {', '.join(get_args(kind))}")
+        if self.axis not in (0, 1, 2):
+            raise ValueError(f"axis is {self.axis}: choose 0, 1 or 2")
         if self.split is not None:
             check_shares(self.split)
         if self.group_by is not None:
@@ -90,13 +98,13 @@ class IngestOptions:
 
 
 def ingest(root: DataRoot, folder: Path, options: IngestOptions) -> Dataset:
-    """Reads the COCO folder `root` and stores it in `folder`, which appears whole or not at all.
+    """Reads the data set in `root` and stores it in `folder`, which appears whole or not at all.
 
-    Memory does not grow with the number of images: a bounded window of them is decoded at a time.
+    Memory does not grow with the number of images: a bounded window of them is decoded at a time, and of volumes one a
+    thread.
 
     Args:
-        root: A folder, or another source, with train, valid and test; each with `_annotations.coco.json` and its
-            images.
+        root: A folder, or another source, with a data set in one of the layouts of `dataset.layouts.recognise`.
         folder: Where to store; absent or empty.
         options: How to store.
 
@@ -113,22 +121,24 @@ def ingest(root: DataRoot, folder: Path, options: IngestOptions) -> Dataset:
 def _write(source: Source, folder: Path, options: IngestOptions) -> None:
     """Stores the data set; see `ingest`."""
     source.check()
-    folders = folders_of_other_names(source)
-    source = with_usual_names(source)
-    parts, problems = _read_splits(source, options.categories)
-    for part in parts:
-        if part.split in folders:
-            part.notes.add(Note.SPLIT_FOLDER, f"{folders[part.split]} for {part.split}")
+    layout = recognise(source, Wanted(options.format, options.axis, options.modality, options.num_workers))
+    check_splits(layout, options.split)
+    if not layout.usual:
+        Console(stderr=True).print(f"read as {layout.sentence}", highlight=False, markup=False, soft_wrap=True)
+    parts, problems = layout.read(options.categories)
     if options.group_by is not None:
         problems += [sentence for part in parts for sentence in name_groups(part, options.group_by)]
+    divided: list[str] = []
+    if options.split is not None:
+        parts, divided = divide_part(parts, problems, options.split, options.split_seed, options.skip_bad_samples)
+    problems += unknown_categories(parts, options.categories)
     classes = classes_of(parts, options.multi_class, problems)
     # If there are problems already, samples are read only to find more of them.
     labels = classes.values if not problems else None
+    reader = layout.images(parts)
 
-    names = NearNames(source, {part.split: _listed_names(part) for part in parts})
-
-    def prepare(sample: Sample) -> PreparedSample | Refusal:
-        return _prepare(source, sample, labels, options, names)
+    def prepare(samples: Sequence[Sample]) -> list[PreparedSample | Refusal]:
+        return _prepare(reader, samples, labels, options)
 
     with new_folder(folder) as partial, _plain_opencv():
         statistics: dict[str, SplitStatistics] = {}
@@ -136,91 +146,40 @@ def _write(source: Source, folder: Path, options: IngestOptions) -> None:
         with _progress_bar() as progress, ThreadPoolExecutor(options.num_workers or usable_cores()) as pool:
             for part in parts:
                 refused += part.refused
-                rows = _in_order(pool, prepare, part.samples)
+                rows = chain.from_iterable(in_order(pool, prepare, reader.batches(part.samples), layout.window))
                 tracked = progress.track(rows, total=len(part.samples), description=part.split)
                 statistics[part.split] = _store_split(partial, part.split, tracked, refused, options)
         blocking = [] if options.skip_bad_samples else refused
         at_fault = {refusal.split for refusal in blocking} | {part.split for part in parts if part.boxes}
-        problems += shortages(source, statistics, refused, at_fault)
+        problems += shortages(layout.source, statistics, refused, at_fault)
         if problems or blocking:
-            named = [replace(each, split=folders.get(each.split, each.split)) for each in blocking]
+            named = [replace(each, split=layout.folders.get(each.split, each.split)) for each in blocking]
             raise combined_error(problems, named)
-        _describe(parts, statistics, classes, refused, options).save(partial)
-
-
-def _read_splits(source: Source, categories: Sequence[str]) -> tuple[list[SplitAnnotations], list[str]]:
-    """Returns the content of the annotation files that can be read, and what is wrong with the others."""
-    missing, sentence = missing_splits(source)
-    parts: list[SplitAnnotations] = []
-    problems = [sentence] if missing else []
-    for split in SPLITS:
-        if split not in missing:
-            try:
-                parts.append(read_annotations(source, split, categories))
-            except DatasetError as error:
-                problems += error.problems
-    problems += detection_exports(source, parts)
-    return parts, problems + unknown_categories(parts, categories)
-
-
-def _listed_names(part: SplitAnnotations) -> list[str]:
-    """Returns the file names of all entries, of refused ones too: a file that one names is not another's."""
-    refused = [refusal.file_name for refusal in part.refused if refusal.file_name is not None]
-    return [*(sample.file_name for sample in part.samples), *refused]
+        manifest = _describe(parts, statistics, classes, refused, options)
+        notes = [] if layout.usual else [f"the data set was read as {layout.sentence}"]
+        replace(manifest, layout=layout.sentence, notes=[*notes, *divided, *manifest.notes]).save(partial)
 
 
 def _prepare(
-    source: Source,
-    sample: Sample,
-    labels: dict[Identifier, int] | None,
-    options: IngestOptions,
-    names: NearNames,
-) -> PreparedSample | Refusal:
-    """Reads, draws and resizes one sample; runs in a worker thread."""
-    name = f"{sample.split}/{sample.file_name}"
-    if source.lies_outside(name):
-        return sample.refuse("the file is a link that leads out of the data set's folder: copy the image into it")
-    try:
-        data = read_image_file(source, name)
-    except MissingImageError:
-        meant = names.file_of(sample.split, sample.file_name)
-        if meant is None:
-            return sample.refuse(f"the image file is missing: {names.advice(sample.split, sample.file_name)}")
-        found = replace(sample, file_name=meant, notes=(*sample.notes, Note.NAME))
-        return _prepare(source, found, labels, options, names)
-    except ImageError as error:
-        return sample.refuse(str(error))
+    reader: ImageReader, samples: Sequence[Sample], labels: dict[Identifier, int] | None, options: IngestOptions
+) -> list[PreparedSample | Refusal]:
+    """Reads, draws and resizes the samples that are read together; runs in a worker thread."""
     average_to = options.image_size if options.interpolation == "area" else None
-    request = DecodeRequest(sample.height, sample.width, options.channels, average_to, options.exif)
-    try:
-        sample, decoded = decode_near_size(data, request, sample)
-    except ImageError as error:
-        return sample.refuse(str(error))
-    shapes = [
-        LabelledObject(annotation.segmentation, 1 if labels is None else labels[annotation.category_id])
-        for annotation in sample.annotations
-    ]
-    drawn = draw_mask(shapes, (sample.height, sample.width), options.image_size)
-    image = resize_image(decoded.pixels, *options.image_size, options.interpolation)
-    return PreparedSample.of(sample, image, decoded.rescaled, drawn, decoded.taken)
-
-
-def _in_order(
-    pool: ThreadPoolExecutor, prepare: Callable[[Sample], PreparedSample | Refusal], samples: Sequence[Sample]
-) -> Iterator[PreparedSample | Refusal]:
-    """Yields the results in the samples' order, with few of them in memory at a time."""
-    window = 4 * usable_cores()
-    waiting: deque[Future[PreparedSample | Refusal]] = deque()
-    try:
-        for sample in samples:
-            waiting.append(pool.submit(prepare, sample))
-            if len(waiting) >= window:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:  # after an error the rest is not needed
-            future.cancel()
+    request = DecodeRequest(0, 0, options.channels, average_to, options.exif)
+    prepared: list[PreparedSample | Refusal] = []
+    for read in reader.decode(samples, request):
+        if isinstance(read, Refusal):
+            prepared.append(read)
+            continue
+        sample, decoded = read
+        shapes = [
+            LabelledObject(annotation.segmentation, 1 if labels is None else labels[annotation.category_id])
+            for annotation in sample.annotations
+        ]
+        drawn = draw_mask(shapes, (sample.height, sample.width), options.image_size)
+        image = resize_image(decoded.pixels, *options.image_size, options.interpolation)
+        prepared.append(PreparedSample.of(sample, image, decoded.rescaled, drawn, decoded.taken))
+    return prepared
 
 
 def _store_split(

@@ -137,7 +137,8 @@ class SharedGroup:
 class Manifest:
     """The description of a stored data set; see the classes of its parts.
 
-    Warnings say what a user should know before training, notes what was read although it is irregular.
+    Warnings say what a user should know before training, notes what was read although it is irregular. `layout` says in
+    a sentence where the images and masks were found.
     """
 
     version: int
@@ -154,6 +155,7 @@ class Manifest:
     interpolation: Interpolation = "area"
     near_duplicates: list[NearDuplicate] = field(default_factory=list)
     shared_groups: list[SharedGroup] = field(default_factory=list)
+    layout: str = ""
 
     @property
     def class_names(self) -> list[str]:

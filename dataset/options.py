@@ -6,6 +6,7 @@ from typing import Literal
 
 Interpolation = Literal["area", "linear", "cubic", "nearest"]
 Exif = Literal["apply", "ignore"]
+Format = Literal["auto", "coco", "masks", "volumes"]
 Shares = tuple[float, float, float]
 
 _ROUNDING = 1e-3  # of shares that people write with three digits

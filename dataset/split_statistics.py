@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from dataset.annotations.classes import in_order
 from dataset.annotations.coco import Sample, SplitAnnotations
 from dataset.annotations.json_values import Identifier
-from dataset.classes import in_order
 from dataset.errors import Refusal
 from dataset.images.masks import DrawnMask
 from dataset.images.orientation import Taken

@@ -13,7 +13,7 @@ from steps.train_unet import train_unet
 @pipeline(model=Model(name=MODEL))
 def comparison(config: RunConfig, devices: Devices) -> None:
     """Fingerprint -> ingest -> train -> decompose -> (compress -> recover? -> evaluate) x N, time, draw -> compare."""
-    fingerprint = fingerprint_dataset()
+    fingerprint = fingerprint_dataset(config.data.format)
     dataset = ingest_coco(fingerprint, config.data)
     baseline, history = train_unet(
         dataset,

@@ -1,4 +1,4 @@
-"""Step: COCO folder to memory-mapped arrays."""
+"""Step: a data set, in COCO or another layout, to memory-mapped arrays."""
 
 import atexit
 import shutil
@@ -20,7 +20,7 @@ from steps.caching import cached_by_sources, sources_of
 from steps.data_roots.open_data_root import open_data_root
 from steps.data_roots.phantoms import make_phantoms
 
-sources = sources_of(__name__)
+sources = sources_of(__name__, libraries=("nibabel", "pydicom"))
 
 
 @step(
@@ -40,7 +40,7 @@ def ingest_coco(fingerprint: str, data: DataConfig) -> Annotated[Dataset, "datas
     with open_data_root(now.data_root) as source:
         dataset = ingest(source, _output_folder(), options)
     with open_data_root(now.data_root) as source:
-        changed = digest(source, now.num_workers) != fingerprint
+        changed = digest(source, now.num_workers, data.format) != fingerprint
     if changed:
         raise DatasetError(f"{now.data_root} was changed while it was read; run again")
     return dataset

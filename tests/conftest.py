@@ -60,6 +60,12 @@ def brain_tumor() -> Path:
 
 
 @pytest.fixture(scope="session")
+def shared_outlines() -> Path:
+    """The brain tumor data set with outlines, 701 images."""
+    return _shared("data/brain_tumor_outlines")
+
+
+@pytest.fixture(scope="session")
 def shared_cases() -> Path:
     """Small data sets that were once read wrongly."""
     return _shared("cases")

@@ -14,8 +14,8 @@ from dataset.sources.source import Source
 MAX_PIXELS = (
     2**26
 )  # 8192 x 8192; larger ones are whole slides, to be cut into tiles; OPENCV_IO_MAX_IMAGE_PIXELS is the same
-_MAX_BYTES = 2**29  # 2**26 pixels of three 16-bit channels take 2**28.6 uncompressed
-_TOO_LARGE = f"the image has more pixels than {MAX_PIXELS // 10**6} million: cut it into tiles"
+MAX_BYTES = 2**29  # 2**26 pixels of three 16-bit channels take 2**28.6 uncompressed
+TOO_LARGE = f"the image has more pixels than {MAX_PIXELS // 10**6} million: cut it into tiles"
 _AS_STORED = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
 # OpenCV's flags for decoding a JPEG at 1/8, 1/4 and 1/2 of its size; gray, unless combined with IMREAD_ANYCOLOR.
 _REDUCED = {
@@ -97,14 +97,27 @@ def decode_image(data: bytes, request: DecodeRequest) -> DecodedImage:
         raise ImageError("the image file is cut off or damaged: copy or export it again")
     jpeg = jpeg_frame(data)
     divisor = _divisor(jpeg, request)
-    image = _decode(data, _flags(divisor, request.channels, jpeg is not None))
     orientation = orientation_of(data)
-    if data[:4] in TIFF_STARTS:  # OpenCV turns them whatever the flags say
-        image = turned_back(image, orientation)
+    image = _decode(data, _flags(divisor, request.channels, jpeg is not None), orientation)
     image, taken = _oriented(image, orientation, request, divisor)
     if has_several_frames(data):
         raise ImageError("the image file holds several frames: export each as an image of its own")
-    return DecodedImage(_to_channels(_to_8_bit(image), request.channels), image.dtype != np.uint8, taken)
+    return DecodedImage(to_channels(_to_8_bit(image), request.channels), image.dtype != np.uint8, taken)
+
+
+def decode_as_stored(data: bytes) -> NDArray[np.generic]:
+    """Decodes a picture without turning, scaling or checking it.
+
+    Args:
+        data: The file's bytes.
+
+    Returns:
+        (H, W) or (H, W, C), of the depth that the file has; colours are blue, green, red.
+
+    Raises:
+        ImageError: It is no picture, or too large.
+    """
+    return _decode(data, _AS_STORED | cv2.IMREAD_IGNORE_ORIENTATION, orientation_of(data))
 
 
 def _divisor(jpeg: JpegFrame | None, request: DecodeRequest) -> int:
@@ -179,7 +192,7 @@ def read_image_file(source: Source, name: str) -> bytes:
         ImageError: The file is missing, cannot be read, or is larger than any image that is allowed.
     """
     try:
-        return source.read(name, _MAX_BYTES)
+        return source.read(name, MAX_BYTES)
     except FileNotFoundError as error:
         raise MissingImageError("the image file is missing: add it, or remove its entry") from error
     except OSError as error:
@@ -188,18 +201,20 @@ def read_image_file(source: Source, name: str) -> bytes:
         raise ImageError(f"the image file cannot be read ({error}): rename it") from error
 
 
-def _decode(data: bytes, flags: int) -> NDArray[np.generic]:
+def _decode(data: bytes, flags: int, orientation: int) -> NDArray[np.generic]:
+    """Returns a picture's pixels as stored, whatever its orientation tag says."""
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
         if "CV_IO_MAX_IMAGE_" in str(error):  # ..._PIXELS, _WIDTH or _HEIGHT: OpenCV looked at the header alone
-            raise ImageError(_TOO_LARGE) from error
+            raise ImageError(TOO_LARGE) from error
         raise ImageError("the image file cannot be decoded: export it again as PNG or JPEG") from error
     if image is None:
         raise ImageError("the image file is empty, damaged or of an unknown kind: export it again as PNG or JPEG")
     if image.shape[0] * image.shape[1] > MAX_PIXELS:
-        raise ImageError(_TOO_LARGE)
-    return image
+        raise ImageError(TOO_LARGE)
+    # OpenCV turns TIFFs whatever the flags say.
+    return turned_back(image, orientation) if data[:4] in TIFF_STARTS else image
 
 
 def _to_8_bit(image: NDArray[np.generic]) -> NDArray[np.uint8]:
@@ -215,7 +230,7 @@ def _to_8_bit(image: NDArray[np.generic]) -> NDArray[np.uint8]:
     return np.rint((values - low) * scale).astype(np.uint8)
 
 
-def _to_channels(image: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
+def to_channels(image: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
     """Returns (H, W, 1) gray or (H, W, 3) red, green, blue from OpenCV's gray or blue, green, red."""
     is_gray = image.ndim == 2 or image.shape[2] == 1
     if channels == 1:

@@ -78,9 +78,38 @@ class LocalFolder:
                 except DatasetError as error:
                     unreadable += error.problems
 
+    def names(self, unreadable: list[str]) -> Iterator[str]:
+        """Walks the whole folder; enters every real folder once. Pipes and devices are skipped."""
+
+        def note(error: OSError) -> None:
+            unreadable.extend(cannot_read(error.filename, error).problems)
+
+        seen: set[str] = set()
+        for folder, folders, names in os.walk(self.root, onerror=note, followlinks=True):
+            real, inside = os.path.realpath(folder), Path(folder).relative_to(self.root).as_posix()
+            if real in seen or not self._lies_in(real, inside.partition("/")[0]):
+                if real not in seen:
+                    unreadable.append(
+                        f"{folder} is a link that leads out of the data set's folder: copy the folder into it"
+                    )
+                folders.clear()
+                continue
+            seen.add(real)
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            before = "" if inside == "." else f"{inside}/"
+            for name in names:
+                try:
+                    if not name.startswith(".") and _may_be_file(f"{folder}{os.sep}{name}"):
+                        yield f"{before}{name}"
+                except FileNotFoundError:  # removed meanwhile
+                    continue
+                except OSError as error:
+                    note(error)
+
     def lies_outside(self, name: str) -> bool:
         """Returns whether a file lies outside; for files that are not links, only their folder is resolved, once."""
-        split, path = name.partition("/")[0], f"{self.root}{os.sep}{name}"  # a Path for every image takes longer
+        path = f"{self.root}{os.sep}{name}"  # a Path for every image takes longer
+        split = name.partition("/")[0] if "/" in name else ""  # a folder may be a link, a file beside it may not
         if os.path.islink(path):  # noqa: PTH114 - a Path's raises if no file can have this name
             return not self._lies_in(path, split)
         folder = path.rpartition(os.sep)[0]
@@ -128,6 +157,11 @@ def read_file(path: Path, largest: int | None = None) -> bytes:
     if largest is not None and size > largest:
         raise OSError(errno.EFBIG, too_large(size, largest))
     return path.read_bytes()
+
+
+def _may_be_file(path: str) -> bool:
+    """Returns whether this is a plain file or a link, whatever that leads to."""
+    return stat.S_ISREG(mode := os.lstat(path).st_mode) or stat.S_ISLNK(mode)
 
 
 def _size_of_file(path: Path) -> int:

@@ -11,7 +11,7 @@ from dataset.message_text import escaped
 
 @runtime_checkable
 class Source(Protocol):
-    """A location with split folders; files are named relative to it, as in `train/a.png`.
+    """A location of a data set; files are named relative to it, as in `train/a.png`.
 
     Opening a file and reading from it raise OSError with a `strerror` if they fail, ValueError if no file can have this
     name.
@@ -31,6 +31,13 @@ class Source(Protocol):
 
     def files(self, split: str, unreadable: list[str]) -> Iterator[str]:
         """Yields a split's files that are not hidden, in any order; appends to `unreadable` what cannot be listed."""
+        ...
+
+    def names(self, unreadable: list[str]) -> Iterator[str]:
+        """Yields all files that are not hidden, in any order, among them links to files that lead out of the data set.
+
+        Appends to `unreadable` what cannot be listed, and which folders are links that lead out.
+        """
         ...
 
     def lies_outside(self, name: str) -> bool:

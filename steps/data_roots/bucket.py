@@ -52,8 +52,12 @@ class StoredFolder:
             raise cannot_read(self.uri, error) from error
         return sorted(name for name in names if name and self.has_folder(name))
 
+    def names(self, unreadable: list[str]) -> Iterator[str]:
+        """Walks the whole."""
+        return self.files("", unreadable)
+
     def files(self, split: str, unreadable: list[str]) -> Iterator[str]:
-        """Walks a split.
+        """Walks a split; the whole where it has no name.
 
         Some libraries skip a folder that may not be listed, or report it as empty. So every folder that was announced
         has to be visited, and an empty one is listed again, which raises if it may not be listed.
@@ -63,12 +67,13 @@ class StoredFolder:
             for folder, folders, names in self._walk(split):
                 announced.discard(folder)
                 announced |= {f"{folder}/{name}" for name in folders if not name.startswith(".")}
-                inside = folder.removeprefix(f"{self.uri}/")
+                inside = folder.removeprefix(self.uri).removeprefix("/")
                 if any(part.startswith(".") for part in inside.split("/")):
                     continue
                 if not folders and not names:
                     unreadable += self._fault_of(folder)
-                yield from (f"{inside}/{name}" for name in names if name and not name.startswith("."))
+                before = f"{inside}/" if inside else ""
+                yield from (f"{before}{name}" for name in names if name and not name.startswith("."))
         except OSError as error:
             unreadable += cannot_read(self.location(split), error).problems
         else:
@@ -110,7 +115,7 @@ class StoredFolder:
     def _walk(self, split: str) -> Iterator[tuple[str, list[str], list[str]]]:
         """Yields each folder of a split with the names of its folders and files."""
         with _as_os_errors():
-            for top, folders, names in self.store.walk(self.location(split)):
+            for top, folders, names in self.store.walk(self.location(split) if split else self._whole):
                 yield str(top).rstrip("/"), [str(name) for name in folders], [str(name) for name in names]
 
     def _fault_of(self, folder: str) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import dataset.ingest as ingest_module
 from dataset.errors import DatasetError
 from dataset.images.resize import resize_image
 from dataset.ingest import IngestOptions, ingest
+from dataset.layouts import coco_images
 from tests.dataset.coco_folder import noise, options, png
 
 BRAIN_TUMOR = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "brain_tumor"
@@ -221,7 +222,7 @@ def test_missing_split_stops(coco, out):
 def test_few_images_wait_in_memory(coco, out, monkeypatch):
     """However many images there are, no more than a window of them is prepared ahead of the writing."""
     prepared, ahead, lock = [0], [0], threading.Lock()
-    read, append = ingest_module.read_image_file, ingest_module.RowWriter.append
+    read, append = coco_images.read_image_file, ingest_module.RowWriter.append
 
     def counted_read(*arguments):
         with lock:
@@ -235,9 +236,9 @@ def test_few_images_wait_in_memory(coco, out, monkeypatch):
                 prepared[0] -= 1
         append(self, row)
 
-    monkeypatch.setattr(ingest_module, "read_image_file", counted_read)
+    monkeypatch.setattr(coco_images, "read_image_file", counted_read)
     monkeypatch.setattr(ingest_module.RowWriter, "append", counted_append)
-    monkeypatch.setattr(ingest_module, "usable_cores", lambda: 2)
+    monkeypatch.setattr("dataset.cores.usable_cores", lambda: 2)
     for i in range(60):
         coco.image("train", f"{i}.png", png(noise(16, 16, i)))
     ingest(coco.write(), out, options())

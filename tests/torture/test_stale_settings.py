@@ -75,6 +75,10 @@ FIELDS: dict[str, tuple[str, frozenset[str]]] = {
     "remote_dir": ("remote_dir=/nowhere", NOTHING),
     "no_cache": ("no_cache=true", DATA),
     "verbose": ("verbose=true", NOTHING),
+    # The data are COCO in split folders, whatever is recognised, and no volumes.
+    "data.format": ("data.format=coco", frozenset({"ingest_coco"})),
+    "data.axis": ("data.axis=0", frozenset({"ingest_coco"})),
+    "data.modality": ("data.modality=flair", frozenset({"ingest_coco"})),
     "data.image_size": ("data.image_size=[32,48]", DATA),
     "data.channels": ("data.channels=3", DATA),
     "data.multi_class": ("data.multi_class=true", DATA),

@@ -4,6 +4,7 @@ import hashlib
 import io
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +23,7 @@ from dataset.layout import ANNOTATION_FILE
 from dataset.phantoms.write_phantoms import write_phantoms
 from steps.data_roots.bucket import StoredFolder
 from steps.data_roots.open_data_root import _repair, open_data_root, store_containing
+from tests.dataset.layouts.written import SPLIT, patients
 from tests.s3_server import Bucket, s3_server
 
 OPTIONS = IngestOptions(image_size=(32, 32), channels=1, multi_class=False, skip_bad_samples=False, num_workers=2)
@@ -93,6 +95,17 @@ def test_what_is_stored_is_what_a_folder_gives(endpoint: str, bucket: Bucket, fo
     assert here.manifest == there.manifest
 
 
+def test_other_layouts_are_recognised_and_read_in_a_bucket(endpoint: str, tmp_path: Path) -> None:
+    root = patients(tmp_path / "pairs")
+    made = Bucket(endpoint, f"bucket-{uuid4().hex}")
+    made.upload(root, "set")
+    divided = replace(OPTIONS, split=SPLIT)
+    here = ingest(root, tmp_path / "here", divided)
+    there = ingest(source(endpoint, made), tmp_path / "there", divided)
+    assert here.content_digest() == there.content_digest()
+    assert fingerprint(source(endpoint, made)) == fingerprint(root)
+
+
 def test_the_fingerprint_is_that_of_the_folder_and_changes_with_it(endpoint: str, bucket: Bucket, folder: Path) -> None:
     assert fingerprint(source(endpoint, bucket)) == fingerprint(folder)
     bucket.put("set/train/sub/.hidden/file.png", b"hidden")
@@ -119,7 +132,7 @@ def test_faults_name_the_place_in_the_bucket(endpoint: str, bucket: Bucket, tmp_
 
 def test_a_place_without_splits_says_what_is_there(endpoint: str, bucket: Bucket, tmp_path: Path) -> None:
     message = complaint(endpoint, bucket, tmp_path, "another")
-    assert f"s3://{bucket.name}/another has no folder train, valid, test (found: none)" in message
+    assert f"s3://{bucket.name}/another fits no layout that is known; found: file (1 no ending)" in message
     assert f"nothing lies at s3://{bucket.name}/none: check" in complaint(endpoint, bucket, tmp_path, "none")
     gone = StoredFolder(store(endpoint, "s3://no-such-bucket"), "s3://no-such-bucket/set")
     with pytest.raises(DatasetError, match="nothing lies at s3://no-such-bucket/set: check"):

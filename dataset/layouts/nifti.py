@@ -1,0 +1,169 @@
+"""NIfTI volumes with masks that are NIfTI volumes, cut into slices."""
+
+import gzip
+import io
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataset.errors import Refusal
+from dataset.images.decode import MAX_PIXELS, DecodedImage, ImageError, to_channels
+from dataset.images.label_maps import label_map
+from dataset.images.volume_intensity import scale_together
+from dataset.layouts.file_roles import NIFTI, Role
+from dataset.layouts.pairing import Pairs
+from dataset.layouts.units import Asked, FileError, Image, Labels, Unit, read_file, size_error
+from dataset.notes import Note
+from dataset.sources.source import Source
+
+_MAX_BYTES = 2**31  # of a volume as its file holds it, not compressed
+_HEADER_BYTES = 2**20  # and what else may stand before the voxels
+_DAMAGE = (OSError, EOFError, ValueError, TypeError, OverflowError, zlib.error)
+_SAME_PLACE = 0.01  # millimetres
+
+
+class NiftiVolumes:
+    """One volume a file; implements `dataset.layouts.units.Kind`.
+
+    The slices are `np.take(array, i, axis)` of the array as stored: its first remaining axis runs down the image, its
+    second to the right. Nothing is turned or resampled by what the file says of its place in space.
+
+    Args:
+        axis: The axis along which it is cut: 0, 1, or 2.
+        modality: The number of the image in files of four dimensions; None where each holds one.
+    """
+
+    unit = "volumes"
+    several = True
+    images: tuple[str, ...] = NIFTI
+    masks: tuple[str, ...] = NIFTI
+
+    def __init__(self, axis: int, modality: str | None) -> None:
+        self._axis = axis
+        self._modality = modality
+        self.sentence = f"NIfTI volumes and masks in pairs, cut along axis {axis}"
+
+    def units(self, pairs: Pairs) -> list[Unit]:
+        """Returns a unit a volume."""
+        return [
+            Unit(pair.image.name, (pair,), "/".join((*pair.mask.own_folders, pair.mask.stem)).strip("/"))
+            for pair in pairs.found
+        ]
+
+    def labels(self, source: Source, unit: Unit) -> list[Labels | Refusal]:
+        """Reads the mask and cuts it."""
+        (pair,) = unit.pairs
+        values = self._array(read_file(source, pair.mask, "mask"), pair.mask, "mask", None)
+        try:
+            maps = [label_map(cut) for cut in self._slices(values)]
+        except ImageError as error:
+            raise FileError(pair.mask.name, str(error)) from error
+        return [Labels(f"{pair.image.name}:{i}", i, each) for i, each in enumerate(maps)]
+
+    def pictures(self, source: Source, unit: Unit, asked: Sequence[Asked]) -> Iterator[Image | FileError]:
+        """Reads the volume, scales it and cuts it."""
+        (pair,) = unit.pairs
+        data = read_file(source, pair.image, "image")
+        volume = _opened(data, pair.image, "image")
+        mask = _opened(read_file(source, pair.mask, "mask"), pair.mask, "mask", _HEADER_BYTES)
+        values = self._array(data, pair.image, "image", self._modality)
+        shape = _squeezed(mask.shape)
+        if values.shape != shape:
+            raise size_error(pair.image, values.shape, shape, pair.mask.name)
+        same_place = np.allclose(volume.affine, mask.affine, atol=_SAME_PLACE)
+        notes: tuple[Note, ...] = () if same_place else (Note.OTHER_SPACE,)
+        if values.dtype != np.uint8:
+            notes += (Note.VOLUME,)
+            try:
+                (values,) = scale_together([values])
+            except ImageError as error:
+                raise FileError(pair.image.name, str(error)) from error
+        slices = self._slices(values)
+        for index, request in asked:
+            pixels = np.ascontiguousarray(slices[index], np.uint8)
+            yield DecodedImage(to_channels(pixels, request.channels), False, None), notes
+
+    def _slices(self, values: NDArray[np.generic]) -> NDArray[np.generic]:
+        """Returns a view whose first axis counts the slices; `take` would copy the whole volume for each."""
+        return np.moveaxis(values, self._axis, 0)
+
+    def _array(self, data: bytes, role: Role, noun: str, modality: str | None) -> NDArray[np.generic]:
+        """Returns the values of three dimensions; uint8 where the file holds them so, else as its scaling says."""
+        volume = _opened(data, role, noun)
+        shape = _squeezed(volume.shape)
+        values: Any = volume.dataobj
+        try:
+            if len(shape) == 4 and noun == "image":
+                values = np.asanyarray(values[(*[slice(None)] * 3, _number(modality, shape[3], role))])
+            elif len(shape) == 3:
+                values = np.asanyarray(values).reshape(shape)
+        except _DAMAGE as error:
+            if isinstance(error, FileError):
+                raise
+            raise _damaged(role, noun) from error
+        if len(shape) not in (3, 4) or values.ndim != 3:
+            raise FileError(role.name, f"the {noun} has the shape {volume.shape}: give a volume of three dimensions")
+        if values.dtype.kind not in "biuf":
+            raise FileError(role.name, f"the {noun} holds {values.dtype}: give a volume of real numbers")
+        return values if values.dtype.kind in "biu" or values.dtype == np.float32 else values.astype(np.float32)
+
+
+def _number(modality: str | None, images: int, role: Role) -> int:
+    """Returns which image of a file with several is meant."""
+    if modality is not None and modality.isdecimal() and int(modality) < images:
+        return int(modality)
+    raise FileError(
+        role.name, f"the volume holds {images} images: choose one by data.modality, a number from 0 to {images - 1}"
+    )
+
+
+def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Returns a shape without dimensions of 1 at its end, as far as three are left."""
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    return shape
+
+
+def _opened(data: bytes, role: Role, noun: str, largest: int = _MAX_BYTES) -> Any:
+    """Returns nibabel's image of a file, whose pixels are read only when they are asked for.
+
+    Args:
+        data: The file's bytes.
+        role: The file.
+        noun: "image" or "mask".
+        largest: How many bytes of the uncompressed file are needed.
+
+    Raises:
+        FileError: It is no volume, damaged or too large.
+    """
+    from nibabel.filebasedimages import ImageFileError  # noqa: PLC0415 - where no volume is read, it takes no time
+    from nibabel.nifti1 import Nifti1Image  # noqa: PLC0415
+    from nibabel.nifti2 import Nifti2Image  # noqa: PLC0415
+    from nibabel.spatialimages import HeaderDataError  # noqa: PLC0415
+    from nibabel.wrapstruct import WrapStructError  # noqa: PLC0415
+
+    try:
+        if data[:2] == b"\x1f\x8b":
+            with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+                data = file.read(largest + 1)
+        if len(data) > _MAX_BYTES:
+            raise FileError(role.name, f"the {noun} has more than {_MAX_BYTES >> 20} MB: cut it into smaller volumes")
+        two = data[:4] in (b"\x1c\x02\0\0", b"\0\0\x02\x1c")  # the size of its header, 540
+        image = (Nifti2Image if two else Nifti1Image).from_bytes(data)
+        shape = image.shape
+    except (*_DAMAGE, ImageFileError, HeaderDataError, WrapStructError) as error:
+        if isinstance(error, FileError):
+            raise
+        raise _damaged(role, noun) from error
+    if min(shape, default=0) < 1 or np.prod(shape, dtype=float) > _MAX_BYTES:
+        raise FileError(role.name, f"the {noun} has the shape {shape}: give a volume of three dimensions")
+    if max(np.prod(shape[:2]), np.prod(shape[1:3]), np.prod(shape[:3:2])) > MAX_PIXELS:
+        raise FileError(role.name, f"the {noun} has slices of more than {MAX_PIXELS // 10**6} million pixels: cut it")
+    return image
+
+
+def _damaged(role: Role, noun: str) -> FileError:
+    return FileError(role.name, f"the {noun} file is no NIfTI volume, cut off or damaged: export it again")
