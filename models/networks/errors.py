@@ -23,7 +23,7 @@ def code_of_others(doing: str, repair: str = "") -> Iterator[None]:
         yield
     except NetworkError:
         raise
-    except Exception as error:  # noqa: BLE001 - code of others may raise anything
+    except Exception as error:
         raise NetworkError(f"{doing}: {first_words(error)}{missing_package(error) or repair}") from error
 
 

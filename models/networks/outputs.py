@@ -49,7 +49,9 @@ def one_of(outputs: Any, output: Output) -> Tensor:
         return outputs
     entries = entries_of(outputs)
     if output not in entries:
-        raise NetworkError(f"model.output is {output!r}, and the network gives {described(outputs)}; choose one of them")
+        raise NetworkError(
+            f"model.output is {output!r}, and the network gives {described(outputs)}; choose one of them"
+        )
     chosen = entries[output]
     if not isinstance(chosen, Tensor):
         raise NetworkError(

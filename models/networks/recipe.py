@@ -179,8 +179,8 @@ def _module(name: str, place: str) -> ModuleType:
             if error.name is None or not f"{name}.".startswith(f"{error.name}."):
                 raise  # the module is there, and imports another that is not
             raise NetworkError(
-                f"{doing}: there is no module {error.name!r}, neither installed nor in the current folder {Path.cwd()}; "
-                f"of a file elsewhere, write folder/file.py:{title_of(place)}"
+                f"{doing}: there is no module {error.name!r}, neither installed nor in the current folder "
+                f"{Path.cwd()}; of a file elsewhere, write folder/file.py:{title_of(place)}"
             ) from error
     return module
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from dataset.errors import DatasetError
 from models.checkpoint import CheckpointError
+from models.networks.errors import NetworkError
 from models.training.options import TrainingError
 from models.variant import VariantError
 from pipelines.execution.placement import SettingsError
@@ -33,6 +34,7 @@ INPUT_ERRORS = (
     SettingsError,
     DatasetError,
     CheckpointError,
+    NetworkError,
     TrainingNotFoundError,
     VariantError,
     BudgetError,

@@ -10,9 +10,10 @@ from zenml.client import Client
 from zenml.enums import ExecutionStatus, SorterOps
 from zenml.models import StepRunResponse
 
-from configs.loading import stored_as
+from configs.loading import network_title, stored_as
 from configs.schema import RunConfig
 from configs.sections import DataConfig, InputConfig, ModelConfig, TrainingConfig
+from materializers.variant import networks_of
 
 _PIPELINE, _TRAIN_STEP = "comparison", "train_unet"
 _RUNS_SEARCHED = 100
@@ -33,6 +34,7 @@ class Training:
         history_id: Id of the artifact version of its training history.
         network: Name, version and date of the network's artifact, to show.
         config: The sections of the configuration with which it was trained.
+        networks: Where the constructor of its network was, if it is not our U-Net.
     """
 
     dataset_id: str
@@ -40,6 +42,7 @@ class Training:
     history_id: str
     network: str
     config: dict[str, Any]
+    networks: list[str]
 
     def configure(self, config: RunConfig) -> RunConfig:
         """Returns the configuration with the sections of this training."""
@@ -48,7 +51,7 @@ class Training:
     def describe(self, wanted: RunConfig) -> str:
         """Returns a description of the network, with the fields of a configuration that do not hold for it."""
         data, model = self.config["data"], self.config["model"]
-        lines = [f"going on from {self.network}: {stored_as(data)}, U-Net of {model.base_filters} filters"]
+        lines = [f"going on from {self.network}: {stored_as(data)}, {network_title(model)}"]
         holds = [
             f"{name}.{field}={getattr(section, field)} (not {getattr(getattr(wanted, name), field)})"
             for name, section in self.config.items()
@@ -86,6 +89,7 @@ def find_training(which: str) -> Training:
         history_id=str(step.outputs["train_history"][0].id),
         network=f"{network.name}:{network.version} of {network.created:%Y-%m-%d %H:%M} UTC",
         config={**sections, "seed": step.config.parameters["seed"]},
+        networks=networks_of(step.config.extra),
     )
 
 
