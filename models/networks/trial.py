@@ -163,8 +163,8 @@ def _check_logits(logits: Tensor, wanted: Wanted, when: str) -> None:
     if logits.shape[2:] != wanted.size:
         raise NetworkError(
             f"the network gives maps of {logits.shape[2]}x{logits.shape[3]} {when} for images of {height}x{width}; "
-            "they must be of the same size: choose a --image_size that it keeps, as a multiple of 32, or name a module of "
-            "your own that calls it and enlarges what it gives"
+            "they must be of the same size: choose a --image_size that it keeps, as a multiple of 32, or name a module "
+            "of your own that calls it and enlarges what it gives"
         )
     if not logits.is_floating_point():
         raise NetworkError(f"the network gives {logits.dtype} {when}, as labels are; it must give logits")
