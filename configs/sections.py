@@ -41,7 +41,7 @@ def _whole_number(value: object) -> object:
 def _constructor(value: object) -> object:
     """Says how a network is named."""
     name = r"[^\W\d]\w*"
-    if isinstance(value, str) and not re.fullmatch(rf"({name}\.)+{name}|.+\.py:{name}", value):
+    if isinstance(value, str) and not re.fullmatch(rf"({name}\.)+(?!py$){name}|.+\.py:{name}", value):
         raise ValueError("write package.module.Name, as monai.networks.nets.BasicUNet, or folder/file.py:Name")
     return value
 
