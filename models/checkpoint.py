@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import pickle
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from pathlib import Path
-from typing import TypeVar, cast, overload
+from typing import NamedTuple, TypeVar, cast, overload
 
 import torch
 from safetensors import SafetensorError
@@ -19,6 +19,7 @@ from models.unet import UNet
 
 _FIRST = "inc.double_conv.0.weight"
 _WRAPPERS = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
+_COUNTER = "num_batches_tracked"  # which files written by torch before 0.4.1 lack
 _DEPTH = 4  # of dictionaries within one another
 _SHOWN = 5  # keys and names in a message
 
@@ -114,10 +115,8 @@ def _unet(state: Mapping[str, object], content: Mapping[object, object], file: P
 def _load(network: nn.Module, state: Mapping[str, object], content: Mapping[object, object], file: Path) -> None:
     """Loads a state dict whose names and shapes are those of the network."""
     wanted = network.state_dict()
-    names = {_plain(name): name for name in wanted}
-    given = {names.get(name, name): value for name, value in state.items() if isinstance(value, Tensor)}
-    # Files written by torch before 0.4.1 lack this counter.
-    missing = [name for name in wanted if name not in given and not name.endswith("num_batches_tracked")]
+    given = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+    missing = [name for name in wanted if name not in given and not name.endswith(_COUNTER)]
     unexpected = [name for name in given if name not in wanted]
     differing = [name for name, value in wanted.items() if name in given and given[name].shape != value.shape]
     said = [
@@ -142,39 +141,64 @@ def _listed(title: str, names: Sequence[str]) -> str:
 
 
 def _unwrapped(content: Mapping[object, object], wanted: Set[str], file: Path) -> Mapping[str, object]:
-    """Returns the state dict within `content` that has most of the wanted names, whatever stands in front of them.
+    """Returns the one state dict within `content` that has the wanted names, whatever stands in front of them.
 
-    What lies beside the network, as a loss with weights, is left out where the network's names have a prefix.
+    What lies beside the network, as a loss with weights, is left out where the network's names have a prefix. Where
+    most of the names are nowhere, returns the largest state dict as it is.
 
     Raises:
         CheckpointError: There are several.
     """
-    names = {_plain(name) for name in wanted}
-    found: dict[str, dict[str, object]] = {}
-    votes: dict[str, int] = {}
-    for place, part in _mappings(content):
-        named = {name: value for name, value in part.items() if isinstance(name, str)}
-        for prefix, number in Counter(prefix for name in named for prefix in _prefixes(name, names)).items():
-            where = "/".join(filter(None, [place, prefix.removesuffix(".")])) or "the outermost"
-            found[where] = {
-                _plain(name.removeprefix(prefix)): value for name, value in named.items() if name.startswith(prefix)
-            }
-            votes[where] = number
-    best = sorted(where for where in found if votes[where] == max(votes.values()))
+    # A network may have parts of its own that are called as wrappers are: names count as they stand, if more fit so.
+    found: dict[str, _Found] = max((_found(content, wanted, plain) for plain in (_plain, str)), key=_most)
+    best = {where: each.state for where, each in found.items() if each.names == _most(found)}
+    counted = [name for name in wanted if not name.endswith(_COUNTER)]
+    if _most(found) < len(counted) and (len(best) != 1 or 2 * _most(found) < len(counted)):
+        largest = max(_mappings(content), key=lambda part: _tensors(part[1]))[1]
+        return {str(name): value for name, value in largest.items()}
     if len(best) > 1:
         raise CheckpointError(
-            f"{file} holds several networks ({', '.join(best)}): save the one that is meant with "
+            f"{file} holds several networks ({', '.join(sorted(best))}): save the one that is meant with "
             "torch.save(network.state_dict(), file)"
         )
-    return found[best[0]] if best else {str(name): value for name, value in content.items()}
+    return next(iter(best.values()))
 
 
-def _prefixes(name: str, wanted: Set[str]) -> Iterator[str]:
-    """Yields what stands in front of wanted names at the end of a name; wrappers belong to it."""
+class _Found(NamedTuple):
+    """A state dict without what stood in front of its names, and how many of the wanted names it has."""
+
+    state: dict[str, object]
+    names: int
+
+
+def _most(found: Mapping[str, _Found]) -> int:
+    return max((each.names for each in found.values()), default=0)
+
+
+def _found(content: Mapping[object, object], wanted: Set[str], plain: Callable[[str], str]) -> dict[str, _Found]:
+    """Returns all state dicts with wanted names: the keys that lead to them and the prefix, to what is there."""
+    own = {plain(name): name for name in wanted}
+    found: dict[str, _Found] = {}
+    for place, part in _mappings(content):
+        named = {name: value for name, value in part.items() if isinstance(name, str)}
+        for prefix, number in Counter(prefix for name in named for prefix in _prefixes(name, own, plain)).items():
+            where = "/".join(filter(None, [place, prefix.removesuffix(".")])) or "the outermost"
+            rest = {name.removeprefix(prefix): value for name, value in named.items() if name.startswith(prefix)}
+            state = {own.get(plain(name), plain(name)): value for name, value in rest.items()}
+            found[where] = _Found(state, number)
+    return found
+
+
+def _prefixes(name: str, wanted: Collection[str], plain: Callable[[str], str]) -> Iterator[str]:
+    """Yields what stands in front of wanted names at the end of a name; wrappers that are taken off belong to it."""
     parts = name.split(".")
     for number in range(len(parts)):
-        if parts[number] not in _WRAPPERS and _plain(".".join(parts[number:])) in wanted:
+        if plain(parts[number]) and plain(".".join(parts[number:])) in wanted:
             yield "".join(f"{part}." for part in parts[:number])
+
+
+def _tensors(part: Mapping[object, object]) -> int:
+    return sum(isinstance(value, Tensor) for value in part.values())
 
 
 def _mappings(content: Mapping[object, object], place: str = "", depth: int = 0) -> Iterator[tuple[str, Mapping]]:

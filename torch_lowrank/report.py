@@ -56,4 +56,6 @@ def _percent(share: float) -> str:
     """Returns a share with the digits that tell it from none and from all."""
     if share in (0, 1):
         return f"{100 * share:.0f} %"
-    return "less than 0.01 %" if share < 1e-4 else f"{min(100 * share, 99.99):.3g} %" if share < 0.999 else "99.9 %"
+    if share < 1e-4:
+        return "less than 0.01 %"
+    return f"{100 * share:.3g} %" if share < 0.9995 else f"{min(100 * share, 99.99):.2f} %"

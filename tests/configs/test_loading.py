@@ -104,7 +104,7 @@ def test_sweeps_are_comma_separated(text: str, expected: tuple[int, ...]) -> Non
         (["--network", "net.py"], "write package.module.Name"),
         (
             ["--network", "a.b", "--network_args", "{features"],
-            "model.arguments (--network_args) is '{features': it is no",
+            "--network_args",
         ),
         (["--network", "a.b", "--network_args", "[1]"], "--network_args"),
         (["--network_args", '{"a": 1}'], "give --network"),

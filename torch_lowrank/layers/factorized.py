@@ -193,7 +193,7 @@ def _call_layers(module: nn.TransformerEncoder | nn.TransformerEncoderLayer) -> 
 
 
 def _computed_tensors(module: nn.Module) -> list[Tensor]:
-    """Returns tensors that torch refuses to copy: old-style weight norm has them, and lists of outputs that are kept."""
+    """Returns tensors that torch refuses to copy: weights of old-style weight norm, outputs kept in a list."""
     kept = [*vars(module).values(), *module.buffers(recurse=False)]
     kept += [each for value in kept if isinstance(value, (list, tuple)) for each in value]
     return [value for value in kept if isinstance(value, Tensor) and not value.is_leaf]

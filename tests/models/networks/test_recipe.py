@@ -88,7 +88,7 @@ def test_what_cannot_be_built_is_told(file: Path, place: str, arguments: dict, s
 
 def test_a_file_with_an_error_is_told(file: Path) -> None:
     file.write_text("import no_such_library")
-    with pytest.raises(NetworkError, match="cannot be imported.*pip install no_such_library"):
+    with pytest.raises(NetworkError, match=r"cannot be imported.*pip install no_such_library"):
         Recipe(f"{file}:Net").build()
 
 
