@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import sys
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -12,6 +13,7 @@ from torch import nn
 from configs.schema import RunConfig
 from models.checkpoint import load_checkpoint
 from models.networks.code_digest import code_digest
+from models.networks.errors import NetworkError
 from models.networks.recipe import Recipe, absolute, name_of
 from models.networks.trial import Wanted, try_network
 from models.recalibrate_variant import has_batch_norm
@@ -33,6 +35,22 @@ class NamedNetwork:
 
     place: str
     code: str
+
+    def within(self, root: Path) -> NamedNetwork:
+        """Returns the network as a step on another machine finds it, where this repository is the current folder.
+
+        Raises:
+            NetworkError: Its file does not lie in the repository.
+        """
+        file, colon, name = self.place.rpartition(":")
+        if not colon:
+            return self
+        if not Path(file).is_relative_to(root):
+            raise NetworkError(
+                f"the network's file {file} does not lie in {root}, and steps of a remote stack see nothing else: copy "
+                "it into a folder there"
+            )
+        return dataclasses.replace(self, place=f"{Path(file).relative_to(root)}:{name}")
 
 
 def check_network(config: RunConfig) -> NamedNetwork | None:

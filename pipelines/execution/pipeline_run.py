@@ -40,7 +40,7 @@ def run_on_stack(
     """
     training = find_training(config.reuse_training) if config.reuse_training is not None else None
     if training is not None:
-        print(training.describe(config), file=sys.stderr)
+        print(training.describe(without_place(config)), file=sys.stderr)
         wanted, config = config.model.network, training.configure(config)
         network = reused_network(config, training.networks, wanted)
     runtime = dataclasses.replace(
@@ -53,7 +53,8 @@ def run_on_stack(
     if not remote:
         return _bundle_of(_finished_run(config, devices, _with_network(options, network, config), training))
     with remote_errors(runtime.process):
-        options = _with_network(options | read_settings(config), network, config)
+        there = network.within(root) if network is not None else None
+        options = _with_network(options | read_settings(config), there, config)
         run = _finished_run(config, devices, options, training)
     check_finished(run)
     bundle = _bundle_of(run)

@@ -28,7 +28,7 @@ def test_every_parameter_is_counted_by_what_hinders() -> None:
     attention, norm, table, token = shares.others
     assert (attention, norm) == ("attention (nn.MultiheadAttention)", "normalisation")
     assert "Embedding" in table
-    assert token == "parameters of Attending, no weights of a layer"
+    assert token == "parameters of Attending itself"
 
 
 def test_the_shares_of_a_compressed_network_count_its_thin_layers() -> None:
@@ -53,8 +53,7 @@ def test_a_weight_in_two_layers_is_counted_once() -> None:
         (nn.BatchNorm2d(4), "0 % of the parameters can be factorised; not: normalisation 100 %"),
         (
             nn.Sequential(nn.Conv2d(64, 64, 3), nn.PReLU()),
-            "99.99 % of the parameters can be factorised; not: parameters of PReLU, no weights of a layer "
-            "less than 0.01 %",
+            "99.99 % of the parameters can be factorised; not: activation (nn.PReLU) less than 0.01 %",
         ),
     ],
 )

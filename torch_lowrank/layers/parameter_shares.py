@@ -51,8 +51,10 @@ def _reason(name: str, module: nn.Module, network: nn.Module, skipped: dict[str,
         return "attention (nn.MultiheadAttention)"
     if isinstance(module, _NORMS):
         return "normalisation"
+    if isinstance(module, nn.PReLU):
+        return "activation (nn.PReLU)"
     kind = kind_name(module)
     if name in skipped:
         reason = re.sub(r" shared with .*", " shared with another layer", skipped[name])
         return reason if kind in reason else f"{kind} ({reason})"
-    return f"parameters of {kind}, no weights of a layer"
+    return f"parameters of {kind} itself"
