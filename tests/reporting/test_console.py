@@ -7,6 +7,7 @@ from rich.console import Console
 from analysis.comparison import Comparison
 from reporting.console import print_comparison, print_table
 from tests.comparisons import images, means, recovered, renamed
+from torch_lowrank.report import ParameterShares
 
 
 def printed(results, width=80, **options) -> str:
@@ -130,3 +131,10 @@ def test_where_images_have_no_lesion_the_table_says_what_is_found(baseline, resu
     assert line.split()[1:6] == ["baseline", "0.5000", "-", "62.5", "12.5"]
     assert "found: a pixel of it is" in text
     assert "found: a pixel" not in printed([baseline])
+
+
+def test_what_share_of_the_network_can_be_factorised_stands_before_the_answer(baseline):
+    shares = ParameterShares(0.9, {"normalisation": 0.1})
+    stream = io.StringIO()
+    print_comparison(Comparison([dataclasses.replace(baseline, factorizable=shares)]), Console(file=stream, width=120))
+    assert "90 % of the parameters can be factorised; not: normalisation 10 %." in stream.getvalue()

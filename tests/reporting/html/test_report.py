@@ -9,6 +9,7 @@ from analysis.comparison import Comparison
 from reporting.html.report import LISTED, About, render_report
 from reporting.plots.draw import Shown, draw_all
 from tests.comparisons import renamed
+from torch_lowrank.report import ParameterShares
 
 EVIL = "<img src=x onerror=alert(1)>.jpg"
 DASH = "\N{EN DASH}"
@@ -201,3 +202,11 @@ def test_times_are_relative_with_intervals_and_no_difference_is_shown_as_none(pa
     assert not any(value.startswith("0.984") for value in sorted_by), "12.3 / 12.5 is told apart by its place"
     untimed = page([dataclasses.replace(baseline, latency=None)])
     assert "Milliseconds" not in untimed.text
+
+
+def test_another_network_is_named_with_what_share_of_it_can_be_factorised(page, baseline):
+    shares = ParameterShares(0.9, {"normalisation": 0.1})
+    config = {"model": {"network": "monai.networks.nets.BasicUNet", "arguments": {"features": [8, 8]}}}
+    text = page([dataclasses.replace(baseline, factorizable=shares)], config=config).text
+    assert "monai.networks.nets.BasicUNet" in text
+    assert "90 % of the parameters can be factorised; not: normalisation 10 %" in text
