@@ -76,8 +76,9 @@ def _prepare_and_run(config: RunConfig, root: Path, command: str, messages: Step
     config = config.model_copy(update={"device": devices.default})  # as the report shows it
     if config.checkpoint is not None and config.model.network is None:
         config = _with_architecture_of(load_checkpoint(config.checkpoint), config)
-        print(f"{config.checkpoint}: {_read_as(config)}", file=sys.stderr)
     network = check_network(config) if config.reuse_training is None else None
+    if config.checkpoint is not None:
+        print(f"{config.checkpoint}: {_read_as(config)}", file=sys.stderr)
     check_mlflow(tracking_uri(root), lock_of(tracking_uri(root), root))
     mark_abandoned("its process ended before it did")
     repaired: set[str] = set()
