@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from configs.loading import ConfigError, load_config, stored_as
+from configs.loading import ConfigError, load_config, network_title, stored_as
 from pipelines.checks.first_look import faults_of_places
 from pipelines.execution.interrupts import Interrupts
 from tracking.connectivity import check_zenml
@@ -74,7 +74,7 @@ def _outline(config: RunConfig) -> str:
     elif config.checkpoint is not None:
         about = f"data: {data}; network: {config.checkpoint}"
     else:
-        about = f"data: {data}, as {stored_as(config.data)}; network: U-Net of {config.model.base_filters} filters"
+        about = f"data: {data}, as {stored_as(config.data)}; network: {network_title(config.model)}"
     return _printable(f"{about}; results: {config.out_dir}")
 
 

@@ -13,7 +13,7 @@ import yaml
 from pydantic import ValidationError
 
 from configs.schema import RunConfig
-from configs.sections import DataConfig
+from configs.sections import DataConfig, ModelConfig
 
 # Flag name -> place in the configuration, and how argparse reads it. Values are checked by `RunConfig` alone.
 FLAGS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -38,6 +38,8 @@ FLAGS: dict[str, tuple[str, dict[str, Any]]] = {
     "split_seed": ("data.split_seed", {"metavar": "N", "help": "seed of that division (default: 0)"}),
     "group_by": ("data.group_by", {"metavar": "REGEX", "help": "what it matches in a file name is the patient"}),
     "base_filters": ("model.base_filters", {"metavar": "N", "help": "filters of the U-Net's first level"}),
+    "network": ("model.network", {"metavar": "NAME", "help": "another network: package.module.Name, or file.py:Name"}),
+    "network_args": ("model.arguments", {"metavar": "JSON", "help": "what it is made with, as '{\"features\": ...}'"}),
     "epochs": ("training.epochs", {"metavar": "N", "help": "of training"}),
     "batch_size": ("training.batch_size", {"metavar": "N", "help": "images a step"}),
     "lr": ("training.lr", {"metavar": "X", "help": "learning rate"}),
@@ -66,7 +68,7 @@ FLAGS: dict[str, tuple[str, dict[str, Any]]] = {
         "reuse_training",
         {"nargs": "?", "const": "latest", "metavar": "WHICH", "help": "latest, a run, or artifact:version"},
     ),
-    "checkpoint": ("checkpoint", {"metavar": "FILE", "help": "U-Net state dict, .safetensors or .pth"}),
+    "checkpoint": ("checkpoint", {"metavar": "FILE", "help": "state dict of the network, .safetensors or .pth"}),
     "run_settings": (
         "run_settings",
         {"metavar": "FILE", "help": "YAML: machines of the steps on a remote stack, see configs/kubernetes/"},
@@ -79,6 +81,9 @@ FLAGS: dict[str, tuple[str, dict[str, Any]]] = {
     "no_cache": ("no_cache", {"action": "store_true", "help": "run every step"}),
     "verbose": ("verbose", {"action": "store_true", "help": "all messages, and tracebacks"}),
 }
+
+
+OF_UNET, OF_NAMED = ("base_filters", "bilinear", "dropout"), ("network", "arguments", "output")  # fields of the model
 
 
 class ConfigError(ValueError):
@@ -116,9 +121,28 @@ def load_config(arguments: Sequence[str]) -> RunConfig:
             raise ConfigError(f"{override!r} is neither a flag nor key=value (lists are written 16,32); see --help")
         _put(values, FLAGS[key][0] if key in FLAGS else key, _parse_value(override, text))
     try:
-        return RunConfig.model_validate(values)
+        config = RunConfig.model_validate(values)
     except ValidationError as error:
         raise ConfigError(_explain(error)) from error
+    _check_model(config.model)
+    return config
+
+
+def _check_model(model: ModelConfig) -> None:
+    """Checks that what is given for our U-Net is not given for another network, which would not get it."""
+    given = sorted(model.model_fields_set & {*OF_UNET})
+    if model.network is not None and given:
+        raise ConfigError(
+            f"model.{given[0]}={getattr(model, given[0])} is of our U-Net, and the network is {model.network}: "
+            "leave it out, and give that network's own arguments by --network_args"
+        )
+
+
+def network_title(model: ModelConfig) -> str:
+    """Returns the network, for people: `U-Net of 16 filters`, `BasicUNet`."""
+    if model.network is None:
+        return f"U-Net of {model.base_filters} filters"
+    return model.network.replace(":", ".").rpartition(".")[2]
 
 
 def stored_as(data: DataConfig) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import json
+import re
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
@@ -47,6 +49,24 @@ def _text(value: object) -> object:
 def _whole_number(value: object) -> object:
     """Accepts "3" from the command line where only certain numbers are allowed."""
     return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+def _constructor(value: object) -> object:
+    """Says how a network is named."""
+    name = r"[^\W\d]\w*"
+    if isinstance(value, str) and not re.fullmatch(rf"({name}\.)+(?!py$){name}|.+\.py:{name}", value):
+        raise ValueError("write package.module.Name, as monai.networks.nets.BasicUNet, or folder/file.py:Name")
+    return value
+
+
+def _arguments(value: object) -> object:
+    """Accepts JSON from the command line."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError as error:
+        raise ValueError(f"it is no JSON ({error}); write '{{\"features\": [8, 8, 16, 32, 64, 8]}}'") from error
 
 
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -125,16 +145,36 @@ class InputConfig(Section):
 
 
 class ModelConfig(Section):
-    """The U-Net."""
+    """The network: our U-Net, or one that is named.
+
+    Attributes:
+        base_filters: Filters of our U-Net's first level.
+        bilinear: Whether it enlarges by interpolation.
+        dropout: Its dropout at the bottleneck.
+        network: Constructor of another network, `package.module.Name` or `folder/file.py:Name`; None is our U-Net.
+        arguments: What that constructor is called with. Names of channels, classes and axes that libraries agree on
+            (in_channels, out_channels, classes, spatial_dims) follow from the data where they are not given.
+        output: Where that network gives several tensors, the number or key of the logits.
+    """
 
     base_filters: Annotated[int, Field(ge=1, le=1024)] = 64
     bilinear: bool = True
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    network: Annotated[str, BeforeValidator(_constructor)] | None = None
+    arguments: Annotated[dict[str, Any], BeforeValidator(_arguments)] = {}
+    output: int | str | None = None
 
     @model_validator(mode="after")
     def _even(self) -> ModelConfig:
         if self.bilinear and self.base_filters % 2:
             raise ValueError(f"base_filters is {self.base_filters}; with bilinear up-sampling it must be even")
+        return self
+
+    @model_validator(mode="after")
+    def _named(self) -> ModelConfig:
+        if self.network is None and (self.arguments or self.output is not None):
+            given = "arguments" if self.arguments else "output"
+            raise ValueError(f"model.{given} is of a network that is named, and none is; give --network")
         return self
 
 

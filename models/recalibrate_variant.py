@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from models.preprocessing import ImageBatches
 from models.variant import Variant
@@ -26,8 +28,15 @@ def recalibrate_variant(
         FloatingPointError: The statistics are not finite; the network is as it was.
 
     Returns:
-        The variant, whose description says so.
+        The variant, whose description says so; as it was, where its network has no BatchNorm.
     """
+    if not has_batch_norm(variant.network):
+        return variant
     batches = ImageBatches(images, chosen, variant.preprocessing, batch_size, min_batch=2)
     recalibrate(variant.network, batches, device=device)
     return variant.with_spec(recalibrated=len(chosen))
+
+
+def has_batch_norm(network: nn.Module) -> bool:
+    """Returns whether a network has a BatchNorm that keeps statistics, which recalibration would estimate anew."""
+    return any(isinstance(module, _BatchNorm) and module.running_mean is not None for module in network.modules())

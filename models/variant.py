@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
+from models.networks.recipe import Recipe, not_allowed
 from models.preprocessing import Preprocessing
 from models.unet import UNet
 from models.variant_spec import VariantSpec
@@ -32,6 +34,7 @@ class Variant:
         preprocessing: From stored images to the network's input.
         classes: 1 for binary masks (one logit), else the number of classes, background included.
         layers: What compression did to each layer; empty for the baseline.
+        recipe: How the dense network is made; None is our U-Net.
     """
 
     spec: VariantSpec
@@ -39,6 +42,7 @@ class Variant:
     preprocessing: Preprocessing
     classes: int
     layers: list[LayerReport] = dataclasses.field(default_factory=list)
+    recipe: Recipe | None = None
 
     @property
     def name(self) -> str:
@@ -57,6 +61,7 @@ class Variant:
             "preprocessing": dataclasses.asdict(self.preprocessing),
             "classes": self.classes,
             "layers": [dataclasses.asdict(layer) for layer in self.layers],
+            **({"network": self.recipe.to_dict()} if self.recipe is not None else {}),
         }
 
     def with_spec(self, **changes: Any) -> Variant:
@@ -69,7 +74,8 @@ class Variant:
         Raises:
             VariantError: If it wants other channels or classes.
         """
-        wanted = getattr(self.network, "arguments", {}).get("in_channels", channels)
+        arguments = getattr(self.network, "arguments", None)
+        wanted = arguments.get("in_channels", channels) if isinstance(arguments, dict) else channels
         if wanted != channels:
             repair = f"use --channels {wanted}" if wanted in (1, 3) else "use one trained on gray or colour images"
             raise VariantError(f"the network takes {wanted} channels, the data were read with {channels}: {repair}")
@@ -89,17 +95,32 @@ class Variant:
         save_network(self.network, folder, self.about())
 
     @classmethod
-    def load(cls, folder: Path) -> Variant:
-        """Reads what `save` wrote.
+    def load(cls, folder: str | Path, networks: Iterable[str] = ()) -> Variant:
+        """Reads what `save` wrote. Of networks that are not ours it imports those alone that the caller allows.
+
+        Args:
+            folder: The folder.
+            networks: Constructors that may be imported and called, `package.module.Name` or `folder/file.py:Name`.
 
         Raises:
             StorageError: If a file is missing or damaged.
+            NetworkError: If the network is made by a constructor that is not allowed, or cannot be made.
         """
-        about = read_description(folder)["about"]
+        description = read_description(folder)
+        about = description["about"]
+        recipe = Recipe.of_saved(about["network"], networks, folder) if "network" in about else None
+        if recipe is None and description["architecture"].rpartition(".")[2] != UNet.__name__:
+            raise not_allowed(description["architecture"], folder)
+        dense = UNet if recipe is None else _once(recipe.build())
         return cls(
             spec=VariantSpec.of_saved(about),
-            network=load_network(folder, UNet),
+            network=load_network(folder, dense),
             preprocessing=Preprocessing.of_saved(about["preprocessing"]),
             classes=about["classes"],
             layers=[LayerReport(**layer) for layer in about["layers"]],
+            recipe=recipe,
         )
+
+
+def _once(network: nn.Module) -> Callable[[], nn.Module]:
+    return lambda: network

@@ -28,6 +28,6 @@ def recompress(config: RunConfig, devices: Devices, dataset_id: str, network_id:
 def recompress_checkpoint(config: RunConfig, devices: Devices) -> None:
     """(checkpoint, data folder) -> decompose -> (compress -> recover? -> evaluate) x N, time, draw -> compare."""
     dataset = ingest_coco(fingerprint_dataset(config.data.format), config.data)
-    baseline, history = import_checkpoint(fingerprint_checkpoint(), config.input, config.data)
+    baseline, history = import_checkpoint(fingerprint_checkpoint(), config.input, config.data, config.model)
     swept = sweep(baseline, dataset, config, devices)
     draw_and_compare(swept, baseline, history, dataset, config, devices)

@@ -34,7 +34,8 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     print_table(comparison, console)
     print_equal_sizes(comparison, console)
     console.print()
-    for sentence in (answer(comparison), methods_answer(comparison)):
+    shares = next((result.factorizable for result in comparison.results if result.factorizable is not None), None)
+    for sentence in (shares and f"{shares.describe()}.", answer(comparison), methods_answer(comparison)):
         if sentence:
             console.print(Text(sentence))
 

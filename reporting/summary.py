@@ -150,6 +150,7 @@ def _entry(result: EvaluationResult, comparison: Comparison) -> dict[str, Any]:
         "valid": result.valid,
         **({"classes": result.classes} if result.classes else {}),
         "intervals": comparison.qualities[result.name].numbers(),
+        **({"factorizable": dataclasses.asdict(result.factorizable)} if result.factorizable is not None else {}),
         "layers": [dataclasses.asdict(layer) for layer in result.layers],
     }
 

@@ -8,17 +8,17 @@ libraries that decide results. A cached step has two lines of it: `sources = sou
 
 from __future__ import annotations
 
-import ast
 import functools
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.metadata import version
-from importlib.util import resolve_name
 from itertools import accumulate
 from pathlib import Path
 
 from zenml.config.cache_policy import CachePolicy
 from zenml.config.source import Source
+
+from models.networks.imported_names import imported_names
 
 ROOT = Path(__file__).resolve().parent.parent
 _LIBRARIES = ("torch", "lightning", "monai", "numpy", "opencv-python-headless", "pillow", "pycocotools", "scipy")
@@ -111,36 +111,12 @@ def _reached(module: str, without: frozenset[str]) -> frozenset[str]:
 
 @functools.cache
 def _imports(module: str) -> tuple[str, ...]:
-    """Returns the project modules that one module imports, also inside functions, and all packages on the way to it.
-
-    Imports for type checkers alone are left out: they are never executed.
-    """
+    """Returns the project modules that one module imports, also inside functions, and all packages on the way to it."""
     package = module if _file(module).stem == "__init__" else module.rpartition(".")[0]
-    names = [module]
-    for node in _executed(ast.parse(_file(module).read_bytes())):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            source = resolve_name("." * node.level + (node.module or ""), package)
-            names += [source, *(f"{source}.{alias.name}" for alias in node.names)]
-    # `models` runs before `models.unet`
-    packages = {each: None for name in names for each in accumulate(name.split("."), "{}.{}".format)}
+    above = accumulate(module.split("."), "{}.{}".format)
+    names = dict.fromkeys([*above, *imported_names(_file(module).read_bytes(), package)])
     left_out = (__name__, _FACADE)
-    return tuple(
-        each for each in packages if each.split(".")[0] in _PACKAGES and each not in left_out and _exists(each)
-    )
-
-
-def _executed(node: ast.AST) -> Iterator[ast.AST]:
-    """Yields all nodes below one but those under `if TYPE_CHECKING`."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
-            for other in child.orelse:
-                yield other
-                yield from _executed(other)
-        else:
-            yield child
-            yield from _executed(child)
+    return tuple(each for each in names if each.split(".")[0] in _PACKAGES and each not in left_out and _exists(each))
 
 
 def _file(module: str) -> Path:

@@ -2,13 +2,16 @@
 
 import dataclasses
 import hashlib
+import json
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
 from zenml import get_step_context, link_artifact_to_model, step
 
 from analysis.comparison import joined
+from configs.loading import OF_NAMED, OF_UNET, network_title
 from configs.schema import RunConfig
+from configs.sections import ModelConfig
 from dataset.store import Dataset
 from materializers.report import ReportMaterializer
 from models.evaluation.results import EvaluationResult, Latencies
@@ -50,7 +53,7 @@ def compare(  # noqa: PLR0913, PLR0917 - everything meets here
     about = About(
         history=history,
         manifest=dataclasses.asdict(dataset.manifest),
-        config=config.model_dump(mode="json", exclude=_NOT_SHOWN | _not_applied(config)),
+        config=_shown(config),
         provenance={
             "seed": str(config.seed),
             "command": now.command,
@@ -86,7 +89,7 @@ def _training(dataset: Dataset, baseline: Variant, config: RunConfig, content: R
     origin = "training" if content.about.history["epochs"] else "checkpoint"
     return TrainingRecord(
         key=key,
-        name=f"{origin} {config.model.base_filters} filters {size} {key[:6]}",
+        name=f"{origin} {_network(config.model)} {size} {key[:6]}",
         description=content.description(),
         params=_training_params(config),
         tags={"data_digest": data_digest[:_DIGITS], "git_commit": content.about.provenance["git_commit"]},
@@ -102,19 +105,32 @@ def _placed(files: dict[str, bytes], folder: Path) -> list[tuple[Path, str | Non
     return [(folder / name, str(place) if (place := PurePosixPath(name).parent).name else None) for name in files]
 
 
-def _not_applied(config: RunConfig) -> set[str]:
-    """Returns what says nothing of this run: how a network from elsewhere was trained is not known."""
-    return {"training"} if config.checkpoint is not None and not config.finetune.enabled else set()
+def _network(model: ModelConfig) -> str:
+    return f"{model.base_filters} filters" if model.network is None else network_title(model)
+
+
+def _shown(config: RunConfig) -> dict[str, Any]:
+    """Returns the configuration without what says nothing of this run, and without the folders of this machine.
+
+    How a network from elsewhere was trained is not known.
+    """
+    known = config.checkpoint is None or config.finetune.enabled
+    shown = config.model_dump(mode="json", exclude=_NOT_SHOWN if known else _NOT_SHOWN | {"training"})
+    for field in OF_NAMED if config.model.network is None else OF_UNET:
+        del shown["model"][field]
+    return shown
 
 
 def _training_params(config: RunConfig) -> dict[str, Any]:
     """Returns the configuration of data, network and training, flat."""
-    known = {"data", "input", "model", "training"} - _not_applied(config)
-    sections = config.model_dump(mode="json", include=known)
+    shown = _shown(config)
+    sections = {name: shown[name] for name in ("data", "input", "model", "training") if name in shown}
     flat = {f"{section}.{key}": _text(value) for section, fields in sections.items() for key, value in fields.items()}
     return {**flat, "seed": config.seed}
 
 
 def _text(value: Any) -> Any:
-    """Returns a list as people write it, other values as they are."""
+    """Returns a list as people write it, arguments as JSON, other values as they are."""
+    if isinstance(value, dict):
+        return json.dumps(value)
     return ", ".join(map(str, value)) if isinstance(value, list) else value

@@ -12,7 +12,9 @@ from models.evaluation.evaluate import evaluate_variant
 from models.evaluation.metrics import Metrics
 from models.evaluation.results import EvaluationResult
 from models.variant import Variant
+from models.variant_spec import BASELINE
 from steps.caching import cached_by_sources, sources_of
+from torch_lowrank.layers.parameter_shares import parameter_shares
 
 sources = sources_of(__name__)
 _BEFORE = ("dice", "dice_lesion", "iou")
@@ -43,6 +45,7 @@ def evaluate(
         per_group=test.per_group,
         classes=dict(zip(_foreground(dataset), (each.metrics for each in test.classes), strict=False)),
         valid=valid.metrics,
+        factorizable=parameter_shares(network.network) if network.spec == BASELINE else None,
         valid_per_image=valid.per_image | _of_classes(valid, dataset),
         valid_groups=dataset["valid"].groups,
     )

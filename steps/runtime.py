@@ -32,6 +32,7 @@ class Runtime:
         commit: The commit, where steps see no repository.
         gpu_steps: Steps that have a GPU of their own, for the report.
         checkpoint: File of a network that was trained elsewhere.
+        network_code: Digest of the code of a network that is not ours.
     """
 
     data_root: str
@@ -41,6 +42,7 @@ class Runtime:
     command: str
     process: str
     checkpoint: str | None = None
+    network_code: str | None = None
     phantom_seed: int | None = None
     commit: str | None = None
     gpu_steps: tuple[str, ...] = ()
@@ -62,7 +64,8 @@ class Runtime:
 
     def checkpoint_dir(self, *identity: Any) -> Path:
         """Returns the folder of a training's checkpoints, another for all that makes another training (JSON-like)."""
-        digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
+        all_of_it = identity if self.network_code is None else (*identity, self.network_code)
+        digest = hashlib.sha256(json.dumps(all_of_it).encode()).hexdigest()
         return Path(self.out_dir) / "checkpoints" / digest[:16]
 
 

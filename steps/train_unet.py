@@ -1,14 +1,16 @@
-"""Step: train the baseline."""
+"""Step: train the baseline, our U-Net or a network that is named."""
 
 from typing import Annotated, Any
 
 import torch
+from torch import nn
 from zenml import step
 
 from configs.sections import InputConfig, ModelConfig, TrainingConfig
 from dataset.store import Dataset
 from materializers.records import HistoryMaterializer
-from materializers.variant import VariantMaterializer
+from materializers.variant import VariantMaterializer, recipe_of_run
+from models.networks.trial import check_classes, output_classes
 from models.preprocessing import Preprocessing
 from models.training.options import TrainingOptions
 from models.unet import UNet
@@ -17,6 +19,7 @@ from models.variant_spec import BASELINE
 from steps import runtime
 from steps.caching import COMPRESSION_ONLY, cached_by_sources, sources_of
 
+_OF_UNET = {"base_filters", "bilinear", "dropout"}
 sources = sources_of(__name__, without=COMPRESSION_ONLY)
 
 
@@ -27,7 +30,7 @@ sources = sources_of(__name__, without=COMPRESSION_ONLY)
 def train_unet(
     dataset: Dataset, model: ModelConfig, training: TrainingConfig, inputs: InputConfig, seed: int, device: str
 ) -> tuple[Annotated[Variant, "baseline_network"], Annotated[dict[str, Any], "train_history"]]:
-    """Trains a U-Net and keeps the weights of the best epoch, see `models.training.history`.
+    """Trains a network and keeps the weights of the best epoch, see `models.training.history`.
 
     A training that was cut off goes on from its last epoch when the same command runs again.
     """
@@ -36,7 +39,13 @@ def train_unet(
     now = runtime.current()
     torch.manual_seed(seed)
     stored = dataset.manifest
-    network = UNet(stored.channels, dataset.classes, **model.model_dump())
+    recipe = recipe_of_run(model.network, model.arguments, model.output)
+    if recipe is None:
+        network: nn.Module = UNet(stored.channels, dataset.classes, **model.model_dump(include=_OF_UNET))
+    else:
+        recipe = recipe.filled(stored.channels, dataset.classes)
+        network = recipe.build()
+        check_classes(output_classes(network, stored.channels, stored.image_size), dataset.classes)
     preprocessing = Preprocessing(
         **inputs.model_dump(),
         channels=stored.channels,
@@ -44,7 +53,7 @@ def train_unet(
         interpolation=stored.interpolation,
     )
     options = TrainingOptions(**training.model_dump(), seed=seed, num_workers=now.num_workers)
-    settings = [part.model_dump() for part in (model, training, inputs)]
+    settings = [part.model_dump(mode="json") for part in (model, training, inputs)]
     history = fit(
         network,
         dataset["train"],
@@ -56,4 +65,4 @@ def train_unet(
         device=device,
         resume=now.resume,
     )
-    return Variant(BASELINE, network, preprocessing, dataset.classes), history.to_dict()
+    return Variant(BASELINE, network, preprocessing, dataset.classes, recipe=recipe), history.to_dict()

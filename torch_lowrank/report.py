@@ -1,4 +1,4 @@
-"""What compression did to each layer, as plain data."""
+"""What compression did to each layer, and what it could do to a network, as plain data."""
 
 from __future__ import annotations
 
@@ -32,3 +32,30 @@ class LayerReport:
     error: float
     skipped: str | None = None
     bits: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class ParameterShares:
+    """Shares of a network's parameters, in [0, 1]; together they are 1.
+
+    Attributes:
+        factorizable: In layers that can be factorised, biases included.
+        others: Reason why not to share, the largest first.
+    """
+
+    factorizable: float
+    others: dict[str, float]
+
+    def describe(self) -> str:
+        """Returns for example `99.9 % of the parameters can be factorised; not: normalisation 0.1 %`."""
+        rest = ", ".join(f"{reason} {_percent(share)}" for reason, share in self.others.items())
+        return f"{_percent(self.factorizable)} of the parameters can be factorised{f'; not: {rest}' if rest else ''}"
+
+
+def _percent(share: float) -> str:
+    """Returns a share with the digits that tell it from none and from all."""
+    if share in (0, 1):
+        return f"{100 * share:.0f} %"
+    if share < 1e-4:
+        return "less than 0.01 %"
+    return f"{100 * share:.3g} %" if share < 0.9995 else f"{min(100 * share, 99.99):.2f} %"

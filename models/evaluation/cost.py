@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from models.evaluation.results import Cost
 from torch_lowrank.io import weights
 from torch_lowrank.layers.factorized import count_parameters
-from torch_lowrank.modes import evaluating
+from torch_lowrank.modes import evaluating, layers_called
 
 
 def macs(network: nn.Module, input_shape: tuple[int, int, int]) -> int:
@@ -24,7 +24,7 @@ def macs(network: nn.Module, input_shape: tuple[int, int, int]) -> int:
     first = next(network.parameters(), None)
     device = torch.device("cpu") if first is None else first.device
     image = one_image(input_shape, device)
-    with evaluating(network, device), FlopCounterMode(display=False) as counter:
+    with evaluating(network, device), layers_called(), FlopCounterMode(display=False) as counter:
         network(image)
     return counter.get_total_flops() // 2
 

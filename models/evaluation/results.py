@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from models.variant_spec import Method, VariantSpec
-from torch_lowrank.report import LayerReport
+from torch_lowrank.report import LayerReport, ParameterShares
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,6 +117,7 @@ class EvaluationResult:
         valid_per_image: The same as `per_image` on them.
         valid_groups: The same as `groups` of them.
         layers: One report a layer; empty for the baseline.
+        factorizable: Of the baseline, what share of its parameters can be factorised, and why the rest cannot.
         finetune_history: The curves of its fine-tuning, as `History.to_dict`; empty where there was none.
         latency: Its time beside the baseline's; None until it is known.
     """
@@ -133,6 +134,7 @@ class EvaluationResult:
     per_group: dict[str, float] = dataclasses.field(default_factory=dict)
     valid_groups: list[str] = dataclasses.field(default_factory=list)
     finetune_history: dict[str, Any] = dataclasses.field(default_factory=dict)
+    factorizable: ParameterShares | None = None
     latency: Latency | None = None
 
     @property
@@ -158,6 +160,7 @@ class EvaluationResult:
                 "spec": VariantSpec(**data["spec"]),
                 "cost": Cost(**data["cost"]),
                 "layers": [LayerReport(**layer) for layer in data["layers"]],
+                "factorizable": ParameterShares(**shares) if (shares := data.get("factorizable")) else None,
                 "latency": _latency(data["latency"]) if data["latency"] is not None else None,
             }
         )

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from configs.schema import RunConfig
+from configs.sections import DataConfig
 from dataset.errors import DatasetError
 from dataset.sources.local_folder import as_source
 from dataset.sources.source import is_uri
@@ -34,7 +35,7 @@ def faults_of_places(config: RunConfig) -> list[str]:
     """
     looks: list[Callable[[], object]] = []
     if config.data_root is not None and not is_uri(config.data_root) and not zenml_server():
-        looks.append(partial(_check_data, Path(config.data_root)))
+        looks.append(partial(_check_data, Path(config.data_root), config.data))
     if config.checkpoint is not None:
         looks.append(partial(check_checkpoint_file, config.checkpoint))
     if config.run_settings is not None:
@@ -43,8 +44,14 @@ def faults_of_places(config: RunConfig) -> list[str]:
     return [fault for look in looks if (fault := _fault(look)) is not None]
 
 
-def _check_data(folder: Path) -> None:
-    as_source(folder).check()
+def _check_data(folder: Path, wanted: DataConfig) -> None:
+    source = as_source(folder)
+    source.check()
+    from dataset.layouts.divide import check_splits  # noqa: PLC0415 - half a second, where there is a folder
+    from dataset.layouts.layout import Wanted  # noqa: PLC0415
+    from dataset.layouts.recognise import recognise  # noqa: PLC0415
+
+    check_splits(recognise(source, Wanted(wanted.format, wanted.axis, wanted.modality)), wanted.split)
 
 
 def _fault(look: Callable[[], object]) -> str | None:

@@ -12,6 +12,7 @@ from zenml.models import StepRunResponse
 
 from configs.schema import RunConfig
 from dataset.fingerprint import fingerprint
+from dataset.options import Format
 from dataset.sources.source import is_uri
 from steps.data_roots.open_data_root import open_data_root
 from steps.runtime import data_name, data_name_of
@@ -31,12 +32,14 @@ class Origin:
         run: Name of the pipeline run.
         data: Name of the data's folder, without the place where it lay; None where the run does not tell.
         digest: Digest of the data's content; None where it is not stored any more.
+        layout: The layout that they were read by.
         dice: Dice on the validation images in the epoch that was kept, in words; None where the history does not tell.
     """
 
     run: str
     data: str | None
     digest: str | None
+    layout: Format
     dice: str | None
 
     @property
@@ -62,7 +65,7 @@ class Origin:
             return
         if self.digest is not None and (is_uri(config.data_root) or not remote):
             with open_data_root(config.data_root) as source:
-                if fingerprint(source, config.num_workers) == self.digest:
+                if fingerprint(source, config.num_workers, self.layout) == self.digest:
                     return
             raise self._other_data(network, config.data_root, "its files are others")
         if self.data is not None and data_name(config.data_root) != self.data:
@@ -82,17 +85,19 @@ class Origin:
         )
 
 
-def origin_of(training: StepRunResponse, ingest: StepRunResponse) -> Origin:
+def origin_of(training: StepRunResponse, ingest: StepRunResponse, layout: Format) -> Origin:
     """Returns the origin of a training.
 
     Args:
         training: The step that trained.
         ingest: The step that made its data set.
+        layout: The layout that it was told.
     """
     return Origin(
         run=Client().get_pipeline_run(training.pipeline_run_id).name,
         data=data_name_of(training.config.extra),
         digest=_digest(ingest),
+        layout=layout,
         dice=_dice(training.outputs["train_history"][0].run_metadata),
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from dataset.errors import DatasetError
 from models.checkpoint_file import CheckpointError
+from models.networks.errors import NetworkError
 from models.training.options import TrainingError
 from models.variant import VariantError
 from pipelines.checks.run_settings import SettingsError
@@ -31,6 +32,7 @@ INPUT_ERRORS = (
     SettingsError,
     DatasetError,
     CheckpointError,
+    NetworkError,
     TrainingNotFoundError,
     OtherDataError,
     VariantError,

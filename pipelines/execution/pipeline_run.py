@@ -10,17 +10,24 @@ from typing import Any
 from zenml.models import PipelineRunResponse
 
 from configs.schema import RunConfig
+from materializers.variant import networks_in_extra
 from pipelines.comparison import comparison
 from pipelines.devices import Devices
-from pipelines.execution.placement import is_remote, read_settings
+from pipelines.execution.network_check import NamedNetwork, reused_network, without_place
+from pipelines.execution.placement import read_settings
 from pipelines.execution.remote_results import check_finished, copy_results, remote_errors
-from pipelines.execution.reuse_training import find_training
+from pipelines.execution.reuse_training import Training, find_training
 from pipelines.execution.runtime_values import runtime_of
 from pipelines.recompress import recompress, recompress_checkpoint
+from pipelines.variants import step_names
 from reporting.bundle import ReportBundle
 
+_NO_NETWORK = ("fingerprint_dataset", "fingerprint_checkpoint", "ingest_coco", "compare")  # steps that run none
 
-def run_on_stack(config: RunConfig, devices: Devices, root: Path, command: str, remote: bool) -> ReportBundle:
+
+def run_on_stack(
+    config: RunConfig, devices: Devices, root: Path, command: str, remote: bool, network: NamedNetwork | None
+) -> ReportBundle:
     """Runs the pipeline; from a remote stack, copies the results to the folder of results.
 
     Args:
@@ -29,27 +36,52 @@ def run_on_stack(config: RunConfig, devices: Devices, root: Path, command: str, 
         root: The repository.
         command: The command line, for the report.
         remote: Whether each step runs on a machine of its own.
+        network: The run's network, if it is not ours; of an earlier training it is found here.
     """
-    runtime = dataclasses.replace(runtime_of(config, root, command, remote), gpu_steps=devices.gpu_steps)
+    training = find_training(config.reuse_training) if config.reuse_training is not None else None
+    if training is not None:
+        print(training.describe(without_place(config)), file=sys.stderr)
+        training.origin.check_same_data(training.network, config, remote)
+        wanted, config = config.model.network, training.configure(config)
+        network = reused_network(config, training.networks, wanted)
+    runtime = dataclasses.replace(
+        runtime_of(config, root, command, remote),
+        gpu_steps=devices.gpu_steps,
+        network_code=network.code if network is not None else None,
+    )
     options = {"extra": runtime.to_extra(), "enable_cache": not config.no_cache}
+    config = without_place(config)
     if not remote:
-        return _bundle_of(_finished_run(config, devices, options))
+        return _bundle_of(_finished_run(config, devices, _with_network(options, network, config), training))
     with remote_errors(runtime.process):
-        run = _finished_run(config, devices, options | read_settings(config))
+        there = network.within(root) if network is not None else None
+        options = _with_network(options | read_settings(config), there, config)
+        run = _finished_run(config, devices, options, training)
     check_finished(run)
     bundle = _bundle_of(run)
-    copy_results(run, bundle, config.out_dir)
+    copy_results(run, bundle, config.out_dir, [network.place] if network is not None else [])
     return bundle
 
 
-def _finished_run(config: RunConfig, devices: Devices, options: dict[str, Any]) -> PipelineRunResponse:
+def _with_network(options: dict[str, Any], network: NamedNetwork | None, config: RunConfig) -> dict[str, Any]:
+    """Returns options of a pipeline that let its steps import the network, and have its code in their cache keys."""
+    if network is None:
+        return options
+    steps = {name: dict(options.get("steps", {}).get(name, {})) for name in step_names(config.compression)}
+    for name, step in steps.items():
+        if name not in _NO_NETWORK:
+            step["environment"] = {"NETWORK_CODE": network.code}
+    extra = options["extra"] | networks_in_extra([network.place])
+    return options | {"extra": extra, "steps": {name: step for name, step in steps.items() if step}}
+
+
+def _finished_run(
+    config: RunConfig, devices: Devices, options: dict[str, Any], training: Training | None
+) -> PipelineRunResponse:
     """Runs the pipeline `comparison` or `recompress`, and waits for it if the stack's orchestrator does."""
-    if config.reuse_training is not None:
-        training = find_training(config.reuse_training)
-        print(training.describe(config), file=sys.stderr)
-        training.origin.check_same_data(training.network, config, is_remote())
+    if training is not None:
         ids = (training.dataset_id, training.network_id, training.history_id)
-        run = recompress.with_options(**options)(training.configure(config), devices, *ids)
+        run = recompress.with_options(**options)(config, devices, *ids)
     elif config.checkpoint is not None:
         run = recompress_checkpoint.with_options(**options)(config, devices)
     else:

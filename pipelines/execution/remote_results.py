@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from zenml.client import Client
 from zenml.enums import ExecutionStatus
 from zenml.models import PipelineRunResponse, StepRunResponse
 
+from materializers.variant import VariantMaterializer
+from models.variant import Variant
 from pipelines.execution.abandoned_runs import run_of
 from pipelines.execution.failures import INPUT_ERRORS, InputError, RunFailedError
 from reporting.bundle import ReportBundle, remove_stale_networks, write_files
@@ -16,18 +19,20 @@ from reporting.bundle import ReportBundle, remove_stale_networks, write_files
 _LAST_STEP = "compare"
 
 
-def copy_results(run: PipelineRunResponse, bundle: ReportBundle, folder: Path) -> None:
+def copy_results(run: PipelineRunResponse, bundle: ReportBundle, folder: Path, networks: Sequence[str]) -> None:
     """Writes the files that the step `compare` has written on its machine to the local folder of results.
 
     Args:
         run: The finished run.
         bundle: The output of `compare`.
         folder: The folder of results, `out_dir`.
+        networks: Constructors that may be imported for the networks of the run.
     """
+    store = Client().active_stack.artifact_store
     write_files(bundle.files, folder)
     inputs = run.steps[_LAST_STEP].inputs
     for artifact in (*inputs["baseline"], *inputs.get("compressed", ())):
-        variant = artifact.load()
+        variant = VariantMaterializer(artifact.uri, store).allow(networks).load(Variant)
         variant.save(folder / "networks" / variant.name)
     remove_stale_networks(folder / "networks", [result.name for result in bundle.results])
 

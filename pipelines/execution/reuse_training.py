@@ -10,9 +10,10 @@ from zenml.client import Client
 from zenml.enums import ExecutionStatus, SorterOps
 from zenml.models import StepRunResponse
 
-from configs.loading import stored_as
+from configs.loading import network_title, stored_as
 from configs.schema import RunConfig
 from configs.sections import DataConfig, InputConfig, ModelConfig, TrainingConfig
+from materializers.variant import networks_of
 from pipelines.checks.training_origin import Origin, origin_of
 
 _PIPELINE, _TRAIN_STEP = "comparison", "train_unet"
@@ -35,6 +36,7 @@ class Training:
         network: Name, version and date of the network's artifact, to show.
         origin: What it was trained on, and how good it became.
         config: The sections of the configuration with which it was trained.
+        networks: Where the constructor of its network was, if it is not our U-Net.
     """
 
     dataset_id: str
@@ -43,6 +45,7 @@ class Training:
     network: str
     origin: Origin
     config: dict[str, Any]
+    networks: list[str]
 
     def configure(self, config: RunConfig) -> RunConfig:
         """Returns the configuration with the sections of this training."""
@@ -52,7 +55,7 @@ class Training:
         """Returns a description of the network, with the fields of a configuration that do not hold for it."""
         data, model = self.config["data"], self.config["model"]
         trained_on = f"trained on {self.origin.shown_data} ({stored_as(data)})"
-        about = [f"U-Net of {model.base_filters} filters", f"seed {self.config['seed']}", trained_on, self.origin.dice]
+        about = [network_title(model), f"seed {self.config['seed']}", trained_on, self.origin.dice]
         lines = [f"going on from {self.network} (run {self.origin.run}): {', '.join(filter(None, about))}"]
         holds = [
             f"{name}.{field}={getattr(section, field)} (not {getattr(getattr(wanted, name), field)})"
@@ -79,7 +82,7 @@ def find_training(which: str) -> Training:
     """
     step = _step_of_artifact(which) if ":" in which else _step_of_run(which)
     dataset, network = step.inputs["dataset"][0], step.outputs["baseline_network"][0]
-    sections = {
+    sections: dict[str, Any] = {
         **_sections(step, {"model": ModelConfig, "training": TrainingConfig}),
         **_sections(step, {"inputs": InputConfig}),
         **_sections(dataset.step, {"data": DataConfig}),
@@ -90,8 +93,9 @@ def find_training(which: str) -> Training:
         network_id=str(network.id),
         history_id=str(step.outputs["train_history"][0].id),
         network=f"{network.name}:{network.version} of {network.created:%Y-%m-%d %H:%M} UTC",
-        origin=origin_of(step, dataset.step),
+        origin=origin_of(step, dataset.step, sections["data"].format),
         config={**sections, "seed": step.config.parameters["seed"]},
+        networks=networks_of(step.config.extra),
     )
 
 

@@ -6,17 +6,17 @@ import sys
 from pathlib import Path
 
 from analysis.comparison import Comparison
-from configs.loading import stored_as
+from configs.loading import network_title, stored_as
 from configs.schema import RunConfig
 from materializers.folders import DamagedArtifactError
 from models.checkpoint import load_checkpoint
 from models.checkpoint_file import CheckpointError
 from models.unet import UNet
 from pipelines.execution.abandoned_runs import mark_abandoned
-from pipelines.execution.budget_check import check_budgets
 from pipelines.execution.console import StepMessages
 from pipelines.execution.failures import INPUT_ERRORS, InputError, RunFailedError, explain_failure
 from pipelines.execution.final_output import print_results
+from pipelines.execution.network_check import check_network
 from pipelines.execution.output_folder import output_folder, reported_removals
 from pipelines.execution.pipeline_run import run_on_stack
 from pipelines.execution.placement import is_remote, resolve_devices
@@ -75,17 +75,17 @@ def _prepare_and_run(config: RunConfig, root: Path, command: str, messages: Step
     remote = is_remote()
     devices = resolve_devices(config, remote)
     config = config.model_copy(update={"device": devices.default})  # as the report shows it
-    if config.checkpoint is not None:
+    if config.checkpoint is not None and config.model.network is None:
         config = _with_architecture_of(load_checkpoint(config.checkpoint), config)
+    network = check_network(config) if config.reuse_training is None else None
+    if config.checkpoint is not None:
         print(f"{config.checkpoint}: {_read_as(config)}", file=sys.stderr)
-    if config.reuse_training is None:
-        check_budgets(config)
     check_mlflow(tracking_uri(root), lock_of(tracking_uri(root), root))
     mark_abandoned("its process ended before it did")
     repaired: set[str] = set()
     while True:
         try:
-            return run_on_stack(config, devices, root, command, remote)
+            return run_on_stack(config, devices, root, command, remote, network)
         except RuntimeError:
             if not _can_repeat(messages, repaired):
                 raise
@@ -131,7 +131,7 @@ def _read_as(config: RunConfig) -> str:
     data, inputs = config.data, config.input
     normalised = f"(x / 255 - {inputs.mean:g}) / {inputs.std:g}"
     return (
-        f"U-Net of {config.model.base_filters} filters, given images as {stored_as(data)}, resized by "
+        f"{network_title(config.model)}, given images as {stored_as(data)}, resized by "
         f"{data.interpolation}, {normalised}; a checkpoint does not say: if it was trained otherwise, set "
         "--image_size, --channels, --interpolation, input.mean and input.std"
     )

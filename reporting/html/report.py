@@ -63,6 +63,7 @@ def render_report(comparison: Comparison, about: About, pictures: Mapping[str, b
         .get_template(TEMPLATE)
         .render(
             facts=_facts(about, comparison.test_patients),
+            shares=next((each.factorizable.describe() for each in comparison.results if each.factorizable), None),
             answer=answer(comparison),
             methods_answer=methods_answer(comparison),
             rows=variant_rows(comparison),
@@ -103,7 +104,10 @@ def _facts(about: About, patients: int | None) -> str:
         parts.append(f"{split['images']} test images" + (f" of {patients} patients" if patients is not None else ""))
     if size := about.manifest.get("image_size"):
         parts.append(" x ".join(str(side) for side in size))
-    if filters := (about.config.get("model") or {}).get("base_filters"):
+    model = about.config.get("model") or {}
+    if name := model.get("network"):
+        parts.append(str(name))
+    elif filters := model.get("base_filters"):
         parts.append(f"U-Net with {filters} filters")
     parts += [str(about.provenance[key]) for key in ("date",) if key in about.provenance]
     return ", ".join(parts)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from configs.loading import FLAGS, ConfigError, load_config
+from configs.loading import FLAGS, ConfigError, load_config, network_title
 from configs.schema import RunConfig
 
 CONFIGS = Path(__file__).resolve().parent.parent.parent / "configs"
@@ -47,6 +47,8 @@ def test_every_flag_is_known_with_underscores_and_with_dashes(flag: str) -> None
         "svd_ranks": ["4"],
         "recalibration_images": ["16"],
         "split": ["0.6,0.2,0.2"],
+        "network": ["monai.networks.nets.UNet"],
+        "network_args": ["{}"],
     }
     value = values.get(flag, [] if FLAGS[flag][1].get("action") == "store_true" else ["1"])
     others = ["--budgets", "0.5"] if flag == "mac_budgets" else []
@@ -126,6 +128,17 @@ def test_sweeps_are_comma_separated(text: str, expected: tuple[int, ...]) -> Non
         (["loose"], "'loose'"),
         (["gpu_steps=[train_unet]"], "gpu_steps: there is no such field"),
         (["--reuse_training", "--checkpoint", "x.pth"], "exclude each other"),
+        (["--network", "Net"], "write package.module.Name"),
+        (["--network", "net.py"], "write package.module.Name"),
+        (
+            ["--network", "a.b", "--network_args", "{features"],
+            "--network_args",
+        ),
+        (["--network", "a.b", "--network_args", "[1]"], "--network_args"),
+        (["--network_args", '{"a": 1}'], "give --network"),
+        (["model.output=0"], "give --network"),
+        (["--network", "a.B", "--base_filters", "64"], "model.base_filters=64 is of our U-Net"),
+        (["--network", "a.B", "model.dropout=0"], "--network_args"),
     ],
 )
 def test_wrong_values_are_named(arguments: list[str], said: str) -> None:
@@ -138,6 +151,15 @@ def test_all_faults_are_told_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
         load_config(["--epochs", "0", "--lr", "-1", "--budgets", "3"])
     assert len(str(caught.value).splitlines()) == 3
+
+
+@pytest.mark.parametrize("name", ["monai.networks.nets.BasicUNet", "net.py:Net", "/some where/net.py:Net"])
+def test_a_network_is_named_with_its_arguments_as_json(name: str) -> None:
+    given = load_config(["--network", name, "--network_args", '{"features": [8, 8], "act": null}', "model.output=aux"])
+    assert (given.model.network, given.model.output) == (name, "aux")
+    assert given.model.arguments == {"features": [8, 8], "act": None}
+    assert load_config([f"model.network={name}", "model.output=1"]).model.output == 1
+    assert network_title(given.model) == name.replace(":", ".").rpartition(".")[2]
 
 
 @pytest.mark.parametrize("content", ["- a list", "training: [", "\x00"])

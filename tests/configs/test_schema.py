@@ -9,6 +9,7 @@ import inspect
 import pytest
 from pydantic import ValidationError
 
+from configs.loading import OF_NAMED, OF_UNET
 from configs.sections import DataConfig, InputConfig, ModelConfig
 from dataset.ingest import IngestOptions
 from models.preprocessing import Preprocessing
@@ -26,11 +27,10 @@ def test_sections_have_the_fields_of_what_they_configure() -> None:
     assert {*DataConfig.model_fields} == fields(IngestOptions) - {"num_workers"}
     assert {*InputConfig.model_fields} == fields(Preprocessing) - {"channels", "image_size", "interpolation"}
     # What follows from the data, and a decoder that only checkpoints from elsewhere have, is not configured.
-    assert {*ModelConfig.model_fields} == {*inspect.signature(UNet).parameters} - {
-        "in_channels",
-        "classes",
-        "wide_decoder",
-    }
+    of_unet = {*inspect.signature(UNet).parameters} - {"in_channels", "classes", "wide_decoder"}
+    assert {*OF_UNET} == of_unet
+    assert {*OF_NAMED} == {"network", "arguments", "output"}
+    assert {*ModelConfig.model_fields} == of_unet | {*OF_NAMED}
 
 
 @pytest.mark.parametrize(

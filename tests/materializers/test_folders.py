@@ -1,9 +1,11 @@
 """Artifacts are sealed: what has changed in the store is never read."""
 
 import datetime
+import hashlib
 import json
 import uuid
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,8 +20,10 @@ from materializers.records import HistoryMaterializer, ResultMaterializer
 from materializers.report import ReportMaterializer
 from materializers.spectra import SpectraMaterializer
 from materializers.statistics import StatisticsMaterializer
-from materializers.variant import VariantMaterializer
+from materializers.variant import VariantMaterializer, networks_in_extra
 from models.evaluation.results import Cost, EvaluationResult
+from models.networks.errors import NetworkError
+from models.networks.recipe import Recipe
 from models.preprocessing import Preprocessing
 from models.unet import UNet
 from models.variant import Variant
@@ -156,3 +160,49 @@ def test_a_data_set_that_lies_in_its_artifact_is_not_copied(data, store, tmp_pat
     materializer.save(dataset)
     assert {file: file.stat().st_mtime_ns for file in files_of(materializer)} == before
     assert set(json.loads((place / SEAL).read_text())["digests"]) == {file.name for file in before}
+
+
+@pytest.fixture
+def of_monai(store):
+    """An artifact that is made by a constructor of MONAI."""
+    recipe = Recipe("monai.networks.nets.BasicUNet", {"features": [2, 2, 2, 2, 2, 2]}).filled(1, 1)
+    variant = Variant(BASELINE, recipe.build(), Preprocessing(0, 1), 1, recipe=recipe)
+    return stored("variant", {"variant": variant}, store), variant
+
+
+def test_outside_of_a_step_a_network_is_read_where_the_caller_allows_its_constructor(of_monai):
+    materializer, variant = of_monai
+    with pytest.raises(NetworkError, match=r"made by monai\.networks\.nets\.BasicUNet.*networks="):
+        materializer.load(Variant)
+    loaded = materializer.allow(["monai.networks.nets.BasicUNet"]).load(Variant)
+    assert loaded.digest() == variant.digest()
+
+
+def test_in_a_step_the_runs_configuration_allows_and_the_artifact_does_not(of_monai, monkeypatch):
+    materializer, variant = of_monai
+
+    def running(networks):
+        extra = networks_in_extra(networks)
+        step = SimpleNamespace(step_run=SimpleNamespace(config=SimpleNamespace(extra=extra)))
+        monkeypatch.setattr("materializers.variant.get_step_context", lambda: step)
+
+    running([])
+    with pytest.raises(NetworkError, match="nothing of that was imported"):
+        materializer.load(Variant)
+    running(["monai.networks.nets.BasicUNet"])
+    assert materializer.load(Variant).digest() == variant.digest()
+
+
+def test_an_artifact_that_names_other_code_runs_none_of_it(of_monai, tmp_path):
+    materializer, _ = of_monai
+    (file,) = [file for file in files_of(materializer) if file.name == "network.json"]
+    ran = tmp_path / "ran"
+    said = json.loads(file.read_text())
+    said["about"]["network"] = {"name": "os.system", "arguments": {"command": f"touch {ran}"}, "output": None}
+    file.write_text(json.dumps(said))
+    seal = Path(materializer.uri, SEAL)
+    digests = {each.name: hashlib.sha256(each.read_bytes()).hexdigest() for each in files_of(materializer)}
+    seal.write_text(json.dumps({"folder": materializer.FOLDER, "digests": digests}))
+    with pytest.raises(NetworkError, match=r"made by os\.system"):
+        materializer.allow(["monai.networks.nets.BasicUNet"]).load(Variant)
+    assert not ran.exists()

@@ -181,3 +181,47 @@ def test_the_digest_is_of_the_content(tmp_path: Path) -> None:
         file.write_bytes(content)
     digests = [checkpoint_digest(file) for file in files]
     assert digests[0] == digests[1] != digests[2]
+
+
+class Wrapped(torch.nn.Module):
+    """A network whose own names hold words that wrappers use, too."""
+
+    def __init__(self, width: int = 3) -> None:
+        super().__init__()
+        self.module = torch.nn.Sequential(torch.nn.Conv2d(1, width, 3), torch.nn.BatchNorm2d(width))
+        self.head = torch.nn.Conv2d(width, 1, 1)
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+@pytest.mark.parametrize("key", [None, "state_dict", "model"])
+def test_a_network_of_any_architecture_is_found_behind_any_prefix(tmp_path: Path, key: str | None, prefix: str) -> None:
+    network = Wrapped()
+    state = prefixed(network, prefix)
+    content = {"epoch": 1, key: {**state, **({"loss.weight": torch.ones(2)} if prefix else {})}} if key else state
+    loaded = load_checkpoint(write(content, tmp_path / "net.pth"), Wrapped())
+    assert same(loaded, network)
+    assert not loaded.training
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        (Wrapped(4).state_dict(), r"of another shape: module\.0\.weight \(4, 1, 3, 3\) instead of \(3, 1, 3, 3\)"),
+        (
+            {name: value for name, value in Wrapped().state_dict().items() if "head" not in name},
+            r"missing: head\.weight \(1, 3, 1, 1\), head\.bias \(1,\)",
+        ),
+        ({**Wrapped().state_dict(), "tail.weight": torch.ones(2)}, r"unexpected: tail\.weight \(2,\)"),
+        (UNet(base_filters=2).state_dict(), r"missing: module\.0\.weight.*unexpected: inc\.double_conv"),
+        ({"epoch": 3}, r"missing: .*the file holds epoch, and no tensor"),
+    ],
+)
+def test_what_does_not_fit_a_network_is_named_with_its_shapes(tmp_path: Path, state: dict, said: str) -> None:
+    with pytest.raises(CheckpointError, match=rf"does not fit the network \(Wrapped\): .*{said}"):
+        load_checkpoint(write(state, tmp_path / "net.pth"), Wrapped())
+
+
+def test_two_networks_of_any_architecture_are_named(tmp_path: Path) -> None:
+    content = {"model": Wrapped().state_dict(), "ema": Wrapped().state_dict()}
+    with pytest.raises(CheckpointError, match=r"several networks \(ema.*, model"):
+        load_checkpoint(write(content, tmp_path / "net.pth"), Wrapped())

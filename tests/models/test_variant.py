@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from models.compress_variant import compress_variant, svd_rule
+from models.networks.errors import NetworkError
 from models.preprocessing import Preprocessing
 from models.unet import UNet
 from models.variant import Variant, VariantError
@@ -92,3 +93,22 @@ def test_what_is_said_of_a_network_for_four_channels_can_be_followed() -> None:
     network = Variant(BASELINE, UNet(4, base_filters=2), Preprocessing(0.18, 0.18), 1)
     with pytest.raises(VariantError, match=r"takes 4 channels, .* with 3: use one trained on gray or colour images"):
         network.check_input(3, 1)
+
+
+@pytest.mark.parametrize("names", ["architecture", "recipe", "both"])
+@pytest.mark.parametrize("networks", [(), ("monai.networks.nets.BasicUNet",)])
+def test_a_folder_that_names_other_code_runs_none_of_it(tmp_path: Path, names: str, networks: tuple[str, ...]) -> None:
+    baseline().save(tmp_path / "network")
+    file = tmp_path / "network" / "network.json"
+    said, ran = json.loads(file.read_text()), tmp_path / "ran"
+    if names != "recipe":
+        said |= {"architecture": "os.system", "arguments": {"command": f"touch {ran}"}}
+    if names != "architecture":
+        said["about"]["network"] = {"name": "os.system", "arguments": {"command": f"touch {ran}"}, "output": None}
+    file.write_text(json.dumps(said))
+    with pytest.raises(
+        NetworkError, match=r"made by os\.system, and nothing .* imported or run.*Variant\.load\("
+    ) as caught:
+        Variant.load(tmp_path / "network", networks)
+    assert str(tmp_path / "network") in str(caught.value)
+    assert not ran.exists()

@@ -7,6 +7,7 @@ from rich.console import Console
 from analysis.comparison import Comparison
 from reporting.console import print_comparison, print_table
 from tests.comparisons import images, means, of_patients, recovered, renamed
+from torch_lowrank.report import ParameterShares
 
 
 def printed(results, width=80, **options) -> str:
@@ -149,3 +150,10 @@ def test_a_wide_screen_shows_dice_a_patient(results, baseline):
     assert f"{known.metrics['dice_patient']:.4f}" in text
     assert "patient: mean over patients" in text
     assert "patient:" not in printed(results, width=140)
+
+
+def test_what_share_of_the_network_can_be_factorised_stands_before_the_answer(baseline):
+    shares = ParameterShares(0.9, {"normalisation": 0.1})
+    stream = io.StringIO()
+    print_comparison(Comparison([dataclasses.replace(baseline, factorizable=shares)]), Console(file=stream, width=120))
+    assert "90 % of the parameters can be factorised; not: normalisation 10 %." in stream.getvalue()

@@ -11,6 +11,7 @@ from analysis.comparison import Comparison
 from models.variant_spec import VariantSpec
 from reporting.summary import per_image_table, results_table, run_metrics, summarize, to_json
 from tests.comparisons import images, make_result, means, of_patients, recovered
+from torch_lowrank.report import ParameterShares
 
 BASELINE = make_result("baseline", None, 0.8, 1000)
 SVD = [make_result("svd", rank, 0.5, 10 * rank) for rank in (16, 8)]
@@ -168,3 +169,14 @@ def test_every_image_stands_beside_its_patient() -> None:
     assert [row["group"] for row in rows if row["split"] == "test"] == [f"p{row % 5}" for row in range(12)]
     assert [row["group"] for row in rows if row["split"] == "valid"] == [f"p{row % 5}" for row in range(12)]
     assert "group" not in per_image_table(Comparison([BASELINE]), {}).splitlines()[0]
+
+
+def test_the_baseline_says_what_share_of_it_can_be_factorised() -> None:
+    shares = ParameterShares(0.9, {"attention (nn.MultiheadAttention)": 0.08, "normalisation": 0.02})
+    summary = summarize(Comparison([dataclasses.replace(BASELINE, factorizable=shares), ARSVD]), {})
+    assert summary["baseline"]["factorizable"] == {
+        "factorizable": 0.9,
+        "others": {"attention (nn.MultiheadAttention)": 0.08, "normalisation": 0.02},
+    }
+    assert "factorizable" not in summary["arsvd_variants"][0]
+    assert "factorizable" not in summarize(Comparison([BASELINE]), {})["baseline"], "of an earlier version"

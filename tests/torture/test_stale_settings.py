@@ -94,6 +94,12 @@ FIELDS: dict[str, tuple[str, frozenset[str]]] = {
     "model.base_filters": ("model.base_filters=6", TRAIN),
     "model.bilinear": ("model.bilinear=false", TRAIN),
     "model.dropout": ("model.dropout=0.25", TRAIN),
+    "model.network": ("model={{}} model.network=monai.networks.nets.BasicUNet", TRAIN),
+    "model.arguments": (
+        "model={{}} model.network=monai.networks.nets.BasicUNet model.arguments={{features:[4,4,4,4,4,4]}}",
+        TRAIN,
+    ),
+    "model.output": ("model={{}} model.network=monai.networks.nets.BasicUNet model.output=0", TRAIN),
     "training.epochs": ("training.epochs=2", TRAIN),
     "training.batch_size": ("training.batch_size=4", TRAIN),
     "training.lr": ("training.lr=0.002", TRAIN),

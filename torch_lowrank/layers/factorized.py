@@ -193,8 +193,9 @@ def _call_layers(module: nn.TransformerEncoder | nn.TransformerEncoderLayer) -> 
 
 
 def _computed_tensors(module: nn.Module) -> list[Tensor]:
-    """Returns tensors that torch refuses to copy, for example the weight of old-style weight norm."""
+    """Returns tensors that torch refuses to copy: weights of old-style weight norm, outputs kept in a list."""
     kept = [*vars(module).values(), *module.buffers(recurse=False)]
+    kept += [each for value in kept if isinstance(value, (list, tuple)) for each in value]
     return [value for value in kept if isinstance(value, Tensor) and not value.is_leaf]
 
 

@@ -108,6 +108,13 @@ def test_an_error_is_told_without_the_libraries_that_take_seconds(command: str, 
     assert WRONG.get(command, "").format(places) in said
 
 
+def test_a_folder_of_no_known_layout_is_told_with_what_reads_images_and_nothing_more(places: Path) -> None:
+    status, imported, said = run("--data_root", str(places / "folder.pth"), cwd=places)
+    assert (status, imported) == (2, ["cv2", "numpy"])
+    assert "last.ckpt" in said
+    assert "docs/your-data.md" in said
+
+
 def test_help_needs_none_of_them_either(tmp_path: Path) -> None:
     assert run("--help", cwd=tmp_path) == (0, [], "")
 
@@ -126,7 +133,8 @@ def test_all_that_is_wrong_is_told_at_once(places: Path) -> None:
 
 
 def test_what_is_right_is_let_through(places: Path) -> None:
-    (places / "data" / "train").mkdir(parents=True)
+    for split in ("train", "valid", "test"):
+        (places / "data" / split).mkdir(parents=True)
     (places / "old.pt").write_bytes(b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j")
     (places / "run.yaml").write_text("settings: {}")
     right = "--data_root {0}/data --checkpoint {0}/old.pt --run_settings {0}/run.yaml --out_dir {0}/results"

@@ -25,7 +25,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def origin(data: str | None = None, digest: str | None = None) -> Origin:
-    return Origin("comparison-1", data, digest, None)
+    return Origin("comparison-1", data, digest, "auto", None)
 
 
 def check(origin: Origin, *arguments: str, remote: bool = False) -> None:
@@ -108,7 +108,7 @@ def _one_run(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_data_is_named_without_the_place_where_it_lay(told: dict, name: str | None) -> None:
     extra = RUNTIME.to_extra()
     extra["runtime"] |= told
-    assert origin_of(*steps(extra, {}, {})).data == name
+    assert origin_of(*steps(extra, {}, {}), "auto").data == name
 
 
 @pytest.mark.parametrize(
@@ -123,12 +123,12 @@ def test_the_data_is_named_without_the_place_where_it_lay(told: dict, name: str 
     ],
 )
 def test_the_dice_is_that_of_the_epoch_that_was_kept(metadata: dict, dice: str | None) -> None:
-    assert origin_of(*steps({}, metadata, {})) == Origin("comparison-1", None, None, dice)
+    assert origin_of(*steps({}, metadata, {}), "auto") == Origin("comparison-1", None, None, "auto", dice)
 
 
 def test_a_digest_whose_file_was_deleted_is_not_known() -> None:
     def missing() -> str:
         raise FileNotFoundError
 
-    assert origin_of(*steps({}, {}, {"fingerprint": [SimpleNamespace(load=lambda: "abc")]})).digest == "abc"
-    assert origin_of(*steps({}, {}, {"fingerprint": [SimpleNamespace(load=missing)]})).digest is None
+    assert origin_of(*steps({}, {}, {"fingerprint": [SimpleNamespace(load=lambda: "abc")]}), "auto").digest == "abc"
+    assert origin_of(*steps({}, {}, {"fingerprint": [SimpleNamespace(load=missing)]}), "auto").digest is None

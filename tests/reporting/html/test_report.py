@@ -9,6 +9,7 @@ from analysis.comparison import Comparison
 from reporting.html.report import LISTED, About, render_report
 from reporting.plots.draw import Shown, draw_all
 from tests.comparisons import of_patients, renamed
+from torch_lowrank.report import ParameterShares
 
 EVIL = "<img src=x onerror=alert(1)>.jpg"
 DASH = "\N{EN DASH}"
@@ -230,3 +231,11 @@ def test_what_splits_share_is_listed_on_demand(page, results, manifest):
     assert "train/a.png, test/b.png" in made.text
     assert "1 patients with images in several splits" in made.text
     assert EVIL in made.text
+
+
+def test_another_network_is_named_with_what_share_of_it_can_be_factorised(page, baseline):
+    shares = ParameterShares(0.9, {"normalisation": 0.1})
+    config = {"model": {"network": "monai.networks.nets.BasicUNet", "arguments": {"features": [8, 8]}}}
+    text = page([dataclasses.replace(baseline, factorizable=shares)], config=config).text
+    assert "monai.networks.nets.BasicUNet" in text
+    assert "90 % of the parameters can be factorised; not: normalisation 10 %" in text

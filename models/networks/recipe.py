@@ -1,0 +1,214 @@
+"""How a network that is not ours is made: a constructor by its name, its arguments, and which output is meant.
+
+What is imported is what the caller names. Names that come from a file, a saved network's for example, are compared to
+what the caller allows, and never imported.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path, PurePath
+from types import ModuleType
+from typing import Any
+
+from torch import nn
+
+from models.networks.errors import NetworkError, code_of_others
+from models.networks.outputs import OneOutput, Output
+
+_CHANNELS = ("in_channels", "n_channels")
+_CLASSES = ("out_channels", "classes", "num_classes", "n_classes")
+_AXES = ("spatial_dims",)
+_SHOWN = 30  # names of arguments in a message
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """A network that is not ours.
+
+    Attributes:
+        place: Where its constructor lies: `package.module.Name`, or `folder/file.py:Name`.
+        arguments: What the constructor is called with, as JSON holds it.
+        output: Which entry of a list, tuple or dictionary is taken as logits; None where the network gives a tensor.
+    """
+
+    place: str
+    arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    output: Output | None = None
+
+    @property
+    def name(self) -> str:
+        """The constructor's name; of a file without its folder, which says nothing of the network."""
+        return name_of(self.place)
+
+    @property
+    def title(self) -> str:
+        """The last part of the name, for example `BasicUNet`."""
+        return title_of(self.place)
+
+    def constructor(self) -> Callable[..., nn.Module]:
+        """Imports the constructor.
+
+        Raises:
+            NetworkError: There is none, or its module cannot be imported.
+        """
+        return _imported(self.place)
+
+    def filled(self, channels: int, classes: int) -> Recipe:
+        """Returns the recipe with well-known arguments that were not given, as the data want them.
+
+        Args:
+            channels: Of the images.
+            classes: 1 for binary masks, else the number of labels.
+
+        Raises:
+            NetworkError: The constructor cannot be imported.
+        """
+        values = dict.fromkeys(_CHANNELS, channels) | dict.fromkeys(_CLASSES, classes) | dict.fromkeys(_AXES, 2)
+        taken = _parameters(self.constructor())
+        missing = {name: values[name] for name in taken if name in values and name not in self.arguments}
+        return dataclasses.replace(self, arguments={**self.arguments, **missing})
+
+    def build(self) -> nn.Module:
+        """Makes the network; `arguments` is an attribute of it, so that `torch_lowrank.save_network` records them.
+
+        Raises:
+            NetworkError: The constructor cannot be imported, fails, or makes no network.
+        """
+        constructor = self.constructor()
+        shown = ", ".join(f"{name}={value!r}" for name, value in self.arguments.items())
+        taken = ", ".join(list(_parameters(constructor))[:_SHOWN])
+        repair = f"; give others by --network_args (it takes {taken})" if taken else "; give others by --network_args"
+        with code_of_others(f"{self.name}({shown}) makes no network", repair):
+            network = constructor(**self.arguments)
+        if not isinstance(network, nn.Module):
+            raise NetworkError(f"{self.name}({shown}) makes a {type(network).__name__}, and no torch.nn.Module")
+        if self.output is not None:
+            network = OneOutput(network, self.output)
+        if not hasattr(type(network), "arguments"):
+            network.arguments = dict(self.arguments)  # type: ignore[assignment]
+        return network
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns name, arguments and output as JSON-like data."""
+        return {"name": self.name, "arguments": dict(self.arguments), "output": self.output}
+
+    @classmethod
+    def of_saved(cls, saved: Mapping[str, Any], allowed: Iterable[str], where: object) -> Recipe:
+        """Returns the recipe that a saved network names, if the caller allows it; imports nothing.
+
+        Args:
+            saved: What `to_dict` returned, from a file.
+            allowed: Places of constructors that may be imported.
+            where: The folder, for the message.
+
+        Raises:
+            NetworkError: The caller does not allow it.
+        """
+        name, arguments, output = (saved.get(key) for key in ("name", "arguments", "output"))
+        if not isinstance(name, str) or not isinstance(arguments, dict) or not isinstance(output, Output | None):
+            raise NetworkError(f"{where} is damaged: its network is made by {dict(saved)!r}; save the network again")
+        for place in allowed:
+            if name_of(place) == name:
+                return cls(place, arguments, output)
+        raise not_allowed(name, where)
+
+
+def not_allowed(name: str, where: object) -> NetworkError:
+    """Returns the error for a saved network whose constructor the caller does not allow."""
+    file, colon, attribute = name.rpartition(":")
+    allow = f"folder/of/{file}:{attribute}" if colon else name
+    return NetworkError(
+        f"{where} says that its network is made by {name}, and nothing of that was imported or run, as files from "
+        f"elsewhere may name any code. If you trust it, allow it by name: --network {allow} on the command line, "
+        f"Variant.load({str(where)!r}, networks=[{allow!r}]) in Python"
+    )
+
+
+def name_of(place: str) -> str:
+    """Returns a constructor's name from its place: the same, without the folders of a file."""
+    file, colon, attribute = place.rpartition(":")
+    return f"{PurePath(file).name}:{attribute}" if colon else place
+
+
+def title_of(place: str) -> str:
+    """Returns the last part of a constructor's name."""
+    return place.replace(":", ".").rpartition(".")[2]
+
+
+def absolute(place: str) -> str:
+    """Returns a place that holds in other folders too."""
+    file, colon, attribute = place.rpartition(":")
+    return f"{Path(file).absolute()}:{attribute}" if colon else place
+
+
+def _imported(place: str) -> Callable[..., nn.Module]:
+    file, colon, attribute = place.rpartition(":")
+    if colon:
+        module = _module_of_file(Path(file).absolute())
+    else:
+        name, _, attribute = place.rpartition(".")
+        module = _module(name, place)
+    constructor = getattr(module, attribute, None)
+    if constructor is None:
+        known = [name for name, value in vars(module).items() if _is_constructor(value)]
+        near = ", ".join(difflib.get_close_matches(attribute, known) or known[:5]) or "no network"
+        raise NetworkError(f"{place}: {module.__name__} has no {attribute!r}; it has {near}")
+    if not _is_constructor(constructor) and not inspect.isfunction(constructor):
+        raise NetworkError(f"{place} is no class of a torch.nn.Module, and no function of Python that returns one")
+    return constructor
+
+
+def _is_constructor(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, nn.Module)
+
+
+def _module(name: str, place: str) -> ModuleType:
+    """Imports a module by its dotted name, also from the current folder."""
+    _search(Path.cwd())
+    doing = f"{place} cannot be imported"
+    with code_of_others(doing):
+        try:
+            module = importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+                raise  # the module is there, and imports another that is not
+            raise NetworkError(
+                f"{doing}: there is no module {error.name!r}, neither installed nor in the current folder "
+                f"{Path.cwd()}; of a file elsewhere, write folder/file.py:{title_of(place)}"
+            ) from error
+    return module
+
+
+def _module_of_file(file: Path) -> ModuleType:
+    """Imports a file by its own name, so that modules beside it can be imported by theirs."""
+    if file.suffix != ".py" or not file.is_file():
+        raise NetworkError(f"{file} is no Python file that is there; give --network with the file's present place")
+    _search(file.parent)
+    with code_of_others(f"{file} cannot be imported"):
+        module = importlib.import_module(file.stem)
+    found = getattr(module, "__file__", None)
+    if found is None or Path(found).resolve() != file.resolve():
+        raise NetworkError(
+            f"{file} cannot be imported: the name {file.stem!r} belongs to {found or 'Python itself'}; rename the file"
+        )
+    return module
+
+
+def _search(folder: Path) -> None:
+    """Lets modules be imported from a folder: last, so that nothing installed is hidden, and for later imports too."""
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+
+
+def _parameters(constructor: Callable[..., nn.Module]) -> Mapping[str, inspect.Parameter]:
+    try:
+        found = inspect.signature(constructor).parameters
+    except (TypeError, ValueError):
+        return {}
+    return {name: each for name, each in found.items() if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)}

@@ -1,0 +1,216 @@
+"""Tries a network on one batch of random images, before what takes long: does it fit the data, can it learn?"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from models.networks.errors import NetworkError, first_words, missing_package
+from models.networks.outputs import described, entries_of
+from torch_lowrank.modes import evaluating, undisturbed
+
+_BATCH = 2
+_CHANNELS = (1, 3)  # that images can be read with
+_MULTIPLES = (2, 4, 8, 16, 32, 64)  # of pixels that networks want a side to be
+_LARGEST = 4096  # pixels of a side that are tried
+_DRAWS = 4  # of random weights, to see whether outputs ever leave [0, 1]
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """What the data are, and what they need.
+
+    Attributes:
+        channels: Of the images.
+        size: Their height and width.
+        classes: 1 for binary masks, else the number of labels, the background included; None for several labels whose
+            number is not known yet.
+    """
+
+    channels: int
+    size: tuple[int, int]
+    classes: int | None
+
+
+def try_network(network: nn.Module, wanted: Wanted) -> list[str]:
+    """Tries training on a batch of two random images, and one image in evaluation mode; the network stays as it is.
+
+    Args:
+        network: Maps images (N, C, H, W) to logits (N, classes, H, W).
+        wanted: What the data are.
+
+    Returns:
+        Notes on what is unusual and no error: parameters that no gradient reaches.
+
+    Raises:
+        NetworkError: The network cannot take the images, gives no logits of the right shape, gives values that are not
+            finite or probabilities, or cannot learn; the message says what to do.
+    """
+    tried = copy.deepcopy(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # as in training
+    with torch.random.fork_rng(devices=[]), undisturbed(), torch.enable_grad():
+        torch.manual_seed(0)
+        _check_logits(_logits(tried.train(), _images(wanted, _BATCH), wanted), wanted, "in training")
+        notes = _check_gradients(tried, wanted)
+        with evaluating(tried):
+            _check_logits(_logits(tried, _images(wanted, 1), wanted), wanted, "in evaluation")
+            _check_range(tried, wanted)
+    return notes
+
+
+def output_classes(network: nn.Module, channels: int, size: tuple[int, int]) -> int:
+    """Returns how many channels a network's logits have for images of a size.
+
+    Raises:
+        NetworkError: It cannot take them, or gives no logits.
+    """
+    wanted = Wanted(channels, size, None)
+    with evaluating(network):
+        logits = _logits(network, _images(wanted, 1), wanted)
+    if logits.ndim != 4:
+        raise NetworkError(f"the network gives {described(logits)}; logits have the shape (N, classes, H, W)")
+    return logits.shape[1]
+
+
+def check_classes(found: int, wanted: int | None) -> None:
+    """Checks the number of channels of a network's logits.
+
+    Args:
+        found: What the network gives.
+        wanted: What the masks need; None is two or more.
+
+    Raises:
+        NetworkError: They differ.
+    """
+    if found == wanted or (wanted is None and found > 1):
+        return
+    if wanted == 1:
+        said = "binary masks need 1, the logit of the foreground: set its argument to 1 (out_channels, classes)"
+        raise NetworkError(f"the network gives {found} channels, and {said}, or add --multi_class for several classes")
+    number = "2 or more" if wanted is None else str(wanted)
+    raise NetworkError(
+        f"the network gives {found} channels, and the masks need {number}, the background included: set its argument "
+        "(out_channels, classes)" + (", or drop --multi_class for a single foreground" if found == 1 else "")
+    )
+
+
+def _images(wanted: Wanted, number: int, scale: float = 1.0) -> Tensor:
+    images = torch.randn(number, wanted.channels, *wanted.size) * scale
+    return images.contiguous(memory_format=torch.channels_last)
+
+
+def _logits(network: nn.Module, images: Tensor, wanted: Wanted) -> Tensor:
+    """Returns what a network gives for images, one tensor."""
+    try:
+        outputs = network(images)
+    except NetworkError:
+        raise
+    except Exception as error:  # code of others may raise anything
+        raise NetworkError(
+            f"the network cannot take images {tuple(images.shape)}: {first_words(error)}"
+            f"{missing_package(error) or _repair(network, wanted)}"
+        ) from error
+    if not isinstance(outputs, Tensor) or entries_of(outputs):
+        choices = ", ".join(f"model.output={name}" for name in entries_of(outputs))
+        repair = f"say which are the logits: {choices}" if choices else "logits are a tensor (N, classes, H, W)"
+        raise NetworkError(f"the network gives {described(outputs)}; {repair}")
+    return outputs
+
+
+def _repair(network: nn.Module, wanted: Wanted) -> str:
+    """Returns what images the network does take, found by trying."""
+    for channels in _CHANNELS:
+        if channels != wanted.channels and _takes(network, dataclasses.replace(wanted, channels=channels)):
+            return (
+                f"; it takes {channels} channels: use --channels {channels}, or set its argument to "
+                f"{wanted.channels} (in_channels)"
+            )
+    for multiple, size in _larger(wanted.size):
+        if _takes(network, dataclasses.replace(wanted, size=size)):
+            height, width = (multiple * math.ceil(side / multiple) for side in wanted.size)
+            return f"; it takes sides that are a multiple of {multiple}: use --image_size {height} {width}"
+    return ""
+
+
+def _larger(size: tuple[int, int]) -> Iterator[tuple[int, tuple[int, int]]]:
+    """Yields powers of two, and for each a size of which it is the largest such divisor, the next above."""
+    for multiple in _MULTIPLES:
+        height, width = (multiple * (math.ceil(side / multiple) | 1) for side in size)
+        if max(height, width) <= _LARGEST and (height, width) != size:
+            yield multiple, (height, width)
+
+
+def _takes(network: nn.Module, wanted: Wanted) -> bool:
+    images = _images(wanted, _BATCH)
+    try:
+        outputs = network(images)
+    except Exception:  # noqa: BLE001 - code of others may raise anything
+        return False
+    return not isinstance(outputs, Tensor) or outputs.shape[-2:] == images.shape[-2:]
+
+
+def _check_logits(logits: Tensor, wanted: Wanted, when: str) -> None:
+    number, height, width = len(logits), *wanted.size
+    if logits.ndim != 4:
+        raise NetworkError(
+            f"the network gives {tuple(logits.shape)} {when}; logits have the shape (N, classes, H, W), here "
+            f"({number}, {wanted.classes or 'classes'}, {height}, {width})"
+        )
+    if logits.shape[2:] != wanted.size:
+        raise NetworkError(
+            f"the network gives maps of {logits.shape[2]}x{logits.shape[3]} {when} for images of {height}x{width}; "
+            "they must be of the same size: choose a --image_size that it keeps, as a multiple of 32, or name a module "
+            "of your own that calls it and enlarges what it gives"
+        )
+    if not logits.is_floating_point():
+        raise NetworkError(f"the network gives {logits.dtype} {when}, as labels are; it must give logits")
+    check_classes(logits.shape[1], wanted.classes)
+    if not bool(logits.isfinite().all()):
+        raise NetworkError(f"the network gives values that are not finite {when}; check its arguments and weights")
+
+
+def _check_gradients(network: nn.Module, wanted: Wanted) -> list[str]:
+    """Checks that the network can learn; returns a note on parameters that no gradient reaches."""
+    logits = network(_images(wanted, _BATCH))
+    trained = {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}
+    if logits.requires_grad:
+        (logits.float() * torch.randn_like(logits.float())).sum().backward()
+    reached = [name for name, parameter in trained.items() if parameter.grad is not None and bool(parameter.grad.any())]
+    if not reached:
+        raise NetworkError(
+            "no gradient reaches the network's parameters, so that it cannot be trained: it detaches its output, "
+            "computes without gradients, or all of its parameters are frozen"
+        )
+    broken = [name for name in reached if not bool(trained[name].grad.isfinite().all())]  # type: ignore[union-attr]
+    if broken:
+        raise NetworkError(f"the gradient of {broken[0]} is not finite on random images; check the network's arguments")
+    idle = [name for name, parameter in trained.items() if parameter.grad is None]
+    share = sum(trained[name].numel() for name in idle) / max(1, sum(each.numel() for each in trained.values()))
+    if not idle:
+        return []
+    return [f"no gradient reaches {idle[0]} and {len(idle) - 1} other parameters, {100 * share:.2g} % of all values"]
+
+
+def _check_range(network: nn.Module, wanted: Wanted) -> None:
+    """Checks that outputs are no probabilities: with several random weights, some lie below 0 or above 1."""
+    within, sums = [], []
+    for _ in range(_DRAWS):
+        for parameter in network.parameters():
+            if parameter.is_floating_point():
+                fan_in = parameter[0].numel() if parameter.ndim > 1 else 1
+                parameter.normal_(0, 3 / math.sqrt(max(1, fan_in)))
+        outputs = network(_images(wanted, _BATCH))
+        if bool(outputs.isfinite().all()):
+            within.append(bool((outputs >= 0).all() and (outputs <= 1).all()))
+            sums.append(torch.allclose(outputs.sum(1), torch.ones(()), atol=1e-3))
+    if within and all(within):
+        kind = "softmax" if all(sums) and outputs.shape[1] > 1 else "sigmoid"
+        raise NetworkError(
+            f"the network gives probabilities, as after a {kind}: all of its outputs lie in [0, 1], whatever its "
+            f"weights. Losses and metrics take logits: leave the {kind} out, or its argument (activation=null, for "
+            "example)"
+        )

@@ -1,0 +1,128 @@
+"""Networks by name: imported where the caller says so, built, and never because a file says so."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from models.networks.errors import NetworkError
+from models.networks.recipe import Recipe, absolute, name_of
+
+SOURCE = """
+from torch import nn
+from beside_{n} import width
+
+class Net(nn.Module):
+    def __init__(self, in_channels, classes=4, depth=1):
+        super().__init__()
+        self.layer = nn.Conv2d(in_channels, classes, width)
+
+    def forward(self, x):
+        return self.layer(x)
+
+def made(classes):
+    return Net(1, classes)
+
+def number(classes):
+    return classes
+
+broken = 3
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[Path]:
+    """A module and one beside it; names of their own, as Python keeps what it has imported."""
+    number, path, before = abs(hash(str(tmp_path))), list(sys.path), {*sys.modules}
+    (tmp_path / f"beside_{number}.py").write_text("width = 3")
+    file = tmp_path / f"net_{number}.py"
+    file.write_text(SOURCE.format(n=number))
+    yield file
+    sys.path[:] = path
+    for name in {*sys.modules} - before:
+        del sys.modules[name]
+
+
+def test_a_class_in_a_file_is_built_and_says_its_arguments(file: Path) -> None:
+    network = Recipe(f"{file}:Net", {"in_channels": 2, "classes": 3}).build()
+    assert network(torch.zeros(1, 2, 8, 8)).shape == (1, 3, 6, 6)
+    assert network.arguments == {"in_channels": 2, "classes": 3}
+
+
+def test_a_function_that_returns_a_network_is_taken(file: Path) -> None:
+    assert isinstance(Recipe(f"{file}:made", {"classes": 1}).build(), nn.Module)
+
+
+def test_a_module_in_the_current_folder_is_found(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(file.parent)
+    assert isinstance(Recipe(f"{file.stem}.Net", {"in_channels": 1}).build(), nn.Module)
+
+
+def test_well_known_arguments_follow_from_the_data_unless_they_are_given(file: Path) -> None:
+    assert Recipe(f"{file}:Net").filled(3, 2).arguments == {"in_channels": 3, "classes": 2}
+    assert Recipe(f"{file}:Net", {"classes": 5}).filled(3, 2).arguments == {"in_channels": 3, "classes": 5}
+    of_monai = Recipe("monai.networks.nets.BasicUNet").filled(1, 1).arguments
+    assert of_monai == {"spatial_dims": 2, "in_channels": 1, "out_channels": 1}
+
+
+@pytest.mark.parametrize(
+    ("place", "arguments", "said"),
+    [
+        ("os.system", {"command": "true"}, "no class of a torch.nn.Module"),
+        ("no_such_package.nets.Net", {}, "there is no module 'no_such_package'"),
+        ("monai.networks.nets.BasicUNt", {}, r"has no 'BasicUNt'; it has BasicU"),
+        ("monai.networks.nets.BasicUNet", {"depth": 3}, r"unexpected keyword.*it takes spatial_dims, in_channels"),
+        ("{file}:Other", {}, "has no 'Other'; it has Net"),
+        ("{file}:number", {"classes": 1}, "makes a int"),
+        ("{file}:broken", {}, "no class of a torch.nn.Module"),
+        ("{folder}/gone.py:Net", {}, "gone.py is no Python file that is there"),
+    ],
+)
+def test_what_cannot_be_built_is_told(file: Path, place: str, arguments: dict, said: str) -> None:
+    with pytest.raises(NetworkError, match=said):
+        Recipe(place.format(file=file, folder=file.parent), arguments).build()
+
+
+def test_a_file_with_an_error_is_told(file: Path) -> None:
+    file.write_text("import no_such_library")
+    with pytest.raises(NetworkError, match=r"cannot be imported.*pip install no_such_library"):
+        Recipe(f"{file}:Net").build()
+
+
+def test_a_file_whose_name_is_taken_is_told(file: Path) -> None:
+    taken = file.with_name("json.py")
+    taken.write_text(file.read_text())
+    with pytest.raises(NetworkError, match=r"the name 'json' belongs to .*rename the file"):
+        Recipe(f"{taken}:Net").build()
+
+
+def test_a_name_has_no_folders() -> None:
+    assert name_of("/home/of/somebody/net.py:Net") == "net.py:Net"
+    assert name_of("package.module.Net") == "package.module.Net"
+    assert absolute("net.py:Net") == f"{Path.cwd()}/net.py:Net"
+    assert Recipe("somewhere/net.py:Net").title == "Net"
+
+
+def test_a_saved_recipe_is_read_where_its_name_is_allowed(tmp_path: Path) -> None:
+    saved = Recipe("/there/net.py:Net", {"classes": 2}, "out").to_dict()
+    assert saved == {"name": "net.py:Net", "arguments": {"classes": 2}, "output": "out"}
+    assert Recipe.of_saved(saved, ["a.B", "/here/net.py:Net"], tmp_path) == Recipe(
+        "/here/net.py:Net", {"classes": 2}, "out"
+    )
+
+
+@pytest.mark.parametrize("allowed", [[], ["monai.networks.nets.BasicUNet"], ["system"], ["system.py:system"]])
+def test_a_saved_name_that_is_not_allowed_imports_nothing(allowed: list[str], tmp_path: Path) -> None:
+    saved = {"name": "antigravity.system", "arguments": {}, "output": None}
+    with pytest.raises(NetworkError, match=r"made by antigravity\.system, and nothing .* imported or run.*networks="):
+        Recipe.of_saved(saved, allowed, tmp_path)
+    assert "antigravity" not in sys.modules
+
+
+@pytest.mark.parametrize("saved", [{}, {"name": 3, "arguments": {}}, {"name": "a.B", "arguments": [1], "output": None}])
+def test_a_damaged_recipe_is_told(saved: dict, tmp_path: Path) -> None:
+    with pytest.raises(NetworkError, match="damaged"):
+        Recipe.of_saved(saved, ["a.B"], tmp_path)

@@ -1,0 +1,130 @@
+"""A batch tells before the training whether a network fits the data."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from models.networks.errors import NetworkError
+from models.networks.trial import Wanted, check_classes, output_classes, try_network
+
+DATA = Wanted(1, (32, 32), 1)
+
+
+class Net(nn.Module):
+    """One layer, and whatever is done before and after."""
+
+    def __init__(self, before=None, after=None, channels=1, classes=1) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(channels, classes, 3, padding=1)
+        self.before, self.after = before, after
+
+    def forward(self, x: Tensor):
+        x = self.layer(x if self.before is None else self.before(x))
+        return x if self.after is None else self.after(x)
+
+
+def multiple_of(number: int):
+    def check(x: Tensor) -> Tensor:
+        if x.shape[2] % number or x.shape[3] % number:
+            raise RuntimeError("sizes of tensors must match")
+        return x
+
+    return check
+
+
+def needs_einops(x: Tensor) -> Tensor:
+    raise ImportError("from einops import rearrange (No module named 'einops').")
+
+
+REFUSED = {
+    "channels": (Net(channels=3), "it takes 3 channels: use --channels 3"),
+    "classes": (Net(classes=2), r"gives 2 channels, and binary masks need 1.*out_channels"),
+    "smaller": (Net(after=nn.MaxPool2d(2)), "maps of 16x16 in training for images of 32x32"),
+    "flat": (Net(after=lambda x: x.mean((2, 3))), r"gives \(2, 1\) in training; logits have the shape"),
+    "labels": (Net(after=lambda x: x > 0), "torch.bool"),
+    "not finite": (Net(after=lambda x: x / 0), "not finite in training"),
+    "detached": (Net(after=Tensor.detach), "no gradient reaches"),
+    "sigmoid": (Net(after=torch.sigmoid), "after a sigmoid"),
+    "several": (Net(after=lambda x: [x, x]), r"a list of 2 \(0: \(2, 1, 32, 32\), .*model\.output=0, model\.output=1"),
+    "stacked": (Net(after=lambda x: torch.stack([x, x], 1)), r"model\.output=0, model\.output=1"),
+    "dictionary": (Net(after=lambda x: {"out": x}), r"model\.output=out"),
+    "thing": (Net(after=str), "gives a str; logits are a tensor"),
+    "library": (Net(before=needs_einops), "pip install einops"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_does_not_fit_is_told_with_its_repair(name: str) -> None:
+    network, said = REFUSED[name]
+    with pytest.raises(NetworkError, match=said):
+        try_network(network, DATA)
+
+
+@pytest.mark.parametrize(
+    ("multiple", "size", "repair"), [(32, (48, 64), "64 64"), (8, (60, 64), "64 64"), (4, (30, 42), "32 44")]
+)
+def test_the_multiple_that_sides_must_be_of_is_found(multiple: int, size: tuple[int, int], repair: str) -> None:
+    with pytest.raises(NetworkError, match=rf"a multiple of {multiple}: use --image_size {repair}"):
+        try_network(Net(multiple_of(multiple)), Wanted(1, size, 1))
+
+
+def test_a_network_that_differs_in_evaluation_is_told() -> None:
+    class Halves(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Conv2d(1, 1, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.layer(x if self.training else x[..., ::2, ::2])
+
+    with pytest.raises(NetworkError, match="16x16 in evaluation"):
+        try_network(Halves(), DATA)
+
+
+def test_softmax_is_told_of_several_classes() -> None:
+    with pytest.raises(NetworkError, match="after a softmax"):
+        try_network(Net(after=lambda x: x.softmax(1), classes=3), Wanted(1, (32, 32), 3))
+
+
+@pytest.mark.parametrize("bias", [0.0, 0.5])
+def test_logits_that_are_small_at_first_are_no_probabilities(bias: float) -> None:
+    network = Net()
+    nn.init.zeros_(network.layer.weight)
+    nn.init.constant_(network.layer.bias, bias)
+    assert try_network(network, DATA) == []
+
+
+def test_parameters_that_no_gradient_reaches_are_noted() -> None:
+    network = Net()
+    network.head = nn.Conv2d(1, 30, 1)
+    (note,) = try_network(network, DATA)
+    assert note.startswith("no gradient reaches head.weight and 1 other parameters, 86 %")
+
+
+def test_the_network_and_the_random_numbers_stay_as_they_were() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Dropout(), nn.Conv2d(4, 1, 1)).eval()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    state = torch.get_rng_state()
+    try_network(network, DATA)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert not network.training
+    assert all(parameter.grad is None for parameter in network.parameters())
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize(("found", "wanted"), [(1, 1), (3, 3), (2, None), (5, None)])
+def test_classes_that_fit(found: int, wanted: int | None) -> None:
+    check_classes(found, wanted)
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted", "said"),
+    [(2, 1, "add --multi_class"), (1, 3, "need 3.*drop --multi_class"), (4, 3, "need 3"), (1, None, "need 2 or more")],
+)
+def test_classes_that_do_not(found: int, wanted: int | None, said: str) -> None:
+    with pytest.raises(NetworkError, match=said):
+        check_classes(found, wanted)
+
+
+def test_the_classes_of_a_network_are_counted() -> None:
+    assert output_classes(Net(classes=3), 1, (16, 16)) == 3

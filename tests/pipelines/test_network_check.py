@@ -1,0 +1,76 @@
+"""What is checked of a network before any step runs."""
+
+import json
+from pathlib import Path
+
+import pytest
+from torch import nn
+
+from configs.loading import load_config
+from configs.schema import RunConfig
+from models.networks.errors import NetworkError
+from pipelines.execution.network_check import NamedNetwork, check_network, reused_network, without_place
+from torch_lowrank.ranks.budgets import BudgetError
+
+BASIC = ("--network", "monai.networks.nets.BasicUNet", "--image_size", "32", "32", "--channels", "1")
+TINY = ("--network_args", json.dumps({"features": [4, 4, 4, 4, 4, 4]}))
+
+
+def named(place: str, *more: str) -> RunConfig:
+    return load_config(["--network", place, *more])
+
+
+def test_a_network_is_tried_and_described(capsys: pytest.CaptureFixture) -> None:
+    network = check_network(load_config([*BASIC, *TINY, "--recalibrate"]))
+    assert network is not None
+    assert network.place == "monai.networks.nets.BasicUNet"
+    first, shares, note = capsys.readouterr().err.splitlines()
+    assert first.startswith("monai.networks.nets.BasicUNet: ")
+    assert first.endswith("parameters, by the data spatial_dims=2, in_channels=1, out_channels=1")
+    assert "of the parameters can be factorised; not: normalisation" in shares
+    assert "no BatchNorm" in note
+    assert "--recalibrate changes nothing" in note
+
+
+def test_our_network_is_not_tried(capsys: pytest.CaptureFixture) -> None:
+    assert check_network(load_config([])) is None
+    assert capsys.readouterr().err == ""
+
+
+def test_a_budget_that_no_ranks_of_the_network_meet_is_refused() -> None:
+    with pytest.raises(BudgetError, match=r"--budgets.*0\.01 cannot be met"):
+        check_network(load_config([*BASIC, *TINY, "--budgets", "0.01"]))
+
+
+def test_several_classes_are_two_until_the_data_tell() -> None:
+    assert check_network(load_config([*BASIC, *TINY, "--multi_class"])) is not None
+    with pytest.raises(NetworkError, match="need 3"):
+        arguments = ("--network_args", json.dumps({"features": [4, 4, 4, 4, 4, 4], "out_channels": 2}))
+        check_network(load_config([*BASIC, *arguments, "--multi_class", "--categories", "a,b"]))
+
+
+def test_where_a_file_lies_is_no_part_of_the_configuration() -> None:
+    assert without_place(named("/some/where/net.py:Net")).model.network == "net.py:Net"
+    assert without_place(load_config([])) == load_config([])
+
+
+def test_an_earlier_networks_file_is_found_where_it_was_or_where_it_is_now(tmp_path: Path) -> None:
+    old, new = tmp_path / "old" / "moved_net.py", tmp_path / "new" / "moved_net.py"
+    new.parent.mkdir()
+    new.write_text(f"from torch import nn\n\nclass Net(nn.{nn.Conv2d.__name__}):\n    pass\n")
+    arguments = ("--network_args", json.dumps({"in_channels": 1, "out_channels": 1, "kernel_size": 1}))
+    trained, places = named("moved_net.py:Net", *arguments), [f"{old}:Net"]
+    with pytest.raises(NetworkError, match="give --network with the file's present place"):
+        reused_network(trained, places, None)
+    found = reused_network(trained, places, f"{new}:Net")
+    assert found is not None
+    assert found.place == f"{new}:Net"
+    assert reused_network(load_config([]), [], f"{new}:Net") is None
+
+
+def test_steps_elsewhere_see_files_of_the_repository_alone() -> None:
+    root = Path("/repository")
+    assert NamedNetwork("/repository/nets/net.py:Net", "x").within(root).place == "nets/net.py:Net"
+    assert NamedNetwork("monai.networks.nets.UNet", "x").within(root).place == "monai.networks.nets.UNet"
+    with pytest.raises(NetworkError, match="does not lie in /repository"):
+        NamedNetwork("/elsewhere/net.py:Net", "x").within(root)
