@@ -49,14 +49,15 @@ def recognise(source: Source, wanted: Wanted) -> Layout:
     if unreadable:
         raise combined_error(unreadable)
     coco = coco_files(source, names) if wanted.format in ("auto", "coco") else None
-    paired = [PairedFiles(source, names, kind, wanted) for kind in _kinds(wanted)]
+    kinds = [kind for kind in _kinds(wanted) if any(has_ending(name, kind.images) for name in names)]
+    paired = [PairedFiles(source, names, kind, wanted) for kind in kinds]
     fitting: list[Layout] = [each for each in paired if each.fits]
     if coco is not None:
         fitting.append(coco)
     if not fitting and all(any(has_ending(name, kind) for name in names) for kind in (DICOM, NIFTI)):
         raise DatasetError(
-            f"{source.location()} has DICOM series and no mask files for their slices: convert series that have masks in "
-            "NIfTI to NIfTI too (for example by dcm2niix), and give both as volumes"
+            f"{source.location()} has DICOM series and no mask files for their slices: convert series that have masks "
+            "in NIfTI to NIfTI too (for example by dcm2niix), and give both as volumes"
         )
     if not fitting:  # masks without images are told as such
         fitting += [each for each in paired if each.has_masks][:1]
