@@ -64,10 +64,10 @@ class _Division:
 def divide(items: Sequence[Item], shares: Shares, seed: int) -> list[str]:
     """Returns the split of each item: "train", "valid" or "test".
 
-    Of the images with a lesion each split gets its share, and of those without one, as close as it goes without dividing
-    a group: the sum over splits and both kinds of (images - target)^2 / target is made small. Groups are placed one
-    after the other in an order that the seed decides, each where it fits best, and then exchanged as long as that
-    brings the sum down. A split with a share gets at least one group, however small the share.
+    Of the images with a lesion each split gets its share, and of those without one, as close as it goes without
+    dividing a group: the sum over splits and both kinds of (images - target)^2 / target is made small. Groups are
+    placed one after the other in an order that the seed decides, each where it fits best, and then exchanged as long
+    as that brings the sum down. A split with a share gets at least one group, however small the share.
 
     The result depends on names, groups, lesions, shares and seed alone, not on the items' order.
 

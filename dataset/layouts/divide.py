@@ -10,6 +10,7 @@ from dataset.groups import group_of, without_group
 from dataset.layout import SPLITS
 from dataset.layouts.layout import Layout
 from dataset.options import Shares
+from dataset.sources.split_names import SPLIT_FOLDERS
 from dataset.splitting import Item, divide
 
 _SLICE = re.compile(r"(?<=\.nii|i\.gz):\d+$", re.IGNORECASE)  # what a slice's name has after its volume's
@@ -39,15 +40,27 @@ def check_splits(layout: Layout, split: Shares | None) -> None:
 def name_groups(part: SplitAnnotations, pattern: str) -> list[str]:
     """Gives every sample its patient by a pattern; slices of a volume have that of its file.
 
+    The pattern does not see the folder of the split, so that a patient has the same name in all splits.
+
+    Args:
+        part: The samples, which are replaced.
+        pattern: As for `dataset.groups.group_of`.
+
     Returns:
         What is wrong.
     """
     part.samples[:] = [
-        replace(sample, group=group_of(_SLICE.sub("", sample.file_name), pattern)) for sample in part.samples
+        replace(sample, group=group_of(_seen(sample.file_name, part.split), pattern)) for sample in part.samples
     ]
     nameless = [sample.file_name for sample in part.samples if sample.group is None]
     place = f"{part.split}: " if part.split else ""
     return [f"{place}{without_group(nameless, pattern)}"] if nameless else []
+
+
+def _seen(name: str, split: str) -> str:
+    """Returns of a sample's name what a pattern for patients sees."""
+    folder, slash, rest = _SLICE.sub("", name).partition("/")
+    return rest if slash and folder.casefold() in SPLIT_FOLDERS.get(split, ()) else f"{folder}{slash}{rest}"
 
 
 def divide_part(
