@@ -100,9 +100,7 @@ def decode_label_map(data: bytes) -> tuple[LabelMap, bool]:
         return label_map(_without_colour(values)), False
     shades = np.asarray(values, np.uint8) if values.ndim == 2 else np.asarray(values, np.float32).mean(axis=2)
     if ((shades > _DARK) & (shades < _BRIGHT)).any():
-        raise ImageError(
-            "the mask is a JPEG or WebP of more than black and white, which changes values: save it as PNG"
-        )
+        raise ImageError("the mask is a JPEG or WebP of more than black and white, whose values change: save it as PNG")
     return label_map(shades >= _BRIGHT), True
 
 

@@ -255,6 +255,7 @@ def test_the_stored_mask_takes_the_nearest_pixel_and_the_image_the_area(tmp_path
         np.testing.assert_array_equal(image, resize_image(picture(int(Path(name).stem))[..., None], 16, 16))
 
 
+@pytest.mark.slow  # phantoms are converted above
 def test_real_outlines_are_stored_alike_as_pairs(shared_outlines, tmp_path):
     splits = to_pairs(shared_outlines, tmp_path / "pairs")
     known = ingest(shared_outlines, tmp_path / "coco", options(size=(64, 64)))
