@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from dataset.annotations.coco import SplitAnnotations
 from dataset.message_text import quoted
+from dataset.sources.split_names import SPLIT_FOLDERS
 
 _NAMED = 3  # names in a message
 _SLICE = re.compile(r"(?<=\.nii|i\.gz):\d+$", re.IGNORECASE)  # what a slice's name has after its volume's
@@ -45,7 +46,7 @@ def name_groups(part: SplitAnnotations, pattern: str) -> list[str]:
         What is wrong: a sentence where the pattern names no patient of some files.
     """
     part.samples[:] = [
-        replace(sample, group=group_of(_SLICE.sub("", sample.file_name), pattern)) for sample in part.samples
+        replace(sample, group=group_of(_seen(sample.file_name, part.split), pattern)) for sample in part.samples
     ]
     nameless = [sample.file_name for sample in part.samples if sample.group is None]
     place = f"{part.split}: " if part.split else ""
@@ -65,6 +66,13 @@ def without_group(names: Sequence[str], pattern: str) -> str:
         f"group_by {quoted(pattern)} finds no patient in the file name of {listed}{more}: correct the pattern "
         "(--group_by), so that every image is of a patient"
     )
+
+
+def _seen(name: str, split: str) -> str:
+    """Returns of a sample's name what a pattern sees: neither the folder of its split nor the number of a slice."""
+    name = _SLICE.sub("", name)
+    folder, slash, rest = name.partition("/")
+    return rest if slash and folder.casefold() in SPLIT_FOLDERS.get(split, ()) else name
 
 
 @functools.cache

@@ -21,7 +21,7 @@ class Note(Enum):
     NUMERIC_NAME = "a category's name is a number: read as a text"
     FLAT = "a segmentation is one flat list of coordinates: read as one polygon"
     PAIRS = "a polygon is a list of points [x, y]: read as x1, y1, x2, y2, ..."
-    JPEG_MASK = "a mask is a JPEG, whose values are inexact: what is brighter than 191 of 255 was taken as the lesion"
+    JPEG_MASK = "a mask is a JPEG or WebP, whose values are inexact: what is brighter than 191 was taken as the lesion"
     VOLUME = (
         "a slice of a volume of other than 8 bit: each volume was scaled as a whole, from its 0.5th percentile (0) to "
         "its 99.5th (255)"

@@ -15,6 +15,7 @@ from dataset.images.image_headers import JPEG_START, PNG_START, has_several_fram
 
 MAX_VALUES = 255  # of one mask; more are an image, not labels
 _GIF_START = b"GIF8"
+_INEXACT = (JPEG_START, b"RIFF")  # JPEG and WebP
 _DARK, _BRIGHT = 63, 192  # a JPEG of two values keeps them apart
 _OPENED_BY_PILLOW = [kind.format for kind in (GifImageFile, PngImageFile)]
 
@@ -78,8 +79,8 @@ def decode_label_map(data: bytes) -> tuple[LabelMap, bool]:
     """Decodes a mask's file.
 
     A palette's indices are its values, unless its colours are black and white alone. Gray pictures that are stored as
-    colour are taken; alpha is dropped. A JPEG changes values, so it must be black and white: what is darker than 64 is
-    background, what is brighter than 191 is 1.
+    colour are taken; alpha is dropped. JPEG and WebP change values, so these must be black and white: what is darker
+    than 64 is background, what is brighter than 191 is 1.
 
     Args:
         data: The file's bytes.
@@ -95,11 +96,11 @@ def decode_label_map(data: bytes) -> tuple[LabelMap, bool]:
     values = _by_pillow(data) if data.startswith((PNG_START, _GIF_START)) else decode_as_stored(data)
     if has_several_frames(data):
         raise ImageError("the mask file holds several frames: export each as a mask of its own")
-    if not data.startswith(JPEG_START):
+    if not data.startswith(_INEXACT):
         return label_map(_without_colour(values)), False
     shades = np.asarray(values, np.uint8) if values.ndim == 2 else np.asarray(values, np.float32).mean(axis=2)
     if ((shades > _DARK) & (shades < _BRIGHT)).any():
-        raise ImageError("the mask is a JPEG of more than black and white, which changes values: save it as PNG")
+        raise ImageError("the mask is a JPEG or WebP of more than black and white, whose values change: save it as PNG")
     return label_map(shades >= _BRIGHT), True
 
 

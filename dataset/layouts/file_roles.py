@@ -1,5 +1,6 @@
 """What the name of a file says: whether it is an image or a mask, of what, and of which split."""
 
+import functools
 import re
 from dataclasses import dataclass
 
@@ -7,7 +8,8 @@ from dataset.layout import SPLITS
 from dataset.sources.split_names import SPLIT_FOLDERS
 
 PICTURES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
-NIFTI = (".nii", ".nii.gz")
+_COMPRESSED = ".nii.gz"
+NIFTI = (".nii", _COMPRESSED)
 DICOM = (".dcm", ".dicom", ".ima")
 
 _FLAGS = re.IGNORECASE | re.DOTALL
@@ -55,37 +57,40 @@ def has_ending(name: str, endings: tuple[str, ...]) -> bool:
     return name.casefold().endswith(endings)
 
 
-def role_of(name: str, endings: tuple[str, ...]) -> Role:
+def role_of(name: str) -> Role:
     """Returns what a file's name says.
 
     Args:
-        name: The file, relative to the data set.
-        endings: The endings that it may have.
+        name: The file, relative to the data set; it has an ending.
     """
-    *folders, file = name.split("/")
-    ending = max((each for each in endings if file.casefold().endswith(each)), key=len, default="")
-    stem = file[: len(file) - len(ending)]
-    kept: list[str] = []
-    in_image_folder = in_mask_folder = False
-    for folder in folders:
-        found = _MASK_FOLDER.fullmatch(folder) or _IMAGE_FOLDER.fullmatch(folder)
-        if found is None:
-            kept.append(folder)
-            continue
-        in_mask_folder = found.re is _MASK_FOLDER  # the innermost counts
-        in_image_folder = not in_mask_folder
-        if rest := found["nnunet"] or found["before"]:
-            kept.append(rest)
-    parts = tuple(_SPLIT_OF.get(part.casefold(), part) for part in kept)
-    split = next((part for part in parts if part in SPLITS), "")
+    folder, _, file = name.rpartition("/")
+    parts, is_image, is_mask = _folders(folder)
+    stem = file[: -len(_COMPRESSED)] if file.casefold().endswith(_COMPRESSED) else file.rpartition(".")[0]
     mask_name = _MASK_STEM.fullmatch(stem)
     said = mask_name or _IMAGE_STEM.fullmatch(stem)
     return Role(
         name,
         parts,
         stem if said is None else said["stem"] or "",
-        split,
-        in_image_folder,
-        in_mask_folder,
+        next((part for part in parts if part in SPLITS), ""),
+        is_image,
+        is_mask,
         mask_name is not None,
     )
+
+
+@functools.lru_cache(maxsize=1024)
+def _folders(path: str) -> tuple[tuple[str, ...], bool, bool]:
+    """Returns a path's folders as a role has them, and whether the innermost that says so holds images, or masks."""
+    kept: list[str] = []
+    is_image = is_mask = False
+    for folder in path.split("/") if path else ():
+        found = _MASK_FOLDER.fullmatch(folder) or _IMAGE_FOLDER.fullmatch(folder)
+        if found is None:
+            kept.append(folder)
+            continue
+        is_mask = found.re is _MASK_FOLDER
+        is_image = not is_mask
+        if rest := found["nnunet"] or found["before"]:
+            kept.append(rest)
+    return tuple(_SPLIT_OF.get(part.casefold(), part) for part in kept), is_image, is_mask

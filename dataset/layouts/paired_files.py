@@ -25,6 +25,8 @@ from dataset.notes import Note, Notes
 from dataset.sources.source import Source
 from dataset.sources.split_names import SplitView
 
+_SHOWN = 10  # ends of names
+
 
 class PairedFiles:
     """A data set of image and mask files; implements `dataset.layouts.layout.Layout`.
@@ -43,6 +45,7 @@ class PairedFiles:
         self._names = names
         self._kind = kind
         self._wanted = wanted
+        self._name_file = next((name for name in NAME_FILES if name in names), None)
         self._pairs = pair_names(names, kind.images, kind.masks, wanted.modality)
         self._units = kind.units(self._pairs)
         self._patients = patients_of([unit.image for unit in self._units])
@@ -61,31 +64,30 @@ class PairedFiles:
 
     @property
     def has_masks(self) -> bool:
-        """Whether there are masks and files of the images' kind, whatever their names."""
-        return self._pairs.masks > 0 and any(has_ending(name, self._kind.images) for name in self._names)
+        """Whether there are masks, with images of their names or without."""
+        return self._pairs.masks > 0
 
     def _sentence(self) -> str:
         count, groups = len(self._units), len({*self._patients} - {None})
         patients = f" in folders of {groups} patients" if groups else ""
         splits = f"in folders {', '.join(self.splits)}" if len(self.splits) == len(SPLITS) else "without splits"
         first = f", as {self._pairs.found[0].image.name} with {self._pairs.found[0].mask.name}" if count else ""
-        return f"{self._kind.sentence}{shortened(first)}: {count} {self._kind.unit}{patients}, {splits}"
+        if self._pairs.modalities:
+            first += f", whose masks have several images each ({self._ends()}: data.modality chooses)"
+        return f"{self._kind.sentence}{first}: {count} {self._kind.unit}{patients}, {splits}"
 
     def files(self, unreadable: list[str]) -> Iterable[str]:
         """Returns all images and masks, and the file of names."""
         endings = (*self._kind.images, *self._kind.masks)
-        names = [name for name in self._names if has_ending(name, endings) or name == self._name_file()]
+        names = [name for name in self._names if has_ending(name, endings) or name == self._name_file]
         return [name for name in names if not self._files.lies_outside(name)]
-
-    def _name_file(self) -> str | None:
-        return next((name for name in NAME_FILES if name in self._names), None)
 
     def read(self, categories: Sequence[str]) -> tuple[list[SplitAnnotations], list[str]]:
         """Reads all masks: their sizes, and which values are where."""
         problems = self._modality_problems()
         names: dict[int, str] = {}
         try:
-            names = value_names(self._files, self._name_file())
+            names = value_names(self._files, self._name_file)
         except DatasetError as error:
             problems += error.problems
         whole = len(self.splits) < len(SPLITS)
@@ -117,11 +119,13 @@ class PairedFiles:
     def _modality_problems(self) -> list[str]:
         if not self._pairs.modalities:
             return []
-        ends = ", ".join(map(shortened, sorted(self._pairs.modalities)[:10]))
         return [
-            f"{self._files.location()}: masks have several images each, whose names end with {ends}: choose one by "
-            f"data.modality={min(self._pairs.modalities)}"
+            f"{self._files.location()}: masks have several images each, whose names end with {self._ends()}: choose "
+            f"one by data.modality={min(self._pairs.modalities)}"
         ]
+
+    def _ends(self) -> str:
+        return ", ".join(map(shortened, sorted(self._pairs.modalities)[:_SHOWN]))
 
     def images(self, parts: Sequence[SplitAnnotations]) -> "_PairedImages":
         """Returns what reads the images."""

@@ -64,7 +64,7 @@ def pair_names(
         modality: Which image counts where a mask has several.
     """
     result = Pairs()
-    roles = [role_of(name, (*images, *masks)) for name in sorted(names) if has_ending(name, (*images, *masks))]
+    roles = [role_of(name) for name in sorted(names) if has_ending(name, (*images, *masks))]
     by_folder = any(role.in_mask_folder for role in roles)
     image_folders = any(role.in_image_folder for role in roles)
     image_roles: list[Role] = []

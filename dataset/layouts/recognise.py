@@ -49,7 +49,8 @@ def recognise(source: Source, wanted: Wanted) -> Layout:
     if unreadable:
         raise combined_error(unreadable)
     coco = coco_files(source, names) if wanted.format in ("auto", "coco") else None
-    paired = [PairedFiles(source, names, kind, wanted) for kind in _kinds(wanted)]
+    kinds = [kind for kind in _kinds(wanted) if any(has_ending(name, kind.images) for name in names)]
+    paired = [PairedFiles(source, names, kind, wanted) for kind in kinds]
     fitting: list[Layout] = [each for each in paired if each.fits]
     if coco is not None:
         fitting.append(coco)

@@ -187,3 +187,14 @@ def test_a_network_is_registered_by_name_and_may_be_chosen() -> None:
 def test_a_name_that_the_registry_does_not_allow_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=r"registration.name \(--register\)"):
         load_config(["--register", name])
+
+
+def test_layouts_of_data_are_set_by_keys() -> None:
+    data = load_config(["data.format=volumes", "data.axis=1", "data.modality=0001"]).data
+    assert (data.format, data.axis, data.modality) == ("volumes", 1, "1")  # YAML reads 0001 as a number
+    assert load_config(["data.modality=flair"]).data.modality == "flair"
+    assert load_config([]).data.modality is None
+    with pytest.raises(ConfigError, match=r"data\.format"):
+        load_config(["data.format=nifti"])
+    with pytest.raises(ConfigError, match=r"data\.axis"):
+        load_config(["data.axis=3"])

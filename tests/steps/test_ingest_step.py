@@ -10,6 +10,7 @@ from dataset.fingerprint import fingerprint
 from dataset.phantoms.write_phantoms import write_phantoms
 from steps import ingest_coco as module
 from steps.runtime import Runtime
+from tests.dataset.layouts.written import mask, picture, write
 
 DATA = DataConfig(image_size=(32, 32), channels=1)
 
@@ -40,3 +41,19 @@ def test_data_that_change_while_they_are_read_are_refused(folder: Path, monkeypa
     monkeypatch.setattr(module, "ingest", reading_while_somebody_writes)
     with pytest.raises(DatasetError, match="was changed while it was read; run again"):
         module.ingest_coco.entrypoint(fingerprint(folder), DATA)
+
+
+def test_a_layout_that_is_forced_is_fingerprinted_and_read_alike(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder is COCO and pairs at once; a change of a mask is one of the pairs alone."""
+    for split in ("train", "valid", "test"):
+        write(folder / "images" / split / "a.png", picture(1))
+        write(folder / "masks" / split / "a.png", mask())
+    pairs = DATA.model_copy(update={"format": "masks"})
+    dataset = module.ingest_coco.entrypoint(fingerprint(folder, layout="masks"), pairs)
+    assert [len(dataset[split]) for split in ("train", "valid", "test")] == [1, 1, 1]
+    coco = fingerprint(folder)
+    write(folder / "masks" / "train" / "a.png", mask(wide=3))
+    assert fingerprint(folder) == coco
+    monkeypatch.setattr(module, "_output_folder", lambda: folder.parent / "again")
+    with pytest.raises(DatasetError, match="was changed while it was read"):
+        module.ingest_coco.entrypoint(coco, pairs)

@@ -81,9 +81,9 @@ def test_a_palette_of_black_and_white_is_what_it_shows(kind):
     np.testing.assert_array_equal(drawn(decode_label_map(saved(picture, kind))[0]) > 0, [[1, 0], [0, 0]])
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_a_jpeg_of_black_and_white_is_taken_and_told(channels):
-    found, from_shades = decode_label_map(encoded(np.dstack([WIDE] * channels), ".jpg"))
+@pytest.mark.parametrize(("channels", "ending"), [(1, ".jpg"), (3, ".jpg"), (3, ".webp")])
+def test_a_jpeg_of_black_and_white_is_taken_and_told(channels, ending):
+    found, from_shades = decode_label_map(encoded(np.dstack([WIDE] * channels), ending))
     assert from_shades
     np.testing.assert_array_equal(drawn(found), WIDE > 0)
 
@@ -91,7 +91,7 @@ def test_a_jpeg_of_black_and_white_is_taken_and_told(channels):
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (encoded(WIDE // 2, ".jpg"), "a JPEG of more than black and white"),
+        (encoded(WIDE // 2, ".jpg"), "a JPEG or WebP of more than black and white"),
         (encoded(np.dstack([VALUES, VALUES, VALUES * 0]), ".png"), "in colours"),
         (encoded(VALUES, ".png")[:-20], "cut off or damaged"),
         (b"", "cannot be decoded"),

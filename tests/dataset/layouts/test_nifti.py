@@ -104,6 +104,8 @@ def test_patients_folders_with_several_images_ask_which_and_read_it(tmp_path, ou
             written[folder.name, end] = np.random.default_rng(10 * i + j).normal(size=(16, 16, 4)).astype(np.float32)
             volume(folder / f"{folder.name}_{end}.nii.gz", written[folder.name, end])
     assert "whose names end with flair, t1: choose one by data.modality=flair" in complaint(tmp_path / "data", out)
+    with pytest.raises(DatasetError, match=r"several images each \(flair, t1: data.modality chooses\)"):
+        ingest(tmp_path / "data", out, options())
     stored = rows(ingest(tmp_path / "data", out, options(split=SPLIT, modality="t1")))
     assert len(stored) == 16
     for (stem, number), (image, _, group) in stored.items():

@@ -1,11 +1,11 @@
 """Which folders are patients."""
 
-from dataset.layouts.file_roles import PICTURES, role_of
+from dataset.layouts.file_roles import role_of
 from dataset.layouts.patients import patients_of
 
 
 def patients(*names):
-    return patients_of([role_of(name, PICTURES) for name in names])
+    return patients_of([role_of(name) for name in names])
 
 
 def test_folders_with_numbers_are_patients():

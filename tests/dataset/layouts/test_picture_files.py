@@ -79,6 +79,16 @@ def test_a_pattern_names_patients_in_the_place_of_folders(tmp_path, out):
     assert {group for _, _, group in rows(stored).values()} == set("01234567")
 
 
+def test_a_pattern_does_not_see_the_folder_of_the_split(tmp_path, out):
+    for split in SPLITS:
+        for patient in "ab":
+            write(tmp_path / "data" / split / patient / "images" / "1.png", picture(ord(patient) + len(split)))
+            write(tmp_path / "data" / split / patient / "masks" / "1.png", mask())
+    stored = ingest(tmp_path / "data", out, options(group_by="^([a-z]+)/"))
+    for split in SPLITS:
+        assert [entry.group for entry in stored.manifest.splits[split].samples] == ["a", "b"]
+
+
 @pytest.mark.parametrize("inside", ["{split}/images/{name}", "images/{split}/{name}"])
 def test_splits_are_those_of_the_folders(tmp_path, out, inside):
     for seed, split in enumerate(("train", "val", "test")):
@@ -245,6 +255,7 @@ def test_the_stored_mask_takes_the_nearest_pixel_and_the_image_the_area(tmp_path
         np.testing.assert_array_equal(image, resize_image(picture(int(Path(name).stem))[..., None], 16, 16))
 
 
+@pytest.mark.slow  # phantoms are converted above
 def test_real_outlines_are_stored_alike_as_pairs(shared_outlines, tmp_path):
     splits = to_pairs(shared_outlines, tmp_path / "pairs")
     known = ingest(shared_outlines, tmp_path / "coco", options(size=(64, 64)))
