@@ -6,6 +6,7 @@ from analysis.comparison import Comparison, baseline_in
 from analysis.equal_size import verdict
 from analysis.intervals import MIN_IMAGES, TOO_FEW
 from analysis.ranking import JUDGED, Split, is_useful, metric
+from analysis.signed_numbers import signed, signed_ends
 from models.evaluation.results import EvaluationResult
 
 _SCHEME_HINT = (
@@ -112,8 +113,9 @@ def _trust(comparison: Comparison, chosen: EvaluationResult) -> str:
         return ""
     if change.too_few:
         images = "1 image" if change.images == 1 else f"{change.images} images"
-        return f" The difference in Dice, {change.mean:+.3f}, is from {images}, {TOO_FEW}."
-    interval = f"95 % interval {change.low:+.3f} to {change.high:+.3f}"
+        return f" The difference in Dice, {signed(change.mean)}, is from {images}, {TOO_FEW}."
+    mean, low, high = signed_ends(change)
+    interval = f"95 % interval {low} to {high}"
     meaning = "is more than chance" if change.excludes_zero else "may be chance"
     loss = f"a loss of more than {tolerated:g}"
     risk = ""
@@ -123,7 +125,7 @@ def _trust(comparison: Comparison, chosen: EvaluationResult) -> str:
         risk = f", but {loss} is not excluded"
     else:
         risk = f", and the loss is above the {tolerated:g} that is tolerated"
-    return f" The difference in Dice, {change.mean:+.3f} ({interval}), {meaning}{risk}."
+    return f" The difference in Dice, {mean} ({interval}), {meaning}{risk}."
 
 
 def _safe(comparison: Comparison, chosen: EvaluationResult) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from analysis.intervals import TOO_FEW, Interval, paired_interval
 from analysis.quality import MEASURED, of_images
 from analysis.ranking import JUDGED, PARAMETER, TITLES, baseline_of, is_useful, metric
+from analysis.signed_numbers import signed, signed_ends
 from models.evaluation.results import EvaluationResult
 
 # (method, what it is compared with), in the order of reading
@@ -97,9 +98,9 @@ def gain_text(interval: Interval | None) -> str:
     if interval is None:
         return "-"
     if interval.too_few:
-        return f"{interval.mean:+.3f} ({TOO_FEW})"
-    star = " *" if interval.excludes_zero else ""
-    return f"{interval.mean:+.3f} ({interval.low:+.3f} to {interval.high:+.3f}){star}"
+        return f"{signed(interval.mean)} ({TOO_FEW})"
+    mean, low, high = signed_ends(interval)
+    return f"{mean} ({low} to {high}){' *' if interval.excludes_zero else ''}"
 
 
 def verdict(lines: Sequence[EqualSize], method: str, other: str) -> str:

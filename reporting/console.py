@@ -13,6 +13,7 @@ from analysis.conclusions import answer, methods_answer
 from analysis.equal_size import PAIRS
 from analysis.intervals import TOO_FEW, Interval
 from analysis.ranking import JUDGED, PARAMETER
+from analysis.signed_numbers import signed_ends
 from analysis.table_rows import VariantRow, variant_rows
 from models.variant_spec import BASELINE
 
@@ -145,7 +146,7 @@ def _interval(interval: Interval | None) -> str:
         return "-"
     if interval.too_few:
         return TOO_FEW
-    mean, low, high = (f"{end:+.3f}".replace("0.", ".", 1) for end in (interval.mean, interval.low, interval.high))
+    mean, low, high = (text.replace("0.", ".", 1) for text in signed_ends(interval))
     return f"{mean} [{low} {high}]{'*' if interval.excludes_zero else ' '}"
 
 

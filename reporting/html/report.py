@@ -17,6 +17,7 @@ from analysis.conclusions import answer, methods_answer
 from analysis.equal_size import PAIRS
 from analysis.intervals import TOO_FEW
 from analysis.ranking import PARAMETER, TITLES
+from analysis.signed_numbers import signed, signed_ends
 from analysis.table_rows import variant_rows
 from reporting.html.failures import failure_tables
 from reporting.html.formatting import as_list, count, is_columns, is_records, keys_of, number, readable, scalar
@@ -126,7 +127,14 @@ def _environment() -> Environment:
     )
     environment.filters |= {"number": number, "scalar": scalar, "count": count}
     environment.tests |= {"columns": is_columns, "records": is_records}
-    environment.globals |= {"LISTED": LISTED, "TITLES": TITLES, "keys_of": keys_of, "TOO_FEW": TOO_FEW}
+    environment.globals |= {
+        "LISTED": LISTED,
+        "TITLES": TITLES,
+        "keys_of": keys_of,
+        "TOO_FEW": TOO_FEW,
+        "signed": signed,
+    }
+    environment.globals["signed_ends"] = signed_ends
     return environment
 
 

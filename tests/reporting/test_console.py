@@ -107,7 +107,7 @@ def test_a_difference_beyond_chance_is_marked(baseline, result):
     text = printed([full, worse])
     assert "-.100 [-.100 -.100]*" in text
     same = printed([full, dataclasses.replace(worse, per_image=spread[0])])
-    assert "+.000 [+.000 +.000] " in same
+    assert ".000 [.000 .000] " in same
     assert "]*" not in same
 
 
