@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analysis.equal_size import EqualSize, equal_sizes
+from analysis.front import front_names
 from analysis.quality import LesionGroup, Quality, lesion_groups, quality
-from analysis.ranking import baseline_of, chosen_by_valid, front_names, in_order, recommended, tolerated_loss
+from analysis.ranking import baseline_of, chosen_by_valid, in_order, recommended, same_networks, tolerated_loss
 from models.evaluation.results import EvaluationResult, Latencies, Machine
 from models.variant_spec import BASELINE
 
@@ -40,8 +41,13 @@ class Comparison:
 
     @functools.cached_property
     def front(self) -> frozenset[str]:
-        """Names of the variants on the Pareto front of parameters and Dice."""
+        """Names of the best trade-offs of parameters and Dice, see `analysis.front.front_names`."""
         return front_names(self.results)
+
+    @functools.cached_property
+    def same_networks(self) -> dict[str, str]:
+        """Each variant that repeats another one's network, to that one, see `analysis.ranking.same_networks`."""
+        return same_networks(self.results)
 
     @functools.cached_property
     def equal_sizes(self) -> list[EqualSize]:

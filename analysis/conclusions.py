@@ -10,9 +10,11 @@ from analysis.signed_numbers import signed, signed_ends
 from models.evaluation.results import EvaluationResult
 
 _SCHEME_HINT = (
-    "budget chooses each layer's scheme, which may be part of its gain; compression.scheme=spatial gives that to SVD."
+    "budget chooses each layer's scheme, which may be part of its gain; to let SVD choose so too, add "
+    "compression.scheme=auto."
 )
 _RECALIBRATED = " The baseline is not recalibrated; part of the difference may be what that does."
+_NOTED = 0.001  # loss of Dice by recalibration that is told
 _WEAK_DICE = 0.3  # below, a baseline finds so little that keeping its Dice means nothing
 _MANY_ALARMS = (
     0.5  # of the images without a lesion: above, Dice on lesions alone says little of what is seen in practice
@@ -41,10 +43,11 @@ def answer(comparison: Comparison) -> str:
     weak = _weak(baseline)
     chosen = comparison.recommended
     if chosen is None:
-        return f"{weak}{_none_is_close(comparison, baseline)}"
+        return f"{weak}{_none_is_close(comparison, baseline)}{_lowered(comparison)}"
     recovered = _RECALIBRATED if chosen.spec.recalibrated is not None else ""
     trust, safe = _trust(comparison, chosen), _safe(comparison, chosen)
-    return f"{weak}{_keeps(comparison, chosen)}.{_choice(comparison, chosen)}{trust}{safe}{recovered}"
+    kept = f"{_keeps(comparison, chosen)}.{_repeats(comparison, chosen)}"
+    return f"{weak}{kept}{_choice(comparison, chosen)}{trust}{safe}{recovered}{_lowered(comparison)}"
 
 
 def _weak(baseline: EvaluationResult) -> str:
@@ -95,6 +98,25 @@ def _none_is_close(comparison: Comparison, baseline: EvaluationResult) -> str:
     return f"{none}. The best of them on the test images is {_keeps(comparison, best, ', which keeps')}." + _trust(
         comparison, best
     )
+
+
+def _repeats(comparison: Comparison, chosen: EvaluationResult) -> str:
+    """Returns which other variants have the same network."""
+    others = [name for name, first in comparison.same_networks.items() if first == chosen.name]
+    return f" {' and '.join(others)} {'is' if len(others) == 1 else 'are'} the same network." if others else ""
+
+
+def _lowered(comparison: Comparison) -> str:
+    """Returns how many networks recalibration has made worse, of those on which nothing else was done."""
+    alone = [
+        metric(result, JUDGED) - before
+        for result in comparison.compressed
+        if result.spec.recovery == "recalibrated" and (before := metric(result, f"{JUDGED}_before_recovery")) >= 0
+    ]
+    lower = sum(change <= -_NOTED for change in alone)
+    if not lower:
+        return ""
+    return f" Recalibration lowered the Dice of {lower} of {len(alone)} variants; compare without it."
 
 
 def _choice(comparison: Comparison, chosen: EvaluationResult) -> str:

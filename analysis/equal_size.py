@@ -7,8 +7,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from analysis.intervals import TOO_FEW, Interval, paired_interval
-from analysis.quality import MEASURED, of_images
+from analysis.intervals import TOO_FEW, Interval
+from analysis.quality import MEASURED, paired
 from analysis.ranking import JUDGED, PARAMETER, TITLES, baseline_of, is_useful, metric
 from analysis.signed_numbers import signed, signed_ends
 from models.evaluation.results import EvaluationResult
@@ -147,7 +147,7 @@ def _gains(group: Mapping[str, EvaluationResult], name: str) -> dict[tuple[str, 
     found = {}
     for method, other in PAIRS:
         if method in group and other in group:
-            values, others = (of_images(group[each], name) for each in (method, other))
-            if values and len(values) == len(others):
-                found[method, other] = paired_interval(values, others)
+            gain = paired(group[method], group[other], name)
+            if gain is not None:
+                found[method, other] = gain
     return found

@@ -110,5 +110,11 @@ def quality(result: EvaluationResult, baseline: EvaluationResult | None) -> Qual
     )
 
 
+def paired(result: EvaluationResult, other: EvaluationResult, name: str) -> Interval | None:
+    """Returns the difference of two variants, the first minus the second, over the same images; None if not known."""
+    values, others = of_images(result, name), of_images(other, name)
+    return paired_interval(values, others) if values and len(values) == len(others) else None
+
+
 def _ends(name: str, interval: Interval) -> dict[str, float]:
     return {f"{name}_low": interval.low, f"{name}_high": interval.high}

@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from analysis.comparison import Comparison
+from analysis.front import front_names
 from analysis.intervals import Interval
-from analysis.ranking import JUDGED, USEFUL_SHARE, front_names, metric
+from analysis.ranking import JUDGED, USEFUL_SHARE, metric
 from models.evaluation.results import EvaluationResult
 from reporting.plots.labels import Label, label_points
 from reporting.plots.style import (

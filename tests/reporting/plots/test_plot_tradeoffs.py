@@ -7,7 +7,7 @@ from matplotlib.colors import to_hex
 from matplotlib.text import Text
 
 from analysis.comparison import Comparison
-from analysis.ranking import front_names
+from analysis.front import front_names
 from reporting.plots.labels import Label, label_points
 from reporting.plots.style import new_figure
 from reporting.plots.tradeoffs import draw_tradeoff
