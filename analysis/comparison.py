@@ -70,6 +70,13 @@ class Comparison:
         return any("false_alarm_images" in result.metrics for result in self.results)
 
     @property
+    def test_images(self) -> tuple[int, int]:
+        """How many test images have a lesion, and how many have none; zeros where that is not known."""
+        areas = next((found for result in self.results if (found := result.per_image.get("lesion_px"))), [])
+        with_lesion = sum(area > 0 for area in areas)
+        return with_lesion, len(areas) - with_lesion
+
+    @property
     def machine(self) -> Machine | None:
         """Where the networks were timed, None where they were not."""
         return next((result.latency.machine for result in self.results if result.latency is not None), None)

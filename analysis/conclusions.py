@@ -61,6 +61,17 @@ def _weak(baseline: EvaluationResult) -> str:
     return f"{low}The baseline marks something in {100 * alarms:.0f} % of the test images without a lesion. "
 
 
+def times_answer(comparison: Comparison) -> str:
+    """Returns what to do where the times of most compressed networks are unclear; empty where they are not."""
+    timed = [result.latency.judgement for result in comparison.compressed if result.latency is not None]
+    if 2 * timed.count("unclear") <= len(timed):
+        return ""
+    return (
+        "Times are unclear: the machine was busy. Time again with more timing.seconds, say timing.seconds=10, while "
+        "it is idle."
+    )
+
+
 def methods_answer(comparison: Comparison) -> str:
     """Returns whether ARSVD is better than SVD at equal size, and what global allocation gains over SVD."""
     verdicts = [verdict(comparison.equal_sizes, *pair) for pair in (("arsvd", "svd"), ("budget", "svd"))]

@@ -92,11 +92,12 @@ def metric(result: EvaluationResult, name: str, split: Split = "test") -> float:
 def in_order(results: Sequence[EvaluationResult]) -> list[EvaluationResult]:
     """Orders variants for reading: baseline, SVD by rank, ARSVD by tau, budgets, largest first."""
 
-    def place(result: EvaluationResult) -> tuple[int, float, float, str]:
+    def place(result: EvaluationResult) -> tuple[int, float, float, float, str]:
         spec = result.spec
         given = getattr(spec, spec.sized_by) if spec.sized_by in ("rank", "tau") else None
         budget = math.inf if spec.budget is None else spec.budget
-        return METHODS.index(spec.method), math.inf if given is None else given, -budget, spec.name
+        macs = math.inf if spec.mac_budget is None else spec.mac_budget
+        return METHODS.index(spec.method), math.inf if given is None else given, -budget, -macs, spec.name
 
     return sorted(results, key=place)
 
