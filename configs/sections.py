@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from dataset.options import Exif, Interpolation
 from models.training.options import Augment, Loss, Optimizer, Precision, Schedule, WeightGradients
@@ -36,7 +36,14 @@ def _whole_number(value: object) -> object:
     return int(value) if isinstance(value, str) and value.isdecimal() else value
 
 
-Share = Annotated[float, Field(gt=0, le=1)]
+def _share(value: float) -> float:
+    """Says what a share is to whoever gives percent."""
+    if not 0 < value <= 1:
+        raise ValueError("give a share above 0, at most 1, as 0.25 for 25 %")
+    return value
+
+
+Share = Annotated[float, AfterValidator(_share)]
 Positive = Annotated[float, Field(gt=0)]
 Extent = Annotated[int, Field(ge=16, le=8192)]
 

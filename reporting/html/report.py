@@ -127,12 +127,20 @@ def _summary(manifest: Mapping[str, Any]) -> dict[str, Any]:
     splits = summary.get("splits")
     if isinstance(splits, Mapping):
         summary["splits"] = {
-            name: {key: value for key, value in split.items() if key != "samples"}
-            if isinstance(split, Mapping)
-            else split
-            for name, split in splits.items()
+            name: _split_summary(split) if isinstance(split, Mapping) else split for name, split in splits.items()
         }
     return summary
+
+
+def _split_summary(split: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what is known of a split without its samples; areas of masks by what their ranks are: percentiles."""
+    known = {key: value for key, value in split.items() if key != "samples"}
+    areas = known.get("mask_area_percent")
+    if isinstance(areas, Mapping):
+        known["mask_area_percent"] = {
+            f"percentile {rank}:" if str(rank).isdecimal() else rank: area for rank, area in areas.items()
+        }
+    return known
 
 
 def _environment() -> Environment:

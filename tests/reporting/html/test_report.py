@@ -244,3 +244,9 @@ def test_missed_lesions_and_false_alarms_are_listed_apart(page, baseline, result
     assert "False alarms, and none by the baseline: 49.png" in text
     assert "False alarms by the baseline, too" not in text
     assert "2.png 9 0.800 0.700 -0.100" not in text, "ten larger losses come first"
+
+
+def test_areas_of_masks_say_that_they_are_percentiles(page, baseline):
+    splits = {"test": {"images": 3, "mask_area_percent": {"5": 1.57, "50": 4.0}}, "odd": {"mask_area_percent": None}}
+    text = page([baseline], manifest={"splits": splits}).text
+    assert "percentile 5: 1.57 percentile 50: 4" in text
