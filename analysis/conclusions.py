@@ -5,7 +5,7 @@ from __future__ import annotations
 from analysis.comparison import Comparison, baseline_in
 from analysis.equal_size import verdict
 from analysis.intervals import MIN_IMAGES, TOO_FEW
-from analysis.ranking import JUDGED, Split, is_useful, metric
+from analysis.ranking import JUDGED, Split, is_useful, metric, without_repeats
 from analysis.signed_numbers import signed, signed_ends
 from models.evaluation.results import EvaluationResult
 
@@ -164,7 +164,7 @@ def _trust(comparison: Comparison, chosen: EvaluationResult) -> str:
 def _safe(comparison: Comparison, chosen: EvaluationResult) -> str:
     """Returns the smallest network for which a larger loss is excluded, where the chosen one is not among these."""
     tolerated, safe = comparison.tolerated_loss, []
-    for result in comparison.results:
+    for result in without_repeats(comparison.results):
         change = comparison.qualities[result.name].change.get(JUDGED)
         if change is not None and change.low >= -tolerated and is_useful(result, comparison.baseline):
             safe.append(result)

@@ -91,7 +91,7 @@ def telling_images(comparison: Comparison) -> dict[int, str]:
 def telling_variants(comparison: Comparison) -> list[str]:
     """Chooses the networks whose predictions are shown.
 
-    First the baseline and the recommended one, then the smallest of each method, then those on the Pareto front, then
+    First the baseline and the recommended one, then the smallest of each method, then the best trade-offs, then
     any.
     """
     smallest = [

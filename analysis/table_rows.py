@@ -50,7 +50,7 @@ class VariantRow:
         size_mb: Size of the weights file, in 10^6 bytes.
         macs: Multiply-accumulates for one image.
         latency: Time for one image, beside the baseline's.
-        on_front: Whether it is on the Pareto front of parameters and Dice.
+        on_front: Whether it is among the best trade-offs of parameters and Dice.
         chosen: Whether it is the recommended network.
     """
 
