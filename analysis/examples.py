@@ -60,6 +60,19 @@ class ImagePair:
         return self.lesion_px != 0
 
     @property
+    def fails(self) -> bool:
+        """Whether the compressed network finds nothing of a lesion, or something where there is none."""
+        return self._is_failure(self.dice)
+
+    @property
+    def baseline_fails(self) -> bool:
+        """Whether the baseline does."""
+        return self._is_failure(self.baseline_dice)
+
+    def _is_failure(self, dice: float) -> bool:
+        return dice == 0 if self.has_lesion else dice < 1  # between them where one of several classes is a false alarm
+
+    @property
     def change(self) -> float:
         """Dice of the compressed network minus the baseline's."""
         return self.dice - self.baseline_dice

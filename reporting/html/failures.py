@@ -21,7 +21,7 @@ class FailureTable:
         summary: How many images, in a sentence; those with a lesion and those without apart.
         lines: The largest losses among the images with a lesion: file name, pixels of the lesion, Dice of the baseline,
             Dice of the variant.
-        faults: Images of which nothing is right: kind of fault to file names.
+        faults: Missed lesions and false alarms, with the baseline's and without: kind of fault to file names.
         open: Whether the table is unfolded when the page opens.
     """
 
@@ -63,10 +63,10 @@ def _table(
             for pair in worse[:LISTED_FAILURES]
         ],
         faults={
-            "Missed, and found by the baseline": names([p for p in lesions if p.dice == 0 < p.baseline_dice]),
-            "Missed by the baseline, too": names([p for p in lesions if p.dice == p.baseline_dice == 0]),
-            "False alarms, and none by the baseline": names([p for p in others if p.dice == 0 < p.baseline_dice]),
-            "False alarms by the baseline, too": names([p for p in others if p.dice == p.baseline_dice == 0]),
+            "Missed, and found by the baseline": names([p for p in lesions if p.fails and not p.baseline_fails]),
+            "Missed by the baseline, too": names([p for p in lesions if p.fails and p.baseline_fails]),
+            "False alarms, and none by the baseline": names([p for p in others if p.fails and not p.baseline_fails]),
+            "False alarms by the baseline, too": names([p for p in others if p.fails and p.baseline_fails]),
         },
         open=is_open,
     )
@@ -75,20 +75,20 @@ def _table(
 def _summary(lesions: Sequence[ImagePair], others: Sequence[ImagePair]) -> str:
     """Returns the counts: on images without a lesion a blind network is right, which is no gain on lesions."""
     lose, gain = (sum(sign * pair.change > NOTABLE for pair in lesions) for sign in (-1, 1))
-    missed, before = _wrong(lesions)
+    missed, before = _failed(lesions)
     text = (
         f"of {_images(lesions)} with a lesion {lose} lose and {gain} gain more than {NOTABLE:g} in Dice, "
         f"{missed} are missed (baseline: {before})"
     )
     if not others:
         return text
-    alarms, before = _wrong(others)
+    alarms, before = _failed(others)
     return f"{text}; of {_images(others)} without one, {alarms} have a false alarm (baseline: {before})"
 
 
-def _wrong(pairs: Sequence[ImagePair]) -> tuple[int, int]:
-    """Returns on how many images nothing is right, of the variant and of the baseline."""
-    return sum(pair.dice == 0 for pair in pairs), sum(pair.baseline_dice == 0 for pair in pairs)
+def _failed(pairs: Sequence[ImagePair]) -> tuple[int, int]:
+    """Returns how many lesions are missed, or false alarms given: by the variant, and by the baseline."""
+    return sum(pair.fails for pair in pairs), sum(pair.baseline_fails for pair in pairs)
 
 
 def _images(pairs: Sequence[ImagePair]) -> str:

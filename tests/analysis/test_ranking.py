@@ -266,3 +266,16 @@ def test_the_hint_lets_svd_choose_schemes_as_budget_does(baseline, result):
 
     assert at("channel").endswith("to let SVD choose so too, add compression.scheme=auto.")
     assert "scheme" not in at("auto"), "the advice does what it says"
+
+
+def test_the_safe_network_beside_the_recommended_one_is_named_once(baseline, result):
+    """As the first of those with the same network, whatever its budget says."""
+    full, values = baseline.metrics["dice"], baseline.per_image["dice"]
+    unsteady = [dice + 0.2 * (-1) ** number for number, dice in enumerate(values)]
+    safe = dataclasses.replace(
+        result("budget", 0.25, full - 0.003, 1000), per_image=images([dice - 0.003 for dice in values])
+    )
+    tighter = dataclasses.replace(safe, spec=dataclasses.replace(safe.spec, budget=0.125))
+    taken = dataclasses.replace(result("svd", 2, full, 1009), per_image=images(unsteady))
+    text = answer(Comparison([baseline, safe, tighter, taken]))
+    assert "such a loss is excluded for budget_0.25, with" in text
