@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analysis.equal_size import EqualSize, equal_sizes
+from analysis.front import front_names
 from analysis.intervals import Interval
 from analysis.quality import LesionGroup, Quality, lesion_groups, quality
-from analysis.ranking import JUDGED, baseline_of, chosen_by_valid, front_names, in_order, recommended, tolerated_loss
+from analysis.ranking import JUDGED, baseline_of, chosen_by_valid, in_order, recommended, same_networks, tolerated_loss
 from models.evaluation.results import EvaluationResult, Latencies, Machine
 from models.variant_spec import BASELINE
 
@@ -41,8 +42,13 @@ class Comparison:
 
     @functools.cached_property
     def front(self) -> frozenset[str]:
-        """Names of the variants on the Pareto front of parameters and Dice."""
+        """Names of the best trade-offs of parameters and Dice, see `analysis.front.front_names`."""
         return front_names(self.results)
+
+    @functools.cached_property
+    def same_networks(self) -> dict[str, str]:
+        """Each variant that repeats another one's network, to that one, see `analysis.ranking.same_networks`."""
+        return same_networks(self.results)
 
     @functools.cached_property
     def equal_sizes(self) -> list[EqualSize]:
@@ -80,6 +86,13 @@ class Comparison:
     def test_patients(self) -> int | None:
         """Of how many patients the test images are; None where that is not known."""
         return next((len(set(result.groups)) for result in self.results if result.groups), None)
+
+    @property
+    def test_images(self) -> tuple[int, int]:
+        """How many test images have a lesion, and how many have none; zeros where that is not known."""
+        areas = next((found for result in self.results if (found := result.per_image.get("lesion_px"))), [])
+        with_lesion = sum(area > 0 for area in areas)
+        return with_lesion, len(areas) - with_lesion
 
     @property
     def machine(self) -> Machine | None:

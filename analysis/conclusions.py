@@ -5,13 +5,16 @@ from __future__ import annotations
 from analysis.comparison import Comparison, baseline_in
 from analysis.equal_size import verdict
 from analysis.intervals import MIN_UNITS, TOO_FEW
-from analysis.ranking import JUDGED, Split, is_useful, metric
+from analysis.ranking import JUDGED, Split, is_useful, metric, without_repeats
+from analysis.signed_numbers import signed, signed_ends
 from models.evaluation.results import EvaluationResult
 
 _SCHEME_HINT = (
-    "budget chooses each layer's scheme, which may be part of its gain; compression.scheme=spatial gives that to SVD."
+    "budget chooses each layer's scheme, which may be part of its gain; to let SVD choose so too, add "
+    "compression.scheme=auto."
 )
 _RECALIBRATED = " The baseline is not recalibrated; part of the difference may be what that does."
+_NOTED = 0.001  # loss of Dice by recalibration that is told
 _WEAK_DICE = 0.3  # below, a baseline finds so little that keeping its Dice means nothing
 _MANY_ALARMS = (
     0.5  # of the images without a lesion: above, Dice on lesions alone says little of what is seen in practice
@@ -40,10 +43,11 @@ def answer(comparison: Comparison) -> str:
     weak = _weak(baseline)
     chosen = comparison.recommended
     if chosen is None:
-        return f"{weak}{_none_is_close(comparison, baseline)}"
+        return f"{weak}{_none_is_close(comparison, baseline)}{_lowered(comparison)}"
     recovered = _RECALIBRATED if chosen.spec.recalibrated is not None else ""
     trust, safe = _trust(comparison, chosen), _safe(comparison, chosen)
-    return f"{weak}{_keeps(comparison, chosen)}.{_choice(comparison, chosen)}{trust}{safe}{recovered}"
+    kept = f"{_keeps(comparison, chosen)}.{_repeats(comparison, chosen)}"
+    return f"{weak}{kept}{_choice(comparison, chosen)}{trust}{safe}{recovered}{_lowered(comparison)}"
 
 
 def _weak(baseline: EvaluationResult) -> str:
@@ -55,6 +59,17 @@ def _weak(baseline: EvaluationResult) -> str:
     if not alarms > _MANY_ALARMS:
         return low
     return f"{low}The baseline marks something in {100 * alarms:.0f} % of the test images without a lesion. "
+
+
+def times_answer(comparison: Comparison) -> str:
+    """Returns what to do where the times of most compressed networks are unclear; empty where they are not."""
+    timed = [result.latency.judgement for result in comparison.compressed if result.latency is not None]
+    if 2 * timed.count("unclear") <= len(timed):
+        return ""
+    return (
+        "Times are unclear: the machine was busy. Time again with more timing.seconds, say timing.seconds=10, while "
+        "it is idle."
+    )
 
 
 def methods_answer(comparison: Comparison) -> str:
@@ -96,6 +111,25 @@ def _none_is_close(comparison: Comparison, baseline: EvaluationResult) -> str:
     )
 
 
+def _repeats(comparison: Comparison, chosen: EvaluationResult) -> str:
+    """Returns which other variants have the same network."""
+    others = [name for name, first in comparison.same_networks.items() if first == chosen.name]
+    return f" {' and '.join(others)} {'is' if len(others) == 1 else 'are'} the same network." if others else ""
+
+
+def _lowered(comparison: Comparison) -> str:
+    """Returns how many networks recalibration has made worse, of those on which nothing else was done."""
+    alone = [
+        metric(result, JUDGED) - before
+        for result in comparison.compressed
+        if result.spec.recovery == "recalibrated" and (before := metric(result, f"{JUDGED}_before_recovery")) >= 0
+    ]
+    lower = sum(change <= -_NOTED for change in alone)
+    if not lower:
+        return ""
+    return f" Recalibration lowered the Dice of {lower} of {len(alone)} variants; compare without it."
+
+
 def _choice(comparison: Comparison, chosen: EvaluationResult) -> str:
     """Returns by which images the network was chosen, and how far these can be trusted."""
     rows = [row for row, area in enumerate(chosen.valid_per_image.get("lesion_px", [])) if area > 0]
@@ -113,9 +147,10 @@ def _trust(comparison: Comparison, chosen: EvaluationResult) -> str:
     if change is None:
         return ""
     if change.too_few:
-        return f" The difference in Dice, {change.mean:+.3f}, is from {change.over}, {TOO_FEW}."
+        return f" The difference in Dice, {signed(change.mean)}, is from {change.over}, {TOO_FEW}."
     over = f" over {change.over}" if change.patients is not None else ""
-    interval = f"95 % interval{over} {change.low:+.3f} to {change.high:+.3f}"
+    mean, low, high = signed_ends(change)
+    interval = f"95 % interval{over} {low} to {high}"
     meaning = "is more than chance" if change.excludes_zero else "may be chance"
     loss = f"a loss of more than {tolerated:g}"
     risk = ""
@@ -125,13 +160,13 @@ def _trust(comparison: Comparison, chosen: EvaluationResult) -> str:
         risk = f", but {loss} is not excluded"
     else:
         risk = f", and the loss is above the {tolerated:g} that is tolerated"
-    return f" The difference in Dice, {change.mean:+.3f} ({interval}), {meaning}{risk}."
+    return f" The difference in Dice, {mean} ({interval}), {meaning}{risk}."
 
 
 def _safe(comparison: Comparison, chosen: EvaluationResult) -> str:
     """Returns the smallest network for which a larger loss is excluded, where the chosen one is not among these."""
     tolerated, safe = comparison.tolerated_loss, []
-    for result in comparison.results:
+    for result in without_repeats(comparison.results):
         change = comparison.qualities[result.name].change.get(JUDGED)
         if change is not None and change.low >= -tolerated and is_useful(result, comparison.baseline):
             safe.append(result)

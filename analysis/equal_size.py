@@ -7,9 +7,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from analysis.intervals import CHANGE, TOO_FEW, Interval, paired_interval
-from analysis.quality import MEASURED, of_images, patients_of
+from analysis.intervals import TOO_FEW, Interval
+from analysis.quality import MEASURED, paired
 from analysis.ranking import JUDGED, PARAMETER, TITLES, baseline_of, is_useful, metric
+from analysis.signed_numbers import signed, signed_ends
 from models.evaluation.results import EvaluationResult
 
 # (method, what it is compared with), in the order of reading
@@ -97,9 +98,9 @@ def gain_text(interval: Interval | None) -> str:
     if interval is None:
         return "-"
     if interval.too_few:
-        return f"{interval.mean:+.3f} ({TOO_FEW})"
-    star = " *" if interval.excludes_zero else ""
-    return f"{interval.mean:+.3f} ({interval.low:+.3f} to {interval.high:+.3f}){star}"
+        return f"{signed(interval.mean)} ({TOO_FEW})"
+    mean, low, high = signed_ends(interval)
+    return f"{mean} ({low} to {high}){' *' if interval.excludes_zero else ''}"
 
 
 def verdict(lines: Sequence[EqualSize], method: str, other: str) -> str:
@@ -147,7 +148,7 @@ def _gains(group: Mapping[str, EvaluationResult], name: str) -> dict[tuple[str, 
     found = {}
     for method, other in PAIRS:
         if method in group and other in group:
-            values, others = (of_images(group[each], name) for each in (method, other))
-            if values and len(values) == len(others):
-                found[method, other] = paired_interval(values, others, patients_of(group[method], name), CHANGE)
+            gain = paired(group[method], group[other], name)
+            if gain is not None:
+                found[method, other] = gain
     return found

@@ -39,12 +39,12 @@ class Examples:
 
 
 @dataclasses.dataclass(frozen=True)
-class Failure:
-    """An image on which a compressed network is worse than the baseline.
+class ImagePair:
+    """An image as the baseline and a compressed network see it.
 
     Attributes:
         row: Its index in the split.
-        lesion_px: Pixels of the true mask.
+        lesion_px: Pixels of the true mask; NaN where that is not known.
         baseline_dice: Dice of the baseline.
         dice: Dice of the compressed network.
     """
@@ -53,6 +53,29 @@ class Failure:
     lesion_px: float
     baseline_dice: float
     dice: float
+
+    @property
+    def has_lesion(self) -> bool:
+        """Whether there is something to find, as far as is known."""
+        return self.lesion_px != 0
+
+    @property
+    def fails(self) -> bool:
+        """Whether the compressed network finds nothing of a lesion, or something where there is none."""
+        return self._is_failure(self.dice)
+
+    @property
+    def baseline_fails(self) -> bool:
+        """Whether the baseline does."""
+        return self._is_failure(self.baseline_dice)
+
+    def _is_failure(self, dice: float) -> bool:
+        return dice == 0 if self.has_lesion else dice < 1  # between them where one of several classes is a false alarm
+
+    @property
+    def change(self) -> float:
+        """Dice of the compressed network minus the baseline's."""
+        return self.dice - self.baseline_dice
 
 
 def telling_images(comparison: Comparison) -> dict[int, str]:
@@ -81,7 +104,7 @@ def telling_images(comparison: Comparison) -> dict[int, str]:
 def telling_variants(comparison: Comparison) -> list[str]:
     """Chooses the networks whose predictions are shown.
 
-    First the baseline and the recommended one, then the smallest of each method, then those on the Pareto front, then
+    First the baseline and the recommended one, then the smallest of each method, then the best trade-offs, then
     any.
     """
     smallest = [
@@ -100,13 +123,18 @@ def in_question(comparison: Comparison) -> EvaluationResult | None:
     return comparison.recommended or best
 
 
-def failures(comparison: Comparison, variant: EvaluationResult) -> list[Failure]:
+def failures(comparison: Comparison, variant: EvaluationResult) -> list[ImagePair]:
     """Returns the images on which a variant has a lower Dice than the baseline, the largest loss first."""
+    worse = [pair for pair in paired_images(comparison, variant) if pair.change < 0]
+    return sorted(worse, key=lambda pair: (pair.change, pair.row))
+
+
+def paired_images(comparison: Comparison, variant: EvaluationResult) -> list[ImagePair]:
+    """Returns all test images with the Dice of the baseline and of a variant; none where these are not known."""
     baseline = comparison.baseline
     own = variant.per_image.get("dice", [])
     full = baseline.per_image.get("dice", []) if baseline is not None else []
     if baseline is None or not own or len(own) != len(full):
         return []
     areas = baseline.per_image.get("lesion_px") or [float("nan")] * len(own)
-    worse = [Failure(row, areas[row], full[row], own[row]) for row in range(len(own)) if own[row] < full[row]]
-    return sorted(worse, key=lambda failure: (failure.dice - failure.baseline_dice, failure.row))
+    return [ImagePair(*values) for values in zip(range(len(own)), areas, full, own, strict=True)]

@@ -137,5 +137,15 @@ def _rows_with_lesion(result: EvaluationResult) -> list[int]:
     return [row for row, area in enumerate(result.per_image.get("lesion_px", [])) if area > 0]
 
 
+def paired(result: EvaluationResult, other: EvaluationResult, name: str) -> Interval | None:
+    """Returns the difference of two variants, the first minus the second, over the same images; None if not known."""
+    values, others = of_images(result, name), of_images(other, name)
+    return (
+        paired_interval(values, others, patients_of(result, name), CHANGE)
+        if values and len(values) == len(others)
+        else None
+    )
+
+
 def _ends(name: str, interval: Interval) -> dict[str, float]:
     return {f"{name}_low": interval.low, f"{name}_high": interval.high}

@@ -1,9 +1,9 @@
-"""A set of variants ranked: reading order, Pareto front, and the recommended network."""
+"""A set of variants ranked: reading order, which are the same network, and the recommended one."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from models.evaluation.results import EvaluationResult
@@ -18,43 +18,6 @@ USEFUL_SHARE = 0.5  # a network that keeps less of what the baseline finds is us
 _KEPT = (JUDGED, "recall_images")
 
 Split = Literal["valid", "test"]
-
-
-def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Finds the points that no other point beats: less cost at the same value, or more value at the same cost.
-
-    Args:
-        points: Pairs (cost, value); a pair with NaN is never on the front.
-
-    Returns:
-        Indices into `points`, by ascending cost; equal points are all on the front, or none is.
-    """
-    known = [(cost, value, index) for index, (cost, value) in enumerate(points) if not math.isnan(cost + value)]
-    front: list[int] = []
-    best: tuple[float, float] | None = None
-    for cost, value, index in sorted(known, key=lambda point: (point[0], -point[1], point[2])):
-        if best is None or value > best[1] or (cost, value) == best:
-            front.append(index)
-            best = (cost, value)
-    return front
-
-
-def params_of(result: EvaluationResult) -> float:
-    """Returns the number of parameters, the cost that variants are compared by unless another is named."""
-    return result.cost.params
-
-
-def front_names(
-    results: Sequence[EvaluationResult], cost: Callable[[EvaluationResult], float] = params_of
-) -> frozenset[str]:
-    """Returns the names of the variants on the Pareto front of a cost and Dice; those that are not useful are left out.
-
-    Args:
-        results: The variants.
-        cost: Less is better; NaN where it is not known.
-    """
-    useful = [result for result in results if is_useful(result, baseline_of(results))]
-    return frozenset(useful[i].name for i in pareto_front([(cost(r), metric(r, JUDGED)) for r in useful]))
 
 
 def tolerated_loss(results: Sequence[EvaluationResult]) -> float:
@@ -98,14 +61,17 @@ def chosen_by_valid(results: Sequence[EvaluationResult]) -> EvaluationResult | N
     """Returns the network to take by the validation images: the best of about the smallest size that keeps the Dice.
 
     Candidates are smaller than the baseline, and close to it, see `is_close`. Networks of one budget differ by a few
-    parameters, so sizes up to `SAME_SIZE_FACTOR` times the smallest count as the same size.
+    parameters, so sizes up to `SAME_SIZE_FACTOR` times the smallest count as the same size. Of variants that are the
+    same network, the first in reading order is taken.
     """
     baseline = baseline_of(results)
     if baseline is None or not is_useful(baseline, baseline, "valid"):
         return None
     tolerated = tolerated_loss(results)
     close = [
-        r for r in results if r.cost.params < baseline.cost.params and is_close(r.valid, baseline.valid, tolerated)
+        r
+        for r in without_repeats(results)
+        if r.cost.params < baseline.cost.params and is_close(r.valid, baseline.valid, tolerated)
     ]
     smallest = min((r.cost.params for r in close), default=0)
     equals = [r for r in close if r.cost.params <= SAME_SIZE_FACTOR * smallest]
@@ -126,11 +92,12 @@ def metric(result: EvaluationResult, name: str, split: Split = "test") -> float:
 def in_order(results: Sequence[EvaluationResult]) -> list[EvaluationResult]:
     """Orders variants for reading: baseline, SVD by rank, ARSVD by tau, budgets, largest first."""
 
-    def place(result: EvaluationResult) -> tuple[int, float, float, str]:
+    def place(result: EvaluationResult) -> tuple[int, float, float, float, str]:
         spec = result.spec
         given = getattr(spec, spec.sized_by) if spec.sized_by in ("rank", "tau") else None
         budget = math.inf if spec.budget is None else spec.budget
-        return METHODS.index(spec.method), math.inf if given is None else given, -budget, spec.name
+        macs = math.inf if spec.mac_budget is None else spec.mac_budget
+        return METHODS.index(spec.method), math.inf if given is None else given, -budget, -macs, spec.name
 
     return sorted(results, key=place)
 
@@ -138,3 +105,27 @@ def in_order(results: Sequence[EvaluationResult]) -> list[EvaluationResult]:
 def baseline_of(results: Sequence[EvaluationResult]) -> EvaluationResult | None:
     """Returns the uncompressed network among the variants, None where it was not evaluated."""
     return next((result for result in results if result.method == BASELINE.method), None)
+
+
+def same_networks(results: Sequence[EvaluationResult]) -> dict[str, str]:
+    """Returns each variant that repeats another one's network, to the first in reading order that has it.
+
+    Budgets may be met by the same ranks, say where a budget of multiply-accumulates allows less than either budget of
+    parameters. Networks are the same if they have the same ranks by the same schemes, and the same Dice on every image.
+    """
+    first: dict[tuple[object, ...], str] = {}
+    repeated = {}
+    for result in in_order(results):
+        dice = tuple(result.per_image.get("dice", []))
+        if result.layers and dice:
+            ranks = tuple((layer.name, layer.scheme, layer.rank) for layer in result.layers)
+            known = first.setdefault((result.cost.params, ranks, dice), result.name)
+            if known != result.name:
+                repeated[result.name] = known
+    return repeated
+
+
+def without_repeats(results: Sequence[EvaluationResult]) -> list[EvaluationResult]:
+    """Returns the variants but those that repeat another one's network, see `same_networks`."""
+    repeated = same_networks(results)
+    return [result for result in results if result.name not in repeated]

@@ -9,9 +9,14 @@ from collections.abc import Mapping
 from analysis.comparison import Comparison
 from analysis.intervals import Interval
 from analysis.ranking import JUDGED, metric
-from models.evaluation.results import Latency
+from models.evaluation.results import SAME_FROM, SAME_TO, Latency
 from models.variant_spec import BASELINE
 
+# What stands in the place of a time that is not told apart from the baseline's, and what it means.
+TIME_WORDS = {
+    "same": f"within {SAME_FROM:g} to {SAME_TO:g}",
+    "unclear": "the interval is too wide to say",
+}
 METRICS = (
     "dice_lesion",
     "iou_lesion",
@@ -46,7 +51,7 @@ class VariantRow:
         size_mb: Size of the weights file, in 10^6 bytes.
         macs: Multiply-accumulates for one image.
         latency: Time for one image, beside the baseline's.
-        on_front: Whether it is on the Pareto front of parameters and Dice.
+        on_front: Whether it is among the best trade-offs of parameters and Dice.
         chosen: Whether it is the recommended network.
     """
 
@@ -72,9 +77,11 @@ class VariantRow:
         return self.changes.get(JUDGED)
 
     @property
-    def takes_as_long(self) -> bool:
-        """Whether a variant's time is not told apart from the baseline's."""
-        return self.latency is not None and not self.latency.differs and self.method != BASELINE.method
+    def time_word(self) -> str | None:
+        """What stands in the place of a ratio that is not told apart from 1: `same`, or `unclear`; None for others."""
+        if self.latency is None or self.latency.differs or self.method == BASELINE.method:
+            return None
+        return self.latency.judgement
 
 
 def variant_rows(comparison: Comparison) -> list[VariantRow]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from configs.schema import RunConfig
 from configs.sections import DataConfig, ModelConfig
@@ -194,6 +194,27 @@ def _put(values: dict[str, Any], place: str, value: Any) -> None:
     values[key] = value
 
 
+def _meant_field(place: str) -> str:
+    """Returns the field that an unknown one may be about: of the same section first, then of any."""
+    section, _, name = place.rpartition(".")
+    known = _fields(RunConfig)
+    for fields in ([field for field in known if field.rpartition(".")[0] == section], known):
+        names = {field.rpartition(".")[2]: field for field in reversed(fields)}
+        if meant := difflib.get_close_matches(name, names, n=1):
+            return f" (did you mean {names[meant[0]]}?)"
+    return ""
+
+
+def _fields(section: type[BaseModel], within: str = "") -> list[str]:
+    """Returns the places of all fields of a section and of the sections in it."""
+    found = []
+    for name, field in section.model_fields.items():
+        found.append(f"{within}{name}")
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            found += _fields(field.annotation, f"{within}{name}.")
+    return found
+
+
 def _explain(error: ValidationError) -> str:
     """Returns one line a fault: the field, its flag, the value, what is wrong."""
     flags = {place: flag for flag, (place, _) in FLAGS.items()}
@@ -202,9 +223,10 @@ def _explain(error: ValidationError) -> str:
         place = ".".join(str(part) for part in fault["loc"] if not isinstance(part, int))
         flag = f" (--{flags[place]})" if place in flags else ""
         message = fault["msg"].removeprefix("Value error, ")
+        whole_section = fault["type"] == "value_error" and isinstance(fault["input"], dict)
         if fault["type"] == "extra_forbidden":
-            lines.append(f"{place}: there is no such field")
-        elif place:
+            lines.append(f"{place}: there is no such field{_meant_field(place)}")
+        elif place and not whole_section:
             lines.append(f"{place}{flag} is {fault['input']!r}: {message}")
         else:
             lines.append(message)

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from dataset.options import Exif, Format, Interpolation, Shares, check_pattern, check_shares
 from models.training.options import Augment, Loss, Optimizer, Precision, Schedule, WeightGradients
@@ -69,7 +69,14 @@ def _arguments(value: object) -> object:
         raise ValueError(f"it is no JSON ({error}); write '{{\"features\": [8, 8, 16, 32, 64, 8]}}'") from error
 
 
-Share = Annotated[float, Field(gt=0, le=1)]
+def _share(value: float) -> float:
+    """Says what a share is to whoever gives percent."""
+    if not 0 < value <= 1:
+        raise ValueError("give a share above 0, at most 1, as 0.25 for 25 %")
+    return value
+
+
+Share = Annotated[float, AfterValidator(_share)]
 Positive = Annotated[float, Field(gt=0)]
 Extent = Annotated[int, Field(ge=16, le=8192)]
 

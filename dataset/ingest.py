@@ -151,6 +151,8 @@ def _write(source: Source, folder: Path, options: IngestOptions) -> None:
                 statistics[part.split] = _store_split(partial, part.split, tracked, refused, options)
         blocking = [] if options.skip_bad_samples else refused
         at_fault = {refusal.split for refusal in blocking} | {part.split for part in parts if part.boxes}
+        if unknown_categories(parts, options.categories):  # nothing is read of them, which is told already
+            at_fault.add("train")
         problems += shortages(layout.source, statistics, refused, at_fault)
         if problems or blocking:
             named = [replace(each, split=layout.folders.get(each.split, each.split)) for each in blocking]

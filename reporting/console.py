@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Collection, Sequence
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from analysis.comparison import Comparison
-from analysis.conclusions import answer, methods_answer
+from analysis.conclusions import answer, methods_answer, times_answer
 from analysis.equal_size import PAIRS
 from analysis.intervals import TOO_FEW, Interval
-from analysis.ranking import JUDGED, PARAMETER
-from analysis.table_rows import VariantRow, variant_rows
+from analysis.ranking import JUDGED, PARAMETER, metric
+from analysis.signed_numbers import signed_ends
+from analysis.table_rows import TIME_WORDS, VariantRow, variant_rows
 from models.variant_spec import BASELINE
 
-WIDE = 120  # columns; a screen at least this wide shows everything
-FOOTNOTE = "> Pareto front of those with half of the baseline's Dice and found lesions"
-EMPTY_FOOTNOTE = (
-    "Dice, IoU, found: of images with a lesion; found: a pixel of it is\n"
-    "alarms: share of the other images, in which something is found"
+WIDE = 120  # columns; from here on, methods at equal size show their Dice again
+FRONT_NOTE = "> best trade-offs: {larger};\n  those without half of the baseline's Dice and found lesions are left out"
+BEYOND_CHANCE = "larger ones if their Dice is higher by more than chance"
+AT_ALL = "larger ones if their Dice is higher (images are too few for more)"
+CHOSEN_NOTE = "+ recommended"
+BEFORE_NOTE = "before: Dice straight after truncation, not yet recalibrated or fine-tuned"
+GAIN_NOTE = "difference in Dice over the same images, 95 % interval; * excludes zero"
+WIDEST = 10_000  # columns that a table may have where it is only measured
+FEW_IMAGES = 20  # up to so many are counted: 3 of 8, where 37.5 % looks more exact than it is
+TIME_INTERVAL, CHANGE_INTERVAL = "interval of time", "interval of change"
+# What a screen that is too narrow goes without, the first first; names and parameters are always there.
+LEFT_OUT_FIRST = (
+    *("MB", "accuracy", "patient", TIME_INTERVAL, "IoU", "saved %", "alarms", "GMACs"),
+    *(CHANGE_INTERVAL, "before", "found", "time", "change"),
 )
-CHANGE_FOOTNOTE = "change: Dice minus the baseline's, same images, 95 % interval; * excludes zero"
-BEFORE_FOOTNOTE = "before: Dice straight after truncation, not yet recalibrated or fine-tuned"
-PATIENT_FOOTNOTE = "patient: mean over patients of the Dice of all their images taken as one"
-SAME = "same"  # as the baseline's time, as far as can be told
-GAIN_FOOTNOTE = "difference in Dice over the same images, 95 % interval; * excludes zero"
+PATIENT_NOTE = "patient: mean over patients of the Dice of all their images taken as one"
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
@@ -35,60 +42,35 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     print_equal_sizes(comparison, console)
     console.print()
     shares = next((result.factorizable for result in comparison.results if result.factorizable is not None), None)
-    for sentence in (shares and f"{shares.describe()}.", answer(comparison), methods_answer(comparison)):
+    found = shares and f"{shares.describe()}."
+    for sentence in (found, answer(comparison), methods_answer(comparison), times_answer(comparison)):
         if sentence:
             console.print(Text(sentence))
 
 
 def print_table(comparison: Comparison, console: Console) -> None:
-    """Prints one line for each variant, at most 80 columns wide while names have 17 characters or fewer.
+    """Prints one line for each variant. What the screen has no place for is left out, by importance; names are whole.
 
     Args:
         comparison: The variants.
         console: Where to print; colours appear in a terminal only. A wide one gets more columns.
     """
-    rows = variant_rows(comparison)
-    recovered = any(row.dice_before is not None for row in rows)
+    rows, shown = variant_rows(comparison), _known_columns(comparison)
+    table, left_out = _variants_table(comparison, rows, shown), list[str]()
     by_macs = any(result.spec.mac_budget is not None for result in comparison.results)
-    wide, empty, patients = console.width >= WIDE, comparison.has_empty_images, comparison.test_patients
-    columns = {
-        "before": recovered,
-        "Dice": True,
-        "change": True,
-        "found %": empty,
-        "alarms %": empty,
-        "IoU": wide or not (recovered or by_macs or empty),
-        "patient": wide and patients is not None,
-        "accuracy": wide and not empty,
-        "parameters": True,
-        "saved %": wide or not (by_macs or empty),
-        "MB": wide,
-        "GMACs": wide or by_macs,
-        "time": True,
-    }
-    table = _table()
-    table.add_column("variant", overflow="fold")
-    for column, shown in columns.items():
-        if shown:
-            table.add_column(column, justify="right", no_wrap=True)
-    for row in rows:
-        cells = _cells(row) | {"time": _time(row, interval=console.width >= WIDE)}
-        mark = ">" if row.on_front else " "
-        shown_cells = [cells[column] for column, shown in columns.items() if shown]
-        style = "bold green" if row.on_front else None
-        table.add_row(*(Text(cell) for cell in (f"{mark} {row.name}", *shown_cells)), style=style)
-    console.print(table)
-    for note, given in (
-        (FOOTNOTE, any(row.on_front for row in rows)),
-        (EMPTY_FOOTNOTE, empty),
-        (CHANGE_FOOTNOTE, any(row.judged_change for row in rows)),
-        (interval_footnote(comparison), comparison.judged_over is not None),
-        (PATIENT_FOOTNOTE, columns["patient"]),
-        (BEFORE_FOOTNOTE, recovered),
-        (_time_footnote(rows), any(row.latency is not None for row in rows)),
-    ):
-        if given:
-            console.print(Text(note, style="dim"))
+    for column in LEFT_OUT_FIRST if by_macs else ("GMACs", *LEFT_OUT_FIRST):
+        if _width(table, console) <= console.width:
+            break
+        if column in shown:
+            shown.remove(column)
+            left_out.append(column)
+            table = _variants_table(comparison, rows, shown)
+    table.width = _width(table, console)  # names are not cut on a screen that is narrower still
+    console.print(table, crop=False)
+    for note in _notes(comparison, rows, shown):
+        console.print(Text(note, style="dim"))
+    if left_out:
+        console.print(Text(f"more columns: results.csv ({', '.join(left_out)})", style="dim"))
 
 
 def print_equal_sizes(comparison: Comparison, console: Console) -> None:
@@ -103,13 +85,13 @@ def print_equal_sizes(comparison: Comparison, console: Console) -> None:
         table.add_column(column, justify="right", no_wrap=True)
     for line in lines:
         dice = [_number(line.dice_of(method), ".4f") for method in methods]
-        table.add_row(f"{100 * line.budget:.4g} %", *dice, *(_interval(line.dice_gains.get(pair)) for pair in pairs))
+        table.add_row(f"{100 * line.budget:.4g} %", *dice, *(_change(line.dice_gains.get(pair)) for pair in pairs))
     console.print()
     console.print(table)
-    console.print(Text(GAIN_FOOTNOTE, style="dim"))
+    console.print(Text(GAIN_NOTE, style="dim"))
 
 
-def interval_footnote(comparison: Comparison) -> str:
+def interval_note(comparison: Comparison) -> str:
     """Returns what intervals are over: patients, or images that count as independent."""
     interval = comparison.judged_over
     if interval is None or interval.patients is None:
@@ -121,13 +103,58 @@ def _table() -> Table:
     return Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
 
 
-def _cells(row: VariantRow) -> dict[str, str]:
+def _width(table: Table, console: Console) -> int:
+    """Returns how many columns of the screen a table takes where nothing is wrapped."""
+    return console.measure(table, options=console.options.update(max_width=WIDEST)).maximum
+
+
+def _known_columns(comparison: Comparison) -> list[str]:
+    """Returns the columns that there is something to show in, and the intervals within them, in reading order."""
+    recovered = any(not math.isnan(metric(r, f"{JUDGED}_before_recovery")) for r in comparison.results)
+    empty = comparison.has_empty_images
+    columns = {
+        "before": recovered,
+        "Dice": True,
+        "change": True,
+        "found": empty,
+        "alarms": empty,
+        "IoU": True,
+        "patient": comparison.test_patients is not None,
+        "accuracy": not empty,
+        "parameters": True,
+        "saved %": True,
+        "MB": True,
+        "GMACs": True,
+        "time": True,
+        CHANGE_INTERVAL: True,
+        TIME_INTERVAL: True,
+    }
+    return [column for column, known in columns.items() if known]
+
+
+def _variants_table(comparison: Comparison, rows: Sequence[VariantRow], shown: Collection[str]) -> Table:
+    columns = [column for column in shown if column not in (CHANGE_INTERVAL, TIME_INTERVAL)]
+    table = _table()
+    table.add_column("", no_wrap=True)
+    table.add_column("variant", no_wrap=True)
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in rows:
+        cells = _cells(row, comparison.test_images, shown)
+        mark = (">" if row.on_front else " ") + ("+" if row.chosen else "")
+        style = "bold green" if row.on_front or row.chosen else None
+        table.add_row(*(Text(cell) for cell in (mark, row.name, *(cells[column] for column in columns))), style=style)
+    return table
+
+
+def _cells(row: VariantRow, images: tuple[int, int], shown: Collection[str]) -> dict[str, str]:
+    with_lesion, without = images
     return {
         "before": _number(row.dice_before, ".4f"),
         "Dice": _number(row.metrics[JUDGED], ".4f"),
-        "change": _interval(row.judged_change),
-        "found %": _percent(row.metrics["recall_images"]),
-        "alarms %": _percent(row.metrics["false_alarm_images"]),
+        "change": _change(row.judged_change, ends=CHANGE_INTERVAL in shown),
+        "found": _share(row.metrics["recall_images"], with_lesion),
+        "alarms": _share(row.metrics["false_alarm_images"], without),
         "IoU": _number(row.metrics["iou_lesion"], ".4f"),
         "patient": _number(row.metrics["dice_patient"], ".4f"),
         "accuracy": _number(row.metrics["pixel_accuracy"], ".4f"),
@@ -135,36 +162,70 @@ def _cells(row: VariantRow) -> dict[str, str]:
         "saved %": _number(row.reduction_pct, ".1f"),
         "MB": f"{row.size_mb:.2f}",
         "GMACs": "-" if row.macs is None else f"{row.macs / 1e9:.3f}",
+        "time": _time(row, interval=TIME_INTERVAL in shown),
     }
 
 
+def _notes(comparison: Comparison, rows: Sequence[VariantRow], shown: Collection[str]) -> list[str]:
+    """Returns what the marks and the columns mean that are shown, and no others."""
+    few = any(row.judged_change is not None and row.judged_change.too_few for row in rows)
+    change = any(row.judged_change for row in rows) and "change" in shown
+    end = ", 95 % interval; * excludes zero" if CHANGE_INTERVAL in shown else "; * its 95 % interval excludes zero"
+    notes = {
+        FRONT_NOTE.format(larger=AT_ALL if few else BEYOND_CHANCE): any(row.on_front for row in rows),
+        CHOSEN_NOTE: any(row.chosen for row in rows),
+        _images_note(comparison, shown): comparison.has_empty_images,
+        f"change: Dice minus the baseline's, same images{end}": change,
+        interval_note(comparison): comparison.judged_over is not None,
+        PATIENT_NOTE: "patient" in shown,
+        BEFORE_NOTE: "before" in shown,
+        _time_note(rows): "time" in shown and any(row.latency is not None for row in rows),
+    }
+    same = [f"{name} is the same network as {first}" for name, first in comparison.same_networks.items()]
+    return [note for note, holds in notes.items() if holds] + same
+
+
+def _images_note(comparison: Comparison, shown: Collection[str]) -> str:
+    """Returns which columns are of images with a lesion, and which of the others."""
+    with_lesion, without = (f"the {number} images" if number else "the images" for number in comparison.test_images)
+    names = ", ".join(column for column in ("Dice", "IoU", "found") if column in shown)
+    note = f"{names}: of {with_lesion} with a lesion" + ("; found: a pixel of it is" if "found" in shown else "")
+    alarms = f"\nalarms: of {without} without a lesion, those in which something is found"
+    return note + (alarms if "alarms" in shown else "")
+
+
 def _time(row: VariantRow, *, interval: bool) -> str:
-    """Returns the time relative to the baseline's, for example `0.52 [0.51 0.54]`, or that it is the same."""
+    """Returns the time relative to the baseline's, for example `0.52 [0.51 0.54]`, or a word in its place."""
     if row.latency is None:
         return "-"
-    text = SAME if row.takes_as_long else f"{row.latency.ratio:.2f}"
+    text = row.time_word or f"{row.latency.ratio:.2f}"
     return f"{text} [{row.latency.low:.2f} {row.latency.high:.2f}]" if interval else text
 
 
-def _time_footnote(rows: Sequence[VariantRow]) -> str:
-    """Returns what the column `time` is, with the baseline's milliseconds."""
+def _time_note(rows: Sequence[VariantRow]) -> str:
+    """Returns what the column `time` is, with the baseline's milliseconds, and what the words in it mean."""
     of_baseline = next((row.latency for row in rows if row.latency is not None and row.method == BASELINE.method), None)
     unit = "" if of_baseline is None else f", which takes {of_baseline.ms:.1f} ms on {of_baseline.machine.title}"
-    return f"time: for one image, divided by the baseline's{unit}; {SAME}: no difference is found"
+    found = {row.time_word for row in rows}
+    words = "".join(f"; {word}: {meaning}" for word, meaning in TIME_WORDS.items() if word in found)
+    return f"time: for one image, divided by the baseline's{unit}{words}"
 
 
-def _interval(interval: Interval | None) -> str:
+def _change(interval: Interval | None, *, ends: bool = True) -> str:
     """Returns for example `-.013 [-.021 -.005]*`, short, as three of them have to fit in a line."""
     if interval is None:
         return "-"
     if interval.too_few:
         return TOO_FEW
-    mean, low, high = (f"{end:+.3f}".replace("0.", ".", 1) for end in (interval.mean, interval.low, interval.high))
-    return f"{mean} [{low} {high}]{'*' if interval.excludes_zero else ' '}"
+    mean, low, high = (text.replace("0.", ".", 1) for text in signed_ends(interval))
+    return f"{mean}{f' [{low} {high}]' if ends else ''}{'*' if interval.excludes_zero else ' '}"
 
 
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.1f}"
+def _share(share: float | None, images: int) -> str:
+    """Returns a share of so many images; 0 stands for a number that is not known."""
+    if share is None:
+        return "-"
+    return f"{round(share * images)} of {images}" if 0 < images <= FEW_IMAGES else f"{100 * share:.1f} %"
 
 
 def _number(value: float | None, spec: str) -> str:

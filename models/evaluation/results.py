@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, Literal
 
 from models.variant_spec import Method, VariantSpec
 from torch_lowrank.report import LayerReport, ParameterShares
+
+SAME_FROM, SAME_TO = 0.9, 1.1  # a time that surely lies between these, relative to the baseline's, is the same
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,9 +70,24 @@ class Latency:
     machine: Machine
 
     @property
+    def judgement(self) -> Literal["faster", "slower", "same", "unclear"]:
+        """What can be said of the network's time beside the baseline's.
+
+        It is `faster` or `slower` where the interval does not hold 1, `same` where it lies within `SAME_FROM` to
+        `SAME_TO`, and else `unclear`. The ends are taken as they are shown, with two digits, so that whoever reads the
+        interval comes to the same judgement.
+        """
+        low, high = round(self.low, 2), round(self.high, 2)
+        if high < 1:
+            return "faster"
+        if low > 1:
+            return "slower"
+        return "same" if low >= SAME_FROM and high <= SAME_TO else "unclear"
+
+    @property
     def differs(self) -> bool:
-        """Whether the network is faster or slower than the baseline: the interval does not hold 1."""
-        return not self.low <= 1 <= self.high
+        """Whether the network's time is told apart from the baseline's."""
+        return self.judgement in ("faster", "slower")
 
     @property
     def judged(self) -> float:

@@ -118,12 +118,12 @@ class Recorder(pl.Callback):
         trainer.save_checkpoint(self.path)
         if trainer.is_global_zero and not sys.stderr.isatty():
             _log.info(
-                "epoch %d/%s: train loss %.4f, valid loss %.4f, valid Dice %.4f, lr %.2e, %.1f s",
+                "epoch %d/%s: train loss %.4f, valid loss %.4f, valid Dice on lesions %.4f, lr %.2e, %.1f s",
                 record.epoch,
                 trainer.max_epochs,
                 record.train_loss,
                 record.valid_loss,
-                record.valid_dice,
+                record.judged,
                 record.lr,
                 record.seconds,
             )

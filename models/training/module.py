@@ -119,7 +119,7 @@ class SegmentationModule(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Logs the validation means, for the schedule and the progress bar."""
         means = self.epoch_means()
-        self.log_dict({name: means[name] for name in ("valid_loss", "valid_dice")}, prog_bar=True)
+        self.log_dict({name: means[name] for name in ("valid_loss", "valid_dice_lesion")}, prog_bar=True)
 
     def epoch_means(self) -> dict[str, float]:
         """Returns the means of the epoch over images: fields of `EpochRecord`."""

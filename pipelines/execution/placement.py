@@ -108,5 +108,9 @@ def _matched(steps: Mapping[str, StepSettings], names: Sequence[str], file: Path
 def _local_device(wanted: str) -> Literal["cpu", "cuda"]:
     available = torch.cuda.is_available()
     if wanted == "cuda" and not available:
-        print("CUDA is not available; going on with the CPU", file=sys.stderr)
+        print(
+            "warning: device is cuda, and CUDA is not available; going on with the CPU, which may take many times as "
+            "long (check the driver and torch.cuda.is_available(), or give --device cpu)",
+            file=sys.stderr,
+        )
     return "cuda" if available and wanted != "cpu" else "cpu"

@@ -13,11 +13,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from analysis.comparison import Comparison
-from analysis.conclusions import answer, methods_answer
+from analysis.conclusions import answer, methods_answer, times_answer
 from analysis.equal_size import PAIRS
 from analysis.intervals import TOO_FEW
 from analysis.ranking import PARAMETER, TITLES
-from analysis.table_rows import variant_rows
+from analysis.signed_numbers import signed, signed_ends
+from analysis.table_rows import TIME_WORDS, variant_rows
 from reporting.html.failures import failure_tables
 from reporting.html.formatting import as_list, count, is_columns, is_records, keys_of, number, readable, scalar
 from reporting.plots.catalogue import PICTURES
@@ -28,6 +29,8 @@ LEAKS = {  # of the manifest, unfolded on demand
     "near_duplicates": "images that are nearly equal to one of another split",
     "shared_groups": "patients with images in several splits",
 }
+NAMED = 10  # names in a sentence; how many more there are is said
+BEST_DICE = "valid Dice of the best epoch"
 LISTED = 200  # entries of a list that are shown: more make the page slow and nobody reads them
 
 
@@ -66,6 +69,7 @@ def render_report(comparison: Comparison, about: About, pictures: Mapping[str, b
             shares=next((each.factorizable.describe() for each in comparison.results if each.factorizable), None),
             answer=answer(comparison),
             methods_answer=methods_answer(comparison),
+            times_answer=times_answer(comparison),
             rows=variant_rows(comparison),
             equal_sizes=comparison.equal_sizes,
             methods=list(PARAMETER),
@@ -75,11 +79,14 @@ def render_report(comparison: Comparison, about: About, pictures: Mapping[str, b
             empty=comparison.has_empty_images,
             over=comparison.judged_over,
             patients=comparison.test_patients,
+            test_images=comparison.test_images,
+            same_networks=comparison.same_networks,
+            time_words=TIME_WORDS,
             tolerated=comparison.tolerated_loss,
             failures=failure_tables(comparison, file_names(manifest, "test")),
             images=[(PICTURES[name], _embedded(pictures[name])) for name in PICTURES if name in pictures],
             compressed=[result for result in comparison.results if result.layers],
-            training=readable({key: value for key, value in history.items() if key != "epochs"}),
+            training=_training(history),
             epochs=len(history.get("epochs") or []),
             warnings=as_list(manifest.get("warnings")),
             notes=as_list(manifest.get("notes")),
@@ -94,6 +101,18 @@ def render_report(comparison: Comparison, about: About, pictures: Mapping[str, b
         )
     )
     return page.encode(errors="backslashreplace")  # a name may hold what UTF-8 has not
+
+
+def _training(history: Mapping[str, Any]) -> dict[str, object]:
+    """Returns what is said of the training besides its curves: the Dice that the best epoch was chosen by first."""
+    known = {key: value for key, value in history.items() if key != "epochs"}
+    if known.get("best_valid_dice_lesion") is not None:
+        titles = {"best_valid_dice_lesion": BEST_DICE, "best_valid_dice": f"{BEST_DICE}, all images"}
+    else:
+        titles = {"best_valid_dice": BEST_DICE}
+        known.pop("best_valid_dice_lesion", None)
+    ordered = {"best_epoch": None, **dict.fromkeys(titles)} | known
+    return {titles.get(key, str(key).replace("_", " ")): readable(ordered[key]) for key in ordered if key in known}
 
 
 def _facts(about: About, patients: int | None) -> str:
@@ -119,12 +138,20 @@ def _summary(manifest: Mapping[str, Any]) -> dict[str, Any]:
     splits = summary.get("splits")
     if isinstance(splits, Mapping):
         summary["splits"] = {
-            name: {key: value for key, value in split.items() if key != "samples"}
-            if isinstance(split, Mapping)
-            else split
-            for name, split in splits.items()
+            name: _split_summary(split) if isinstance(split, Mapping) else split for name, split in splits.items()
         }
     return summary
+
+
+def _split_summary(split: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what is known of a split without its samples; areas of masks by what their ranks are: percentiles."""
+    known = {key: value for key, value in split.items() if key != "samples"}
+    areas = known.get("mask_area_percent")
+    if isinstance(areas, Mapping):
+        known["mask_area_percent"] = {
+            f"percentile {rank}:" if str(rank).isdecimal() else rank: area for rank, area in areas.items()
+        }
+    return known
 
 
 def _environment() -> Environment:
@@ -137,7 +164,8 @@ def _environment() -> Environment:
     )
     environment.filters |= {"number": number, "scalar": scalar, "count": count}
     environment.tests |= {"columns": is_columns, "records": is_records}
-    environment.globals |= {"LISTED": LISTED, "TITLES": TITLES, "keys_of": keys_of, "TOO_FEW": TOO_FEW}
+    environment.globals |= {"LISTED": LISTED, "NAMED": NAMED, "TITLES": TITLES, "TOO_FEW": TOO_FEW}
+    environment.globals |= {"keys_of": keys_of, "signed": signed, "signed_ends": signed_ends}
     return environment
 
 

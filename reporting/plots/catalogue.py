@@ -21,7 +21,7 @@ class Picture:
 # file name without `.png` -> picture; the most telling first
 PICTURES = {
     "dice_vs_params": Picture(
-        "Dice against parameters: the further up and left, the better; no other variant beats the ringed ones. Bars: "
+        "Dice against parameters: the further up and left, the better; the ringed ones are marked in the table. Bars: "
         "95 % intervals of each mean; whether two networks differ is seen in the column 'change', not in the bars",
     ),
     "masks": Picture(
@@ -34,8 +34,8 @@ PICTURES = {
     ),
     "dice_vs_latency": Picture(
         "Dice against the time of one image, relative to the baseline's: whether less computation makes the network "
-        "faster, on the machine and with the threads that the axis names. Bars: 95 % intervals; what is not told apart "
-        "from the baseline stands at 1",
+        "faster, on the machine and with the threads that the axis names. Bars: 95 % intervals; a hollow mark is "
+        "not told apart from the baseline, and never among the best trade-offs",
     ),
     "svd_rank": Picture(
         "Quality and size against the SVD rank: look for the rank below which IoU falls",

@@ -80,7 +80,7 @@ def draw_spectra(comparison: Comparison, kind: str, spectra: Mapping[str, Singul
 def chosen_variants(comparison: Comparison, methods: Sequence[str]) -> list[EvaluationResult]:
     """Returns at most six variants of some methods, in reading order.
 
-    The recommended one comes first, then those on the Pareto front, then the others, spread over what is left.
+    The recommended one comes first, then the best trade-offs, then the others, spread over what is left.
     """
     group = [result for result in comparison.of_methods(*methods) if result.layers]
     first = [r for r in group if r is comparison.recommended]

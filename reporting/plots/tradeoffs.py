@@ -12,9 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from analysis.comparison import Comparison
+from analysis.front import front_names
 from analysis.intervals import Interval
-from analysis.ranking import JUDGED, USEFUL_SHARE, front_names, metric
+from analysis.ranking import JUDGED, USEFUL_SHARE, metric
 from models.evaluation.results import EvaluationResult
+from models.variant_spec import BASELINE
 from reporting.plots.labels import Label, label_points
 from reporting.plots.style import (
     GRAY,
@@ -42,31 +44,38 @@ class CostAxis:
         label: Label of the axis, with the unit; `{machine}` stands for where times were measured.
         read: Returns the cost of a variant; 0 where it is not known.
         ends: Returns its 95 % interval, of costs that are measured; these are relative to the baseline's.
+        told_apart: Whether the cost counts in the front: one that is measured does where it is not told apart from the
+            baseline's by chance alone.
     """
 
     title: str
     label: str
     read: Callable[[EvaluationResult], float]
     ends: Callable[[EvaluationResult], tuple[float, float]] | None = None
+    told_apart: Callable[[EvaluationResult], bool] = lambda _: True
 
 
 def _time(result: EvaluationResult) -> float:
-    return result.latency.judged if result.latency is not None else 0
+    return result.latency.ratio if result.latency is not None else 0
 
 
 def _time_ends(result: EvaluationResult) -> tuple[float, float]:
     return (result.latency.low, result.latency.high) if result.latency is not None else (math.nan, math.nan)
 
 
+def _time_told_apart(result: EvaluationResult) -> bool:
+    return result.method == BASELINE.method or (result.latency is not None and result.latency.differs)
+
+
 COSTS = {
     "params": CostAxis("network size", "parameters of the network", lambda result: result.cost.params),
     "macs": CostAxis("computation", "multiply-accumulates for one image", lambda result: result.cost.macs),
-    "latency": CostAxis("time", "time for one image, baseline = 1 ({machine})", _time, _time_ends),
+    "latency": CostAxis("time", "time for one image, baseline = 1 ({machine})", _time, _time_ends, _time_told_apart),
 }
 
 
 def draw_tradeoff(comparison: Comparison, cost: str = "params") -> Figure | None:
-    """Draws mean Dice with 95 % intervals against a cost, and the Pareto front of that cost.
+    """Draws mean Dice with 95 % intervals against a cost, and the best trade-offs of that cost.
 
     The axis of Dice spans the networks that keep half of the baseline's Dice; those below stand at the foot of the axis
     with an arrow and their value.
@@ -89,9 +98,9 @@ def draw_tradeoff(comparison: Comparison, cost: str = "params") -> Figure | None
     floor = low + _FLOOR * (high - low)
     below = [r for r in shown if metric(r, JUDGED) < low]
     points = {r.name: (of_cost.read(r), floor if r in below else metric(r, JUDGED)) for r in shown}
-    front = front_names(shown, lambda result: _known(of_cost, result))
+    front = front_names(shown, lambda result: _known(of_cost, result) if of_cost.told_apart(result) else math.nan)
     _draw_series(axes, shown, of_cost, intervals)
-    _draw_front(axes, [points[r.name] for r in shown if r.name in front])
+    _draw_front(axes, [points[r.name] for r in shown if r.name in front], of_cost.title)
     for result in below:
         _draw_below(axes, result, points[result.name], low)
     _scale_cost(axes, [x for x, _ in points.values()], relative=of_cost.ends is not None)
@@ -100,9 +109,10 @@ def draw_tradeoff(comparison: Comparison, cost: str = "params") -> Figure | None
         draw_baseline(axes, metric(comparison.baseline, JUDGED), intervals[comparison.baseline.name])
     bars = any(interval is not None and interval.high > interval.low for interval in intervals.values())
     some = len(shown) > _MAX_LABELS
-    axes.set_title(f"Dice against {of_cost.title}" + " (labels: baseline, Pareto front, recommended)" * some)
+    axes.set_title(f"Dice against {of_cost.title}" + " (labels: baseline, best trade-offs, recommended)" * some)
+    hollow = "" if all(of_cost.told_apart(r) for r in shown) else "; hollow: not told apart from it"
     axes.set(
-        xlabel=of_cost.label.format(machine=comparison.machine.title if comparison.machine else ""),
+        xlabel=of_cost.label.format(machine=comparison.machine.title if comparison.machine else "") + hollow,
         ylabel=f"Dice (mean over images with a lesion{f', bars: {comparison.interval_name}' if bars else ''})",
     )
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=4, frameon=False, markerscale=0.8)
@@ -149,6 +159,10 @@ def _draw_series(
         curve = sorted((cost.read(r), metric(r, JUDGED)) for r in group)
         size = 13 if name == "baseline" else 7
         axes.plot(*zip(*curve, strict=True), **series.look(), markersize=size, linewidth=1.2, label=series.title)
+        for result in group:
+            if not cost.told_apart(result):
+                look = {**series.look(), "linestyle": "none", "markerfacecolor": "white", "label": "_hollow"}
+                axes.plot(cost.read(result), metric(result, JUDGED), **look, markersize=size)
         if cost.ends is not None:
             low, high = zip(*(cost.ends(r) for r in group), strict=True)
             axes.hlines([metric(r, JUDGED) for r in group], low, high, series.color, linewidths=1, alpha=0.55, zorder=1)
@@ -163,14 +177,16 @@ def _draw_below(axes: Axes, result: EvaluationResult, point: tuple[float, float]
     axes.annotate("", (point[0], low), point, arrowprops={"arrowstyle": "-|>", "color": GRAY, "shrinkA": 3})
 
 
-def _draw_front(axes: Axes, points: Sequence[tuple[float, float]]) -> None:
+def _draw_front(axes: Axes, points: Sequence[tuple[float, float]], cost: str) -> None:
     """Rings the front and joins it by steps: the best Dice that is reached at each cost."""
     if not points:
         return
     front = np.array(sorted(points))
     steps = np.repeat(front, 2, axis=0)
     axes.plot(steps[1:, 0], steps[:-1, 1], color="#bbbbbb", linewidth=1, zorder=0.5, label="_front")
-    axes.scatter(front[:, 0], front[:, 1], s=190, facecolors="none", edgecolors=GRAY, label="Pareto front")
+    axes.scatter(
+        front[:, 0], front[:, 1], s=190, facecolors="none", edgecolors=GRAY, label=f"best trade-offs of Dice and {cost}"
+    )
 
 
 def _scale_cost(axes: Axes, costs: Sequence[float], *, relative: bool) -> None:

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from analysis.comparison import Comparison
-from analysis.examples import MAX_VARIANTS, failures, in_question, telling_images, telling_variants
+from analysis.examples import MAX_VARIANTS, ImagePair, failures, in_question, telling_images, telling_variants
 from models.evaluation.results import EvaluationResult
 from tests.comparisons import make_result
 
@@ -80,3 +80,20 @@ def test_of_two_equally_good_networks_the_smaller_is_in_question() -> None:
     results = [make_result("svd", rank, dice, 10 * rank) for rank, dice in ((4, 0.7), (8, 0.8), (16, 0.8))]
     chosen = in_question(Comparison(results))
     assert chosen is not None and chosen.name == "svd_rank_8"
+
+
+@pytest.mark.parametrize(
+    ("lesion", "dice", "fails"),
+    [
+        (9.0, 0.0, True),  # missed
+        (9.0, 0.1, False),
+        (0.0, 1.0, False),  # nothing to find, nothing found
+        (0.0, 0.0, True),  # a false alarm
+        (0.0, 0.5, True),  # of one of two classes
+        (float("nan"), 0.0, True),  # areas are not known: taken as a lesion
+    ],
+)
+def test_a_lesion_is_missed_or_an_alarm_false(lesion: float, dice: float, fails: bool) -> None:
+    pair = ImagePair(0, lesion, 1 - dice, dice)
+    assert pair.fails == fails
+    assert ImagePair(0, lesion, dice, 0.3).baseline_fails == fails

@@ -5,27 +5,10 @@ import re
 import pytest
 
 from analysis.comparison import Comparison
-from analysis.conclusions import answer
-from analysis.ranking import front_names, in_order, pareto_front, recommended
+from analysis.conclusions import answer, methods_answer
+from analysis.ranking import in_order, recommended, same_networks
 from analysis.table_rows import variant_rows
 from tests.comparisons import images, means, of_patients
-
-
-@pytest.mark.parametrize(
-    ("points", "front"),
-    [
-        ([], []),
-        ([(5, 0.5)], [0]),
-        ([(5, 0.5), (3, 0.5)], [1]),  # as good and cheaper
-        ([(5, 0.5), (5, 0.6)], [1]),  # as cheap and better
-        ([(9, 0.9), (1, 0.1), (5, 0.5)], [1, 2, 0]),  # a trade at every step, by cost
-        ([(1, 0.9), (2, 0.8), (3, 0.7)], [0]),  # the cheapest is the best
-        ([(2, 0.5), (2, 0.5), (3, 0.5)], [0, 1]),  # equal points stand or fall together
-        ([(1, math.nan), (2, 0.5)], [1]),
-    ],
-)
-def test_pareto_front_of_hand_tables(points, front):
-    assert pareto_front(points) == front
 
 
 def test_variants_are_ordered_by_method_and_setting(results):
@@ -118,19 +101,6 @@ def test_answer_praises_no_useless_network(baseline, result):
     assert "none keeps even half of it, or of the lesions that it finds" in answer(
         Comparison([baseline, result("svd", 2, 0.2, 1000)])
     )
-
-
-def test_a_network_without_use_is_no_tradeoff(baseline, result):
-    nothing, little = result("svd", 4, 0.0, 10), result("svd", 8, 0.3, 20)
-    enough = result("svd", 16, 0.5, 30)
-    assert front_names([baseline, nothing, little, enough]) == {"baseline", "svd_rank_16"}
-    assert front_names([nothing, little]) == {"svd_rank_8"}, "without a baseline, what finds nothing"
-
-
-def test_another_cost_has_another_front(baseline, result):
-    slow, quick = result("svd", 16, 0.7, 100, 9.0), result("svd", 32, 0.71, 200, 2.0)
-    assert front_names([slow, quick]) == {"svd_rank_16", "svd_rank_32"}
-    assert front_names([slow, quick], lambda r: r.latency.ratio) == {"svd_rank_32"}
 
 
 def test_answer_says_so_if_no_smaller_network_is_close(baseline, result):
@@ -256,3 +226,68 @@ def test_answer_trusts_no_few_patients_however_many_images_they_have(baseline, r
     text = answer(Comparison(of_patients([baseline, result("svd", 16, 0.775, 1000)], 4)))
     assert "it has 4 patients with a lesion, too few to choose by" in text
     assert text.endswith("is from 4 patients, too few to judge.")
+
+
+@pytest.fixture
+def repeated(baseline, result):
+    """Two budgets whose budget of multiply-accumulates allows less: the same ranks."""
+    made = result("budget", 0.25, 0.775, 100_000)
+    specs = [dataclasses.replace(made.spec, budget=budget, mac_budget=0.25) for budget in (0.125, 0.25)]
+    return [baseline, *(dataclasses.replace(made, spec=spec) for spec in specs)]
+
+
+def test_variants_of_the_same_network_are_known(repeated):
+    assert same_networks(repeated) == {"budget_0.125_macs_0.25": "budget_0.25_macs_0.25"}
+    other = dataclasses.replace(repeated[1], per_image=images([0.5] * 12))
+    assert same_networks([repeated[0], other, repeated[2]]) == {}, "the same ranks may hold other weights"
+    assert same_networks([repeated[0], repeated[0]]) == {}, "a baseline has no ranks"
+
+
+def test_a_network_is_recommended_once_and_its_other_name_is_told(repeated):
+    comparison = Comparison(repeated)
+    assert comparison.recommended.name == "budget_0.25_macs_0.25"
+    assert comparison.front == {"baseline", "budget_0.25_macs_0.25"}
+    assert "budget_0.125_macs_0.25 is the same network." in answer(comparison)
+    assert "same network" not in answer(Comparison([repeated[0], repeated[2]]))
+
+
+def test_that_recalibration_lowered_dice_is_said(baseline, result):
+    made = [result("svd", rank, dice, 1000 * rank) for rank, dice in ((8, 0.77), (16, 0.775), (32, 0.776))]
+    befores = (0.772, 0.7754, 0.70)  # lowered, by less than is told, raised
+    recalibrated = [
+        dataclasses.replace(
+            each,
+            spec=dataclasses.replace(each.spec, recalibrated=64),
+            metrics=each.metrics | {"dice_lesion_before_recovery": before},
+        )
+        for each, before in zip(made, befores, strict=True)
+    ]
+    said = "Recalibration lowered the Dice of 1 of 3 variants; compare without it."
+    assert answer(Comparison([baseline, *recalibrated])).endswith(said)
+    assert "lowered" not in answer(Comparison([baseline, *recalibrated[1:]]))
+    tuned = dataclasses.replace(recalibrated[0], spec=dataclasses.replace(recalibrated[0].spec, finetune_epochs=2))
+    assert "lowered" not in answer(Comparison([baseline, tuned])), "what did it is not known"
+
+
+def test_the_hint_lets_svd_choose_schemes_as_budget_does(baseline, result):
+    def at(scheme):
+        svd = dataclasses.replace(result("svd", 4, 0.7, 1000).spec, budget=0.25, rank=None, scheme=scheme)
+        other = result("budget", 0.25, 0.75, 1000)
+        other = dataclasses.replace(other, spec=dataclasses.replace(other.spec, scheme="auto"))
+        return methods_answer(Comparison([baseline, dataclasses.replace(result("svd", 4, 0.7, 1000), spec=svd), other]))
+
+    assert at("channel").endswith("to let SVD choose so too, add compression.scheme=auto.")
+    assert "scheme" not in at("auto"), "the advice does what it says"
+
+
+def test_the_safe_network_beside_the_recommended_one_is_named_once(baseline, result):
+    """As the first of those with the same network, whatever its budget says."""
+    full, values = baseline.metrics["dice"], baseline.per_image["dice"]
+    unsteady = [dice + 0.2 * (-1) ** number for number, dice in enumerate(values)]
+    safe = dataclasses.replace(
+        result("budget", 0.25, full - 0.003, 1000), per_image=images([dice - 0.003 for dice in values])
+    )
+    tighter = dataclasses.replace(safe, spec=dataclasses.replace(safe.spec, budget=0.125))
+    taken = dataclasses.replace(result("svd", 2, full, 1009), per_image=images(unsteady))
+    text = answer(Comparison([baseline, safe, tighter, taken]))
+    assert "such a loss is excluded for budget_0.25, with" in text

@@ -124,7 +124,12 @@ def test_sweeps_are_comma_separated(text: str, expected: tuple[int, ...]) -> Non
         (["--no_such"], "--no_such"),
         (["--epoch", "3"], "(did you mean --epochs?)"),
         (["--svd-rank", "3", "--svd-rank", "4", "--confg"], "(did you mean --svd_ranks, --config?)"),
-        (["trainig.lr=1"], "trainig: there is no such field"),
+        (["trainig.lr=1"], "trainig: there is no such field (did you mean training?)"),
+        (["training.patiance=3"], "training.patiance: there is no such field (did you mean training.patience?)"),
+        (["patience=3"], "patience: there is no such field (did you mean training.patience?)"),
+        (["training.arsvd_tau=3"], "no such field (did you mean compression.arsvd_taus?)"),
+        (["--budgets", "25"], "compression.budgets (--budgets) is '25': give a share above 0, at most 1, as 0.25"),
+        (["--arsvd_taus", "0"], "give a share above 0"),
         (["loose"], "'loose'"),
         (["gpu_steps=[train_unet]"], "gpu_steps: there is no such field"),
         (["--reuse_training", "--checkpoint", "x.pth"], "exclude each other"),
@@ -179,7 +184,7 @@ def test_a_network_is_registered_by_name_and_may_be_chosen() -> None:
     assert load_config([]).registration.name is None
     chosen = load_config(["--register", "tumor", "--register-variant", "svd_rank_16"]).registration
     assert (chosen.name, chosen.variant) == ("tumor", "svd_rank_16")
-    with pytest.raises(ConfigError, match="give the name to register it by"):
+    with pytest.raises(ConfigError, match=r"^register_variant says which network; give the name to register it by"):
         load_config(["--register_variant", "svd_rank_16"])
 
 

@@ -16,6 +16,12 @@ def printed(results, width=80, **options) -> str:
     return stream.getvalue()
 
 
+def shown(results, width=80) -> str:
+    stream = io.StringIO()
+    print_comparison(Comparison(results), Console(file=stream, width=width))
+    return stream.getvalue()
+
+
 def test_table_lists_every_variant_in_order(results):
     names = [line[2:].split()[0] for line in printed(results).splitlines()[1 : 1 + len(results)]]
     assert names[0] == "baseline"
@@ -38,8 +44,12 @@ def test_a_wide_screen_shows_everything(results):
 
 
 def test_table_marks_the_pareto_front(results):
-    marked = [line.split()[1] for line in printed(results).splitlines() if line.startswith("> ")][:-1]
+    text = printed(results)
+    marked = [line.split()[1] for line in text.splitlines() if line.startswith(">")][:-1]
     assert marked == ["baseline", "svd_rank_16", "budget_0.5", "budget_0.25"]
+    assert [line.split()[1] for line in text.splitlines() if line[1:2] == "+"] == ["budget_0.25"]
+    assert "+ recommended" in text.splitlines()
+    assert "recommended" not in printed(results[-1:]), "the baseline alone"
 
 
 def test_times_are_relative_and_no_difference_is_shown_as_none(baseline, result):
@@ -47,7 +57,20 @@ def test_times_are_relative_and_no_difference_is_shown_as_none(baseline, result)
     lines = printed([baseline, *others]).splitlines()
     assert [line.split()[-1] for line in lines[1:5]] == ["1.00", "0.40", "same", "1.60"]
     words = " ".join(" ".join(lines).split())
-    assert "divided by the baseline's, which takes 12.5 ms on a processor, 2 threads; same: no difference" in words
+    assert "which takes 12.5 ms on a processor, 2 threads; same: within 0.9 to 1.1" in words
+    assert "unclear" not in words
+
+
+def test_times_that_say_nothing_are_unclear_and_not_the_same(baseline, result):
+    latency = dataclasses.replace(baseline.latency, ratio=0.9, low=0.69, high=1.12)
+    wide = [dataclasses.replace(result("svd", rank, 0.7, 1000 * rank), latency=latency) for rank in (4, 8)]
+    text = shown([baseline, *wide, result("svd", 16, 0.7, 9000)])
+    words = " ".join(text.split())
+    assert [line.split()[-1] for line in text.splitlines()[1:5]] == ["1.00", "unclear", "unclear", "same"]
+    assert "unclear: the interval is too wide to say" in words
+    assert "Times are unclear: the machine was busy. Time again with more timing.seconds" in words
+    half = shown([baseline, wide[0], result("svd", 16, 0.7, 9000)])
+    assert "the machine was busy" not in half, "most are clear"
 
 
 def test_unknown_latency_is_a_dash(results):
@@ -108,29 +131,36 @@ def test_a_difference_beyond_chance_is_marked(baseline, result):
     text = printed([full, worse])
     assert "-.100 [-.100 -.100]*" in text
     same = printed([full, dataclasses.replace(worse, per_image=spread[0])])
-    assert "+.000 [+.000 +.000] " in same
+    assert ".000 [.000 .000] " in same
     assert "]*" not in same
 
 
 def test_the_answer_stands_below_in_words(results):
-    stream = io.StringIO()
-    print_comparison(Comparison(results), Console(file=stream, width=80))
-    words = " ".join(stream.getvalue().split())
+    words = " ".join(shown(results).split())
     assert "budget_0.25 keeps 99.5 % of the Dice with 24.9 % of the parameters." in words
     assert "--budgets" in words, "how to compare at equal size"
 
 
 def test_where_images_have_no_lesion_the_table_says_what_is_found(baseline, result):
     """A network that finds nothing is right on these images."""
-    measured = means(0.5) | {"dice": 0.7, "recall_images": 0.625, "false_alarm_images": 0.125}
-    weak = dataclasses.replace(baseline, metrics=measured)
-    large = dataclasses.replace(result("arsvd", 0.9375, 0.5, 25_391_361, 1234.56), metrics=measured)
-    text = printed([weak, large])
+    measured = means(0.5) | {"dice": 0.7, "recall_images": 0.625, "false_alarm_images": 0.375}
+    made = [baseline, result("arsvd", 0.9375, 0.5, 25_391_361, 1234.56)]
+    few, many = (
+        [dataclasses.replace(each, metrics=measured, per_image=mixed(16 * times, 8 * times)) for each in made]
+        for times in (1, 3)
+    )
+    text = printed(few)
     assert max(map(len, text.splitlines())) <= 80
     line = next(line for line in text.splitlines() if "baseline" in line)
-    assert line.split()[1:6] == ["baseline", "0.5000", "-", "62.5", "12.5"]
-    assert "found: a pixel of it is" in text
-    assert "found: a pixel" not in printed([baseline])
+    assert " ".join(line.split()[1:]).startswith("baseline 0.5000 - 10 of 16 3 of 8 ")
+    assert "Dice, found: of the 16 images with a lesion; found: a pixel of it is" in text
+    assert "alarms: of the 8 images without a lesion, those in which something is found" in text
+    assert "IoU" not in text.partition("more columns")[0], "neither the column nor its explanation"
+    assert "found" not in printed([baseline]).replace("found lesions", "")
+    line = next(line for line in printed(many).splitlines() if "baseline" in line)
+    assert " ".join(line.split()[1:]).startswith("baseline 0.5000 - 62.5 % 37.5 % ")
+    unknown = [dataclasses.replace(each, per_image={}) for each in few]
+    assert "62.5 %" in printed(unknown)
 
 
 def test_it_says_that_images_count_as_independent_where_patients_are_not_known(results):
@@ -157,3 +187,56 @@ def test_what_share_of_the_network_can_be_factorised_stands_before_the_answer(ba
     stream = io.StringIO()
     print_comparison(Comparison([dataclasses.replace(baseline, factorizable=shares)]), Console(file=stream, width=120))
     assert "90 % of the parameters can be factorised; not: normalisation 10 %." in stream.getvalue()
+
+
+def mixed(with_lesion, without):
+    """Values of images of which some have no lesion."""
+    made = images([0.5] * (with_lesion + without))
+    return made | {"lesion_px": [20.0] * with_lesion + [0.0] * without}
+
+
+@pytest.fixture
+def crowded(baseline, result):
+    """Recovery, budgets of multiply-accumulates, images without a lesion and long names at once."""
+    made = [result("svd", 32, 0.771, 11_356_193, 8.0), *(result("budget", 0.25, 0.776, 5_900_000, 6.0),) * 2]
+    specs = [
+        dataclasses.replace(each.spec, recalibrated=64, **macs)
+        for each, macs in zip(made, ({}, {"mac_budget": 0.25}, {"mac_budget": 0.125}), strict=True)
+    ]
+    extra = {"false_alarm_images": 0.3, "dice_lesion_before_recovery": 0.6}
+    large = dataclasses.replace(baseline, cost=dataclasses.replace(baseline.cost, params=31_043_521))
+    worse = mixed(60, 40) | {"dice": [0.47, 0.51] * 50}
+    return [
+        dataclasses.replace(each, spec=spec, metrics=each.metrics | extra, per_image=values)
+        for each, spec, values in zip(
+            [large, *made], [baseline.spec, *specs], [mixed(60, 40), *(worse,) * 3], strict=True
+        )
+    ]
+
+
+@pytest.mark.parametrize("width", [30, 60, 80, 100, 120, 160])
+def test_names_are_whole_at_any_width(crowded, width):
+    lines = printed(crowded, width=width).splitlines()
+    names = [line[2:].split()[0] for line in lines[1:5]]
+    assert names == ["baseline", "svd_rank_32", "budget_0.25_macs_0.25", "budget_0.25_macs_0.125"]
+    if width >= 60:
+        assert max(map(len, lines)) <= width
+    assert "31,043,521" in lines[1]
+
+
+def test_what_there_is_no_place_for_is_said_and_where_it_is(crowded):
+    lines = printed(crowded).splitlines()
+    assert lines[0].split() == ["variant", "before", "Dice", "change", "found", "parameters", "time"]
+    text = " ".join(" ".join(lines).split())
+    left_out = "MB, interval of time, IoU, saved %, alarms, GMACs, interval of change"
+    assert f"more columns: results.csv ({left_out})" in text
+    assert "alarms:" not in text
+    assert "* its 95 % interval excludes zero" in text
+    wide = printed(crowded, width=200)
+    assert "more columns" not in wide
+    assert "alarms: of the 40 images without a lesion" in wide
+    assert wide.split("\n")[0].split()[-2:] == ["GMACs", "time"]
+
+
+def test_a_network_with_two_names_is_noted(crowded):
+    assert "budget_0.25_macs_0.125 is the same network as budget_0.25_macs_0.25" in printed(crowded, width=120)

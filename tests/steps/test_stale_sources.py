@@ -133,7 +133,7 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (frozenset({"smallest"}), "models", "smallest"),
     (frozenset({"recalibrate", "smallest"}), "models", "recalibrate_variant"),
     # Pictures. Wider: of `equal_size` they show nothing.
-    (frozenset({"pictures"}), "analysis", "comparison equal_size examples intervals quality"),
+    (frozenset({"pictures"}), "analysis", "comparison equal_size examples front intervals quality signed_numbers"),
     (frozenset({"pictures", "smallest"}), "analysis", "__init__ ranking"),
     (frozenset({"pictures"}), "analysis", "singular_values"),
     (frozenset({"pictures"}), "reporting", "__init__"),

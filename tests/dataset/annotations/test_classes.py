@@ -129,6 +129,13 @@ def test_unknown_category_is_refused_with_those_that_exist(two, out):
         described(two, out, categories=("edema", "oedema", "x"))
 
 
+def test_of_an_unknown_category_there_are_no_objects_which_is_no_second_problem(two, out):
+    with pytest.raises(DatasetError) as caught:
+        described(two, out, categories=("tumour",))
+    assert len(caught.value.problems) == 1
+    assert "there is no 'tumour'" in caught.value.problems[0]
+
+
 def specks(coco, count: int):
     """A large training image with squares of one pixel, none of which 16 x 16 of its 64 x 64 pixels takes."""
     image_id = coco.image("train", "large.png", png(noise(64, 64, 3)), size=(64, 64))

@@ -121,12 +121,17 @@ def test_batches_are_shuffled_anew_each_epoch():
 
 
 def test_a_log_line_an_epoch_and_no_chatter(tmp_path, caplog, capfd):
+    masks = VALID.masks.copy()
+    masks[0] = 0  # an image on which finding nothing is right
+    one_empty = Split(VALID.images, masks)
     with warnings.catch_warnings(record=True) as caught, caplog.at_level(logging.INFO):
         warnings.simplefilter("always")
-        train(tmp_path, dataclasses.replace(OPTIONS, epochs=2))
+        _, history = train(tmp_path, dataclasses.replace(OPTIONS, epochs=2), valid=one_empty)
     lines = [record.getMessage() for record in caplog.records]
     assert [line.split(":")[0] for line in lines] == ["epoch 1/2", "epoch 2/2"]
-    assert "valid Dice" in lines[0]
+    assert history.epochs[0].valid_dice > history.epochs[0].judged
+    for line, epoch in zip(lines, history.epochs, strict=True):
+        assert f"valid Dice on lesions {epoch.judged:.4f}, " in line, "what the best epoch is chosen by"
     assert [str(warning.message) for warning in caught if "lightning" in warning.filename] == []
     assert capfd.readouterr() == ("", "")
 

@@ -84,7 +84,7 @@ def test_every_variant_and_its_numbers_are_in_the_table(page, results):
     numbers = f"{DASH} {DASH} {DASH} 1.42"
     interval = r"0\.\d{3} to 0\.\d{3}"
     change = r"-0.006 \* -0.00\d to -0.00\d"
-    cost = "92.5 356,193 57.5 21.4 M no difference 0.98 to 1.02 12.50 ms"
+    cost = "92.5 356,193 57.5 21.4 M same 0.98 to 1.02 12.50 ms"
     line = rf"svd_rank_32 0.7710 {interval} {change} {cost} 0.6273 {interval} 0.9771 {numbers}"
     assert re.search(line, text)
 
@@ -185,7 +185,7 @@ def test_a_recovered_variant_shows_what_it_was_before(page, results, recovered_r
     made = page(recovered_results)
     rank_32 = next(result for result in recovered_results if result.name == "svd_rank_32")
     dice = rank_32.metrics["dice_lesion_before_recovery"]
-    assert f"356,193 57.5 21.4 M no difference 0.98 to 1.02 12.50 ms {dice:.4f} 0.6273" in made.text
+    assert f"356,193 57.5 21.4 M same 0.98 to 1.02 12.50 ms {dice:.4f} 0.6273" in made.text
     assert "time Dice before IoU pixel accuracy" in made.text
     assert f"{DASH} 0.6351" in made.text
     assert "Dice before" not in page(results).text
@@ -195,8 +195,14 @@ def test_times_are_relative_with_intervals_and_no_difference_is_shown_as_none(pa
     others = [result("svd", rank, 0.7, 1000, ms) for rank, ms in ((4, 5.0), (8, 12.3))]
     made = page([baseline, *others])
     assert "0.40 0.39 to 0.41 5.00 ms" in made.text
-    assert "no difference 0.96 to 1.00 12.30 ms" in made.text
+    assert "same 0.96 to 1.00 12.30 ms" in made.text
     assert "Time: of one image on a processor, 2 threads" in made.text
+    assert "Same: within 0.9 to 1.1. Unclear: the interval is too wide to say." in made.text
+    assert "the machine was busy" not in made.text
+    wide = dataclasses.replace(others[0].latency, ratio=0.9, low=0.69, high=1.12)
+    unclear = page([baseline, dataclasses.replace(others[0], latency=wide)])
+    assert "unclear 0.69 to 1.12" in unclear.text
+    assert "Times are unclear: the machine was busy." in unclear.text
     sorted_by = [cell["data-value"] for cell in made.all("td") if "data-value" in cell]
     assert "0.4" in sorted_by
     assert not any(value.startswith("0.984") for value in sorted_by), "12.3 / 12.5 is told apart by its place"
@@ -239,3 +245,46 @@ def test_another_network_is_named_with_what_share_of_it_can_be_factorised(page, 
     text = page([dataclasses.replace(baseline, factorizable=shares)], config=config).text
     assert "monai.networks.nets.BasicUNet" in text
     assert "90 % of the parameters can be factorised; not: normalisation 10 %" in text
+
+
+def test_the_dice_that_the_best_epoch_was_chosen_by_is_named(page, baseline):
+    history = {"best_epoch": 7, "best_valid_dice": 0.8, "best_valid_dice_lesion": 0.6}
+    text = page([baseline], history).text
+    assert "best epoch 7 valid Dice of the best epoch 0.6 valid Dice of the best epoch, all images 0.8" in text
+    older = page([baseline], {"best_epoch": 7, "best_valid_dice": 0.8, "best_valid_dice_lesion": None}).text
+    assert "best epoch 7 valid Dice of the best epoch 0.8" in older
+    assert "all images" not in older.partition("Training epochs")[2]
+
+
+def test_a_network_with_two_names_is_noted(page, baseline, result):
+    twins = [result("budget", share, 0.7, 1000) for share in (0.25, 0.125)]
+    assert "budget_0.125 is the same network as budget_0.25." in page([baseline, *twins]).text
+    assert "same network" not in page([baseline, twins[0]]).text
+
+
+def test_missed_lesions_and_false_alarms_are_listed_apart(page, baseline, result):
+    areas = [9.0] * 40 + [0.0] * 10
+    full = {"dice": [0.8] * 39 + [0.0] + [0.0] * 5 + [1.0] * 5, "lesion_px": areas}
+    blind = {"dice": [0.8, 0.9, 0.7] + [0.0] * 37 + [1.0] * 9 + [0.0], "lesion_px": areas}
+    made = [
+        dataclasses.replace(each, per_image=each_values | {"iou": each_values["dice"]})
+        for each, each_values in ((baseline, full), (result("svd", 2, 0.1, 10), blind))
+    ]
+    samples = [{"file_name": f"{number}.png"} for number in range(50)]
+    text = page(made, manifest={"splits": {"test": {"samples": samples}}}).text
+    assert (
+        "svd_rank_2: of 40 images with a lesion 37 lose and 1 gain more than 0.01 in Dice, 37 are missed "
+        "(baseline: 1); of 10 images without one, 1 have a false alarm (baseline: 5)"
+    ) in text
+    ten = ", ".join(f"{number}.png" for number in range(3, 13))
+    assert f"Missed, and found by the baseline: {ten} and 26 more" in text
+    assert "Missed by the baseline, too: 39.png" in text
+    assert "False alarms, and none by the baseline: 49.png" in text
+    assert "False alarms by the baseline, too" not in text
+    assert "2.png 9 0.800 0.700 -0.100" not in text, "ten larger losses come first"
+
+
+def test_areas_of_masks_say_that_they_are_percentiles(page, baseline):
+    splits = {"test": {"images": 3, "mask_area_percent": {"5": 1.57, "50": 4.0}}, "odd": {"mask_area_percent": None}}
+    text = page([baseline], manifest={"splits": splits}).text
+    assert "percentile 5: 1.57 percentile 50: 4" in text

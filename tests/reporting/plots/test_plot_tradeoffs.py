@@ -7,7 +7,7 @@ from matplotlib.colors import to_hex
 from matplotlib.text import Text
 
 from analysis.comparison import Comparison
-from analysis.ranking import front_names
+from analysis.front import front_names
 from reporting.plots.labels import Label, label_points
 from reporting.plots.style import new_figure
 from reporting.plots.tradeoffs import draw_tradeoff
@@ -24,7 +24,7 @@ def series(axes):
 
 
 def front(axes):
-    return next(rings for rings in axes.collections if rings.get_label() == "Pareto front").get_offsets()
+    return next(rings for rings in axes.collections if rings.get_label().startswith("best trade-offs")).get_offsets()
 
 
 def many(count):
@@ -92,7 +92,10 @@ def test_variants_at_budgets_are_series_of_their_own(few_at_budgets):
     np.testing.assert_allclose(lines["SVD"].get_xdata(), [80_000, 160_000])
     np.testing.assert_allclose(lines["SVD at a budget"].get_xdata(), [200_000, 400_000])
     assert lines["SVD"].get_markerfacecolor() != lines["SVD at a budget"].get_markerfacecolor()
-    assert {text.get_text() for text in axes.get_legend().get_texts()} == {*lines, "Pareto front"}
+    assert {text.get_text() for text in axes.get_legend().get_texts()} == {
+        *lines,
+        "best trade-offs of Dice and network size",
+    }
 
 
 def test_methods_differ_in_colour_marker_and_line(results):
@@ -166,8 +169,19 @@ def test_a_network_that_is_not_told_apart_is_no_faster_than_the_baseline(baselin
     """Else noise would put it on the front."""
     same = result("svd", 8, 0.7, 500_000, latency_ms=12.4)
     (axes,) = draw_tradeoff(Comparison([baseline, same]), "latency").axes
-    np.testing.assert_allclose(series(axes)["SVD"].get_xdata(), [1])
     np.testing.assert_allclose(front(axes), [(1, baseline.metrics["dice"])])
+    (hollow,) = [line for line in axes.lines if line.get_label() == "_hollow"]
+    np.testing.assert_allclose(hollow.get_xdata(), [0.992])  # where it was measured
+    assert hollow.get_markerfacecolor() == "white"
+    assert axes.get_xlabel().endswith("; hollow: not told apart from it")
+    bars = [bar for lines in axes.collections if hasattr(lines, "get_segments") for bar in lines.get_segments()]
+    assert any(np.allclose(bar, [(0.98 * 0.992, 0.7), (1.02 * 0.992, 0.7)]) for bar in bars)
+
+
+def test_a_quick_network_is_filled_and_counts(baseline, result):
+    (axes,) = draw_tradeoff(Comparison([baseline, result("svd", 8, 0.7, 500_000, latency_ms=5.0)]), "latency").axes
+    assert not [line for line in axes.lines if line.get_label() == "_hollow"]
+    np.testing.assert_allclose(front(axes), [(0.4, 0.7), (1, baseline.metrics["dice"])])
 
 
 def test_variants_whose_cost_is_not_known_are_left_out(results, baseline):

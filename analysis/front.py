@@ -1,0 +1,63 @@
+"""The best trade-offs of a cost and Dice: the Pareto front, without what is no better than a cheaper network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from analysis.quality import paired
+from analysis.ranking import JUDGED, baseline_of, is_useful, metric, without_repeats
+from models.evaluation.results import EvaluationResult
+
+
+def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
+    """Finds the points that no other point beats: less cost at the same value, or more value at the same cost.
+
+    Args:
+        points: Pairs (cost, value); a pair with NaN is never on the front.
+
+    Returns:
+        Indices into `points`, by ascending cost; equal points are all on the front, or none is.
+    """
+    known = [(cost, value, index) for index, (cost, value) in enumerate(points) if not math.isnan(cost + value)]
+    front: list[int] = []
+    best: tuple[float, float] | None = None
+    for cost, value, index in sorted(known, key=lambda point: (point[0], -point[1], point[2])):
+        if best is None or value > best[1] or (cost, value) == best:
+            front.append(index)
+            best = (cost, value)
+    return front
+
+
+def params_of(result: EvaluationResult) -> float:
+    """Returns the number of parameters, the cost that variants are compared by unless another is named."""
+    return result.cost.params
+
+
+def front_names(
+    results: Sequence[EvaluationResult], cost: Callable[[EvaluationResult], float] = params_of
+) -> frozenset[str]:
+    """Returns the names of the variants that are the best trade-offs of a cost and Dice.
+
+    These are on the Pareto front of those that are useful, and where they cost more than another of them, their Dice is
+    higher by more than chance: the paired interval over the images excludes zero. Else noise in the fourth digit would
+    place a network of any size beside the smallest. The baseline is no exception. Where images are too few to judge,
+    or their values are not known, it is the plain front. Of variants that are the same network, the first is named.
+
+    Args:
+        results: The variants.
+        cost: Less is better; NaN where it is not known.
+    """
+    baseline = baseline_of(results)
+    useful = [result for result in without_repeats(results) if is_useful(result, baseline)]
+    best: list[EvaluationResult] = []
+    for index in pareto_front([(cost(r), metric(r, JUDGED)) for r in useful]):
+        if all(cost(other) == cost(useful[index]) or _is_better(useful[index], other) for other in best):
+            best.append(useful[index])
+    return frozenset(result.name for result in best)
+
+
+def _is_better(result: EvaluationResult, other: EvaluationResult) -> bool:
+    """Whether a Dice, which is higher, is so by more than chance, as far as there are images to judge by."""
+    gain = paired(result, other, JUDGED)
+    return gain is None or gain.too_few or gain.low > 0
