@@ -171,6 +171,10 @@ def test_a_changed_field_runs_what_depends_on_it_and_no_more(field: str, worksho
     places = {"moved": tmp_path / "data", "elsewhere": tmp_path / "out", "checkpoint": workshop.checkpoint}
     if field == "data_root":
         shutil.copytree(workshop.data, places["moved"])
+    if field == "data.split":  # the data have splits
+        done = workshop.run("--data_root", str(workshop.data), line, check=False)
+        assert (done.status, "leave out --split" in done.stderr) == (2, True)
+        return
     always = {"compare"} if field == "reuse_training" else ALWAYS  # which reads no data folder
     assert change(workshop, *line.format(**places).split()) == always | expected
 
