@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch_lowrank.inference import for_inference
     from torch_lowrank.io import StorageError, load_network, save_network
     from torch_lowrank.layers.factorized import LowRank, count_parameters
+    from torch_lowrank.quantization.quantize import quantize_weights
     from torch_lowrank.ranks.budgets import BudgetError, JointBudget, MacBudget, ParameterBudget
     from torch_lowrank.ranks.costs import count_macs
     from torch_lowrank.ranks.rules import Energy, Entropy, FixedRank, LayerRule, Parameter, RankRatio
@@ -49,6 +50,7 @@ _HOME = {
     "decompose": "decomposition.decompose",
     "for_inference": "inference",
     "load_network": "io",
+    "quantize_weights": "quantization.quantize",
     "recalibrate": "recalibration",
     "save_network": "io",
 }
@@ -77,6 +79,7 @@ __all__ = [
     "decompose",
     "for_inference",
     "load_network",
+    "quantize_weights",
     "recalibrate",
     "save_network",
 ]

@@ -85,6 +85,8 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (LOW_RANK, "models", "variant_spec"),
     (NETWORKS, "materializers", "variant"),
     (NETWORKS, "torch_lowrank", "io report"),
+    (NETWORKS, "torch_lowrank/quantization", "__init__ coding packing stored_state"),
+    (NOTHING, "torch_lowrank/quantization", "quantize rounding thin_moments"),  # for users
     (LOW_RANK, "torch_lowrank/layers", "factorized"),
     (NETWORKS, "torch_lowrank/layers", "__init__"),
     (LOW_RANK, "torch_lowrank/layers", "unfolding"),
