@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch_lowrank.io import StorageError, load_network, save_network
     from torch_lowrank.layers.factorized import LowRank, count_parameters
     from torch_lowrank.quantization.quantize import quantize_weights
+    from torch_lowrank.quantization.size_budget import SizeBudget
     from torch_lowrank.ranks.budgets import BudgetError, JointBudget, MacBudget, ParameterBudget
     from torch_lowrank.ranks.costs import count_macs
     from torch_lowrank.ranks.rules import Energy, Entropy, FixedRank, LayerRule, Parameter, RankRatio
@@ -40,6 +41,7 @@ _HOME = {
     "Parameter": "ranks.rules",
     "ParameterBudget": "ranks.budgets",
     "RankRatio": "ranks.rules",
+    "SizeBudget": "quantization.size_budget",
     "Spectra": "decomposition.spectra",
     "Statistics": "curvature.moments",
     "StorageError": "io",
@@ -69,6 +71,7 @@ __all__ = [
     "Parameter",
     "ParameterBudget",
     "RankRatio",
+    "SizeBudget",
     "Spectra",
     "Statistics",
     "StorageError",

@@ -86,7 +86,7 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (NETWORKS, "materializers", "variant"),
     (NETWORKS, "torch_lowrank", "io report"),
     (NETWORKS, "torch_lowrank/quantization", "__init__ coding packing stored_state"),
-    (NOTHING, "torch_lowrank/quantization", "quantize rounding thin_moments"),  # for users
+    (COMPRESSION, "torch_lowrank/quantization", "quantize rounding size_budget size_options thin_moments"),
     (LOW_RANK, "torch_lowrank/layers", "factorized"),
     (NETWORKS, "torch_lowrank/layers", "__init__"),
     (LOW_RANK, "torch_lowrank/layers", "unfolding"),

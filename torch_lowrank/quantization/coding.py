@@ -76,6 +76,14 @@ def coding_of(module: nn.Module, name: str = "weight") -> Coding | None:
     return getattr(module, _CODINGS, {}).get(name)
 
 
+def round_again(module: nn.Module) -> None:
+    """Rounds those of a module's own tensors to half precision, in place, that are stored in it and were changed."""
+    for name, coding in getattr(module, _CODINGS, {}).items():
+        if coding.bits == HALF:
+            tensor = getattr(module, name).data
+            tensor.copy_(tensor.half())
+
+
 def codings(network: nn.Module) -> dict[str, Coding]:
     """Returns how tensors of a network are stored, by their names in its state, in that order."""
     found = {}

@@ -16,15 +16,17 @@ from torch_lowrank.layers.factorized import LowRank, replace_layers
 from torch_lowrank.layers.unfolding import folding_of
 from torch_lowrank.modes import undisturbed
 from torch_lowrank.progress import tracked
-from torch_lowrank.quantization.coding import BITS, HALF, Coding, remember
+from torch_lowrank.quantization.coding import BITS, HALF, Coding, coding_of, remember
 from torch_lowrank.quantization.rounding import (
     choose_steps,
     conditional_variances,
+    damped_for_rounding,
     round_to_nearest,
     round_with_feedback,
 )
 from torch_lowrank.quantization.thin_moments import (
     before_second,
+    even_out,
     exact_in_second,
     first_moments,
     matrix_of,
@@ -95,7 +97,7 @@ def _round_layer(name: str, layer: nn.Module, bits: dict[str, int], moments: Mom
         return
     first, second = f"{name}.first", f"{name}.second"
     if first in bits and second in bits:
-        _even_out(layer)
+        even_out(layer)
     dense = matrix_of(layer)
     if first in bits:
         _round_weight(first, layer.first, bits[first], None if moments is None else first_moments(layer, moments))
@@ -125,7 +127,7 @@ def _round_weight(name: str, layer: nn.Module, bits: int, moments: tuple[Tensor,
         steps = choose_steps(matrices, bits, per=taps)
         codes = round_to_nearest(matrices, steps, bits)
     else:
-        rows, columns = (each.cpu() for each in moments)
+        rows, columns = (damped_for_rounding(each.cpu()) for each in moments)
         steps = choose_steps(matrices, bits, conditional_variances(columns), taps)
         codes = round_with_feedback(matrices, steps, bits, rows, columns)
     scale = steps[:, ::taps, 0]  # (groups, outputs)
@@ -134,30 +136,6 @@ def _round_weight(name: str, layer: nn.Module, bits: int, moments: tuple[Tensor,
     values = coding.decode(weight_of(layer, codes).unflatten(0, (len(scale), -1)).numpy())
     weight.copy_(values.reshape(weight.shape))
     remember(layer, "weight", coding)
-
-
-def _even_out(layer: LowRank) -> None:
-    """Makes the second layer's weights for every input equally large, so that one scale suits all; in place.
-
-    The first layer's scales, one for each of these channels, take up the difference.
-    """
-    first, second = layer.first.get_parameter("weight"), layer.second.get_parameter("weight")
-    transposed = folding_of(layer.second, "channel").transposed
-    groups = int(getattr(layer, "groups", 1))
-    of_second = second.double().unflatten(0, (groups, -1))
-    axis = 1 if transposed else 2
-    others = [each for each in range(1, of_second.ndim) if each != axis]
-    size = of_second.square().mean(others).sqrt()
-    size = torch.where(size > 0, size, 1.0)  # (groups, rank)
-    second.copy_((of_second / _along(size, axis, of_second.ndim)).reshape(second.shape))
-    of_first = first.double().unflatten(0, (groups, -1))
-    axis = 2 if folding_of(layer.first, "channel").transposed else 1
-    first.copy_((of_first * _along(size, axis, of_first.ndim)).reshape(first.shape))
-
-
-def _along(values: Tensor, axis: int, dims: int) -> Tensor:
-    """Returns values (groups, size) with size at one of several axes."""
-    return values.reshape(len(values), *[values.shape[1] if each == axis else 1 for each in range(1, dims)])
 
 
 def _refit_second(layer: LowRank, dense: Tensor, moments: Moments) -> None:
@@ -178,17 +156,21 @@ def _round_others(network: nn.Module) -> None:
     for module in network.modules():
         own = {**dict(module.named_parameters(recurse=False)), **dict(module.named_buffers(recurse=False))}
         for name, tensor in own.items():
-            kept = tensor.dtype != torch.float32 or (name == "weight" and _is_rounded(module))
-            if kept or name in module._non_persistent_buffers_set:
+            if coding_of(module, name) is not None or name in module._non_persistent_buffers_set:
                 continue
-            half = tensor.detach().half().float()
-            if bool(((half - tensor.detach()).abs() <= _HALF_ERROR * tensor.detach().abs()).all()):
+            half = in_half_precision(tensor)
+            if half is not None:
                 tensor.data.copy_(half)
                 remember(module, name, Coding(HALF))
 
 
-def _is_rounded(module: nn.Module) -> bool:
-    return bool(getattr(module, "weight_codings", {}).get("weight"))
+def in_half_precision(tensor: Tensor) -> Tensor | None:
+    """Returns a float32 tensor with its values rounded to half precision, None where that changes one by too much."""
+    if tensor.dtype != torch.float32:
+        return None
+    half = tensor.detach().half().float()
+    near = (half - tensor.detach()).abs() <= _HALF_ERROR * tensor.detach().abs()
+    return half if bool(near.all()) else None
 
 
 def _chosen_bits(

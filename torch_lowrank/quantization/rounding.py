@@ -20,6 +20,17 @@ from torch_lowrank.quantization.coding import code_range
 
 _CLIPPINGS = 25  # shares of the largest value that are tried as the largest code
 _SMALLEST_CLIPPING = 0.3
+# Share of the mean diagonal that is added to moments before rounding. Feedback moves errors to where the moments say
+# that they cost nothing, much more so than truncation, and moments of few images must not be trusted that far.
+_DAMPING = 1e-2
+
+
+def damped_for_rounding(moments: Tensor) -> Tensor:
+    """Returns moments (groups, n, n) with more on the diagonal."""
+    damped = moments.clone()
+    diagonal = damped.diagonal(dim1=1, dim2=2)
+    diagonal.add_(_DAMPING * diagonal.mean(1, keepdim=True))
+    return damped
 
 
 def choose_steps(matrices: Tensor, bits: int, importance: Tensor | None = None, per: int = 1) -> Tensor:

@@ -107,7 +107,11 @@ def _typed(state: Mapping[str, Tensor], dtypes: Mapping[str, Any]) -> dict[str, 
 
 
 def _raw(tensor: Tensor) -> bytes:
-    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes() if tensor.numel() else b""
+    return (
+        tensor.detach().cpu().clone(memory_format=torch.contiguous_format).view(-1).view(torch.uint8).numpy().tobytes()
+        if tensor.numel()
+        else b""
+    )
 
 
 def _from_bytes(content: bytes, dtype: torch.dtype) -> Tensor:

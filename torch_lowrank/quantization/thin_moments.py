@@ -93,6 +93,30 @@ def right_factor(layer: LowRank) -> Tensor:
     return grid.flatten(2)
 
 
+def even_out(layer: LowRank) -> None:
+    """Makes the second layer's weights for every input equally large, so that one scale suits all; in place.
+
+    The first layer's scales, one for each of these channels, take up the difference.
+    """
+    first, second = layer.first.get_parameter("weight"), layer.second.get_parameter("weight")
+    transposed = folding_of(layer.second, "channel").transposed
+    groups = int(getattr(layer, "groups", 1))
+    of_second = second.double().unflatten(0, (groups, -1))
+    axis = 1 if transposed else 2
+    others = [each for each in range(1, of_second.ndim) if each != axis]
+    size = of_second.square().mean(others).sqrt()
+    size = torch.where(size > 0, size, 1.0)  # (groups, rank)
+    second.copy_((of_second / _along(size, axis, of_second.ndim)).reshape(second.shape))
+    of_first = first.double().unflatten(0, (groups, -1))
+    axis = 2 if folding_of(layer.first, "channel").transposed else 1
+    first.copy_((of_first * _along(size, axis, of_first.ndim)).reshape(first.shape))
+
+
+def _along(values: Tensor, axis: int, dims: int) -> Tensor:
+    """Returns values (groups, size) with size at one of several axes."""
+    return values.reshape(len(values), *[values.shape[1] if each == axis else 1 for each in range(1, dims)])
+
+
 def _dense(layer: LowRank, first: Tensor, second: Tensor) -> Tensor:
     """Returns the matrices by the channel scheme of the weight that two thin weights make."""
     weight = folding_of(layer, layer.scheme).dense_weight(layer, first.detach(), second.detach())
