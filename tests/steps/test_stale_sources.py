@@ -86,7 +86,11 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (NETWORKS, "materializers", "variant"),
     (NETWORKS, "torch_lowrank", "io report"),
     (NETWORKS, "torch_lowrank/quantization", "__init__ coding packing stored_state"),
-    (COMPRESSION, "torch_lowrank/quantization", "quantize rounding size_budget size_options thin_moments"),
+    (
+        COMPRESSION,
+        "torch_lowrank/quantization",
+        "quantize rounding size_allocation size_budget size_options thin_moments",
+    ),
     (LOW_RANK, "torch_lowrank/layers", "factorized"),
     (NETWORKS, "torch_lowrank/layers", "__init__"),
     (LOW_RANK, "torch_lowrank/layers", "unfolding"),

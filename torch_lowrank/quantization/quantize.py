@@ -52,7 +52,7 @@ def quantize_weights(
     It computes in float32, with weights that are scale * code, one scale for each output channel. So it is an ordinary
     network, and what is evaluated is what is loaded. Rounded are the weights of all layers that `survey` finds, both of
     a factorised layer; what it skips (embeddings, tied weights) stays in float32. A weight that is changed afterwards
-    is refused by `save_network`. BatchNorm can be recalibrated before or, where `other_bits` is 32, after.
+    is refused by `save_network`. BatchNorm can be recalibrated before or after.
 
     Args:
         network: Any network with weights in float32, dense or compressed; it is not changed.

@@ -20,6 +20,7 @@ from torch_lowrank.quantization.coding import code_range
 
 _CLIPPINGS = 25  # shares of the largest value that are tried as the largest code
 _SMALLEST_CLIPPING = 0.3
+_BLOCK = 64  # columns; what blocks feed back to earlier ones is a matrix product
 # Share of the mean diagonal that is added to moments before rounding. Feedback moves errors to where the moments say
 # that they cost nothing, much more so than truncation, and moments of few images must not be trusted that far.
 _DAMPING = 1e-2
@@ -33,7 +34,9 @@ def damped_for_rounding(moments: Tensor) -> Tensor:
     return damped
 
 
-def choose_steps(matrices: Tensor, bits: int, importance: Tensor | None = None, per: int = 1) -> Tensor:
+def choose_steps(
+    matrices: Tensor, bits: int, importance: Tensor | None = None, per: int = 1, clippings: int = _CLIPPINGS
+) -> Tensor:
     """Returns the step of each row that leaves the smallest sum of squared errors when all entries are rounded.
 
     Args:
@@ -41,25 +44,26 @@ def choose_steps(matrices: Tensor, bits: int, importance: Tensor | None = None, 
         bits: Of the codes.
         importance: Factors of the columns' squared errors, (groups, n); None is 1.
         per: So many rows that follow each other share a step.
+        clippings: So many shares of the largest value are tried as the largest code.
 
     Returns:
         (groups, m, 1), values that bfloat16 holds. Negative where the largest entry is positive: there is one code more
         below zero than above. 0 for rows of zeros.
     """
     low, high = code_range(bits)
-    together = matrices.double().unflatten(1, (-1, per)).flatten(2)
-    factor = torch.ones_like(together[:, 0]) if importance is None else importance.repeat(1, per).to(together)
+    together = matrices.float().unflatten(1, (-1, per)).flatten(2)
+    factor = torch.ones_like(together[:, 0]) if importance is None else importance.repeat(1, per).float()
     lowest, highest = together.amin(2), together.amax(2)
     largest = torch.maximum(-lowest, highest)
     signed = torch.where(highest > -lowest, -largest, largest)[:, :, None] / high
     best, smallest = torch.zeros_like(signed), torch.full_like(signed, torch.inf)
-    for share in torch.linspace(1, _SMALLEST_CLIPPING, _CLIPPINGS).tolist():
-        step = (signed * share).bfloat16().double()
-        rounded = (together / step).nan_to_num(0).round().clamp(low, high) * step
-        error = ((rounded - together).square() * factor[:, None]).sum(2, keepdim=True)
+    for share in torch.linspace(1, _SMALLEST_CLIPPING, clippings).tolist():
+        step = (signed * share).bfloat16().float()
+        rounded = (together / step).nan_to_num_(0).round_().clamp_(low, high).mul_(step)
+        error = rounded.sub_(together).square_() @ (factor / factor.mean(1, keepdim=True))[:, :, None]
         better = error < smallest
         best, smallest = torch.where(better, step, best), torch.where(better, error, smallest)
-    return best.repeat_interleave(per, dim=1).float()
+    return best.repeat_interleave(per, dim=1)
 
 
 def round_to_nearest(matrices: Tensor, steps: Tensor, bits: int) -> Tensor:
@@ -78,25 +82,43 @@ def round_with_feedback(matrices: Tensor, steps: Tensor, bits: int, rows: Tensor
         rows: R, (groups, m, m), float64, positive definite.
         columns: C, (groups, n, n), likewise.
     """
-    low, high = code_range(bits)
     target, steps = matrices.float(), steps.float().squeeze(2)
-    groups, m, n = target.shape
     of_rows, of_columns = _later(rows), _later(columns)
-    codes = torch.zeros(groups, m, n, dtype=torch.int8)
+    codes = torch.zeros(target.shape, dtype=torch.int8)
+    spread = torch.zeros(target.shape)  # K'^T E, with the unit diagonal of K' = K diag(K)^-1
+    for start in range((target.shape[2] - 1) // _BLOCK * _BLOCK, -1, -_BLOCK):
+        block, after = slice(start, start + _BLOCK), slice(start + _BLOCK, None)
+        feedback = spread[:, :, after] @ of_columns[:, block, after].mT
+        codes[:, :, block], spread[:, :, block] = _round_block(
+            target[:, :, block], feedback, steps, code_range(bits), of_rows, of_columns[:, block, block]
+        )
+    return codes
+
+
+def _round_block(
+    target: Tensor,
+    feedback: Tensor,
+    steps: Tensor,
+    limits: tuple[int, int],
+    of_rows: Tensor,
+    of_columns: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Returns codes and K'^T E of a few columns, given what the columns after them feed back."""
+    groups, m, n = target.shape
+    codes, spread = torch.zeros(groups, m, n, dtype=torch.int8), torch.zeros(groups, m, n)
     errors = torch.zeros(groups, n, m)  # E^T
-    spread = torch.zeros(groups, m, n)  # K'^T E, with the unit diagonal of K' = K diag(K)^-1
     for diagonal in range(m + n - 2, -1, -1):
         i = torch.arange(max(0, diagonal - n + 1), min(m - 1, diagonal) + 1)
         j = diagonal - i
         from_rows = (errors[:, j] * of_rows[:, i]).sum(2)
-        feedback = from_rows + (spread[:, i] * of_columns[:, j]).sum(2)
+        fed_back = feedback[:, i, j] + from_rows + (spread[:, i] * of_columns[:, j]).sum(2)
         here, step = target[:, i, j], steps[:, i]
-        code = ((here - feedback) / step).nan_to_num(0, 0, 0).round().clamp(low, high)
+        code = ((here - fed_back) / step).nan_to_num(0, 0, 0).round().clamp(*limits)
         error = code * step - here
         codes[:, i, j] = code.to(torch.int8)
         errors[:, j, i] = error
         spread[:, i, j] = error + from_rows
-    return codes
+    return codes, spread
 
 
 def expected_error(steps: Tensor, rows: Tensor, columns: Tensor, *, feedback: bool = True) -> float:

@@ -15,8 +15,8 @@ from torch_lowrank.curvature.moments import Statistics
 from torch_lowrank.decomposition.spectra import Spectra
 from torch_lowrank.progress import tracked
 from torch_lowrank.quantization.quantize import in_half_precision
+from torch_lowrank.quantization.size_allocation import allocate_bytes
 from torch_lowrank.quantization.size_options import StoredAs, options_of
-from torch_lowrank.ranks.allocation import allocate_points
 from torch_lowrank.ranks.budgets import BudgetError
 from torch_lowrank.ranks.plan import excluded_layers, pinned_layers
 from torch_lowrank.ranks.rules import check_share
@@ -78,13 +78,13 @@ def plan_size(
             f"{smallest + rest:,} bytes, a fraction of {reachable:g}",
             reachable,
         )
-    at = allocate_points(list(points.values()), left)
+    at = allocate_bytes(list(points.values()), left)
     return {name: each.choices[position] for (name, each), position in zip(points.items(), at, strict=True)}
 
 
 def bits_by_name(choices: Mapping[str, StoredAs]) -> dict[str, int]:
     """Returns the bits of every layer that holds a weight, as `quantize_weights` takes them."""
-    found = {}
+    found: dict[str, int] = {}
     for name, choice in choices.items():
         names = (name,) if len(choice.bits) == 1 else (f"{name}.first", f"{name}.second")
         found.update(zip(names, choice.bits, strict=True))

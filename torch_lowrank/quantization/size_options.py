@@ -39,6 +39,7 @@ from torch_lowrank.ranks.allocation import Points
 
 _SCALE_BYTES = 2  # bfloat16
 _RANK_STEP = 1.3  # ratio of the ranks for which the second factor's errors are computed
+_CLIPPINGS = 8  # fewer than in the end: errors near the best clipping differ little
 _RISE = 0.5  # the loss rises by half of the squared norm of a change
 
 
@@ -160,7 +161,7 @@ def _errors_of_second(thin: LowRank, moments: Moments) -> NDArray[np.float64]:
 
 def _row_errors(matrix: Tensor, bits: int, of_columns: Tensor, taps: int) -> Tensor:
     """Returns the weighted sum of squared rounding errors of each row, (groups, m)."""
-    steps = choose_steps(matrix, bits, of_columns, taps)
+    steps = choose_steps(matrix, bits, of_columns, taps, _CLIPPINGS)
     error = round_to_nearest(matrix, steps, bits) * steps.double() - matrix
     return (error.square() @ of_columns[:, :, None]).squeeze(2)
 

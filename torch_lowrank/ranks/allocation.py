@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from torch_lowrank.ranks.options import Candidate, Choice, total_cost
 
@@ -39,9 +39,9 @@ class Points(Generic[_Any]):
     choices: list[_Any]
 
     @classmethod
-    def worth_making(cls, costs: ArrayLike, errors: ArrayLike, choices: Sequence[_Any]) -> Points[_Any]:
+    def worth_making(cls, costs: Sequence[int], errors: Sequence[float], choices: Sequence[_Any]) -> Points[_Any]:
         """Returns the choices that no other one beats in both cost and error."""
-        order = np.lexsort((errors, costs))  # type: ignore[call-overload]
+        order = np.lexsort((np.asarray(errors), np.asarray(costs)))
         error = np.asarray(errors)[order]
         best_before = np.concatenate([[np.inf], np.minimum.accumulate(error)[:-1]])
         kept = order[error < best_before]
@@ -51,16 +51,11 @@ class Points(Generic[_Any]):
 def allocate_globally(candidates: Sequence[Candidate], budget: int) -> dict[str, Choice]:
     """Returns a choice for each layer; `budget` is at least `smallest_cost(candidates)`."""
     points = [_points(candidate) for candidate in candidates]
-    return _chosen(candidates, points, allocate_points(points, budget))
-
-
-def allocate_points(points: Sequence[Points], budget: int) -> list[int]:
-    """Returns the position of each layer in its choices; the first choices of all layers fit the budget together."""
     at = [0] * len(points)
     left = budget - sum(int(layer.cost[0]) for layer in points)
     left = _spend_rest(points, at, _walk_hulls(points, at, left))
     _close_gap(points, at, left, budget)
-    return at
+    return _chosen(candidates, points, at)
 
 
 def fill(candidates: Sequence[Candidate], choices: dict[str, Choice], budget: int) -> dict[str, Choice]:

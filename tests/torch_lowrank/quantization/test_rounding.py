@@ -53,6 +53,24 @@ def test_no_weight_is_more_than_half_a_step_from_what_it_was_rounded_to_where_no
     assert bool(((codes * steps.double() - weight).abs() <= steps.double() / 2 * (1 + 1e-6)).all())
 
 
+def test_blocks_and_diagonals_give_what_one_entry_after_the_other_gives():
+    m, n, bits = 5, 150, 4  # three blocks of columns
+    weight, rows, columns = matrices(1, m, n), moment(m), moment(n, seed=3)
+    steps = choose_steps(weight, bits)
+    later_rows, later_columns = (
+        factor / factor.diagonal(dim1=1, dim2=2)[:, None, :] for factor in map(torch.linalg.cholesky, (rows, columns))
+    )
+    error = torch.zeros(1, m, n, dtype=torch.float64)
+    codes = torch.zeros(1, m, n)
+    for j in reversed(range(n)):
+        for i in reversed(range(m)):
+            fed_back = (later_rows.mT @ error @ later_columns)[0, i, j]
+            step = float(steps[0, i])
+            codes[0, i, j] = ((weight[0, i, j] - fed_back) / step).round().clamp(*code_range(bits))
+            error[0, i, j] = codes[0, i, j] * step - weight[0, i, j]
+    assert torch.equal(round_with_feedback(weight, steps, bits, rows, columns), codes.to(torch.int8))
+
+
 @pytest.mark.parametrize("bits", [3, 4, 6])
 def test_feedback_leaves_far_less_error_than_rounding_to_the_nearest(bits):
     weight, rows, columns = matrices(2, 24, 40), moment(24, 2), moment(40, 2, seed=5)
