@@ -120,7 +120,7 @@ def _round_weight(name: str, layer: nn.Module, bits: int, moments: tuple[Tensor,
         weight.copy_(weight.half().float())
         remember(layer, "weight", Coding(HALF))
         return
-    matrices = matrix_of(layer).cpu()
+    matrices = matrix_of(layer)
     folding = folding_of(layer, "channel")
     taps = math.prod(layer.kernel_size) if folding.transposed else 1  # type: ignore[arg-type]
     if moments is None:

@@ -12,6 +12,7 @@ arXiv 2307.13304); with both it is that of YAQA (Tseng et al. 2025, arXiv 2505.2
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -57,7 +58,7 @@ def choose_steps(
     largest = torch.maximum(-lowest, highest)
     signed = torch.where(highest > -lowest, -largest, largest)[:, :, None] / high
     best, smallest = torch.zeros_like(signed), torch.full_like(signed, torch.inf)
-    for share in torch.linspace(1, _SMALLEST_CLIPPING, clippings).tolist():
+    for share in np.linspace(1, _SMALLEST_CLIPPING, clippings).tolist():
         step = (signed * share).bfloat16().float()
         rounded = (together / step).nan_to_num_(0).round_().clamp_(low, high).mul_(step)
         error = rounded.sub_(together).square_() @ (factor / factor.mean(1, keepdim=True))[:, :, None]
@@ -84,8 +85,8 @@ def round_with_feedback(matrices: Tensor, steps: Tensor, bits: int, rows: Tensor
     """
     target, steps = matrices.float(), steps.float().squeeze(2)
     of_rows, of_columns = _later(rows), _later(columns)
-    codes = torch.zeros(target.shape, dtype=torch.int8)
-    spread = torch.zeros(target.shape)  # K'^T E, with the unit diagonal of K' = K diag(K)^-1
+    codes = target.new_zeros(target.shape, dtype=torch.int8)
+    spread = target.new_zeros(target.shape)  # K'^T E, with the unit diagonal of K' = K diag(K)^-1
     for start in range((target.shape[2] - 1) // _BLOCK * _BLOCK, -1, -_BLOCK):
         block, after = slice(start, start + _BLOCK), slice(start + _BLOCK, None)
         feedback = spread[:, :, after] @ of_columns[:, block, after].mT
@@ -105,10 +106,10 @@ def _round_block(
 ) -> tuple[Tensor, Tensor]:
     """Returns codes and K'^T E of a few columns, given what the columns after them feed back."""
     groups, m, n = target.shape
-    codes, spread = torch.zeros(groups, m, n, dtype=torch.int8), torch.zeros(groups, m, n)
-    errors = torch.zeros(groups, n, m)  # E^T
+    codes, spread = target.new_zeros(groups, m, n, dtype=torch.int8), target.new_zeros(groups, m, n)
+    errors = target.new_zeros(groups, n, m)  # E^T
     for diagonal in range(m + n - 2, -1, -1):
-        i = torch.arange(max(0, diagonal - n + 1), min(m - 1, diagonal) + 1)
+        i = torch.arange(max(0, diagonal - n + 1), min(m - 1, diagonal) + 1, device=target.device)
         j = diagonal - i
         from_rows = (errors[:, j] * of_rows[:, i]).sum(2)
         fed_back = feedback[:, i, j] + from_rows + (spread[:, i] * of_columns[:, j]).sum(2)

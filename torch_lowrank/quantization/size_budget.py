@@ -97,7 +97,9 @@ def float_size(network: nn.Module) -> int:
     return len(
         save_tensors(
             {
-                name: torch.zeros(each.shape, dtype=torch.float32 if each.is_floating_point() else each.dtype)
+                name: torch.zeros(
+                    each.shape, dtype=torch.float32 if each.is_floating_point() else each.dtype, device="cpu"
+                )
                 for name, each in state.items()
             }
         )

@@ -96,7 +96,7 @@ class _Rounded:
     """A plain layer's weight in any number of bits."""
 
     def __init__(self, layer: nn.Module, rows: Tensor, columns: Tensor) -> None:
-        self.matrix = matrix_of(layer).cpu()
+        self.matrix = matrix_of(layer)
         self.of_rows, self.of_columns = _variances(rows), _variances(columns)
         self.taps = _taps(layer)
 
@@ -138,7 +138,7 @@ def _factorized(
 def _errors_of_first(thin: LowRank, moments: Moments) -> NDArray[np.float64]:
     """Returns the expected error of the first factor, (bits, ranks)."""
     rows, columns = (_variances(each) for each in first_moments(thin, moments))
-    matrix, taps = matrix_of(thin.first).cpu(), _taps(thin.first)
+    matrix, taps = matrix_of(thin.first), _taps(thin.first)
     each = torch.stack([(_row_errors(matrix, bits, columns, taps) * rows).sum(0) for bits in BITS])
     return each.unflatten(1, (thin.rank, -1)).sum(2).cumsum(1).numpy()
 
@@ -146,7 +146,7 @@ def _errors_of_first(thin: LowRank, moments: Moments) -> NDArray[np.float64]:
 def _errors_of_second(thin: LowRank, moments: Moments) -> NDArray[np.float64]:
     """Returns the expected error of the second factor, (bits, ranks)."""
     rows, columns = (_variances(each) for each in second_moments(thin, moments))
-    matrix, taps = matrix_of(thin.second).cpu(), _taps(thin.second)
+    matrix, taps = matrix_of(thin.second), _taps(thin.second)
     of_each = matrix.shape[2] // thin.rank  # columns for each rank
     ranks = sorted({min(thin.rank, math.ceil(_RANK_STEP**power)) for power in range(_powers(thin.rank) + 1)})
     table = [

@@ -115,7 +115,7 @@ def _raw(tensor: Tensor) -> bytes:
 
 
 def _from_bytes(content: bytes, dtype: torch.dtype) -> Tensor:
-    return torch.frombuffer(bytearray(content), dtype=dtype) if content else torch.empty(0, dtype=dtype)
+    return torch.frombuffer(bytearray(content), dtype=dtype) if content else torch.empty(0, dtype=dtype, device="cpu")
 
 
 def _encoded(tensor: Tensor, coding: Coding) -> bytes:

@@ -20,8 +20,8 @@ from torch_lowrank.layers.unfolding import folding_of
 
 
 def matrix_of(layer: nn.Module) -> Tensor:
-    """Returns a layer's weight as matrices (groups, m, n), float64: unfolded by the channel scheme."""
-    return folding_of(layer, "channel").matrix(layer).double()
+    """Returns a layer's weight as matrices (groups, m, n), float64, on the CPU: unfolded by the channel scheme."""
+    return folding_of(layer, "channel").matrix(layer).cpu().double()
 
 
 def weight_of(layer: nn.Module, matrices: Tensor) -> Tensor:
@@ -40,10 +40,10 @@ def weight_of(layer: nn.Module, matrices: Tensor) -> Tensor:
 
 
 def first_moments(layer: LowRank, moments: Moments) -> tuple[Tensor, Tensor]:
-    """Returns the damped moments (rows, columns) for the first layer's own matrices, float64."""
+    """Returns the damped moments (rows, columns) for the first layer's own matrices, float64, on the CPU."""
     if folding_of(layer, layer.scheme).transposed and layer.scheme == "spatial":
         rows, columns = moments.damped(layer)
-        after = _dense(layer, _identity(layer.first, inputs=False), layer.second.get_parameter("weight").double())
+        after = _dense(layer, _identity(layer.first, inputs=False), _exact(layer.second))
     else:
         rows, columns = moments.weights(layer, layer.scheme)
         after = left_factor(layer)
@@ -70,12 +70,12 @@ def before_second(layer: LowRank) -> Tensor:
     """Returns X of W = G X, (groups, columns of G, columns of W), where `exact_in_second`."""
     if layer.scheme == "channel":
         return right_factor(layer)
-    return _dense(layer, layer.first.get_parameter("weight").double(), _identity(layer.second, inputs=True))
+    return _dense(layer, _exact(layer.first), _identity(layer.second, inputs=True))
 
 
 def left_factor(layer: LowRank) -> Tensor:
     """Returns the left factor of the scheme's matrix, (groups, m, rank), float64."""
-    grid = layer.second.get_parameter("weight").detach().double()
+    grid = _exact(layer.second)
     folding = folding_of(layer, layer.scheme)
     groups = int(getattr(layer, "groups", 1))
     grid = grid.unflatten(0, (groups, -1))
@@ -85,7 +85,7 @@ def left_factor(layer: LowRank) -> Tensor:
 
 def right_factor(layer: LowRank) -> Tensor:
     """Returns the right factor, (groups, rank, n), float64."""
-    grid = layer.first.get_parameter("weight").detach().double()
+    grid = _exact(layer.first)
     folding = folding_of(layer, layer.scheme)
     groups = int(getattr(layer, "groups", 1))
     grid = grid.unflatten(0, (groups, -1))
@@ -117,14 +117,18 @@ def _along(values: Tensor, axis: int, dims: int) -> Tensor:
     return values.reshape(len(values), *[values.shape[1] if each == axis else 1 for each in range(1, dims)])
 
 
+def _exact(layer: nn.Module) -> Tensor:
+    return layer.get_parameter("weight").detach().cpu().double()
+
+
 def _dense(layer: LowRank, first: Tensor, second: Tensor) -> Tensor:
     """Returns the matrices by the channel scheme of the weight that two thin weights make."""
-    weight = folding_of(layer, layer.scheme).dense_weight(layer, first.detach(), second.detach())
+    weight = folding_of(layer, layer.scheme).dense_weight(layer, first, second)
     return folding_of(layer, "channel").unfold(weight, int(getattr(layer, "groups", 1)))
 
 
 def _identity(layer: nn.Module, *, inputs: bool) -> Tensor:
     """Returns a weight whose matrices are I, of the size of the layer's inputs or outputs."""
     groups, outputs, columns = folding_of(layer, "channel").shape(layer)
-    eye = torch.eye(columns if inputs else outputs, dtype=torch.float64)
+    eye = torch.eye(columns if inputs else outputs, dtype=torch.float64, device="cpu")
     return weight_of(layer, eye.expand(groups, *eye.shape))
