@@ -177,7 +177,7 @@ def _chosen_bits(
     layers: dict[str, nn.Module], bits: int | Mapping[str, int], exclude: Collection[str]
 ) -> dict[str, int]:
     """Returns the bits of each layer that holds a weight to round."""
-    table = {"*": bits} if isinstance(bits, int) else dict(bits)
+    table = bits if isinstance(bits, Mapping) else {"*": bits}
     for pattern, value in table.items():
         if isinstance(value, bool) or value not in (*BITS, HALF):
             raise ValueError(f"bits of {pattern!r} are {value!r}; give {', '.join(map(str, BITS))} or {HALF}")
@@ -188,7 +188,7 @@ def _chosen_bits(
         for name, layer in layers.items()
         for holder in ([f"{name}.first", f"{name}.second"] if isinstance(layer, LowRank) else [name])
     }
-    for pattern in (*([] if isinstance(bits, int) else table), *exclude):
+    for pattern in (*(bits if isinstance(bits, Mapping) else ()), *exclude):
         if not any(fnmatch.fnmatchcase(name, pattern) for names in holders.values() for name in names):
             raise ValueError(f"the pattern {pattern!r} matches no layer that holds a weight to round")
     return {

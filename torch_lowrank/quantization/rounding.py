@@ -57,10 +57,13 @@ def choose_steps(
     lowest, highest = together.amin(2), together.amax(2)
     largest = torch.maximum(-lowest, highest)
     signed = torch.where(highest > -lowest, -largest, largest)[:, :, None] / high
+    unit = torch.where(largest > 0, largest, 1.0)[:, :, None]  # so that squares stay within float32
+    together = together / unit
     best, smallest = torch.zeros_like(signed), torch.full_like(signed, torch.inf)
     for share in np.linspace(1, _SMALLEST_CLIPPING, clippings).tolist():
         step = (signed * share).bfloat16().float()
-        rounded = (together / step).nan_to_num_(0).round_().clamp_(low, high).mul_(step)
+        share_of_unit = step / unit
+        rounded = (together / share_of_unit).nan_to_num_(0).round_().clamp_(low, high).mul_(share_of_unit)
         error = rounded.sub_(together).square_() @ (factor / factor.mean(1, keepdim=True))[:, :, None]
         better = error < smallest
         best, smallest = torch.where(better, step, best), torch.where(better, error, smallest)

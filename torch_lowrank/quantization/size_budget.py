@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import glob
 import math
 from collections.abc import Collection, Mapping
 from fractions import Fraction
@@ -83,11 +84,12 @@ def plan_size(
 
 
 def bits_by_name(choices: Mapping[str, StoredAs]) -> dict[str, int]:
-    """Returns the bits of every layer that holds a weight, as `quantize_weights` takes them."""
+    """Returns the bits of every layer that holds a weight, by pattern, as `quantize_weights` takes them."""
     found: dict[str, int] = {}
     for name, choice in choices.items():
-        names = (name,) if len(choice.bits) == 1 else (f"{name}.first", f"{name}.second")
-        found.update(zip(names, choice.bits, strict=True))
+        pattern = glob.escape(name)
+        patterns = (pattern,) if len(choice.bits) == 1 else (f"{pattern}.first", f"{pattern}.second")
+        found.update(zip(patterns, choice.bits, strict=True))
     return found
 
 
@@ -110,7 +112,10 @@ def _rest(network: nn.Module, chosen: list[str]) -> int:
     """Returns the bytes of everything but the weights of these layers, the header included."""
     layers = ((name, network.get_submodule(name)) for name in chosen)
     counted = {
-        f"{name}.{own}" for name, layer in layers for own, _ in layer.named_parameters() if own.endswith("weight")
+        f"{name}.{own}".lstrip(".")
+        for name, layer in layers
+        for own, _ in layer.named_parameters()
+        if own.endswith("weight")
     }
     others = {name: tensor for name, tensor in network.state_dict().items() if name not in counted}
     return _HEADER + sum(

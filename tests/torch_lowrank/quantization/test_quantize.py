@@ -141,6 +141,8 @@ def test_what_cannot_be_quantised_is_refused_with_the_layer():
         quantize_weights(network(), {"nowhere": 4})
     with pytest.raises(ValueError, match="give a list of patterns"):
         quantize_weights(network(), exclude="linear")
+    with pytest.raises(ValueError, match=r"bits of '\*' are 4.5"):
+        quantize_weights(network(), 4.5)
     with pytest.raises(ValueError, match="other_bits is 8"):
         quantize_weights(network(), other_bits=8)
     with pytest.raises(TypeError, match=r"'one.0' is torch.float64; quantize_weights takes network.float\(\)"):

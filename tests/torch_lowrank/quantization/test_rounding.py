@@ -105,6 +105,16 @@ def test_steps_are_those_of_the_smallest_error_among_their_neighbours():
     assert bool((steps.abs() * 3 < weight.abs().amax(2, keepdim=True)).all())
 
 
+@pytest.mark.parametrize("size", [1e-28, 1e28])
+def test_tiny_and_huge_weights_have_the_same_codes(size):
+    weight = matrices(1, 3, 40)
+    codes = round_to_nearest(weight, choose_steps(weight, 4), 4)
+    scaled = weight * size
+    found = round_to_nearest(scaled, choose_steps(scaled, 4), 4)
+    assert int((found - codes).abs().max()) <= 1  # bfloat16 rounds each step a little differently
+    assert torch.allclose(found * choose_steps(scaled, 4).double(), scaled, atol=float(scaled.abs().max()) / 8)
+
+
 def test_columns_that_count_are_rounded_better():
     weight = matrices(1, 1, 50)
     weight[:, :, 0] = 30.0

@@ -1,10 +1,12 @@
 import functools
+from collections import OrderedDict
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load
 from torch import nn
 
 from torch_lowrank.compression import compress
@@ -188,19 +190,21 @@ def test_bytes_of_a_choice_are_those_that_are_stored():
         layer = network.get_submodule(name)
         points = options_of(layer, spectra.options(name), statistics[name])
         for choice, cost in [*zip(points.choices, points.cost, strict=True)][:: len(points.choices) // 5]:
-            stored = layer if choice.scheme is None else LowRank(layer, choice.scheme, choice.rank)
-            for parameter in stored.parameters():
-                nn.init.normal_(parameter) if choice.scheme else None
-            parts = [stored] if choice.scheme is None else [*stored]
-            whole = nn.Sequential(*parts)
-            without = len(weights(quantize_weights(whole, dict.fromkeys("01"[: len(parts)], 2))))
-            quantized = quantize_weights(whole, dict(zip("01", choice.bits, strict=False)))
-            of_two_bits = sum(-(-part.weight.numel() // 4) + 2 * outputs_of(part) for part in parts)
-            assert len(weights(quantized)) - without == pytest.approx(cost - of_two_bits, abs=8)  # the header's padding
+            parts = [layer]
+            if choice.scheme:
+                spectrum = next(each for each in spectra.options(name) if each.scheme == choice.scheme)
+                factors = spectrum.left[:, :, : choice.rank], spectrum.right[:, : choice.rank]
+                parts = [*LowRank.from_factors(layer, choice.scheme, *factors)]
+            quantized = quantize_weights(nn.Sequential(*parts), dict(zip("01", choice.bits, strict=False)))
+            assert load(weights(quantized))["packed"].numel() == cost + layer.bias.nbytes
 
 
-def outputs_of(part):
-    return part.out_channels
+def test_a_network_of_one_layer_and_names_with_brackets_are_brought_to_a_size():
+    torch.manual_seed(0)
+    batches = [torch.randn(64, 40) @ torch.diag(torch.logspace(0, -2, 40)) for _ in range(2)]
+    for network in (nn.Linear(40, 30), nn.Sequential(OrderedDict({"a[0]": nn.Linear(40, 30)}))):
+        small = compress(network, SizeBudget(0.2), statistics=collect_statistics(network, batches)).network
+        assert 0.9 * 0.2 * float_size(network) <= len(weights(small)) <= 0.2 * float_size(network)
 
 
 @pytest.mark.parametrize("share", [0.01, 0.05, 0.1, 0.3, 0.6, 0.9])
