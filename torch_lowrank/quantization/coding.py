@@ -77,11 +77,17 @@ def coding_of(module: nn.Module, name: str = "weight") -> Coding | None:
 
 
 def round_again(module: nn.Module) -> None:
-    """Rounds those of a module's own tensors to half precision, in place, that are stored in it and were changed."""
+    """Rounds those of a module's own tensors to half precision, in place, that are stored in it and were changed.
+
+    One that half precision cannot hold any more is stored as it is from now on.
+    """
     for name, coding in getattr(module, _CODINGS, {}).items():
         if coding.bits == HALF:
             tensor = getattr(module, name).data
-            tensor.copy_(tensor.half())
+            if bool(tensor.half().isfinite().all()):
+                tensor.copy_(tensor.half())
+            else:
+                setattr(module, _CODINGS, {key: kept for key, kept in getattr(module, _CODINGS).items() if key != name})
 
 
 def codings(network: nn.Module) -> dict[str, Coding]:

@@ -36,7 +36,11 @@ def damped_for_rounding(moments: Tensor) -> Tensor:
 
 
 def choose_steps(
-    matrices: Tensor, bits: int, importance: Tensor | None = None, per: int = 1, clippings: int = _CLIPPINGS
+    matrices: Tensor,
+    bits: int,
+    importance: Tensor | None = None,
+    per: int = 1,
+    clippings: int = _CLIPPINGS,
 ) -> Tensor:
     """Returns the step of each row that leaves the smallest sum of squared errors when all entries are rounded.
 
@@ -139,6 +143,29 @@ def expected_error(steps: Tensor, rows: Tensor, columns: Tensor, *, feedback: bo
     return float((of_rows * factors[1].sum(1)).sum()) / 12
 
 
+def feedback_noise(rows: Tensor, columns: Tensor) -> Tensor:
+    """Draws what feedback adds to each entry, (groups, m, n), float32, in steps: normal, always the same numbers.
+
+    An entry is fed back the errors of all later ones, step / sqrt(12) each, times their entries in the unit triangular
+    factors K' and L'. Where moments are strongly correlated that is more than few codes reach, so that far more is
+    clipped than of the weights alone.
+
+    Args:
+        rows: K', (groups, m, m), result of `unit_factor`.
+        columns: L', (groups, n, n).
+    """
+    of_rows, of_columns = (factor.square().sum(1) for factor in (rows, columns))
+    deviation = ((of_rows[:, :, None] * of_columns[:, None, :] - 1).clamp_min(0) / 12).sqrt().float()
+    generator = torch.Generator("cpu").manual_seed(0)
+    return deviation * torch.randn(deviation.shape, generator=generator, dtype=torch.float32, device="cpu")
+
+
+def unit_factor(moments: Tensor) -> Tensor:
+    """Returns L' = L diag(L)^-1 of the Cholesky factor L, (groups, n, n), float64."""
+    factor = cholesky(moments)
+    return factor / factor.diagonal(dim1=1, dim2=2)[:, None, :]
+
+
 def conditional_variances(moments: Tensor) -> Tensor:
     """Returns diag(L)^2, (groups, n), of the Cholesky factor: what of an entry's error cannot be made up for."""
     return cholesky(moments).diagonal(dim1=1, dim2=2).square()
@@ -146,6 +173,4 @@ def conditional_variances(moments: Tensor) -> Tensor:
 
 def _later(moments: Tensor) -> Tensor:
     """Returns the transpose of L diag(L)^-1 without its diagonal: row i has what later entries add to entry i."""
-    factor = cholesky(moments)
-    unit = factor / factor.diagonal(dim1=1, dim2=2)[:, None, :]
-    return unit.tril(-1).mT.float().contiguous()
+    return unit_factor(moments).tril(-1).mT.float().contiguous()

@@ -13,6 +13,7 @@ few ranks, and interpolated between.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 
@@ -32,7 +33,9 @@ from torch_lowrank.quantization.rounding import (
     choose_steps,
     conditional_variances,
     damped_for_rounding,
+    feedback_noise,
     round_to_nearest,
+    unit_factor,
 )
 from torch_lowrank.quantization.thin_moments import even_out, first_moments, matrix_of, second_moments
 from torch_lowrank.ranks.allocation import Points
@@ -97,7 +100,7 @@ class _Rounded:
 
     def __init__(self, layer: nn.Module, rows: Tensor, columns: Tensor) -> None:
         self.matrix = matrix_of(layer)
-        self.of_rows, self.of_columns = _variances(rows), _variances(columns)
+        self.sides = _Sides(rows, columns)
         self.taps = _taps(layer)
 
     def size(self, bits: int) -> int:
@@ -107,7 +110,7 @@ class _Rounded:
 
     def error(self, bits: int) -> float:
         """Returns tr(R E C E^T) as expected with feedback."""
-        return float((_row_errors(self.matrix, bits, self.of_columns, self.taps) * self.of_rows).sum())
+        return float(self.sides.row_errors(self.matrix, bits, self.taps).sum())
 
 
 def _factorized(
@@ -137,37 +140,48 @@ def _factorized(
 
 def _errors_of_first(thin: LowRank, moments: Moments) -> NDArray[np.float64]:
     """Returns the expected error of the first factor, (bits, ranks)."""
-    rows, columns = (_variances(each) for each in first_moments(thin, moments))
+    side = _Sides(*first_moments(thin, moments))
     matrix, taps = matrix_of(thin.first), _taps(thin.first)
-    each = torch.stack([(_row_errors(matrix, bits, columns, taps) * rows).sum(0) for bits in BITS])
+    each = torch.stack([side.row_errors(matrix, bits, taps).sum(0) for bits in BITS])
     return each.unflatten(1, (thin.rank, -1)).sum(2).cumsum(1).numpy()
 
 
 def _errors_of_second(thin: LowRank, moments: Moments) -> NDArray[np.float64]:
     """Returns the expected error of the second factor, (bits, ranks)."""
-    rows, columns = (_variances(each) for each in second_moments(thin, moments))
+    side = _Sides(*second_moments(thin, moments))
     matrix, taps = matrix_of(thin.second), _taps(thin.second)
     of_each = matrix.shape[2] // thin.rank  # columns for each rank
     ranks = sorted({min(thin.rank, math.ceil(_RANK_STEP**power)) for power in range(_powers(thin.rank) + 1)})
-    table = [
-        [
-            float((_row_errors(matrix[:, :, : rank * of_each], bits, columns[:, : rank * of_each], taps) * rows).sum())
-            for rank in ranks
-        ]
-        for bits in BITS
-    ]
+    table = np.empty((len(BITS), len(ranks)))
+    for column, rank in enumerate(ranks):
+        part = side.of_columns(rank * of_each)
+        for line, bits in enumerate(BITS):
+            table[line, column] = float(part.row_errors(matrix[:, :, : rank * of_each], bits, taps).sum())
     return np.stack([np.interp(np.arange(1, thin.rank + 1), ranks, line) for line in table])
 
 
-def _row_errors(matrix: Tensor, bits: int, of_columns: Tensor, taps: int) -> Tensor:
-    """Returns the weighted sum of squared rounding errors of each row, (groups, m)."""
-    steps = choose_steps(matrix, bits, of_columns, taps, _CLIPPINGS)
-    error = round_to_nearest(matrix, steps, bits) * steps.double() - matrix
-    return (error.square() @ of_columns[:, :, None]).squeeze(2)
+class _Sides:
+    """What the moments of rows and columns say of rounding with feedback: of what is fed back, and what it leaves."""
 
+    def __init__(self, rows: Tensor, columns: Tensor) -> None:
+        rows, columns = (damped_for_rounding(each.cpu()) for each in (rows, columns))
+        self._of_rows, self._of_columns = conditional_variances(rows), conditional_variances(columns)
+        self._rows, self._columns = unit_factor(rows), unit_factor(columns)
+        self._noise = feedback_noise(self._rows, self._columns)
 
-def _variances(moments: Tensor) -> Tensor:
-    return conditional_variances(damped_for_rounding(moments.cpu()))
+    def of_columns(self, number: int) -> _Sides:
+        """Returns the same for the first columns alone, whose Cholesky factor is a part of the whole one."""
+        part = copy.copy(self)
+        part._of_columns = self._of_columns[:, :number]
+        part._noise = feedback_noise(self._rows, self._columns[:, :number, :number])
+        return part
+
+    def row_errors(self, matrix: Tensor, bits: int, taps: int) -> Tensor:
+        """Returns what the errors of each row cost, (groups, m), so that their sum is tr(R E C E^T) as expected."""
+        steps = choose_steps(matrix, bits, self._of_columns, taps, _CLIPPINGS).double()
+        target = matrix + self._noise * steps
+        error = round_to_nearest(target, steps, bits) * steps - target
+        return (error.square() @ self._of_columns[:, :, None]).squeeze(2) * self._of_rows
 
 
 def _balanced(spectrum: Spectrum, rank: int) -> tuple[Tensor, Tensor]:

@@ -6,9 +6,12 @@ from hypothesis import strategies as st
 from torch_lowrank.quantization.coding import code_range
 from torch_lowrank.quantization.rounding import (
     choose_steps,
+    conditional_variances,
     expected_error,
+    feedback_noise,
     round_to_nearest,
     round_with_feedback,
+    unit_factor,
 )
 
 
@@ -81,6 +84,26 @@ def test_feedback_leaves_far_less_error_than_rounding_to_the_nearest(bits):
     by_columns = error_of(round_with_feedback(weight, steps, bits, of_columns, columns) * steps - weight, rows, columns)
     assert made_up < 0.6 * nearest  # measured: 0.37 to 0.46
     assert made_up < by_columns < nearest
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4])
+def test_what_is_fed_back_is_foreseen_where_few_codes_clip_it(bits):
+    """Neighbours that see nearly the same: each is fed back the errors of all later ones, and the codes soon end."""
+    near = torch.exp(-(torch.arange(60.0)[:, None] - torch.arange(60.0)).square() / 40).double()[None]
+    columns, rows = near + 1e-2 * torch.eye(60), torch.eye(8, dtype=torch.float64)[None]
+    weight, factor = matrices(1, 8, 60), conditional_variances(columns)
+    steps = choose_steps(weight, bits, factor)
+    codes = round_with_feedback(weight, steps, bits, rows, columns)
+    measured = error_of(codes * steps - weight, rows, columns)
+
+    def predicted(noise):
+        target = weight + noise * steps
+        error = round_to_nearest(target, steps, bits) * steps.double() - target
+        return float((error.square() @ factor[0]).sum())
+
+    foreseen = predicted(feedback_noise(unit_factor(rows), unit_factor(columns)))
+    assert measured / 3 < foreseen < 3 * measured
+    assert bits == 4 or predicted(torch.zeros_like(weight)) < foreseen
 
 
 def test_without_correlations_feedback_rounds_to_the_nearest():

@@ -21,7 +21,9 @@ from torch_lowrank.quantization.rounding import (
     choose_steps,
     conditional_variances,
     damped_for_rounding,
+    feedback_noise,
     round_to_nearest,
+    unit_factor,
 )
 from torch_lowrank.quantization.size_allocation import allocate_bytes
 from torch_lowrank.quantization.size_budget import SizeBudget, float_size
@@ -173,10 +175,12 @@ def test_what_is_predicted_for_a_rank_is_what_its_factors_give(name):
 
 
 def rounding_error(part, bits, rows, columns):
-    of_rows, of_columns = (conditional_variances(damped_for_rounding(each)) for each in (rows, columns))
-    matrix = matrix_of(part)
-    steps = choose_steps(matrix, bits, of_columns, taps(part), 8)
-    error = round_to_nearest(matrix, steps, bits) * steps.double() - matrix
+    rows, columns = damped_for_rounding(rows), damped_for_rounding(columns)
+    of_rows, of_columns = conditional_variances(rows), conditional_variances(columns)
+    matrix, noise = matrix_of(part), feedback_noise(unit_factor(rows), unit_factor(columns))
+    steps = choose_steps(matrix, bits, of_columns, taps(part), 8).double()
+    target = matrix + noise * steps
+    error = round_to_nearest(target, steps, bits) * steps - target
     return float((error.square() * of_columns[:, None] * of_rows[:, :, None]).sum())
 
 

@@ -116,6 +116,18 @@ def test_batch_norm_may_be_recalibrated_after_the_weights_were_rounded(tmp_path)
     assert network_digest(load_network(tmp_path / "net", constructor)) == network_digest(quantized)
 
 
+def test_statistics_that_leave_half_precision_are_stored_as_they_are(tmp_path):
+    def constructor():
+        return nn.Sequential(nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4))
+
+    quantized = quantize_weights(constructor(), 4, other_bits=16)
+    recalibrate(quantized, [1e4 * torch.randn(4, 2, 8, 8) for _ in range(2)])  # half precision ends at 65,504
+    assert float(quantized[1].running_var.max()) > 1e5
+    assert "1.running_var" not in codings(quantized) and codings(quantized)["1.running_mean"].bits == 16
+    save_network(quantized, tmp_path / "net")
+    assert network_digest(load_network(tmp_path / "net", constructor)) == network_digest(quantized)
+
+
 def test_a_network_that_runs_faster_is_made_of_a_quantised_one():
     quantized = quantize_weights(nn.Sequential(nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4)).eval(), 4)
     x = torch.randn(2, 2, 8, 8)
