@@ -105,7 +105,7 @@ def test_rounding_that_knows_the_data_changes_the_loss_less(scheme, weighting):
 
     for bits in (3, 5):
         shares = rise(quantize_weights(before, bits, statistics=statistics)) / rise(quantize_weights(before, bits))
-        assert shares < 0.9  # measured: 0.07 to 0.83
+        assert shares < 0.9  # measured: 0.08 to 0.74
 
 
 def test_bits_of_single_layers_are_found_by_pattern():

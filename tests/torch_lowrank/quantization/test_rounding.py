@@ -82,7 +82,7 @@ def test_feedback_leaves_far_less_error_than_rounding_to_the_nearest(bits):
     made_up = error_of(round_with_feedback(weight, steps, bits, rows, columns) * steps - weight, rows, columns)
     of_columns = torch.eye(24, dtype=torch.float64).expand(2, 24, 24)  # as where no gradients were taken
     by_columns = error_of(round_with_feedback(weight, steps, bits, of_columns, columns) * steps - weight, rows, columns)
-    assert made_up < 0.6 * nearest  # measured: 0.37 to 0.46
+    assert made_up < 0.6 * nearest  # measured: 0.28 to 0.35
     assert made_up < by_columns < nearest
 
 
