@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from torch_lowrank.inference import for_inference
     from torch_lowrank.io import StorageError, load_network, save_network
     from torch_lowrank.layers.factorized import LowRank, count_parameters
+    from torch_lowrank.quantization.quantize import quantize_weights
+    from torch_lowrank.quantization.size_budget import SizeBudget
     from torch_lowrank.ranks.budgets import BudgetError, JointBudget, MacBudget, ParameterBudget
     from torch_lowrank.ranks.costs import count_macs
     from torch_lowrank.ranks.rules import Energy, Entropy, FixedRank, LayerRule, Parameter, RankRatio
@@ -39,6 +41,7 @@ _HOME = {
     "Parameter": "ranks.rules",
     "ParameterBudget": "ranks.budgets",
     "RankRatio": "ranks.rules",
+    "SizeBudget": "quantization.size_budget",
     "Spectra": "decomposition.spectra",
     "Statistics": "curvature.moments",
     "StorageError": "io",
@@ -49,6 +52,7 @@ _HOME = {
     "decompose": "decomposition.decompose",
     "for_inference": "inference",
     "load_network": "io",
+    "quantize_weights": "quantization.quantize",
     "recalibrate": "recalibration",
     "save_network": "io",
 }
@@ -67,6 +71,7 @@ __all__ = [
     "Parameter",
     "ParameterBudget",
     "RankRatio",
+    "SizeBudget",
     "Spectra",
     "Statistics",
     "StorageError",
@@ -77,6 +82,7 @@ __all__ = [
     "decompose",
     "for_inference",
     "load_network",
+    "quantize_weights",
     "recalibrate",
     "save_network",
 ]

@@ -18,6 +18,10 @@ from torch_lowrank.layers.factorized import LowRank, count_parameters, kind_name
 from torch_lowrank.layers.unfolding import exact_weight, folding_of, has_folding
 from torch_lowrank.modes import Device, undisturbed
 from torch_lowrank.progress import tracked
+from torch_lowrank.quantization.coding import HALF
+from torch_lowrank.quantization.quantize import quantize_weights
+from torch_lowrank.quantization.size_budget import SizeBudget, bits_by_name, plan_size
+from torch_lowrank.quantization.size_options import StoredAs
 from torch_lowrank.ranks.budgets import JointBudget
 from torch_lowrank.ranks.options import Choice
 from torch_lowrank.ranks.plan import plan
@@ -43,7 +47,7 @@ class Compressed:
 @undisturbed()
 def compress(  # noqa: PLR0913 - options, all by name
     network: nn.Module,
-    rule: RankRule | JointBudget,
+    rule: RankRule | JointBudget | SizeBudget,
     *,
     spectra: Spectra | None = None,
     statistics: Statistics | None = None,
@@ -56,7 +60,7 @@ def compress(  # noqa: PLR0913 - options, all by name
 
     Args:
         network: Any network; it is not changed.
-        rule: A rule or budget of `ranks`.
+        rule: A rule or budget of `ranks`; or a `SizeBudget`, which needs statistics, and rounds weights to few bits.
         spectra: Result of `decompose` for this network; decompose once to compress by many rules. None decomposes
             here, weighted by the statistics if there are any.
         statistics: Result of `collect_statistics`. Given spectra must have been weighted by the same statistics. The
@@ -75,13 +79,36 @@ def compress(  # noqa: PLR0913 - options, all by name
         BudgetError: If a budget cannot be met; it is a ValueError, too, and names what is not factorised.
     """
     check_network(network)
-    if not isinstance(rule, (RankRule, JointBudget)):
+    if not isinstance(rule, (RankRule, JointBudget, SizeBudget)):
         raise TypeError(f"the rule is a {type(rule).__name__}; give a rank rule or a budget, then spectra=...")
     if spectra is None:
         spectra = decompose(network, scheme or "auto", statistics=statistics, device=device)
     else:
         _check_given(network, spectra, statistics, scheme)
+    if isinstance(rule, SizeBudget):
+        return _to_size(
+            network, spectra, statistics, plan_size(network, spectra, statistics, rule, exclude, pin), device
+        )
     return _apply(network, spectra, plan(network, spectra, rule, exclude, pin), statistics, device)
+
+
+def _to_size(
+    network: nn.Module,
+    spectra: Spectra,
+    statistics: Statistics | None,
+    choices: dict[str, StoredAs],
+    device: Device,
+) -> Compressed:
+    """Returns the network with each layer replaced and its weights rounded as chosen, the rest in half precision."""
+    ranks = {name: Choice(choice.scheme, choice.rank, "the budget lets it stay") for name, choice in choices.items()}
+    made = _apply(network, spectra, ranks, statistics, device)
+    bits = bits_by_name(choices)
+    quantized = quantize_weights(made.network, bits, statistics=statistics, other_bits=HALF)
+    layers = [
+        dataclasses.replace(each, bits=max(choices[each.name].bits) if each.name in choices else None)
+        for each in made.layers
+    ]
+    return Compressed(quantized, layers)
 
 
 def _apply(

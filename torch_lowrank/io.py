@@ -1,7 +1,8 @@
 """Networks on disk: a folder with `network.json` and `weights.safetensors` that describes itself. No pickle.
 
 `network.json` names the architecture and its arguments, and for each factorised layer its kind, scheme and rank.
-Together with a constructor of the dense network that is enough to rebuild it in another process.
+Together with a constructor of the dense network that is enough to rebuild it in another process. The weights of a
+quantised network are one tensor, `packed`; see `quantization.stored_state`.
 """
 
 from __future__ import annotations
@@ -22,10 +23,13 @@ from torch import Tensor, nn
 from torch_lowrank.checks import PREPARED, check_network
 from torch_lowrank.layers.factorized import LowRank, full_rank, replace_layers
 from torch_lowrank.modes import undisturbed
+from torch_lowrank.quantization.coding import CodingError, codings
+from torch_lowrank.quantization.stored_state import attach, describe_codings, read_state, unusual_dtypes, write_state
 from torch_lowrank.whole_files import whole_folder
 
 DESCRIPTION, WEIGHTS = "network.json", "weights.safetensors"
-_FORMAT = 1
+_FORMAT, _PACKED_FORMAT = 1, 2  # the second since there are quantised networks, which older versions cannot read
+_PACKED = "packed"  # name of the tensor
 _FIELDS: dict[str, type | tuple[type, ...]] = {
     "architecture": str,
     "arguments": (dict, type(None)),
@@ -33,6 +37,7 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
     "about": dict,
     "weights_sha256": str,
 }
+_PACKED_FIELDS = {**_FIELDS, "quantized": list, "dtypes": dict}
 
 
 class StorageError(ValueError):
@@ -48,8 +53,8 @@ def save_network(network: nn.Module, folder: str | Path, about: dict[str, Any] |
         about: JSON-like data to keep with it, for example how its input is normalised.
 
     Raises:
-        StorageError: If the folder holds something else, the network's state is more than tensors, or it was prepared
-            by `for_inference`.
+        StorageError: If the folder holds something else, the network's state is more than tensors, it was prepared by
+            `for_inference`, or its weights were changed after they were quantised.
         TypeError: If the network is no module, or a `ScriptModule`.
         ValueError: If it has lazy layers.
     """
@@ -87,9 +92,11 @@ def load_network(folder: str | Path, constructor: Callable[..., nn.Module]) -> n
     network = _check(_construct(constructor, description, folder), description, folder)
     network = replace_layers(network.cpu(), _empty_layers(network, description["factorized"], folder))
     try:
+        if description["format"] == _PACKED_FORMAT:
+            tensors = _unpacked(network, tensors, description)
         _take_dtypes(network, tensors)
         network.load_state_dict(tensors)
-    except RuntimeError as error:
+    except (RuntimeError, CodingError) as error:
         raise StorageError(f"{folder / WEIGHTS} does not fit the network of {DESCRIPTION}: {error}") from error
     return network.eval()
 
@@ -111,19 +118,22 @@ def read_description(folder: str | Path) -> dict[str, Any]:
         raise StorageError(f"{file} is damaged: {error}; save the network again") from error
     if not isinstance(description, dict):
         raise StorageError(f"{file} is damaged: it holds a {type(description).__name__}, not an object")
-    if description.get("format") != _FORMAT:
-        raise StorageError(f"{file} has format {description.get('format')!r}, this version reads format {_FORMAT}")
-    for field, kind in _FIELDS.items():
+    version = description.get("format")
+    if version not in (_FORMAT, _PACKED_FORMAT):
+        raise StorageError(f"{file} has format {version!r}, this version reads formats {_FORMAT} and {_PACKED_FORMAT}")
+    for field, kind in (_FIELDS if version == _FORMAT else _PACKED_FIELDS).items():
         if field not in description or not isinstance(description[field], kind):
             raise StorageError(f"{file} is damaged: {field} is {description.get(field)!r}; save the network again")
     return description
 
 
 def describe(network: nn.Module) -> dict[str, Any]:
-    """Returns architecture, constructor arguments and factorised layers as JSON-like data."""
+    """Returns architecture, constructor arguments, factorised layers and quantised tensors as JSON-like data."""
     network = _unwrapped(network)
+    coded = codings(network)
+    packed = {"quantized": describe_codings(coded), "dtypes": unusual_dtypes(network.state_dict())} if coded else {}
     return {
-        "format": _FORMAT,
+        "format": _PACKED_FORMAT if coded else _FORMAT,
         "architecture": f"{type(network).__module__}.{type(network).__qualname__}",
         "arguments": _arguments(network),
         "factorized": [
@@ -131,6 +141,7 @@ def describe(network: nn.Module) -> dict[str, Any]:
             for name, module in network.named_modules()
             if isinstance(module, LowRank)
         ],
+        **packed,
     }
 
 
@@ -147,9 +158,14 @@ def weights(network: nn.Module) -> bytes:
     """Returns the content of `weights.safetensors` for a network.
 
     Raises:
-        StorageError: If the network's state holds something that is no tensor.
+        StorageError: If the network's state holds something that is no tensor, or that was changed after it was
+            quantised.
     """
-    return save_tensors(_tensors(network))
+    tensors, coded = _tensors(network), codings(_unwrapped(network))
+    try:
+        return save_tensors({_PACKED: write_state(tensors, coded)} if coded else tensors)
+    except CodingError as error:
+        raise StorageError(str(error)) from error
 
 
 def _unwrapped(network: nn.Module) -> nn.Module:
@@ -250,6 +266,21 @@ def _read_tensors(folder: Path, description: dict[str, Any]) -> dict[str, Tensor
         return load_tensors(content)
     except (SafetensorError, KeyError, ValueError) as error:
         raise StorageError(f"{file} is no safetensors file: {error}") from error
+
+
+def _unpacked(network: nn.Module, tensors: dict[str, Tensor], description: dict[str, Any]) -> dict[str, Tensor]:
+    """Returns the tensors of a quantised network, whose modules then remember how they are stored.
+
+    Raises:
+        CodingError: The file and its description do not fit the network.
+    """
+    packed = tensors.get(_PACKED)
+    if len(tensors) != 1 or packed is None or packed.dtype != torch.uint8 or packed.ndim != 1:
+        raise CodingError(f"it holds {sorted(tensors)[:3]}, not one tensor {_PACKED!r} of bytes")
+    entries, dtypes = description["quantized"], description["dtypes"]
+    found, coded = read_state(packed.numpy().tobytes(), network.state_dict(), entries, dtypes)
+    attach(network, coded)
+    return found
 
 
 def _take_dtypes(network: nn.Module, tensors: dict[str, Tensor]) -> None:

@@ -17,6 +17,7 @@ from torch_lowrank.batches import Inputs, call_of, check_batches
 from torch_lowrank.checks import check_network
 from torch_lowrank.modes import Device, device_of, evaluating, undisturbed
 from torch_lowrank.progress import tracked
+from torch_lowrank.quantization.coding import round_again
 
 _BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d | nn.SyncBatchNorm
 
@@ -29,7 +30,7 @@ def recalibrate(network: nn.Module, batches: Iterable[Any], *, inputs: Inputs = 
     unbiased variance. All batches count alike, so they should be equal in size as far as possible (`drop_last=True`
     in a DataLoader), and the variance between the means of batches is left out, as in training. Everything but the
     BatchNorms is in evaluation mode. A BatchNorm that tracks nothing, or that the network does not reach, is left
-    alone; a network without BatchNorm is not run.
+    alone; a network without BatchNorm is not run. Statistics that are stored in half precision are rounded to it.
 
     Args:
         network: Any network; what it returns is not used. Its weights, modes and device are left as they were.
@@ -77,6 +78,8 @@ def _estimating(norms: dict[str, _BatchNorm]) -> Iterator[None]:
             norm.momentum = None  # a plain mean over batches, where a number forgets the earlier ones
             norm.train()
         yield
+        for norm in norms.values():
+            round_again(norm)
         _check_finite(norms)
         after_errors.pop_all()
     for norm, statistics in before.items():

@@ -93,6 +93,12 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (NOTHING, "models/networks", "code_digest imported_names"),  # they make keys
     (NETWORKS, "materializers", "variant"),
     (NETWORKS, "torch_lowrank", "io report"),
+    (NETWORKS, "torch_lowrank/quantization", "__init__ coding packing stored_state"),
+    (
+        COMPRESSION,
+        "torch_lowrank/quantization",
+        "quantize rounding size_allocation size_budget size_options thin_moments",
+    ),
     (LOW_RANK, "torch_lowrank/layers", "factorized"),
     (NETWORKS, "torch_lowrank/layers", "__init__"),
     (LOW_RANK, "torch_lowrank/layers", "unfolding"),

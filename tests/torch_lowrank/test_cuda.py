@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -18,6 +19,9 @@ from torch_lowrank.compression import compress
 from torch_lowrank.curvature.collect import collect_statistics
 from torch_lowrank.decomposition import svd
 from torch_lowrank.decomposition.decompose import decompose
+from torch_lowrank.io import load_network, network_digest, save_network, weights
+from torch_lowrank.quantization.quantize import quantize_weights
+from torch_lowrank.quantization.size_budget import SizeBudget, float_size
 from torch_lowrank.ranks.budgets import ParameterBudget
 from torch_lowrank.recalibration import recalibrate
 
@@ -126,3 +130,20 @@ def test_recalibration_and_latency_leave_a_network_where_it_was():
     assert network.get_submodule("inc.double_conv.1").running_mean.abs().max() > 0  # as it was made, it is 0
     assert time_in_turns({"network": network}, (1, 16, 16), DEVICE, 0.1)["network"].ms > 0
     assert {each.device.type for each in network.state_dict().values()} == {"cpu"}
+
+
+def test_networks_on_the_gpu_are_brought_to_few_bits_and_to_a_size_there(trained, statistics, tmp_path):
+    on_gpu = copy.deepcopy(trained).to(DEVICE)
+    spectra = decompose(on_gpu, "auto", statistics=statistics)
+    sized = compress(on_gpu, SizeBudget(0.1), spectra=spectra, statistics=statistics).network
+    in_four_bits = quantize_weights(on_gpu, 4, statistics=statistics)
+    assert len(weights(sized)) <= 0.1 * float_size(trained)
+    for network in (sized, in_four_bits):
+        assert {tensor.device.type for tensor in network.state_dict().values()} == {DEVICE}
+        recalibrate(network, ImageBatches(TRAIN.images, np.arange(len(TRAIN.images)), PLAIN, 4, min_batch=2))
+        save_network(network, tmp_path / "net")
+        assert network_digest(load_network(tmp_path / "net", UNet)) == network_digest(network)
+    on_cpu = quantize_weights(trained, 4, statistics=statistics)
+    for name, tensor in in_four_bits.state_dict().items():
+        if name.endswith("weight") and tensor.ndim == 4:
+            torch.testing.assert_close(tensor.cpu(), on_cpu.state_dict()[name])

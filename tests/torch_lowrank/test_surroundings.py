@@ -11,6 +11,8 @@ from torch_lowrank.curvature.collect import collect_statistics
 from torch_lowrank.decomposition.decompose import decompose
 from torch_lowrank.inference import for_inference
 from torch_lowrank.io import load_network, save_network
+from torch_lowrank.quantization.quantize import quantize_weights
+from torch_lowrank.quantization.size_budget import SizeBudget
 from torch_lowrank.ranks.budgets import MacBudget, ParameterBudget
 from torch_lowrank.recalibration import recalibrate
 
@@ -57,6 +59,10 @@ def all_of_it(network, folder):
     recalibrate(refined, batches)
     save_network(plain, folder)
     networks = {"refined": refined, "plain": plain, "loaded": load_network(folder, make)}
+    sized = compress(network, SizeBudget(0.4), spectra=spectra, statistics=statistics).network
+    recalibrate(sized, batches)
+    save_network(sized, folder)
+    networks |= {"sized": sized, "from bits": load_network(folder, make), "rounded": quantize_weights(network, 4)}
     made = {**networks, "fast": for_inference(refined)}
     tensors = {f"{name}.{key}": value for name, each in made.items() for key, value in each.state_dict().items()}
     tensors |= {f"rows.{name}": moments.rows for name, moments in statistics.items()}

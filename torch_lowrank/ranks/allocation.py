@@ -15,6 +15,7 @@ import functools
 import heapq
 import math
 from collections.abc import Sequence
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,13 +27,25 @@ _STEPS_BACK = 32  # so many points one layer may give up for another
 _ROUNDING = 1e-12  # of errors; a smaller gain is none
 
 
+_Any = TypeVar("_Any")
+
+
 @dataclasses.dataclass(frozen=True)
-class _Points:
+class Points(Generic[_Any]):
     """The choices of one layer: cost ascending, error strictly descending."""
 
     cost: NDArray[np.int64]
     error: NDArray[np.float64]
-    choices: list[Choice]
+    choices: list[_Any]
+
+    @classmethod
+    def worth_making(cls, costs: Sequence[int], errors: Sequence[float], choices: Sequence[_Any]) -> Points[_Any]:
+        """Returns the choices that no other one beats in both cost and error."""
+        order = np.lexsort((np.asarray(errors), np.asarray(costs)))
+        error = np.asarray(errors)[order]
+        best_before = np.concatenate([[np.inf], np.minimum.accumulate(error)[:-1]])
+        kept = order[error < best_before]
+        return cls(np.asarray(costs)[kept], np.asarray(errors)[kept], [choices[i] for i in kept])
 
 
 def allocate_globally(candidates: Sequence[Candidate], budget: int) -> dict[str, Choice]:
@@ -58,15 +71,15 @@ def fill(candidates: Sequence[Candidate], choices: dict[str, Choice], budget: in
     return _chosen(candidates, points, at)
 
 
-def _chosen(candidates: Sequence[Candidate], points: list[_Points], at: list[int]) -> dict[str, Choice]:
+def _chosen(candidates: Sequence[Candidate], points: Sequence[Points], at: list[int]) -> dict[str, Choice]:
     return {
         candidate.name: layer.choices[position]
         for candidate, layer, position in zip(candidates, points, at, strict=True)
     }
 
 
-def _points(candidate: Candidate) -> _Points:
-    """Returns the choices worth making: none that another one beats in both cost and error."""
+def _points(candidate: Candidate) -> Points:
+    """Returns the choices worth making."""
     costs, errors, choices = [], [], []
     for option in candidate.options:
         ranks = range(1, option.largest_rank + 1)
@@ -77,11 +90,7 @@ def _points(candidate: Candidate) -> _Points:
     costs.append(candidate.dense_cost)
     errors.append(0.0)
     choices.append(Choice(None, max(option.full_rank for option in candidate.options), reason))
-    order = np.lexsort((errors, costs))
-    error = np.asarray(errors)[order]
-    best_before = np.concatenate([[np.inf], np.minimum.accumulate(error)[:-1]])
-    kept = order[error < best_before]
-    return _Points(np.asarray(costs)[kept], np.asarray(errors)[kept], [choices[i] for i in kept])
+    return Points.worth_making(costs, errors, choices)
 
 
 @functools.lru_cache(maxsize=2**14)
@@ -90,7 +99,7 @@ def _choice(scheme: str, rank: int) -> Choice:
     return Choice(scheme, rank)
 
 
-def _hull(points: _Points) -> list[int]:
+def _hull(points: Points) -> list[int]:
     """Returns the corners of the lower convex hull, by Andrew's monotone chain."""
     corners: list[int] = []
     cost, error = points.cost.tolist(), points.error.tolist()
@@ -105,7 +114,7 @@ def _hull(points: _Points) -> list[int]:
     return corners
 
 
-def _walk_hulls(points: list[_Points], at: list[int], left: int) -> int:
+def _walk_hulls(points: Sequence[Points], at: list[int], left: int) -> int:
     """Moves each layer along its hull while the budget lasts; returns what is left of it."""
     hulls = [_hull(layer) for layer in points]
     queue: list[tuple[float, int, int]] = []
@@ -129,7 +138,7 @@ def _walk_hulls(points: list[_Points], at: list[int], left: int) -> int:
     return left
 
 
-def _spend_rest(points: list[_Points], at: list[int], left: int) -> int:
+def _spend_rest(points: Sequence[Points], at: list[int], left: int) -> int:
     """Spends what no edge of a hull fits into: again and again the point with the best error for its cost."""
     while True:
         best, best_gain = None, 0.0
@@ -148,7 +157,7 @@ def _spend_rest(points: list[_Points], at: list[int], left: int) -> int:
         at[layer] = position
 
 
-def _close_gap(points: list[_Points], at: list[int], left: int, budget: int) -> None:
+def _close_gap(points: Sequence[Points], at: list[int], left: int, budget: int) -> None:
     """Moves ranks from one layer to another while that lowers the error or spends what is left of the budget."""
     while left > _GAP * budget:
         found = _exchange(points, at, left, -math.inf)
@@ -165,7 +174,9 @@ def _close_gap(points: list[_Points], at: list[int], left: int, budget: int) -> 
         left = _spend_rest(points, at, left)
 
 
-def _exchange(points: list[_Points], at: list[int], left: int, min_spent: float) -> tuple[float, dict[int, int]] | None:
+def _exchange(
+    points: Sequence[Points], at: list[int], left: int, min_spent: float
+) -> tuple[float, dict[int, int]] | None:
     """Returns the best move of two layers, one to fewer ranks and one to more, within what is left of the budget.
 
     Args:

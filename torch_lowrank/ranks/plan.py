@@ -31,7 +31,7 @@ def plan(
         ValueError: A pattern matches no layer, or two settings contradict.
         BudgetError: A budget cannot be met.
     """
-    excluded, pinned = _check_exclude(exclude, spectra), _check_pin(pin or {}, spectra)
+    excluded, pinned = excluded_layers(exclude, spectra), pinned_layers(pin or {}, spectra)
     counted = _counted(network, spectra, rule)
     settled = _settled(counted[0][0], excluded, pinned)
     layers = [_Layers(candidates, costs, settled) for candidates, costs in counted]
@@ -125,7 +125,7 @@ def _settled(candidates: dict[str, Candidate], excluded: dict[str, str], pinned:
     return choices
 
 
-def _check_exclude(patterns: Collection[str], spectra: Spectra) -> dict[str, str]:
+def excluded_layers(patterns: Collection[str], spectra: Spectra) -> dict[str, str]:
     """Returns, for each layer that is excluded, the pattern that matches it."""
     if isinstance(patterns, str):
         raise ValueError(f"exclude is the string {patterns!r}; give a list of patterns, as [{patterns!r}]")
@@ -133,7 +133,7 @@ def _check_exclude(patterns: Collection[str], spectra: Spectra) -> dict[str, str
     return {name: pattern for name, pattern in found.items() if name in spectra.layers}
 
 
-def _check_pin(ranks: Mapping[str, int], spectra: Spectra) -> dict[str, int]:
+def pinned_layers(ranks: Mapping[str, int], spectra: Spectra) -> dict[str, int]:
     """Returns, for each pinned layer, the rank.
 
     Raises:

@@ -1,0 +1,1 @@
+"""Weights in few bits: rounding that knows the data, and how few bits are stored."""
