@@ -36,12 +36,13 @@ broken = 3
 @pytest.fixture
 def file(tmp_path: Path) -> Iterator[Path]:
     """A module and one beside it; names of their own, as Python keeps what it has imported."""
-    number, path, before = abs(hash(str(tmp_path))), list(sys.path), {*sys.modules}
+    number, before = abs(hash(str(tmp_path))), {*sys.modules}
     (tmp_path / f"beside_{number}.py").write_text("width = 3")
     file = tmp_path / f"net_{number}.py"
     file.write_text(SOURCE.format(n=number))
+    finders = list(sys.meta_path)
     yield file
-    sys.path[:] = path
+    sys.meta_path[:] = finders
     for name in {*sys.modules} - before:
         del sys.modules[name]
 
