@@ -77,6 +77,17 @@ def module_of_file(file: Path) -> ModuleType:
     return module
 
 
+def check_place(place: str) -> None:
+    """Checks the file of a constructor that lies in one; whether a module is installed is seen when it is imported.
+
+    Raises:
+        NetworkError: The file is not there, or cannot be imported.
+    """
+    file, colon, _ = place.rpartition(":")
+    if colon:
+        check_file(Path(file).absolute())
+
+
 def check_file(file: Path) -> None:
     """Checks that a file is there and can be imported by its name.
 

@@ -18,6 +18,7 @@ from torch import nn
 from models.networks.errors import NetworkError, code_of_others
 from models.networks.imports import module_of_file, module_of_name
 from models.networks.outputs import OneOutput, Output
+from torch_lowrank.checks import check_network
 
 _CHANNELS = ("in_channels", "n_channels")
 _CLASSES = ("out_channels", "classes", "num_classes", "n_classes")
@@ -75,8 +76,10 @@ class Recipe:
     def build(self) -> nn.Module:
         """Makes the network; `arguments` is an attribute of it, so that `torch_lowrank.save_network` records them.
 
+        A network that has something else of that name keeps it; the recipe, which is stored beside it, holds them too.
+
         Raises:
-            NetworkError: The constructor cannot be imported, fails, or makes no network.
+            NetworkError: The constructor cannot be imported, fails, or makes no network whose layers can be replaced.
         """
         constructor = self.constructor()
         shown = ", ".join(f"{name}={value!r}" for name, value in self.arguments.items())
@@ -86,9 +89,12 @@ class Recipe:
             network = constructor(**self.arguments)
         if not isinstance(network, nn.Module):
             raise NetworkError(f"{self.name}({shown}) makes a {type(network).__name__}, and no torch.nn.Module")
+        repair = "; its layers must have their shapes from the start (Conv2d for LazyConv2d), and not be scripted"
+        with code_of_others(f"{self.name}({shown}) makes a network that cannot be compressed", repair):
+            check_network(network)
         if self.output is not None:
             network = OneOutput(network, self.output)
-        if not hasattr(type(network), "arguments"):
+        if not hasattr(network, "arguments"):
             network.arguments = dict(self.arguments)  # type: ignore[assignment]
         return network
 
