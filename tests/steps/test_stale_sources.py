@@ -296,7 +296,8 @@ def test_nothing_is_imported_in_a_way_that_cannot_be_followed(group: str) -> Non
             ast.unparse(node.func) for node in ast.walk(ast.parse(file.read_bytes())) if isinstance(node, ast.Call)
         }
         assert not called & {"__import__", "exec", "eval", "compile", "import_module", "importlib.import_module"}, file
-        assert not {name for name in imported(file) if name.split(".")[0] in ("importlib", "runpy")}, file
+        names = {name for name in imported(file) if name.split(".")[0] in ("importlib", "runpy")}
+        assert not names - {"importlib.util.resolve_name"}, file  # which imports nothing
 
 
 @pytest.mark.parametrize("group", STEP_OF)
