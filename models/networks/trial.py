@@ -20,8 +20,8 @@ _CHANNELS = (1, 3)  # that images can be read with
 _MULTIPLES = (2, 4, 8, 16, 32, 64)  # of pixels that networks want a side to be
 _LARGEST = 4096  # pixels of a side that are tried
 _COPIED = (
-    "make parametrised weights by torch.nn.utils.parametrizations, weight_norm for example, and not by the older "
-    "torch.nn.utils.weight_norm, and keep no results of layers as attributes"
+    "leave torch.nn.utils.weight_norm out, or use torch.nn.utils.parametrizations.weight_norm, whose layers stay "
+    "dense; and keep no results of layers as attributes"
 )
 _DRAWS = 4  # of random weights, to see whether outputs ever leave [0, 1]
 

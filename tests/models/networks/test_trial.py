@@ -96,7 +96,7 @@ def older_weight_norm() -> nn.Module:
 
 
 REFUSED |= {
-    "weight_norm": (older_weight_norm(), r"cannot be copied.*by torch\.nn\.utils\.parametrizations"),
+    "weight_norm": (older_weight_norm(), r"cannot be copied.*use torch\.nn\.utils\.parametrizations"),
     "extra state": (Remembers(), r"cannot be saved.*'_extra_state'.*register_buffer"),
     "all half": (Net().half(), r"torch\.float16: make them float32"),
     "half": (
