@@ -60,7 +60,8 @@ def try_network(network: nn.Module, wanted: Wanted) -> list[str]:
         tried = copy.deepcopy(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # as training
     with code_of_others("the network cannot be saved", "; keep what it must remember in buffers (register_buffer)"):
         weights(tried)
-    with torch.random.fork_rng(devices=[]), undisturbed(), torch.enable_grad():
+    tries = code_of_others("the network cannot be tried on random images and weights")
+    with tries, torch.random.fork_rng(devices=[]), undisturbed(), torch.enable_grad():
         torch.manual_seed(0)
         _check_logits(_logits(tried.train(), _images(wanted, _BATCH), wanted), wanted, "in training")
         notes = _check_gradients(tried, wanted)

@@ -95,6 +95,18 @@ def older_weight_norm() -> nn.Module:
     return network
 
 
+def raises_at(call: int):
+    seen = []
+
+    def count(x: Tensor) -> Tensor:
+        seen.append(1)
+        if len(seen) == call:
+            raise KeyError("fourth")
+        return x
+
+    return count
+
+
 REFUSED |= {
     "weight_norm": (older_weight_norm(), r"cannot be copied.*use torch\.nn\.utils\.parametrizations"),
     "extra state": (Remembers(), r"cannot be saved.*'_extra_state'.*register_buffer"),
