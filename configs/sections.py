@@ -54,19 +54,24 @@ def _whole_number(value: object) -> object:
 def _constructor(value: object) -> object:
     """Says how a network is named."""
     name = r"[^\W\d]\w*"
-    if isinstance(value, str) and not re.fullmatch(rf"({name}\.)+(?!py$){name}|.+\.py:{name}", value):
-        raise ValueError("write package.module.Name, as monai.networks.nets.BasicUNet, or folder/file.py:Name")
+    if isinstance(value, str) and not re.fullmatch(rf"({name}\.)+(?!py$){name}|(.*[/\\])?{name}\.py:{name}", value):
+        raise ValueError(
+            "write package.module.Name, as monai.networks.nets.BasicUNet, or folder/file.py:Name, where the file's "
+            "name has letters, digits and _ alone"
+        )
     return value
 
 
 def _arguments(value: object) -> object:
-    """Accepts JSON from the command line."""
-    if not isinstance(value, str):
-        return value
+    """Accepts JSON from the command line; says of other values what JSON cannot hold, as a saved network has to."""
     try:
-        return json.loads(value)
-    except ValueError as error:
-        raise ValueError(f"it is no JSON ({error}); write '{{\"features\": [8, 8, 16, 32, 64, 8]}}'") from error
+        arguments = json.loads(value) if isinstance(value, str) else value
+        json.dumps(arguments, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"it is no JSON ({error}); write '{{\"features\": [8, 8, 16, 32, 64, 8]}}', without NaN and Infinity"
+        ) from error
+    return arguments
 
 
 def _share(value: float) -> float:

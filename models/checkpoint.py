@@ -53,8 +53,8 @@ def load_checkpoint(file: str | Path, network: nn.Module | None = None) -> nn.Mo
     if network is None:
         network = _unet(_unwrapped(content, {_FIRST}, file), content, file)
     else:
-        _load(network, _unwrapped(content, {*network.state_dict()}, file), content, file)
-    broken = [name for name, tensor in network.state_dict().items() if not tensor.isfinite().all()]
+        _load(network, _unwrapped(content, {*_tensors_of(network)}, file), content, file)
+    broken = [name for name, tensor in _tensors_of(network).items() if not tensor.isfinite().all()]
     if broken:
         raise CheckpointError(f"{file}: {broken[0]} is not finite ({len(broken)} such tensors); use another checkpoint")
     return network.eval()
@@ -110,7 +110,7 @@ def _unet(state: Mapping[str, object], content: Mapping[object, object], file: P
 
 def _load(network: nn.Module, state: Mapping[str, object], content: Mapping[object, object], file: Path) -> None:
     """Loads a state dict whose names and shapes are those of the network."""
-    wanted = network.state_dict()
+    wanted = _tensors_of(network)
     given = {name: value for name, value in state.items() if isinstance(value, Tensor)}
     missing = [name for name in wanted if name not in given and not name.endswith(_COUNTER)]
     unexpected = [name for name in given if name not in wanted]
@@ -128,7 +128,12 @@ def _load(network: nn.Module, state: Mapping[str, object], content: Mapping[obje
             f"{file} does not fit the network ({type(network).__name__}): {'; '.join(filter(None, said))}; the file "
             f"holds {_summary(content)}. Give the --network and --network_args that it was trained with"
         )
-    network.load_state_dict(wanted | given)
+    network.load_state_dict({**network.state_dict(), **given})
+
+
+def _tensors_of(network: nn.Module) -> dict[str, Tensor]:
+    """Returns the state of a network without what is no tensor, as modules may add by `get_extra_state`."""
+    return {name: value for name, value in network.state_dict().items() if isinstance(value, Tensor)}
 
 
 def _listed(title: str, names: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,14 @@ from models.networks.recipe import Recipe, not_allowed
 from models.preprocessing import Preprocessing
 from models.unet import UNet
 from models.variant_spec import VariantSpec
-from torch_lowrank.io import load_network, network_digest, read_description, save_network
+from torch_lowrank.io import (
+    DESCRIPTION,
+    StorageError,
+    load_network,
+    network_digest,
+    read_description,
+    save_network,
+)
 from torch_lowrank.layers.factorized import count_parameters
 from torch_lowrank.report import LayerReport
 
@@ -74,8 +81,8 @@ class Variant:
         Raises:
             VariantError: If it wants other channels or classes.
         """
-        arguments = getattr(self.network, "arguments", None)
-        wanted = arguments.get("in_channels", channels) if isinstance(arguments, dict) else channels
+        arguments = self.recipe.arguments if self.recipe is not None else getattr(self.network, "arguments", None)
+        wanted = arguments.get("in_channels", channels) if isinstance(arguments, Mapping) else channels
         if wanted != channels:
             repair = f"use --channels {wanted}" if wanted in (1, 3) else "use one trained on gray or colour images"
             raise VariantError(f"the network takes {wanted} channels, the data were read with {channels}: {repair}")
@@ -103,23 +110,52 @@ class Variant:
             networks: Constructors that may be imported and called, `package.module.Name` or `folder/file.py:Name`.
 
         Raises:
-            StorageError: If a file is missing or damaged.
+            StorageError: If a file is missing or damaged, or describes no variant.
             NetworkError: If the network is made by a constructor that is not allowed, or cannot be made.
         """
         description = read_description(folder)
-        about = description["about"]
+        about, file = description["about"], Path(folder) / DESCRIPTION
+        if not isinstance(about.get("network", {}), dict):
+            raise _no_variant(file, "network", about, "it must hold name, arguments and output")
         recipe = Recipe.of_saved(about["network"], networks, folder) if "network" in about else None
         if recipe is None and description["architecture"].rpartition(".")[2] != UNet.__name__:
             raise not_allowed(description["architecture"], folder)
+        origin = _origin(about, file)
         dense = UNet if recipe is None else _once(recipe.build())
-        return cls(
-            spec=VariantSpec.of_saved(about),
-            network=load_network(folder, dense),
-            preprocessing=Preprocessing.of_saved(about["preprocessing"]),
-            classes=about["classes"],
-            layers=[LayerReport(**layer) for layer in about["layers"]],
-            recipe=recipe,
-        )
+        return cls(network=load_network(folder, dense), recipe=recipe, **origin)
+
+
+def _origin(about: dict[str, Any], file: Path) -> dict[str, Any]:
+    """Returns the fields of a variant that `about` of a saved network holds, but for the recipe."""
+    readers: dict[str, Callable[[], Any]] = {
+        "spec": lambda: VariantSpec.of_saved(about),
+        "preprocessing": lambda: Preprocessing.of_saved(about["preprocessing"]),
+        "classes": lambda: _classes(about["classes"]),
+        "layers": lambda: [LayerReport(**layer) for layer in about["layers"]],
+    }
+    origin = {}
+    for name, read in readers.items():
+        try:
+            origin[name] = read()
+        except KeyError as error:
+            raise _no_variant(file, name, about, f"{error} is missing") from error
+        except (AttributeError, TypeError, ValueError) as error:
+            raise _no_variant(file, name, about, error) from error
+    return origin
+
+
+def _classes(value: object) -> int:
+    if not isinstance(value, int) or value < 1:
+        raise ValueError("it must be a whole number of 1 or more")
+    return value
+
+
+def _no_variant(file: Path, name: str, about: dict[str, Any], reason: object) -> StorageError:
+    given = f"is {about[name]!r}" if name in about else "is missing"
+    return StorageError(
+        f"{file} is damaged, or its network is no variant of a comparison: about.{name} {given} ({reason}); save the "
+        "variant again, by Variant.save"
+    )
 
 
 def _once(network: nn.Module) -> Callable[[], nn.Module]:

@@ -9,7 +9,7 @@ from materializers.records import HistoryMaterializer
 from materializers.variant import VariantMaterializer, recipe_of_run
 from models.checkpoint import checkpoint_digest, load_checkpoint
 from models.checkpoint_file import CheckpointError
-from models.networks.trial import output_classes
+from models.networks.trial import likely_classes, output_classes
 from models.preprocessing import Preprocessing
 from models.training.history import History
 from models.variant import Variant
@@ -38,8 +38,8 @@ def import_checkpoint(
     file = runtime.current().checkpoint_file
     recipe = recipe_of_run(model.network, model.arguments, model.output)
     if recipe is not None:
-        # How many classes the masks have is known when they are read; here a network that is told nothing has two.
-        recipe = recipe.filled(data.channels, (len(data.categories) or 1) + 1 if data.multi_class else 1)
+        # Whether the data have as many is checked by each step that uses it on them.
+        recipe = recipe.filled(data.channels, likely_classes(data.multi_class, len(data.categories)))
     network = load_checkpoint(file, recipe.build() if recipe is not None else None)
     if checkpoint_digest(file) != fingerprint:
         raise CheckpointError(f"{file} was changed while it was read; run again")

@@ -5,15 +5,15 @@ from __future__ import annotations
 import functools
 import hashlib
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
 from pathlib import Path
 
 from torch import nn
 
-from models.networks.imported_names import imported_names
 from models.networks.outputs import OneOutput
-from models.networks.recipe import Recipe
+from models.networks.reached_files import reached_files
+from models.networks.recipe import Recipe, module_of
 
 
 def code_digest(recipe: Recipe, network: nn.Module) -> str:
@@ -28,8 +28,9 @@ def code_digest(recipe: Recipe, network: nn.Module) -> str:
     """
     inner = network.network if isinstance(network, OneOutput) else network
     modules = {type(module).__module__ for module in inner.modules()} | {recipe.constructor().__module__}
+    modules.add(module_of(recipe.place))  # it may take its constructor from elsewhere, and change it
     own = {name for name in modules if _version(name) is None}
-    files, others = _reached(own)
+    files, others = reached_files((name, root) for name in own if (root := _root(name)) is not None)
     versions = {_version(name) for name in modules | others} - {None}
     content = hashlib.sha256(" ".join(sorted(filter(None, versions))).encode())
     for name, file in sorted(files.items()):
@@ -64,24 +65,6 @@ def _distributions() -> Mapping[str, list[str]]:
     return packages_distributions()  # a look at every file that is installed: a second
 
 
-def _reached(modules: Iterable[str]) -> tuple[dict[str, Path], set[str]]:
-    """Returns the files of modules and of those beside them that they import, and the names of all other imports."""
-    waiting = [(name, root) for name in modules if (root := _root(name)) is not None]
-    files: dict[str, Path] = {}
-    others: set[str] = set()
-    while waiting:
-        name, root = waiting.pop()
-        file = _file(root, name)
-        if file is None:
-            others.add(name.partition(".")[0])
-        elif name not in files:
-            files[name] = file
-            package = name if file.name == "__init__.py" else name.rpartition(".")[0]
-            waiting += [(each, root) for each in imported_names(file.read_bytes(), package)]
-            waiting += [(name.rpartition(".")[0], root)] if "." in name else []
-    return files, others
-
-
 def _root(module: str) -> Path | None:
     """Returns the folder that an imported module's name counts from; None where it has no file."""
     file = getattr(sys.modules.get(module), "__file__", None)
@@ -89,8 +72,3 @@ def _root(module: str) -> Path | None:
         return None
     levels = module.count(".") + (Path(file).name == "__init__.py")
     return Path(file).parents[levels]
-
-
-def _file(root: Path, module: str) -> Path | None:
-    path = root.joinpath(*module.split("."))
-    return next((file for file in (path / "__init__.py", path.with_suffix(".py")) if file.is_file()), None)

@@ -12,21 +12,31 @@ def imported_names(source: bytes, package: str) -> tuple[str, ...]:
     """Returns the names that a file imports, also inside functions, and of all packages on the way to them.
 
     Of `from a.b import c`, which may be a module or not, these are `a`, `a.b` and `a.b.c`. Imports for type checkers
-    alone are left out: they are never executed.
+    alone are left out: they are never executed. A file that is no Python of this version imports nothing.
 
     Args:
         source: The file's content.
         package: The package that it lies in, for relative imports.
     """
     names: list[str] = []
-    for node in _executed(ast.parse(source)):
+    for node in _executed(_parsed(source)):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            origin = resolve_name("." * node.level + (node.module or ""), package)
+            try:
+                origin = resolve_name("." * node.level + (node.module or ""), package)
+            except ImportError:  # relative, of a file that lies in no package: it fails there, too
+                continue
             names += [origin, *(f"{origin}.{alias.name}" for alias in node.names)]
     # `models` runs before `models.unet`
     return tuple({each: None for name in names for each in accumulate(name.split("."), "{}.{}".format)})
+
+
+def _parsed(source: bytes) -> ast.AST:
+    try:
+        return ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError):  # a ValueError is of null bytes
+        return ast.Module([], [])
 
 
 def _executed(node: ast.AST) -> Iterator[ast.AST]:

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import importlib
 import inspect
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePath
-from types import ModuleType
 from typing import Any
 
 from torch import nn
 
 from models.networks.errors import NetworkError, code_of_others
+from models.networks.imports import module_of_file, module_of_name
 from models.networks.outputs import OneOutput, Output
+from torch_lowrank.checks import check_network
 
 _CHANNELS = ("in_channels", "n_channels")
 _CLASSES = ("out_channels", "classes", "num_classes", "n_classes")
@@ -77,8 +76,10 @@ class Recipe:
     def build(self) -> nn.Module:
         """Makes the network; `arguments` is an attribute of it, so that `torch_lowrank.save_network` records them.
 
+        A network that has something else of that name keeps it; the recipe, which is stored beside it, holds them too.
+
         Raises:
-            NetworkError: The constructor cannot be imported, fails, or makes no network.
+            NetworkError: The constructor cannot be imported, fails, or makes no network whose layers can be replaced.
         """
         constructor = self.constructor()
         shown = ", ".join(f"{name}={value!r}" for name, value in self.arguments.items())
@@ -88,9 +89,12 @@ class Recipe:
             network = constructor(**self.arguments)
         if not isinstance(network, nn.Module):
             raise NetworkError(f"{self.name}({shown}) makes a {type(network).__name__}, and no torch.nn.Module")
+        repair = "; its layers must have their shapes from the start (Conv2d for LazyConv2d), and not be scripted"
+        with code_of_others(f"{self.name}({shown}) makes a network that cannot be compressed", repair):
+            check_network(network)
         if self.output is not None:
             network = OneOutput(network, self.output)
-        if not hasattr(type(network), "arguments"):
+        if not hasattr(network, "arguments"):
             network.arguments = dict(self.arguments)  # type: ignore[assignment]
         return network
 
@@ -141,6 +145,12 @@ def title_of(place: str) -> str:
     return place.replace(":", ".").rpartition(".")[2]
 
 
+def module_of(place: str) -> str:
+    """Returns the name of the module that a constructor lies in."""
+    file, colon, _ = place.rpartition(":")
+    return PurePath(file).stem if colon else place.rpartition(".")[0]
+
+
 def absolute(place: str) -> str:
     """Returns a place that holds in other folders too."""
     file, colon, attribute = place.rpartition(":")
@@ -150,10 +160,10 @@ def absolute(place: str) -> str:
 def _imported(place: str) -> Callable[..., nn.Module]:
     file, colon, attribute = place.rpartition(":")
     if colon:
-        module = _module_of_file(Path(file).absolute())
+        module = module_of_file(Path(file).absolute())
     else:
         name, _, attribute = place.rpartition(".")
-        module = _module(name, place)
+        module = module_of_name(name, place)
     constructor = getattr(module, attribute, None)
     if constructor is None:
         known = [name for name, value in vars(module).items() if _is_constructor(value)]
@@ -166,44 +176,6 @@ def _imported(place: str) -> Callable[..., nn.Module]:
 
 def _is_constructor(value: object) -> bool:
     return isinstance(value, type) and issubclass(value, nn.Module)
-
-
-def _module(name: str, place: str) -> ModuleType:
-    """Imports a module by its dotted name, also from the current folder."""
-    _search(Path.cwd())
-    doing = f"{place} cannot be imported"
-    with code_of_others(doing):
-        try:
-            module = importlib.import_module(name)
-        except ModuleNotFoundError as error:
-            if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-                raise  # the module is there, and imports another that is not
-            raise NetworkError(
-                f"{doing}: there is no module {error.name!r}, neither installed nor in the current folder "
-                f"{Path.cwd()}; of a file elsewhere, write folder/file.py:{title_of(place)}"
-            ) from error
-    return module
-
-
-def _module_of_file(file: Path) -> ModuleType:
-    """Imports a file by its own name, so that modules beside it can be imported by theirs."""
-    if file.suffix != ".py" or not file.is_file():
-        raise NetworkError(f"{file} is no Python file that is there; give --network with the file's present place")
-    _search(file.parent)
-    with code_of_others(f"{file} cannot be imported"):
-        module = importlib.import_module(file.stem)
-    found = getattr(module, "__file__", None)
-    if found is None or Path(found).resolve() != file.resolve():
-        raise NetworkError(
-            f"{file} cannot be imported: the name {file.stem!r} belongs to {found or 'Python itself'}; rename the file"
-        )
-    return module
-
-
-def _search(folder: Path) -> None:
-    """Lets modules be imported from a folder: last, so that nothing installed is hidden, and for later imports too."""
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))
 
 
 def _parameters(constructor: Callable[..., nn.Module]) -> Mapping[str, inspect.Parameter]:

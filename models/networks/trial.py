@@ -10,14 +10,19 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from models.networks.errors import NetworkError, first_words, missing_package
+from models.networks.errors import NetworkError, code_of_others, first_words, missing_package
 from models.networks.outputs import described, entries_of
+from torch_lowrank.io import weights
 from torch_lowrank.modes import evaluating, undisturbed
 
 _BATCH = 2
 _CHANNELS = (1, 3)  # that images can be read with
 _MULTIPLES = (2, 4, 8, 16, 32, 64)  # of pixels that networks want a side to be
 _LARGEST = 4096  # pixels of a side that are tried
+_COPIED = (
+    "leave torch.nn.utils.weight_norm out, or use torch.nn.utils.parametrizations.weight_norm, whose layers stay "
+    "dense; and keep no results of layers as attributes"
+)
 _DRAWS = 4  # of random weights, to see whether outputs ever leave [0, 1]
 
 
@@ -48,11 +53,15 @@ def try_network(network: nn.Module, wanted: Wanted) -> list[str]:
         Notes on what is unusual and no error: parameters that no gradient reaches.
 
     Raises:
-        NetworkError: The network cannot take the images, gives no logits of the right shape, gives values that are not
-            finite or probabilities, or cannot learn; the message says what to do.
+        NetworkError: The network cannot be copied or saved, cannot take the images, gives no logits of the right shape,
+            gives values that are not finite or probabilities, or cannot learn; the message says what to do.
     """
-    tried = copy.deepcopy(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # as in training
-    with torch.random.fork_rng(devices=[]), undisturbed(), torch.enable_grad():
+    with code_of_others("the network cannot be copied, as compression does", f"; {_COPIED}"):
+        tried = copy.deepcopy(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # as training
+    with code_of_others("the network cannot be saved", "; keep what it must remember in buffers (register_buffer)"):
+        weights(tried)
+    tries = code_of_others("the network cannot be tried on random images and weights")
+    with tries, torch.random.fork_rng(devices=[]), undisturbed(), torch.enable_grad():
         torch.manual_seed(0)
         _check_logits(_logits(tried.train(), _images(wanted, _BATCH), wanted), wanted, "in training")
         notes = _check_gradients(tried, wanted)
@@ -74,6 +83,18 @@ def output_classes(network: nn.Module, channels: int, size: tuple[int, int]) -> 
     if logits.ndim != 4:
         raise NetworkError(f"the network gives {described(logits)}; logits have the shape (N, classes, H, W)")
     return logits.shape[1]
+
+
+def likely_classes(multi_class: bool, categories: int) -> int:
+    """Returns how many classes a network is made with where it is not told, before the data are read.
+
+    Of several classes the data tell how many are in use; until then it is those that were asked for, or two.
+
+    Args:
+        multi_class: Whether masks hold class indices.
+        categories: Number of categories that were asked for; 0 is all.
+    """
+    return max(categories, 1) + 1 if multi_class else 1
 
 
 def check_classes(found: int, wanted: int | None) -> None:
@@ -112,7 +133,7 @@ def _logits(network: nn.Module, images: Tensor, wanted: Wanted) -> Tensor:
     except Exception as error:  # code of others may raise anything
         raise NetworkError(
             f"the network cannot take images {tuple(images.shape)}: {first_words(error)}"
-            f"{missing_package(error) or _repair(network, wanted)}"
+            f"{missing_package(error) or _of_dtypes(network) or _repair(network, wanted)}"
         ) from error
     if not isinstance(outputs, Tensor) or entries_of(outputs):
         choices = ", ".join(f"model.output={name}" for name in entries_of(outputs))
@@ -175,10 +196,11 @@ def _check_logits(logits: Tensor, wanted: Wanted, when: str) -> None:
 
 def _check_gradients(network: nn.Module, wanted: Wanted) -> list[str]:
     """Checks that the network can learn; returns a note on parameters that no gradient reaches."""
-    logits = network(_images(wanted, _BATCH))
     trained = {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}
-    if logits.requires_grad:
-        (logits.float() * torch.randn_like(logits.float())).sum().backward()
+    with code_of_others("the network's gradients cannot be computed", _of_dtypes(network)):
+        logits = network(_images(wanted, _BATCH))
+        if logits.requires_grad:
+            (logits.float() * torch.randn_like(logits.float())).sum().backward()
     reached = [name for name, parameter in trained.items() if parameter.grad is not None and bool(parameter.grad.any())]
     if not reached:
         raise NetworkError(
@@ -193,6 +215,14 @@ def _check_gradients(network: nn.Module, wanted: Wanted) -> list[str]:
     if not idle:
         return []
     return [f"no gradient reaches {idle[0]} and {len(idle) - 1} other parameters, {100 * share:.2g} % of all values"]
+
+
+def _of_dtypes(network: nn.Module) -> str:
+    """Returns what to do where parameters are not float32, which a training starts from."""
+    dtypes = sorted({str(each.dtype) for each in network.parameters()} - {"torch.float32"})
+    if not dtypes:
+        return ""
+    return f"; its parameters are {', '.join(dtypes)}: make them float32, and choose training.precision instead"
 
 
 def _check_range(network: nn.Module, wanted: Wanted) -> None:

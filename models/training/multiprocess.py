@@ -30,6 +30,7 @@ from torch.multiprocessing.spawn import (
     start_processes,
 )
 
+from models.networks.imports import search, searched
 from models.training.options import TrainingError
 
 _LOGGER = "models"  # the parent process shows what rank 0 logs below this name
@@ -62,7 +63,8 @@ def run_together(work: Callable[[Any, int], None], job: object, processes: int) 
     receivers, senders = [receiver for receiver, _ in pipes], [sender for _, sender in pipes]
     lines = spawn.Queue()
     # Bytes, because torch would pass tensors on as shared memory, and all processes would train the same weights.
-    content = pickle.dumps((work, job))
+    # Bytes within bytes, because modules of a network that is not ours are found only after `search`.
+    content = pickle.dumps((searched(), pickle.dumps((work, job))))
     threads = max(1, torch.get_num_threads() // processes)
     listener = QueueListener(lines, _Relay())
     listener.start()
@@ -144,7 +146,9 @@ def _begin(rank: int, content: bytes, port: int, threads: int, senders: list[Con
     """Sets a new process up, does its share of the work, and sends an error of it to the parent."""
     try:
         _set_up(rank, port, threads, senders, lines)
-        work, job = pickle.loads(content)  # noqa: S301 - written by `run_together`
+        names, inner = pickle.loads(content)  # noqa: S301 - written by `run_together`
+        search(names)
+        work, job = pickle.loads(inner)  # noqa: S301 - the same
         work(job, rank)
     except KeyboardInterrupt:  # torch would count this process as one that has finished its work
         sys.exit(1)

@@ -16,11 +16,13 @@ from dataset.errors import DatasetError
 from dataset.sources.local_folder import as_source
 from dataset.sources.source import is_uri
 from models.checkpoint_file import CheckpointError, check_checkpoint_file
+from models.networks.errors import NetworkError
+from models.networks.imports import check_place
 from pipelines.checks.run_settings import SettingsError, read_settings_file
 from pipelines.execution.output_folder import OutputFolderError, check_output_folder
 from tracking.connectivity import zenml_server
 
-_FAULTS = (DatasetError, CheckpointError, SettingsError, OutputFolderError)
+_FAULTS = (DatasetError, CheckpointError, NetworkError, SettingsError, OutputFolderError)
 
 
 def faults_of_places(config: RunConfig) -> list[str]:
@@ -38,6 +40,8 @@ def faults_of_places(config: RunConfig) -> list[str]:
         looks.append(partial(_check_data, Path(config.data_root), config.data))
     if config.checkpoint is not None:
         looks.append(partial(check_checkpoint_file, config.checkpoint))
+    if config.model.network is not None:
+        looks.append(partial(check_place, config.model.network))
     if config.run_settings is not None:
         looks.append(partial(read_settings_file, config.run_settings))
     looks.append(partial(check_output_folder, config.out_dir))

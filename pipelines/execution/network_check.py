@@ -15,7 +15,7 @@ from models.checkpoint import load_checkpoint
 from models.networks.code_digest import code_digest
 from models.networks.errors import NetworkError
 from models.networks.recipe import Recipe, absolute, name_of
-from models.networks.trial import Wanted, try_network
+from models.networks.trial import Wanted, likely_classes, try_network
 from models.recalibrate_variant import has_batch_norm
 from models.unet import UNet
 from torch_lowrank.layers.factorized import count_parameters
@@ -69,13 +69,16 @@ def check_network(config: RunConfig) -> NamedNetwork | None:
     place = absolute(config.model.network)
     given = Recipe(place, config.model.arguments, config.model.output)
     wanted = _wanted(config)
-    recipe = given.filled(wanted.channels, wanted.classes or 2)
+    likely = _likely_classes(config)
+    recipe = given.filled(wanted.channels, likely)
     network = recipe.build()
     if config.checkpoint is not None:
         load_checkpoint(config.checkpoint, network)
     notes = try_network(network, wanted)
     if config.recalibration.enabled and not has_batch_norm(network):
         notes.append("the network has no BatchNorm that keeps statistics, so that --recalibrate changes nothing")
+    if wanted.classes is None and given.filled(wanted.channels, likely + 1) != recipe:
+        notes.append(f"how many classes the masks have is known when they are read; until then, {likely}")
     _say(given, recipe, network, notes)
     check_budgets(config, network)
     return NamedNetwork(place, code_digest(recipe, network))
@@ -93,12 +96,17 @@ def reused_network(config: RunConfig, places: list[str], wanted: str | None) -> 
         NetworkError: It is there no more, or the command line names another.
     """
     name = config.model.network
+    if wanted is not None and (name is None or name_of(wanted) != name):
+        raise NetworkError(
+            f"--network {wanted} is not the network of the training that --reuse_training names, which is "
+            f"{name or 'our U-Net'}: leave out --network, or leave out --reuse_training to train anew"
+        )
     if name is None:
         return None
-    here = [absolute(wanted)] if wanted is not None and name_of(wanted) == name else places
+    here = [absolute(wanted)] if wanted is not None else places
     saved = {"name": name, "arguments": config.model.arguments, "output": config.model.output}
     recipe = Recipe.of_saved(saved, here, "the earlier run")
-    filled = recipe.filled(config.data.channels, _wanted(config).classes or 2)
+    filled = recipe.filled(config.data.channels, _likely_classes(config))
     return NamedNetwork(recipe.place, code_digest(filled, filled.build()))
 
 
@@ -132,8 +140,11 @@ def check_budgets(config: RunConfig, network: nn.Module) -> None:
 def _wanted(config: RunConfig) -> Wanted:
     """Returns what the data need, as far as it is known before they are read."""
     data = config.data
-    several = len(data.categories) + 1 if data.categories else None
-    return Wanted(data.channels, data.image_size, several if data.multi_class else 1)
+    return Wanted(data.channels, data.image_size, None if data.multi_class else 1)
+
+
+def _likely_classes(config: RunConfig) -> int:
+    return likely_classes(config.data.multi_class, len(config.data.categories))
 
 
 def _say(given: Recipe, recipe: Recipe, network: nn.Module, notes: list[str]) -> None:

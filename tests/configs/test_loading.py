@@ -135,6 +135,9 @@ def test_sweeps_are_comma_separated(text: str, expected: tuple[int, ...]) -> Non
         (["--reuse_training", "--checkpoint", "x.pth"], "exclude each other"),
         (["--network", "Net"], "write package.module.Name"),
         (["--network", "net.py"], "write package.module.Name"),
+        (["--network", "folder/my.net.py:Net"], "letters, digits and _ alone"),
+        (["--network", "a.b", "--network_args", '{"x": NaN}'], "without NaN and Infinity"),
+        (["--network", "a.b", "--network_args", '{"x": [1e999]}'], "without NaN and Infinity"),
         (
             ["--network", "a.b", "--network_args", "{features"],
             "--network_args",

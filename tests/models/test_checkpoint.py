@@ -225,3 +225,23 @@ def test_two_networks_of_any_architecture_are_named(tmp_path: Path) -> None:
     content = {"model": Wrapped().state_dict(), "ema": Wrapped().state_dict()}
     with pytest.raises(CheckpointError, match=r"several networks \(ema.*, model"):
         load_checkpoint(write(content, tmp_path / "net.pth"), Wrapped())
+
+
+class Remembers(Wrapped):
+    """A network whose state is more than tensors."""
+
+    seen = None
+
+    def get_extra_state(self) -> dict:
+        return {"seen": self.seen}
+
+    def set_extra_state(self, state: dict) -> None:
+        self.seen = state["seen"]
+
+
+def test_state_that_is_no_tensor_is_left_out(tmp_path: Path) -> None:
+    network = Remembers()
+    loaded = load_checkpoint(write({"state_dict": prefixed(network, "net.")}, tmp_path / "net.pth"), Remembers())
+    assert torch.equal(loaded.head.weight, network.head.weight)
+    with pytest.raises(CheckpointError, match=r"of another shape: module\.0\.weight"):
+        load_checkpoint(write(Wrapped(4).state_dict(), tmp_path / "net.pth"), Remembers())

@@ -13,7 +13,7 @@ from models.unet import UNet
 from models.variant import Variant, VariantError
 from models.variant_spec import BASELINE, VariantSpec
 from torch_lowrank.decomposition.decompose import decompose
-from torch_lowrank.io import save_network
+from torch_lowrank.io import StorageError, save_network
 
 
 def baseline(seed: int = 0) -> Variant:
@@ -112,3 +112,30 @@ def test_a_folder_that_names_other_code_runs_none_of_it(tmp_path: Path, names: s
         Variant.load(tmp_path / "network", networks)
     assert str(tmp_path / "network") in str(caught.value)
     assert not ran.exists()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("network", "os.system", r"about\.network is 'os\.system' \(it must hold name, arguments and output\)"),
+        ("network", ["os.system"], r"about\.network is \['os\.system'\]"),
+        ("spec", None, r"about\.spec is missing \('method' is missing\)"),
+        ("spec", "baseline", r"about\.spec is 'baseline'"),
+        ("preprocessing", None, r"about\.preprocessing is missing"),
+        ("preprocessing", {"mean": "0", "std": 1}, r"about\.preprocessing is "),
+        ("preprocessing", "0.18", r"about\.preprocessing is '0\.18'"),
+        ("classes", None, r"about\.classes is missing"),
+        ("classes", "1", r"about\.classes is '1' \(it must be a whole number"),
+        ("layers", None, r"about\.layers is missing"),
+        ("layers", [3], r"about\.layers is \[3\]"),
+    ],
+)
+def test_a_description_of_no_variant_is_told_by_its_field(field: str, value: object, said: str, tmp_path: Path) -> None:
+    baseline().save(tmp_path / "network")
+    file = tmp_path / "network" / "network.json"
+    content = json.loads(file.read_text())
+    content["about"] = {key: kept for key, kept in content["about"].items() if key != field}
+    content["about"] |= {} if value is None else {field: value}
+    file.write_text(json.dumps(content))
+    with pytest.raises(StorageError, match=rf"network\.json is damaged, or its network is no variant.*{said}"):
+        Variant.load(tmp_path / "network", networks=["os.system"])

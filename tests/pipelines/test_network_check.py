@@ -42,11 +42,18 @@ def test_a_budget_that_no_ranks_of_the_network_meet_is_refused() -> None:
         check_network(load_config([*BASIC, *TINY, "--budgets", "0.01"]))
 
 
-def test_several_classes_are_two_until_the_data_tell() -> None:
+def test_several_classes_are_two_until_the_data_tell(capsys: pytest.CaptureFixture) -> None:
     assert check_network(load_config([*BASIC, *TINY, "--multi_class"])) is not None
-    with pytest.raises(NetworkError, match="need 3"):
-        arguments = ("--network_args", json.dumps({"features": [4, 4, 4, 4, 4, 4], "out_channels": 2}))
-        check_network(load_config([*BASIC, *arguments, "--multi_class", "--categories", "a,b"]))
+    assert "note: how many classes the masks have is known when they are read; until then, 2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5])
+def test_a_number_of_several_classes_that_is_given_is_taken_until_the_data_tell(
+    classes: int, capsys: pytest.CaptureFixture
+) -> None:
+    arguments = ("--network_args", json.dumps({"features": [4, 4, 4, 4, 4, 4], "out_channels": classes}))
+    assert check_network(load_config([*BASIC, *arguments, "--multi_class", "--categories", "a,b"])) is not None
+    assert "how many classes" not in capsys.readouterr().err
 
 
 def test_where_a_file_lies_is_no_part_of_the_configuration() -> None:
@@ -65,7 +72,10 @@ def test_an_earlier_networks_file_is_found_where_it_was_or_where_it_is_now(tmp_p
     found = reused_network(trained, places, f"{new}:Net")
     assert found is not None
     assert found.place == f"{new}:Net"
-    assert reused_network(load_config([]), [], f"{new}:Net") is None
+    for earlier, other in ((trained, f"{new}:Other"), (trained, "a.Net"), (load_config([]), f"{new}:Net")):
+        with pytest.raises(NetworkError, match=r"is not the network of the training.*leave out --reuse_training"):
+            reused_network(earlier, places, other)
+    assert reused_network(load_config([]), [], None) is None
 
 
 def test_steps_elsewhere_see_files_of_the_repository_alone() -> None:

@@ -58,3 +58,35 @@ def test_another_version_of_the_package_gives_another_digest(monkeypatch: pytest
 def test_imports_are_read_from_the_text() -> None:
     source = b"import a.b\nfrom ..c import d\nif TYPE_CHECKING:\n    import e\ndef f():\n    from g import h\n"
     assert imported_names(source, "p.q") == ("a", "a.b", "p", "p.c", "p.c.d", "g", "g.h")
+
+
+def test_files_that_cannot_be_followed_are_read_as_far_as_they_go() -> None:
+    either = b"try:\n    from .blocks import B\nexcept ImportError:\n    from blocks import B\n"
+    assert imported_names(either, "") == ("blocks", "blocks.B")
+    assert imported_names(b"print 'of another Python'", "p") == ()
+    assert imported_names(b"a = 1\0", "p") == ()
+
+
+BEYOND = """
+from monai.networks.nets import BasicUNet as Net
+from {0} import scale
+try:
+    from . import {0}
+except ImportError:
+    import {0}
+"""
+
+
+@pytest.mark.parametrize("edited", ["named.py", "beside_named.py"])
+def test_an_edit_of_the_file_that_is_named_counts_wherever_its_constructor_is_from(tmp_path: Path, edited: str) -> None:
+    beside, finders = f"beside_{abs(hash(str(tmp_path)))}", list(sys.meta_path)
+    files = {"named.py": tmp_path / f"named_{beside}.py", "beside_named.py": tmp_path / f"{beside}.py"}
+    files["named.py"].write_text(BEYOND.format(beside))
+    files["beside_named.py"].write_text("scale = 2\n")
+    recipe, network = Recipe(f"{files['named.py']}:Net"), BasicUNet(2, features=[2, 2, 2, 2, 2, 2])
+    before = code_digest(recipe, network)
+    files[edited].write_text(files[edited].read_text() + "# edited\n")
+    assert code_digest(recipe, network) != before
+    sys.meta_path[:] = finders
+    for name in [name for name in sys.modules if beside in name]:
+        del sys.modules[name]

@@ -36,12 +36,13 @@ broken = 3
 @pytest.fixture
 def file(tmp_path: Path) -> Iterator[Path]:
     """A module and one beside it; names of their own, as Python keeps what it has imported."""
-    number, path, before = abs(hash(str(tmp_path))), list(sys.path), {*sys.modules}
+    number, before = abs(hash(str(tmp_path))), {*sys.modules}
     (tmp_path / f"beside_{number}.py").write_text("width = 3")
     file = tmp_path / f"net_{number}.py"
     file.write_text(SOURCE.format(n=number))
+    finders = list(sys.meta_path)
     yield file
-    sys.path[:] = path
+    sys.meta_path[:] = finders
     for name in {*sys.modules} - before:
         del sys.modules[name]
 
@@ -50,6 +51,15 @@ def test_a_class_in_a_file_is_built_and_says_its_arguments(file: Path) -> None:
     network = Recipe(f"{file}:Net", {"in_channels": 2, "classes": 3}).build()
     assert network(torch.zeros(1, 2, 8, 8)).shape == (1, 3, 6, 6)
     assert network.arguments == {"in_channels": 2, "classes": 3}
+
+
+@pytest.mark.parametrize("own", [nn.ReLU(), "text"])
+def test_a_network_keeps_an_attribute_that_is_called_as_ours(own: object, file: Path) -> None:
+    file.write_text(
+        "from torch import nn\n\nclass Net(nn.Conv2d):\n    def __init__(self):\n        super().__init__(1, 1, 1)\n"
+        f"        self.arguments = {'nn.ReLU()' if isinstance(own, nn.Module) else repr(own)}\n"
+    )
+    assert type(Recipe(f"{file}:Net").build().arguments) is type(own)
 
 
 def test_a_function_that_returns_a_network_is_taken(file: Path) -> None:
@@ -79,6 +89,7 @@ def test_well_known_arguments_follow_from_the_data_unless_they_are_given(file: P
         ("{file}:number", {"classes": 1}, "makes a int"),
         ("{file}:broken", {}, "no class of a torch.nn.Module"),
         ("{folder}/gone.py:Net", {}, "gone.py is no Python file that is there"),
+        ("torch.nn.LazyConv2d", {"out_channels": 1, "kernel_size": 1}, r"'weight' is lazy.*\(Conv2d for LazyConv2d\)"),
     ],
 )
 def test_what_cannot_be_built_is_told(file: Path, place: str, arguments: dict, said: str) -> None:

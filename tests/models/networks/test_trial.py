@@ -1,11 +1,13 @@
 """A batch tells before the training whether a network fits the data."""
 
+import warnings
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from models.networks.errors import NetworkError
-from models.networks.trial import Wanted, check_classes, output_classes, try_network
+from models.networks.trial import Wanted, check_classes, likely_classes, output_classes, try_network
 
 DATA = Wanted(1, (32, 32), 1)
 
@@ -50,6 +52,69 @@ REFUSED = {
     "dictionary": (Net(after=lambda x: {"out": x}), r"model\.output=out"),
     "thing": (Net(after=str), "gives a str; logits are a tensor"),
     "library": (Net(before=needs_einops), "pip install einops"),
+}
+
+
+class Remembers(Net):
+    """A network whose state is more than tensors."""
+
+    def get_extra_state(self) -> dict:
+        return {"seen": 3}
+
+    def set_extra_state(self, state: dict) -> None:
+        self.seen = state
+
+
+class Halved(torch.autograd.Function):
+    """Adds a float16 parameter, and has no gradient."""
+
+    @staticmethod
+    def forward(context, x: Tensor, weight: Tensor) -> Tensor:
+        return x + weight.float()
+
+    @staticmethod
+    def backward(context, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        raise RuntimeError("not implemented for 'Half'")
+
+
+class Half(Net):
+    """A network with a parameter in half precision, whose gradient fails."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shift = nn.Parameter(torch.zeros(1, dtype=torch.float16))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return Halved.apply(self.layer(x), self.shift)
+
+
+def older_weight_norm() -> nn.Module:
+    network = Net()
+    with warnings.catch_warnings(action="ignore", category=FutureWarning):
+        nn.utils.weight_norm(network.layer)
+    return network
+
+
+def raises_at(call: int):
+    seen = []
+
+    def count(x: Tensor) -> Tensor:
+        seen.append(1)
+        if len(seen) == call:
+            raise KeyError("fourth")
+        return x
+
+    return count
+
+
+REFUSED |= {
+    "weight_norm": (older_weight_norm(), r"cannot be copied.*use torch\.nn\.utils\.parametrizations"),
+    "extra state": (Remembers(), r"cannot be saved.*'_extra_state'.*register_buffer"),
+    "all half": (Net().half(), r"torch\.float16: make them float32"),
+    "half": (
+        Half(),
+        r"gradients cannot be computed: .*torch\.float16: make them float32, and choose training",
+    ),
 }
 
 
@@ -128,3 +193,16 @@ def test_classes_that_do_not(found: int, wanted: int | None, said: str) -> None:
 
 def test_the_classes_of_a_network_are_counted() -> None:
     assert output_classes(Net(classes=3), 1, (16, 16)) == 3
+
+
+@pytest.mark.parametrize(
+    ("multi_class", "categories", "number"), [(False, 0, 1), (False, 3, 1), (True, 0, 2), (True, 1, 2), (True, 3, 4)]
+)
+def test_classes_before_the_data_are_read(multi_class: bool, categories: int, number: int) -> None:
+    assert likely_classes(multi_class, categories) == number
+
+
+def test_the_newer_weight_norm_is_taken() -> None:
+    network = Net()
+    nn.utils.parametrizations.weight_norm(network.layer)
+    assert try_network(network, DATA) == []

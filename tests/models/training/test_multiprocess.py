@@ -23,6 +23,7 @@ import torch
 from torch import nn
 from torch.multiprocessing.spawn import start_processes
 
+from models.networks.imports import module_of_file
 from models.training.batches import Batches
 from models.training.checkpoints import LAST_CHECKPOINT
 from models.training.fit import fit
@@ -261,3 +262,14 @@ def test_more_devices_than_images_or_than_there_are_is_refused(tmp_path, monkeyp
         check_devices("cuda", 2)
     with pytest.raises(ValueError, match="without a number"):
         check_devices("cuda:1", 2)
+
+
+def test_modules_beside_the_file_of_a_network_are_found_in_each_process(tmp_path: Path) -> None:
+    file, finders = tmp_path / "beside_of_a_test.py", list(sys.meta_path)
+    file.write_text("def note(folder, rank):\n    (folder / f'rank {rank}').touch()\n")
+    try:
+        run_together(module_of_file(file).note, tmp_path, 2)
+    finally:
+        sys.meta_path[:] = finders
+        sys.modules.pop(file.stem, None)
+    assert {each.name for each in tmp_path.glob("rank *")} == {"rank 0", "rank 1"}
