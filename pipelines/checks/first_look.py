@@ -46,9 +46,7 @@ def faults_of_places(config: RunConfig) -> list[str]:
 def _check_data(folder: Path, config: RunConfig) -> None:
     source = as_source(folder)
     source.check()
-    if (
-        config.reuse_training is not None
-    ):  # how the data are read and divided, the training says, which is not known yet
+    if config.reuse_training is not None:  # which says how the data are read and divided, later
         return
     from dataset.layouts.divide import check_splits  # noqa: PLC0415 - half a second, where there is a folder
     from dataset.layouts.layout import Wanted  # noqa: PLC0415
