@@ -20,10 +20,17 @@ def check_splits(layout: Layout, split: Shares | None) -> None:
     complete = set(SPLITS) <= {*layout.splits}
     place = layout.source.location("")
     if split is None and not complete:
-        found = f"only the splits {', '.join(layout.splits)}" if layout.splits else "no splits"
+        missing = [name for name in SPLITS if name not in layout.splits]
+        noun = "split" if len(layout.splits) == 1 else "splits"
+        found = f"only the {noun} {', '.join(layout.splits)}" if layout.splits else "no splits"
+        folders = (
+            f"add the folder {' and '.join(missing)}"
+            if layout.splits
+            else "put them into folders train, valid and test"
+        )
         raise DatasetError(
-            f'{place} has {found} (it was recognised as {layout.sentence}): give --split "0.7,0.15,0.15" to divide its '
-            "images, or put them into folders train, valid and test"
+            f"{place} has {found} (it was recognised as {layout.sentence}): give "
+            f'--split "0.7,0.15,0.15" to divide all its images, or {folders}'
         )
     if split is not None and complete:
         raise DatasetError(

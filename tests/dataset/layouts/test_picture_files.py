@@ -109,7 +109,7 @@ def test_data_without_splits_say_how_to_divide_them_before_anything_is_read(tmp_
         ingest(root, out, options())
     shutil.move(root / "images", root / "train" / "images")
     shutil.move(root / "masks", root / "train" / "masks")
-    with pytest.raises(DatasetError, match="has only the splits train "):
+    with pytest.raises(DatasetError, match=r"has only the split train .* or add the folder valid and test"):
         ingest(root, out, options())
 
 
