@@ -127,7 +127,8 @@ def _write(source: Source, folder: Path, options: IngestOptions) -> None:
         Console(stderr=True).print(f"read as {layout.sentence}", highlight=False, markup=False, soft_wrap=True)
     parts, problems = layout.read(options.categories)
     if options.group_by is not None:
-        problems += [sentence for part in parts for sentence in name_groups(part, options.group_by)]
+        units = layout.images(parts)
+        problems += [sentence for part in parts for sentence in name_groups(part, units, options.group_by)]
     divided: list[str] = []
     if options.split is not None:
         parts, divided = divide_part(parts, problems, options.split, options.split_seed, options.skip_bad_samples)
