@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from dataset.annotations.coco import Sample, SplitAnnotations
 from dataset.layouts.layout import ImageReader
+from dataset.manifest import SampleEntry
 from dataset.message_text import quoted, shortened
 from dataset.sources.split_names import SPLIT_FOLDERS
 
@@ -58,6 +59,22 @@ def name_groups(part: SplitAnnotations, reader: ImageReader, pattern: str) -> li
         found.append(_dividing(divided, pattern))
     place = f"{part.split}: " if part.split else ""
     return [f"{place}{sentence}" for sentence in found]
+
+
+def partly_known(samples: Sequence[SampleEntry]) -> list[str]:
+    """Returns the warning about images without a patient beside others that have one; none where all are alike.
+
+    Args:
+        samples: The stored images of all splits.
+    """
+    without = [sample.file_name for sample in samples if sample.group is None]
+    if len(without) in (0, len(samples)):
+        return []
+    return [
+        f"the patients of {len(without)} of {len(samples)} images are not known (the first: {shortened(without[0])}): "
+        "intervals of a split with one of these are over images, and each counts as a patient of its own where data are "
+        "divided; name the patient of every image by --group_by, or put these files into folders of patients"
+    ]
 
 
 def _dividing(units: Sequence[Sequence[Sample]], pattern: str) -> str:
