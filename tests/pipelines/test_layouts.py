@@ -21,7 +21,7 @@ def run_on(workshop: Workshop, data: Path, *arguments: str) -> Finished:
     return workshop.run(*where, *ONE, *arguments, tiny=False)
 
 
-def tested_groups(workshop: Workshop) -> set[str]:
+def groups_of_test(workshop: Workshop) -> set[str]:
     with (workshop.out / "per_image.csv").open() as file:
         return {row["group"] for row in csv.DictReader(file) if row["split"] == "test"}
 
@@ -38,7 +38,7 @@ def test_patients_of_tiff_pairs_are_divided_trained_on_and_reused(fresh: Worksho
     fresh.assert_complete(NAMES)
     groups = split_groups(fresh)
     assert sorted(group for own in groups for group in own) == [f"{number:02}" for number in range(8)]
-    assert tested_groups(fresh) == groups[2]
+    assert groups_of_test(fresh) == groups[2]
     summary = json.loads((fresh.out / "experiment_summary.json").read_text())
     assert (summary["intervals_over"], summary["test_patients"]) == ("patients", 2)
     report = (fresh.out / "report.html").read_text()
@@ -60,6 +60,6 @@ def test_volumes_are_cut_divided_and_trained_on(fresh: Workshop) -> None:
     fresh.assert_complete(NAMES)
     groups = split_groups(fresh)
     assert sorted(group for own in groups for group in own) == [f"case_{number}" for number in range(6)]
-    assert tested_groups(fresh) == groups[2]
+    assert groups_of_test(fresh) == groups[2]
     assert "each volume was scaled as a whole" in (fresh.out / "report.html").read_text()
     assert run_on(fresh, data, "--reuse_training").ran == {"compare"}
