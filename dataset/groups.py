@@ -5,8 +5,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from dataset.annotations.coco import SplitAnnotations
-from dataset.message_text import quoted
+from dataset.annotations.coco import Sample, SplitAnnotations
+from dataset.layouts.layout import ImageReader
+from dataset.manifest import SampleEntry
+from dataset.message_text import quoted, shortened
 from dataset.sources.split_names import SPLIT_FOLDERS
 
 _NAMED = 3  # names in a message
@@ -34,23 +36,56 @@ def group_of(name: str, pattern: str | None) -> str | None:
     return (found[1] if found.re.groups else found[0]) or None
 
 
-def name_groups(part: SplitAnnotations, pattern: str) -> list[str]:
+def name_groups(part: SplitAnnotations, reader: ImageReader, pattern: str) -> list[str]:
     """Gives every sample of a split its patient.
 
     Args:
         part: The split, or all data where there are none; its samples are replaced. A slice is of the patient that its
             volume's file names.
+        reader: What reads the images; it knows which of them are one volume or series.
         pattern: As for `group_of`.
 
     Returns:
-        What is wrong: a sentence where the pattern names no patient of some files.
+        What is wrong: sentences where the pattern names no patient of some files, or several of one volume.
     """
     part.samples[:] = [
         replace(sample, group=group_of(_seen(sample.file_name, part.split), pattern)) for sample in part.samples
     ]
     nameless = [sample.file_name for sample in part.samples if sample.group is None]
+    found = [without_group(nameless, pattern)] if nameless else []
+    if divided := [
+        unit for unit in reader.batches(part.samples) if len({sample.group for sample in unit} - {None}) > 1
+    ]:
+        found.append(_dividing(divided, pattern))
     place = f"{part.split}: " if part.split else ""
-    return [f"{place}{without_group(nameless, pattern)}"] if nameless else []
+    return [f"{place}{sentence}" for sentence in found]
+
+
+def partly_known(samples: Sequence[SampleEntry]) -> list[str]:
+    """Returns the warning about images without a patient beside others that have one; none where all are alike.
+
+    Args:
+        samples: The stored images of all splits.
+    """
+    without = [sample.file_name for sample in samples if sample.group is None]
+    if len(without) in (0, len(samples)):
+        return []
+    return [
+        f"the patients of {len(without)} of {len(samples)} images are not known (the first: {shortened(without[0])}): "
+        "intervals of a split with one of these are over images, and each counts as a patient of its own where data "
+        "are divided; name the patient of every image by --group_by, or put these files into folders of patients"
+    ]
+
+
+def _dividing(units: Sequence[Sequence[Sample]], pattern: str) -> str:
+    """Returns the sentence that refuses a pattern which finds several patients in one volume or series."""
+    first = units[0][0]
+    other = next(sample for sample in units[0] if sample.group != first.group)
+    return (
+        f"group_by {quoted(pattern)} divides what is one volume or series, {len(units)} times: "
+        f"{shortened(first.file_name)} is of {quoted(first.group)}, {shortened(other.file_name)} of "
+        f"{quoted(other.group)}; correct the pattern (--group_by), so that it names the patient alone"
+    )
 
 
 def without_group(names: Sequence[str], pattern: str) -> str:

@@ -19,12 +19,12 @@ from dataset.annotations.json_values import Identifier
 from dataset.annotations.shortages import shortages
 from dataset.cores import in_order, usable_cores
 from dataset.errors import Refusal, combined_error
-from dataset.groups import name_groups
+from dataset.groups import name_groups, partly_known
 from dataset.images.decode import DecodeRequest
 from dataset.images.masks import LabelledObject, draw_mask
 from dataset.images.resize import resize_image
 from dataset.layout import SPLITS
-from dataset.layouts.divide import check_splits, divide_part
+from dataset.layouts.divide import check_splits, divide_part, division
 from dataset.layouts.layout import ImageReader, Wanted
 from dataset.layouts.recognise import recognise
 from dataset.leaks.across_splits import find_leaks
@@ -127,10 +127,10 @@ def _write(source: Source, folder: Path, options: IngestOptions) -> None:
         Console(stderr=True).print(f"read as {layout.sentence}", highlight=False, markup=False, soft_wrap=True)
     parts, problems = layout.read(options.categories)
     if options.group_by is not None:
-        problems += [sentence for part in parts for sentence in name_groups(part, options.group_by)]
-    divided: list[str] = []
+        units = layout.images(parts)
+        problems += [sentence for part in parts for sentence in name_groups(part, units, options.group_by)]
     if options.split is not None:
-        parts, divided = divide_part(parts, problems, options.split, options.split_seed, options.skip_bad_samples)
+        parts = divide_part(parts, problems, options.split, options.split_seed, options.skip_bad_samples)
     problems += unknown_categories(parts, options.categories)
     classes = classes_of(parts, options.multi_class, problems)
     # If there are problems already, samples are read only to find more of them.
@@ -159,7 +159,9 @@ def _write(source: Source, folder: Path, options: IngestOptions) -> None:
             raise combined_error(problems, named)
         manifest = _describe(parts, statistics, classes, refused, options)
         notes = [] if layout.usual else [f"the data set was read as {layout.sentence}"]
-        replace(manifest, layout=layout.sentence, notes=[*notes, *divided, *manifest.notes]).save(partial)
+        if options.split is not None:
+            notes.append(division(manifest.splits, options.split, options.split_seed))
+        replace(manifest, layout=layout.sentence, notes=[*notes, *manifest.notes]).save(partial)
 
 
 def _prepare(
@@ -234,6 +236,7 @@ def _describe(
         warnings=[
             *warnings,
             *leaks.warnings(splits),
+            *partly_known([sample for split in splits.values() for sample in split.samples]),
             *class_warnings(classes, categories),
             *orientation_notes(splits),
         ],

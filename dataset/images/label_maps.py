@@ -80,7 +80,7 @@ def decode_label_map(data: bytes) -> tuple[LabelMap, bool]:
 
     A palette's indices are its values, unless its colours are black and white alone. Gray pictures that are stored as
     colour are taken; alpha is dropped. JPEG and WebP change values, so these must be black and white: what is darker
-    than 64 is background, what is brighter than 191 is 1.
+    than 64 is background, what is brighter than 191 is 1. One that has nothing bright must be black.
 
     Args:
         data: The file's bytes.
@@ -101,6 +101,11 @@ def decode_label_map(data: bytes) -> tuple[LabelMap, bool]:
     shades = np.asarray(values, np.uint8) if values.ndim == 2 else np.asarray(values, np.float32).mean(axis=2)
     if ((shades > _DARK) & (shades < _BRIGHT)).any():
         raise ImageError("the mask is a JPEG or WebP of more than black and white, whose values change: save it as PNG")
+    if 0 < shades.max() < _BRIGHT:
+        raise ImageError(
+            f"the mask is a JPEG or WebP whose brightest value is {shades.max():.0f}, where values change: a lesion "
+            "must be white (255) in it; save it as PNG"
+        )
     return label_map(shades >= _BRIGHT), True
 
 

@@ -1,12 +1,13 @@
 """Divides data without splits."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from dataset.annotations.coco import Sample, SplitAnnotations
 from dataset.errors import DatasetError, combined_error
 from dataset.layout import SPLITS
 from dataset.layouts.layout import Layout
+from dataset.manifest import SampleEntry, SplitSummary
 from dataset.options import Shares
 from dataset.splitting import Item, divide
 
@@ -20,10 +21,17 @@ def check_splits(layout: Layout, split: Shares | None) -> None:
     complete = set(SPLITS) <= {*layout.splits}
     place = layout.source.location("")
     if split is None and not complete:
-        found = f"only the splits {', '.join(layout.splits)}" if layout.splits else "no splits"
+        missing = [name for name in SPLITS if name not in layout.splits]
+        noun = "split" if len(layout.splits) == 1 else "splits"
+        found = f"only the {noun} {', '.join(layout.splits)}" if layout.splits else "no splits"
+        folders = (
+            f"add the folder {' and '.join(missing)}"
+            if layout.splits
+            else "put them into folders train, valid and test"
+        )
         raise DatasetError(
-            f'{place} has {found} (it was recognised as {layout.sentence}): give --split "0.7,0.15,0.15" to divide its '
-            "images, or put them into folders train, valid and test"
+            f"{place} has {found} (it was recognised as {layout.sentence}): give "
+            f'--split "0.7,0.15,0.15" to divide all its images, or {folders}'
         )
     if split is not None and complete:
         raise DatasetError(
@@ -34,7 +42,7 @@ def check_splits(layout: Layout, split: Shares | None) -> None:
 
 def divide_part(
     parts: Sequence[SplitAnnotations], problems: Sequence[str], shares: Shares, seed: int, skip: bool
-) -> tuple[list[SplitAnnotations], list[str]]:
+) -> list[SplitAnnotations]:
     """Divides the samples of data without splits.
 
     Args:
@@ -45,7 +53,7 @@ def divide_part(
         skip: Whether bad samples are left out.
 
     Returns:
-        A part for each split, and a sentence about them.
+        A part for each split.
 
     Raises:
         DatasetError: They cannot be divided; the message has all problems.
@@ -65,20 +73,26 @@ def divide_part(
     # What concerns no sample of a certain split is kept with the first.
     empty = replace(whole, samples=[], refused=[], notes=type(whole.notes)(), dropped=type(whole.dropped)())
     first, *others = SPLITS
-    divided = [
+    return [
         replace(whole, split=first, samples=own[first]),
         *(replace(empty, split=split, samples=own[split], notes=type(whole.notes)()) for split in others),
     ]
-    return divided, [_sentence(own, shares, seed)]
 
 
-def _sentence(own: dict[str, list[Sample]], shares: Shares, seed: int) -> str:
+def division(splits: Mapping[str, SplitSummary], shares: Shares, seed: int) -> str:
+    """Returns the sentence about data that were divided.
+
+    Args:
+        splits: What is stored of every split, without what was refused.
+        shares: Of train, valid and test.
+        seed: Seed of the division.
+    """
     said = ", ".join(f"{share:g}" for share in shares)
-    counts = ", ".join(f"{split} {_count(samples)}" for split, samples in own.items())
-    return f"the data have no splits: they were divided by {said} (seed {seed}) into {counts}"
+    counts = ", ".join(f"{split} {_count(summary.samples)}" for split, summary in splits.items())
+    return f"the data were divided by {said} (seed {seed}) into {counts}"
 
 
-def _count(samples: Sequence[Sample]) -> str:
+def _count(samples: Sequence[SampleEntry]) -> str:
     groups = {sample.group for sample in samples}
-    of = f" of {len(groups)} groups" if None not in groups else ""
+    of = f" of {len(groups)} {'group' if len(groups) == 1 else 'groups'}" if groups and None not in groups else ""
     return f"{len(samples)} images{of}"

@@ -12,7 +12,8 @@ from dataset.layouts.pairing import Pair, Pairs
 from dataset.notes import Note
 from dataset.sources.source import Source
 
-_MAX_BYTES = 2**31  # of a volume; 512 x 512 x 2048 voxels of 32 bit
+MAX_BYTES = 2**31  # of a volume or series, as its file holds it and as 32-bit numbers: 512 x 512 x 2048 voxels
+_VOXEL_BYTES = 4  # of what is scaled
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ class Kind(Protocol):
         ...
 
 
-def read_file(source: Source, role: Role, noun: str, largest: int = _MAX_BYTES) -> bytes:
+def read_file(source: Source, role: Role, noun: str, largest: int = MAX_BYTES) -> bytes:
     """Reads a file of a unit.
 
     Args:
@@ -129,6 +130,25 @@ def read_file(source: Source, role: Role, noun: str, largest: int = _MAX_BYTES) 
         raise FileError(role.name, f"the {noun} file is missing: it was removed, or is a link to nothing") from error
     except OSError as error:
         raise FileError(role.name, f"the {noun} file cannot be read ({error.strerror}): check what it is") from error
+
+
+def check_voxels(role: Role, noun: str, voxels: float) -> None:
+    """Checks how large a volume or series becomes in memory.
+
+    Args:
+        role: Its file, or its first.
+        noun: "image" or "mask".
+        voxels: How many it has.
+
+    Raises:
+        FileError: They are too many.
+    """
+    if voxels * _VOXEL_BYTES > MAX_BYTES:
+        raise FileError(
+            role.name,
+            f"the {noun} has {voxels / 1e6:.0f} million voxels: at most {MAX_BYTES / _VOXEL_BYTES / 1e6:.0f} million "
+            f"are read ({MAX_BYTES >> 20} MB as 32-bit numbers); cut it into smaller volumes",
+        )
 
 
 def size_error(role: Role, image: tuple[int, ...], mask: tuple[int, ...], mask_name: str) -> FileError:

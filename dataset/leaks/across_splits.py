@@ -1,7 +1,7 @@
 """Finds what several splits share, so that a network is tested on what it was trained on, and says so."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dataset.leaks.near_duplicates import near_duplicates
@@ -34,8 +34,9 @@ class Leaks:
         """
         found = []
         if self.duplicates:
-            first = self.duplicates[0].files
-            found.append(f"{len(self.duplicates)} images occur in more than one split, so the test leaks: {first}")
+            files = [duplicate.files for duplicate in self.duplicates]
+            leaking = _leaking([[_split(file) for file in own] for own in files])
+            found.append(f"{len(files)} images occur in more than one split, so {leaking}: {files[0]}")
         if self.near_duplicates:
             found.append(self._near(splits))
         if self.shared_groups:
@@ -44,20 +45,36 @@ class Leaks:
 
     def _near(self, splits: Mapping[str, SplitSummary]) -> str:
         images = dict.fromkeys(pair.files[1] for pair in self.near_duplicates)  # one of test may be like two
-        alike = Counter(file.split("/", 1)[0] for file in images)
+        alike = Counter(map(_split, images))
         counts = " and ".join(f"{alike[split]} of {splits[split].images} images of {split}" for split in alike)
         first = sorted(self.near_duplicates, key=lambda pair: -pair.correlation)[:_NAMED]
         pairs = "; ".join(f"{' and '.join(_shown(each) for each in pair.files)}" for pair in first)
+        leaking = _leaking([[_split(file) for file in pair.files] for pair in self.near_duplicates])
         return (
-            f"{counts} are nearly equal to one of another split, perhaps turned, mirrored or the next slice, so the "
-            f"test leaks ({pairs}); dataset_manifest.json lists all"
+            f"{counts} are nearly equal to one of another split, perhaps turned, mirrored or the next slice, so "
+            f"{leaking} ({pairs}); dataset_manifest.json lists all"
         )
 
     def _groups(self) -> str:
         few = self.shared_groups[:_NAMED]
         first = "; ".join(f"{_shown(shared.group)} in {' and '.join(shared.images)}" for shared in few)
         many = f"{len(self.shared_groups)} patients have" if len(self.shared_groups) > 1 else "1 patient has"
-        return f"{many} images in more than one split, so the test leaks ({first}); dataset_manifest.json lists all"
+        leaking = _leaking([[*shared.images] for shared in self.shared_groups])
+        return f"{many} images in more than one split, so {leaking} ({first}); dataset_manifest.json lists all"
+
+
+def _leaking(shared: Sequence[Sequence[str]]) -> str:
+    """Returns what is not to be trusted, by the splits that share each image or patient.
+
+    Only what test shares with another split makes figures of test too good. What train and valid share makes the choice
+    by valid (the epoch, the recommended network) one by images that were learned.
+    """
+    tested = any("test" in splits for splits in shared)
+    return "the test leaks" if tested else "the choice of the network by valid leaks"
+
+
+def _split(file: str) -> str:
+    return file.split("/", 1)[0]
 
 
 def find_leaks(statistics: Mapping[str, SplitStatistics]) -> Leaks:

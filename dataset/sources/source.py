@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import BinaryIO, Protocol, TypeAlias, runtime_checkable
 
 from dataset.errors import DatasetError
-from dataset.layout import ANNOTATION_FILE, SPLITS
-from dataset.message_text import escaped
 
 
 @runtime_checkable
@@ -63,26 +61,6 @@ DataRoot: TypeAlias = Path | Source  # what a data set can be read from; a path 
 def is_uri(data_root: str) -> bool:
     """Returns whether this is a URI, not a folder of this machine."""
     return "://" in data_root
-
-
-def missing_splits(source: Source) -> tuple[list[str], str]:
-    """Returns which split folders are missing, and a sentence about it.
-
-    Args:
-        source: Where the data set lies.
-
-    Returns:
-        The splits that have no folder, and one sentence about all of them.
-
-    Raises:
-        DatasetError: A folder may not be accessed.
-    """
-    missing = [split for split in SPLITS if not source.has_folder(split)]
-    found = source.folders() if missing else []
-    return missing, (
-        f"{source.location()} has no folder {', '.join(missing)} (found: {', '.join(map(escaped, found)) or 'none'}): "
-        f"expected {', '.join(SPLITS)}, each with {ANNOTATION_FILE} and its images"
-    )
 
 
 def cannot_read(location: str, error: OSError) -> DatasetError:

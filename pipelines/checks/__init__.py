@@ -1,1 +1,1 @@
-"""What a command line names is looked at before anything slow: files, folders, and the data of an earlier training."""
+"""What a command line names is looked at before anything slow: files and folders."""

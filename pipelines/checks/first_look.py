@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 
 from configs.schema import RunConfig
-from configs.sections import DataConfig
 from dataset.errors import DatasetError
 from dataset.sources.local_folder import as_source
 from dataset.sources.source import is_uri
@@ -37,7 +36,7 @@ def faults_of_places(config: RunConfig) -> list[str]:
     """
     looks: list[Callable[[], object]] = []
     if config.data_root is not None and not is_uri(config.data_root) and not zenml_server():
-        looks.append(partial(_check_data, Path(config.data_root), config.data))
+        looks.append(partial(_check_data, Path(config.data_root), config))
     if config.checkpoint is not None:
         looks.append(partial(check_checkpoint_file, config.checkpoint))
     if config.model.network is not None:
@@ -48,13 +47,16 @@ def faults_of_places(config: RunConfig) -> list[str]:
     return [fault for look in looks if (fault := _fault(look)) is not None]
 
 
-def _check_data(folder: Path, wanted: DataConfig) -> None:
+def _check_data(folder: Path, config: RunConfig) -> None:
     source = as_source(folder)
     source.check()
+    if config.reuse_training is not None:  # which says how the data are read and divided, later
+        return
     from dataset.layouts.divide import check_splits  # noqa: PLC0415 - half a second, where there is a folder
     from dataset.layouts.layout import Wanted  # noqa: PLC0415
     from dataset.layouts.recognise import recognise  # noqa: PLC0415
 
+    wanted = config.data
     check_splits(recognise(source, Wanted(wanted.format, wanted.axis, wanted.modality)), wanted.split)
 
 

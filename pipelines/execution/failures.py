@@ -11,9 +11,9 @@ from models.networks.errors import NetworkError
 from models.training.options import TrainingError
 from models.variant import VariantError
 from pipelines.checks.run_settings import SettingsError
-from pipelines.checks.training_origin import OtherDataError
 from pipelines.execution.output_folder import OutputFolderError
 from pipelines.execution.reuse_training import TrainingNotFoundError
+from pipelines.training_origin import OtherDataError
 from torch_lowrank.ranks.budgets import BudgetError
 from tracking.errors import ServiceError, first_line
 from tracking.registry import RegistrationError

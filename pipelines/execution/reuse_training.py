@@ -14,7 +14,7 @@ from configs.loading import network_title, stored_as
 from configs.schema import RunConfig
 from configs.sections import DataConfig, InputConfig, ModelConfig, TrainingConfig
 from materializers.variant import networks_of
-from pipelines.checks.training_origin import Origin, origin_of
+from pipelines.training_origin import Origin, origin_of
 
 _PIPELINE, _TRAIN_STEP = "comparison", "train_unet"
 _RUNS_SEARCHED = 100

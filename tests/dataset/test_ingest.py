@@ -215,7 +215,7 @@ def test_empty_folder_is_filled(coco, out):
 
 def test_missing_split_stops(coco, out):
     shutil.rmtree(coco.write() / "valid")
-    with pytest.raises(DatasetError, match="has no folder valid"):
+    with pytest.raises(DatasetError, match="with no folder valid"):
         ingest(coco.root, out, options())
 
 

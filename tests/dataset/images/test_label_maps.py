@@ -88,10 +88,16 @@ def test_a_jpeg_of_black_and_white_is_taken_and_told(channels, ending):
     np.testing.assert_array_equal(drawn(found), WIDE > 0)
 
 
+def test_a_black_jpeg_is_an_image_without_a_lesion():
+    assert decode_label_map(encoded(np.zeros((16, 16), np.uint8), ".jpg"))[0].regions == ()
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
         (encoded(WIDE // 2, ".jpg"), "a JPEG or WebP of more than black and white"),
+        (encoded(WIDE // 255, ".jpg"), "a JPEG or WebP whose brightest value is 1, where values change"),
+        (encoded(np.dstack([WIDE // 64] * 3), ".webp"), r"a JPEG or WebP whose brightest value is \d, where"),
         (encoded(np.dstack([VALUES, VALUES, VALUES * 0]), ".png"), "in colours"),
         (encoded(VALUES, ".png")[:-20], "cut off or damaged"),
         (b"", "cannot be decoded"),
@@ -99,7 +105,7 @@ def test_a_jpeg_of_black_and_white_is_taken_and_told(channels, ending):
         (encoded(np.arange(400, dtype=np.uint16).reshape(20, 20), ".png"), "400 different values"),
         (cv2.imencodemulti(".tif", [VALUES, VALUES])[1].tobytes(), "several frames"),
     ],
-    ids=["gray jpeg", "colours", "cut", "empty", "fractions", "an image", "pages"],
+    ids=["gray jpeg", "jpeg of 0 and 1", "dark webp", "colours", "cut", "empty", "fractions", "an image", "pages"],
 )
 def test_what_is_no_mask_is_refused(data, reason):
     with pytest.raises(ImageError, match=reason):

@@ -4,6 +4,7 @@ import contextlib
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from dataset.images.decode import DecodeRequest
 from dataset.images.volume_intensity import scale_together
 from dataset.ingest import ingest
 from dataset.layout import SPLITS
+from dataset.layouts import units
 from dataset.layouts.dicom import DicomSeries
 from dataset.layouts.pairing import pair_names
 from dataset.layouts.units import FileError
@@ -34,9 +36,9 @@ def rows(dataset):
     }
 
 
-def complaint(root: Path, out: Path) -> str:
+def complaint(root: Path, out: Path, **how: object) -> str:
     with pytest.raises(DatasetError) as caught:
-        ingest(root, out, options(split=SPLIT))
+        ingest(root, out, options(split=SPLIT, **how))
     assert not out.exists()
     return str(caught.value)
 
@@ -124,6 +126,100 @@ def test_any_damage_is_read_or_refused(tmp_path, place, content):
         kind.labels(source, unit)
         for found in kind.pictures(source, unit, [(0, DecodeRequest(8, 8, 1))]):
             assert isinstance(found, FileError) or found[0].pixels.shape == (8, 8, 1)
+
+
+TRANSFER = ("ExplicitVRLittleEndian", "ImplicitVRLittleEndian", "RLELossless", "DeflatedExplicitVRLittleEndian")
+
+
+def in_transfer_syntax(path: Path, name: str) -> bytes:
+    """A whole slice, encoded in one of the ways of DICOM."""
+    header = pydicom.dcmread(dicom(path, picture(0, 8), 0, "1.2.3"))
+    syntax = getattr(pydicom.uid, name)
+    if name == "RLELossless":
+        header.compress(syntax)
+    header.file_meta.TransferSyntaxUID = syntax
+    header.save_as(path, implicit_vr=name.startswith("Implicit"), little_endian=True)
+    return path.read_bytes()
+
+
+def damaged(data: bytes, rng: np.random.Generator) -> bytes:
+    """One of many kinds of damage, mostly where the tags are."""
+    broken = bytearray(data)
+    for _ in range(rng.integers(1, 6)):
+        place = int(rng.integers(128, len(broken) - 1))
+        kind = rng.integers(5)
+        if kind == 0:
+            broken[place] = rng.integers(256)
+        elif kind == 1:
+            broken[place : place + 8] = rng.bytes(8)
+        elif kind == 2:
+            del broken[place : place + int(rng.integers(1, 9))]
+        elif kind == 3:  # another kind of value
+            broken[place : place + 2] = [b"UN", b"SQ", b"DS", b"IS", b"US", b"FD", b"UT", b"ZZ"][rng.integers(8)]
+        else:
+            broken[place:place] = rng.bytes(int(rng.integers(1, 9)))
+    return bytes(broken[: rng.integers(140, len(broken))] if rng.random() < 0.1 else broken)
+
+
+@pytest.mark.filterwarnings("ignore")  # pydicom's, of values that are not as they should be
+@pytest.mark.parametrize("transfer", TRANSFER)
+def test_hundreds_of_damaged_files_are_read_or_refused_by_name(tmp_path, transfer):
+    whole = in_transfer_syntax(tmp_path / "whole.dcm", transfer)
+    root = tmp_path / "damaged"
+    rng = np.random.default_rng(TRANSFER.index(transfer))
+    write(root / "x_mask.png", mask(side=8))
+    kind, source = DicomSeries(), LocalFolder(root)
+    (unit,) = kind.units(pair_names(["x.dcm", "x_mask.png"], kind.images, kind.masks))
+    refused = 0
+    for _ in range(150):
+        (root / "x.dcm").write_bytes(damaged(whole, rng))
+        try:
+            kind.labels(source, unit)
+            found = [*kind.pictures(source, unit, [(0, DecodeRequest(8, 8, 1))])]
+            assert all(isinstance(each, FileError) or each[0].pixels.shape == (8, 8, 1) for each in found)
+        except FileError as error:
+            refused += 1
+            assert error.file in ("x.dcm", "x")
+    assert refused > 10
+
+
+def test_values_that_cannot_be_converted_are_told_with_the_others(tmp_path, out):
+    root = tmp_path / "data"
+    series(root, 7)
+    slope, rows_tag = b"\x28\x00\x53\x10", b"\x28\x00\x10\x00"
+    for number, (right, wrong) in enumerate([(slope + b"DS", slope + b"ZZ"), (rows_tag + b"US", rows_tag + b"FD")]):
+        file = root / f"patient_{number}" / "IM1.dcm"
+        data = file.read_bytes()
+        assert right in data
+        file.write_bytes(data.replace(right, wrong))
+    (root / "patient_2" / "IM1.dcm").write_bytes(in_transfer_syntax(tmp_path / "x.dcm", TRANSFER[-1]))
+    message = complaint(root, out)
+    assert "has 3 problems" in message
+    assert "patient_0/IM1.dcm: the image" in message
+    assert "patient_1/IM1.dcm: the image" in message
+    assert "patient_2/IM1.dcm: the image file is deflated as a whole, which is not read: save it" in message
+
+
+def test_what_is_not_gray_is_refused(tmp_path, out):
+    series(tmp_path / "data", PhotometricInterpretation="PALETTE COLOR")
+    message = complaint(tmp_path / "data", out)
+    assert "the image's PhotometricInterpretation is 'PALETTE COLOR': export it as gray (MONOCHROME2)" in message
+
+
+def test_a_series_that_is_too_large_is_told_with_the_limit(tmp_path, out, monkeypatch):
+    monkeypatch.setattr(units, "MAX_BYTES", 2 * SIDE * SIDE * 4)
+    series(tmp_path / "data")
+    message = complaint(tmp_path / "data", out)
+    assert "patient_0/IM0.dcm: the series has 0 million voxels: at most 0 million are read (0 MB" in message
+
+
+def test_a_pattern_that_divides_a_series_is_refused_with_its_name(tmp_path, out):
+    series(tmp_path / "data")
+    message = complaint(tmp_path / "data", out, group_by="_[0-9]/IM[0-9]")
+    assert "group_by '_[0-9]/IM[0-9]' divides what is one volume or series" in message
+    assert "patient_0/IM2.dcm is of '_0/IM2', patient_0/IM1.dcm of '_0/IM1'" in message
+    stored = ingest(tmp_path / "data", out, options(split=SPLIT, group_by="_([0-9])/"))
+    assert {group for _, _, group in rows(stored).values()} == {*"0123"}
 
 
 def test_segmentations_in_one_object_say_what_to_do(tmp_path, out):

@@ -4,8 +4,10 @@ import contextlib
 import gzip
 import json
 import threading
+import tracemalloc
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,6 +19,7 @@ from dataset.images.resize import nearest_pixels, resize_image
 from dataset.images.volume_intensity import scale_together
 from dataset.ingest import ingest
 from dataset.layout import SPLITS
+from dataset.layouts import units
 from dataset.layouts.file_roles import NIFTI
 from dataset.layouts.nifti import NiftiVolumes
 from dataset.layouts.pairing import pair_names
@@ -80,6 +83,65 @@ def test_a_pattern_for_patients_sees_the_volume_and_not_the_slice(tmp_path, out)
     volumes(tmp_path / "data")
     stored = rows(ingest(tmp_path / "data", out, options(split=SPLIT, group_by=r"(\d\.nii.gz.*)")))
     assert {group for _, _, group in stored.values()} == {f"{i}.nii.gz" for i in range(4)}
+
+
+def scaled_file(path: Path, stored: np.ndarray) -> Path:
+    """Writes whole numbers of 16 bit with slope 2 and intercept -100."""
+    image = nibabel.Nifti1Image(stored.astype(np.int16), np.eye(4))
+    image.header.set_slope_inter(2, -100)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nibabel.save(image, path)
+    return path
+
+
+@pytest.mark.parametrize("images", [1, 2])
+def test_slope_and_intercept_are_applied(tmp_path, out, images):
+    stored = np.random.default_rng(0).integers(-500, 2000, (16, 16, 3, images))
+    for i in range(3):
+        scaled_file(tmp_path / "data" / "images" / f"{i}.nii.gz", stored + i)
+        scaled_file(tmp_path / "data" / "labels" / f"{i}.nii.gz", np.full((16, 16, 3), 51))  # is 2
+    dataset = ingest(tmp_path / "data", out, options(split=SPLIT, modality="1" if images > 1 else None))
+    for (stem, number), (image, drawn, _) in rows(dataset).items():
+        (expected,) = scale_together([2.0 * (stored[..., -1] + int(stem)) - 100])
+        np.testing.assert_array_equal(image, expected[..., number])
+        assert drawn.all()
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+def test_a_volume_takes_a_few_bytes_a_voxel(tmp_path, ending):
+    """Its file of 2 bytes a voxel, the same in nibabel's hands, and then twice 4 bytes, but never more at once."""
+    stored = np.random.default_rng(0).integers(-500, 2000, (96, 96, 40))
+    scaled_file(tmp_path / f"x{ending}", stored)
+    volume(tmp_path / f"x_seg{ending}", np.ones(stored.shape, np.uint8))
+    kind, source = NiftiVolumes(2, None), LocalFolder(tmp_path)
+    (unit,) = kind.units(pair_names([f"x{ending}", f"x_seg{ending}"], NIFTI, NIFTI))
+    asked = [(0, DecodeRequest(96, 96, 1))]
+    [*kind.pictures(source, unit, asked)]  # what is imported counts no more
+    tracemalloc.start()
+    [*kind.pictures(source, unit, asked)]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 11 * stored.size
+
+
+def test_an_image_is_decompressed_once(tmp_path, monkeypatch):
+    volumes(tmp_path, 1)
+    opened, real = [], gzip.GzipFile
+    monkeypatch.setattr(gzip, "GzipFile", lambda **how: opened.append(1) or real(**how))
+    kind = NiftiVolumes(2, None)
+    names = ["imagesTr/case_0.nii.gz", "labelsTr/case_0.nii.gz"]
+    (unit,) = kind.units(pair_names(names, NIFTI, NIFTI))
+    [*kind.pictures(LocalFolder(tmp_path), unit, [(0, DecodeRequest(20, 24, 1))])]
+    assert len(opened) == 2  # the image, and the beginning of its mask
+
+
+def test_a_volume_that_is_too_large_is_told_with_the_limit(tmp_path, out, monkeypatch):
+    monkeypatch.setattr(units, "MAX_BYTES", 20 * 24 * 5 * 4 - 1)
+    volumes(tmp_path / "data")
+    message = complaint(tmp_path / "data", out)
+    assert "labelsTr/case_0.nii.gz: the mask has 0 million voxels: at most 0 million are read (0 MB as" in message
+    monkeypatch.setattr(units, "MAX_BYTES", 20 * 24 * 5 * 4)
+    assert len(rows(ingest(tmp_path / "data", out, options(split=SPLIT)))) == 20
 
 
 def test_volumes_of_8_bit_stay_as_they_are(tmp_path, out):

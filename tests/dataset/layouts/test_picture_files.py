@@ -74,6 +74,27 @@ def test_folders_of_patients_are_read_and_never_divided(tmp_path, out):
     assert any(stored.manifest.layout in note for note in stored.manifest.notes)
 
 
+def test_images_outside_the_folders_of_patients_are_told(tmp_path, out):
+    root = patients(tmp_path / "data")
+    assert not any("patients" in told for told in ingest(root, out, options(split=SPLIT)).manifest.warnings)
+    write(root / "loose.tif", picture(7))
+    write(root / "loose_mask.tif", mask())
+    manifest = ingest(root, tmp_path / "other", options(split=SPLIT)).manifest
+    (told,) = [warning for warning in manifest.warnings if "patients" in warning]
+    assert told.startswith("the patients of 1 of 19 images are not known (the first: loose.tif): ")
+    assert "--group_by" in told
+    named = ingest(root, tmp_path / "named", options(split=SPLIT, group_by="TCGA_[0-9]+|loose")).manifest
+    assert not any("patients" in warning for warning in named.warnings)
+
+
+def test_folders_of_years_are_no_patients_where_a_pattern_says_who_is(tmp_path, out):
+    for number in range(12):
+        write(tmp_path / "data" / f"{2019 + number % 4}" / f"p{number // 2}_{number}.tif", picture(number))
+        write(tmp_path / "data" / f"{2019 + number % 4}" / f"p{number // 2}_{number}_mask.tif", mask())
+    stored = ingest(tmp_path / "data", out, options(split=SPLIT, group_by="/(p[0-9])_"))
+    assert {group for _, _, group in rows(stored).values()} == {f"p{number}" for number in range(6)}
+
+
 def test_a_pattern_names_patients_in_the_place_of_folders(tmp_path, out):
     stored = ingest(folders(tmp_path / "data"), out, options(split=SPLIT, group_by=r"images/(\d)"))
     assert {group for _, _, group in rows(stored).values()} == set("01234567")
@@ -109,7 +130,7 @@ def test_data_without_splits_say_how_to_divide_them_before_anything_is_read(tmp_
         ingest(root, out, options())
     shutil.move(root / "images", root / "train" / "images")
     shutil.move(root / "masks", root / "train" / "masks")
-    with pytest.raises(DatasetError, match="has only the splits train "):
+    with pytest.raises(DatasetError, match=r"has only the split train .* or add the folder valid and test"):
         ingest(root, out, options())
 
 
@@ -166,6 +187,19 @@ def test_bad_samples_are_left_out_and_listed(tmp_path, out):
     stored = ingest(root, out, options(split=SPLIT, skip=True))
     assert sum(len(stored[split]) for split in SPLITS) == 11
     assert len(stored.manifest.refused) == 5
+
+
+def test_how_many_images_each_split_got_is_told_of_those_that_are_stored(tmp_path, out):
+    root = patients(tmp_path / "data")
+    for patient in range(6):
+        (root / f"TCGA_{patient:02d}" / f"TCGA_{patient:02d}_1.tif").write_bytes(b"no image")
+    stored = ingest(root, out, options(split=SPLIT, skip=True))
+    assert [len(stored[split]) for split in SPLITS] == [6, 4, 2]
+    (told,) = [note for note in stored.manifest.notes if "divided by" in note]
+    assert told == (
+        "the data were divided by 0.5, 0.25, 0.25 (seed 0) into train 6 images of 3 groups, "
+        "valid 4 images of 2 groups, test 2 images of 1 group"
+    )
 
 
 @pytest.mark.parametrize("folder", ["images", "masks"])

@@ -26,7 +26,7 @@ def test_nearly_equal_images_of_two_splits_are_named_and_counted(coco, tmp_path)
     assert pair == NearDuplicate(["train/a.png", "test/b.png"], pair.correlation)
     (warning,) = [text for text in manifest.warnings if "nearly equal" in text]
     assert warning.startswith("1 of 3 images of test are nearly equal to one of another split")
-    assert "(train/a.png and test/b.png)" in warning
+    assert "so the test leaks (train/a.png and test/b.png)" in warning
 
 
 def test_an_image_that_is_like_two_is_counted_once(coco, tmp_path):
@@ -62,6 +62,21 @@ def test_patients_of_two_splits_are_named_and_counted(coco, tmp_path):
     assert manifest.shared_groups == [SharedGroup("p1", {"train": 2, "test": 1})]
     (warning,) = [text for text in manifest.warnings if "p1 in" in text]
     assert warning.startswith("1 patient has images in more than one split, so the test leaks (p1 in train and test)")
+
+
+def test_what_train_and_valid_share_is_no_leak_of_the_test(coco, tmp_path):
+    for split in ("train", "valid", "test"):
+        coco.content[split] = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "lesion"}]}
+    named(coco, "test", "p4_1.png")
+    large(coco, "train", "p1_1.png", picture(1))
+    large(coco, "valid", "p1_2.png", picture(1)[:, ::-1])
+    large(coco, "train", "p2_1.png", picture(2))
+    large(coco, "valid", "p3_1.png", picture(2))
+    manifest = stored(coco, tmp_path / "out", group_by=r"p\d+")
+    told = [text for text in manifest.warnings if "leaks" in text]
+    assert len(told) == 3
+    assert all("so the choice of the network by valid leaks" in text for text in told)
+    assert not any("the test leaks" in text for text in manifest.warnings)
 
 
 def test_without_a_pattern_no_patient_is_known(coco, tmp_path):

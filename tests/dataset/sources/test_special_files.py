@@ -130,7 +130,7 @@ def test_split_folder_that_is_a_link_to_itself_is_missing(coco, out):
     shutil.rmtree(coco.write() / "valid")
     (coco.root / "valid").symlink_to(coco.root / "valid")
     fingerprint(coco.root)
-    assert "has no folder valid" in complaint(coco.root, out)
+    assert "with no folder valid" in complaint(coco.root, out)
 
 
 def test_what_else_lies_beside_the_splits_need_not_be_readable(coco, out, monkeypatch):
@@ -139,13 +139,13 @@ def test_what_else_lies_beside_the_splits_need_not_be_readable(coco, out, monkey
     fingerprint(coco.root)
     ingest(coco.root, out, options())
     shutil.rmtree(coco.root / "valid")
-    assert "has no folder valid (found: odd, test, train)" in complaint(coco.root, out.with_name("other"))
+    assert "with no folder valid (found: odd, test, train)" in complaint(coco.root, out.with_name("other"))
 
 
 def test_split_that_is_a_file_is_missing(coco, out):
     shutil.rmtree(coco.write() / "valid")
     (coco.root / "valid").write_text("")
-    assert "has no folder valid (found: test, train)" in complaint(coco.root, out)
+    assert "with no folder valid (found: test, train)" in complaint(coco.root, out)
 
 
 @pytest.mark.parametrize("target", ["file", "folder", "relative", "missing"])

@@ -15,6 +15,7 @@ from filelock import FileLock
 
 from configs.loading import load_config
 from pipelines.checks.first_look import faults_of_places
+from tests.dataset.layouts.written import patients
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 HEAVY = ("torch", "lightning", "monai", "zenml", "mlflow", "cv2", "matplotlib", "numpy", "scipy", "pandas")
@@ -143,6 +144,16 @@ def test_what_is_right_is_let_through(places: Path) -> None:
     assert faults("--out_dir {0}/of/results/that/are/not/there", places) == []
     assert faults("", places) == []
     assert not (places / "of").exists()
+
+
+def test_data_beside_a_training_that_is_reused_are_read_as_that_training_read_them(places: Path) -> None:
+    patients(places / "pairs")
+    (refused,) = faults("--data_root {0}/pairs", places)
+    assert "has no splits" in refused
+    assert faults("--reuse_training --data_root {0}/pairs", places) == []
+    assert faults("--reuse_training=comparison-1 --data_root {0}/pairs", places) == []
+    (missing,) = faults("--reuse_training --data_root {0}/none", places)
+    assert f"{places}/none is not a folder" in missing
 
 
 def forbid(monkeypatch: pytest.MonkeyPatch, owner: object, function: str, name: str, refuse: Callable) -> None:

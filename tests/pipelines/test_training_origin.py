@@ -8,7 +8,7 @@ import pytest
 from configs.loading import load_config
 from dataset.errors import DatasetError
 from dataset.fingerprint import fingerprint
-from pipelines.checks.training_origin import Origin, OtherDataError, origin_of
+from pipelines.training_origin import Origin, OtherDataError, origin_of
 from steps.runtime import Runtime
 
 NETWORK = "baseline_network:3 of 2026-11-28 09:12 UTC"
@@ -93,7 +93,7 @@ def steps(extra: dict, metadata: dict, inputs: dict) -> tuple[SimpleNamespace, S
 @pytest.fixture(autouse=True)
 def _one_run(monkeypatch: pytest.MonkeyPatch) -> None:
     client = SimpleNamespace(get_pipeline_run=lambda _: SimpleNamespace(name="comparison-1"))
-    monkeypatch.setattr("pipelines.checks.training_origin.Client", lambda: client)
+    monkeypatch.setattr("pipelines.training_origin.Client", lambda: client)
 
 
 @pytest.mark.parametrize(
