@@ -57,6 +57,7 @@ def compare(  # noqa: PLR0913, PLR0917 - everything meets here
         provenance={
             "seed": str(config.seed),
             "command": now.command,
+            **({"network": "its code has changed since it was trained"} if now.network_changed else {}),
             **({"gpu_steps": ", ".join(now.gpu_steps)} if now.gpu_steps else {}),
             **provenance(ROOT, now.commit),
         },

@@ -33,6 +33,7 @@ class Runtime:
         gpu_steps: Steps that have a GPU of their own, for the report.
         checkpoint: File of a network that was trained elsewhere.
         network_code: Digest of the code of a network that is not ours.
+        network_changed: Whether that code is another than that with which the reused network was trained.
     """
 
     data_root: str
@@ -43,6 +44,7 @@ class Runtime:
     process: str
     checkpoint: str | None = None
     network_code: str | None = None
+    network_changed: bool = False
     phantom_seed: int | None = None
     commit: str | None = None
     gpu_steps: tuple[str, ...] = ()
@@ -72,6 +74,11 @@ class Runtime:
 def process_of(extra: Mapping[str, Any]) -> str | None:
     """Returns which process runs, or ran, a pipeline with this `extra`; None where it is none of this project."""
     return extra.get(_KEY, {}).get("process")
+
+
+def network_code_of(extra: Mapping[str, Any]) -> str | None:
+    """Returns the digest of the network's code in a pipeline with this `extra`; None where the network is ours."""
+    return extra.get(_KEY, {}).get("network_code")
 
 
 def data_name_of(extra: Mapping[str, Any]) -> str | None:

@@ -44,10 +44,12 @@ def run_on_stack(
         training.origin.check_same_data(training.network, config, remote)
         wanted, config = config.model.network, training.configure(config)
         network = reused_network(config, training.networks, wanted)
+    changed = _changed(training, network)
     runtime = dataclasses.replace(
         runtime_of(config, root, command, remote),
         gpu_steps=devices.gpu_steps,
         network_code=network.code if network is not None else None,
+        network_changed=changed,
     )
     options = {"extra": runtime.to_extra(), "enable_cache": not config.no_cache}
     config = without_place(config)
@@ -61,6 +63,18 @@ def run_on_stack(
     bundle = _bundle_of(run)
     copy_results(run, bundle, config.out_dir, [network.place] if network is not None else [])
     return bundle
+
+
+def _changed(training: Training | None, network: NamedNetwork | None) -> bool:
+    """Returns, and says, whether a network's code is another than that with which it was trained."""
+    if training is None or network is None or training.network_code in (None, network.code):
+        return False
+    print(
+        f"note: the code of {network.place}, or the version of its package, is not the one that {training.network} was "
+        "trained with: its weights are run by the code of today; to train with that, leave out --reuse_training",
+        file=sys.stderr,
+    )
+    return True
 
 
 def _with_network(options: dict[str, Any], network: NamedNetwork | None, config: RunConfig) -> dict[str, Any]:

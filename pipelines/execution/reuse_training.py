@@ -15,6 +15,7 @@ from configs.schema import RunConfig
 from configs.sections import DataConfig, InputConfig, ModelConfig, TrainingConfig
 from materializers.variant import networks_of
 from pipelines.training_origin import Origin, origin_of
+from steps.runtime import network_code_of
 
 _PIPELINE, _TRAIN_STEP = "comparison", "train_unet"
 _RUNS_SEARCHED = 100
@@ -37,6 +38,7 @@ class Training:
         origin: What it was trained on, and how good it became.
         config: The sections of the configuration with which it was trained.
         networks: Where the constructor of its network was, if it is not our U-Net.
+        network_code: Digest of that network's code at that time.
     """
 
     dataset_id: str
@@ -46,6 +48,7 @@ class Training:
     origin: Origin
     config: dict[str, Any]
     networks: list[str]
+    network_code: str | None
 
     def configure(self, config: RunConfig) -> RunConfig:
         """Returns the configuration with the sections of this training."""
@@ -96,6 +99,7 @@ def find_training(which: str) -> Training:
         origin=origin_of(step, dataset.step, sections["data"].format),
         config={**sections, "seed": step.config.parameters["seed"]},
         networks=networks_of(step.config.extra),
+        network_code=network_code_of(step.config.extra),
     )
 
 

@@ -70,10 +70,13 @@ def test_a_network_in_a_file_is_trained_reused_and_forgotten_when_its_code_chang
     assert "train_unet" not in again.steps
     assert {"decompose", "compress_svd_rank_2", "evaluate_baseline", "evaluate_svd_rank_2"} <= again.ran
     assert fresh.summary()["baseline"]["metrics"] != before
+    assert "its weights are run by the code of today" in again.stderr
+    assert "changed since it was trained" in fresh.summary()["provenance"]["network"]
 
     beside.write_text(BESIDE)
     back = fresh.run("--reuse_training", *ONE)
     assert back.ran == {"compare"}
+    assert "the code of today" not in back.stderr
     assert fresh.summary()["baseline"]["metrics"] == before
 
 
