@@ -34,7 +34,7 @@ PICTURES = {
     ),
     "dice_vs_latency": Picture(
         "Dice against the time of one image, relative to the baseline's: whether less computation makes the network "
-        "faster, on the machine and with the threads that the axis names. Bars: 95 % intervals; a hollow mark is "
+        "faster, on the machine and with the threads that the axis names. Bars: 95 % intervals; a cross is "
         "not told apart from the baseline, and never among the best trade-offs",
     ),
     "svd_rank": Picture(

@@ -110,9 +110,9 @@ def draw_tradeoff(comparison: Comparison, cost: str = "params") -> Figure | None
     bars = any(interval is not None and interval.high > interval.low for interval in intervals.values())
     some = len(shown) > _MAX_LABELS
     axes.set_title(f"Dice against {of_cost.title}" + " (labels: baseline, best trade-offs, recommended)" * some)
-    hollow = "" if all(of_cost.told_apart(r) for r in shown) else "; hollow: not told apart from it"
+    crosses = "" if all(of_cost.told_apart(r) for r in shown) else "; crosses: not told apart from it"
     axes.set(
-        xlabel=of_cost.label.format(machine=comparison.machine.title if comparison.machine else "") + hollow,
+        xlabel=of_cost.label.format(machine=comparison.machine.title if comparison.machine else "") + crosses,
         ylabel=f"Dice (mean over images with a lesion{f', bars: {comparison.interval_name}' if bars else ''})",
     )
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=4, frameon=False, markerscale=0.8)
@@ -160,9 +160,10 @@ def _draw_series(
         size = 13 if name == "baseline" else 7
         axes.plot(*zip(*curve, strict=True), **series.look(), markersize=size, linewidth=1.2, label=series.title)
         for result in group:
-            if not cost.told_apart(result):
-                look = {**series.look(), "linestyle": "none", "markerfacecolor": "white", "label": "_hollow"}
-                axes.plot(cost.read(result), metric(result, JUDGED), **look, markersize=size)
+            if not cost.told_apart(result):  # a cross, on white instead of the series' own mark
+                point = cost.read(result), metric(result, JUDGED)
+                axes.plot(*point, color="white", marker="s", markersize=size + 1.5, label="_ground")
+                axes.plot(*point, color=series.color, marker="x", markersize=size, label="_cross")
         if cost.ends is not None:
             low, high = zip(*(cost.ends(r) for r in group), strict=True)
             axes.hlines([metric(r, JUDGED) for r in group], low, high, series.color, linewidths=1, alpha=0.55, zorder=1)

@@ -170,17 +170,16 @@ def test_a_network_that_is_not_told_apart_is_no_faster_than_the_baseline(baselin
     same = result("svd", 8, 0.7, 500_000, latency_ms=12.4)
     (axes,) = draw_tradeoff(Comparison([baseline, same]), "latency").axes
     np.testing.assert_allclose(front(axes), [(1, baseline.metrics["dice"])])
-    (hollow,) = [line for line in axes.lines if line.get_label() == "_hollow"]
-    np.testing.assert_allclose(hollow.get_xdata(), [0.992])  # where it was measured
-    assert hollow.get_markerfacecolor() == "white"
-    assert axes.get_xlabel().endswith("; hollow: not told apart from it")
+    (cross,) = [line for line in axes.lines if line.get_label() == "_cross"]
+    np.testing.assert_allclose(cross.get_xdata(), [0.992])  # where it was measured
+    assert axes.get_xlabel().endswith("; crosses: not told apart from it")
     bars = [bar for lines in axes.collections if hasattr(lines, "get_segments") for bar in lines.get_segments()]
     assert any(np.allclose(bar, [(0.98 * 0.992, 0.7), (1.02 * 0.992, 0.7)]) for bar in bars)
 
 
-def test_a_quick_network_is_filled_and_counts(baseline, result):
+def test_a_quick_network_has_its_own_mark_and_counts(baseline, result):
     (axes,) = draw_tradeoff(Comparison([baseline, result("svd", 8, 0.7, 500_000, latency_ms=5.0)]), "latency").axes
-    assert not [line for line in axes.lines if line.get_label() == "_hollow"]
+    assert not [line for line in axes.lines if line.get_label() == "_cross"]
     np.testing.assert_allclose(front(axes), [(0.4, 0.7), (1, baseline.metrics["dice"])])
 
 
