@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dataset.errors import DatasetError
-from dataset.layout import SPLITS
 from dataset.sources.source import DataRoot, Source, cannot_read, too_large
 
 _KINDS = {
@@ -35,7 +34,7 @@ class LocalFolder:
 
     def check(self) -> None:
         """Checks that it is a folder that can be listed, and that something is in it."""
-        repair = f"give the folder that holds {', '.join(SPLITS)}"
+        repair = "give the folder of the data; docs/your-data.md shows what may be in it"
         try:
             with os.scandir(self.root) as inside:
                 is_empty = next(inside, None) is None

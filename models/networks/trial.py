@@ -202,6 +202,11 @@ def _check_gradients(network: nn.Module, wanted: Wanted) -> list[str]:
         if logits.requires_grad:
             (logits.float() * torch.randn_like(logits.float())).sum().backward()
     reached = [name for name, parameter in trained.items() if parameter.grad is not None and bool(parameter.grad.any())]
+    if not reached and logits.shape[1] == 1 and bool((logits == 1).all()):
+        raise NetworkError(
+            "the network gives 1 everywhere, as a softmax over a single channel does. Losses and metrics take logits: "
+            "leave the softmax out"
+        )
     if not reached:
         raise NetworkError(
             "no gradient reaches the network's parameters, so that it cannot be trained: it detaches its output, "

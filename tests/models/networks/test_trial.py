@@ -47,6 +47,7 @@ REFUSED = {
     "not finite": (Net(after=lambda x: x / 0), "not finite in training"),
     "detached": (Net(after=Tensor.detach), "no gradient reaches"),
     "sigmoid": (Net(after=torch.sigmoid), "after a sigmoid"),
+    "softmax over one": (Net(after=lambda logits: logits.softmax(1)), "a softmax over a single channel"),
     "several": (Net(after=lambda x: [x, x]), r"a list of 2 \(0: \(2, 1, 32, 32\), .*model\.output=0, model\.output=1"),
     "stacked": (Net(after=lambda x: torch.stack([x, x], 1)), r"model\.output=0, model\.output=1"),
     "dictionary": (Net(after=lambda x: {"out": x}), r"model\.output=out"),

@@ -61,9 +61,9 @@ def places(tmp_path: Path) -> Path:
 
 
 WRONG = {  # what is typed: what is said
-    "--data_root {0}/none": "{0}/none is not a folder: give the folder that holds train",
+    "--data_root {0}/none": "{0}/none is not a folder: give the folder of the data",
     "--data_root {0}/text": "{0}/text is not a folder: give",
-    "--data_root {0}/empty": "{0}/empty is empty: give the folder that holds train",
+    "--data_root {0}/empty": "{0}/empty is empty: give the folder of the data",
     "--checkpoint {0}/none.pth": "{0}/none.pth is no file; check --checkpoint",
     "--checkpoint {0}/folder.pth": "{0}/folder.pth is a folder, no file; give a file in it to --checkpoint (found",
     "--checkpoint {0}/pipe.pth": "{0}/pipe.pth is no plain file",
