@@ -74,6 +74,11 @@ def quoted(value: Any) -> str:
     return urllib.parse.quote(json.dumps(value))
 
 
+def as_shown(value: float) -> str:
+    """A metric as MLflow's compare page rounds it: three digits after the point below 10, two below 100, and so on."""
+    return f"{round(value, max(0, 3 - len(str(int(value))) + 1)):g}"
+
+
 def look(chromium: Browser, workshop: Workshop, variants: set[str], pictures: Path) -> None:
     """Opens the runs table, the compare page and the view of the comparison, and checks what they show."""
     ((experiment,),) = workshop.query("SELECT experiment_id FROM experiments WHERE name = 'arsvd_comparison'")
@@ -96,7 +101,7 @@ def look(chromium: Browser, workshop: Workshop, variants: set[str], pictures: Pa
         page.screenshot(path=pictures / "compare.png", full_page=True)
         page.set_viewport_size({"width": 4000, "height": 3000})  # columns out of sight are not drawn
         for name, entry in workshop.variants().items():
-            for shown in (name, "dice", "latency_ms", f"{entry['info']['latency_ms']:.4g}"):  # as MLflow shows numbers
+            for shown in (name, "dice", "latency_ms", as_shown(entry["info"]["latency_ms"])):
                 page.wait_for_function("shown => document.body.innerText.split(/\\s+/).includes(shown)", arg=shown)
         assert f"Comparing {len(variants)} Runs" in page.inner_text("body")
 
