@@ -138,4 +138,5 @@ class Spectra:
 
 
 def _bytes(tensor: Tensor) -> bytes:
-    return tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()
+    flat = tensor.detach().cpu().contiguous().view(-1)  # an axis of size 1 may have any stride, which bytes may not
+    return flat.view(torch.uint8).numpy().tobytes()

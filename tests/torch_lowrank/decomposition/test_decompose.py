@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -114,6 +116,19 @@ def test_saved_spectra_are_the_same(tmp_path, scheme):
     assert loaded.skipped == spectra.skipped != {}
     assert (list(loaded.layers), list(loaded.alternatives)) == (list(spectra.layers), list(spectra.alternatives))
     compress(network, FixedRank(1), spectra=loaded)
+
+
+def test_digest_takes_factors_whose_axis_of_size_one_has_another_stride():
+    """As a layer of one output, transposed, leaves them: torch calls them contiguous, and has no bytes of them."""
+    spectra = decompose(nn.Linear(12, 1), "channel")
+    ((name, spectrum),) = spectra.layers.items()
+    column = spectrum.right.as_strided((1, 12, 1), (12, 1, 12))
+    assert column.is_contiguous()
+    plain = dataclasses.replace(
+        spectra, layers={name: dataclasses.replace(spectrum, right=column.clone(memory_format=torch.contiguous_format))}
+    )
+    odd = dataclasses.replace(spectra, layers={name: dataclasses.replace(spectrum, right=column)})
+    assert odd.digest() == plain.digest()
 
 
 def test_digest_tells_weights_and_schemes_apart():
