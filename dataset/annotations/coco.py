@@ -13,7 +13,7 @@ from dataset.annotations.json_values import Identifier, identifier
 from dataset.annotations.segmentation import NO_SEGMENTATION, Segmentation, check_segmentation, is_rectangle
 from dataset.annotations.segmentation_cache import SegmentationCache
 from dataset.annotations.usual_forms import in_coco_form
-from dataset.errors import Refusal
+from dataset.errors import DatasetError, Refusal
 from dataset.message_text import escaped, quoted
 from dataset.notes import Note, Notes
 from dataset.sources.source import Source
@@ -125,6 +125,20 @@ def read_annotations(source: Source, split: str, selected: Collection[str] = ())
         if image_id not in bad
     ]
     return SplitAnnotations(split, content.categories, samples, reader.refused, content.notes, reader.dropped, boxes)
+
+
+def read_splits(
+    source: Source, splits: Iterable[str], selected: Collection[str]
+) -> tuple[list[SplitAnnotations], list[str]]:
+    """Returns what `read_annotations` reads of each split, and what is wrong with the files that it cannot read."""
+    parts: list[SplitAnnotations] = []
+    problems: list[str] = []
+    for split in splits:
+        try:
+            parts.append(read_annotations(source, split, selected))
+        except DatasetError as error:
+            problems += error.problems
+    return parts, problems
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
-from dataset.annotations.coco import SplitAnnotations, read_annotations
+from dataset.annotations.coco import SplitAnnotations, read_splits
 from dataset.annotations.shortages import detection_exports
 from dataset.errors import DatasetError
 from dataset.layout import SPLITS
@@ -56,13 +56,7 @@ class CocoFiles:
 
     def read(self, categories: Sequence[str]) -> tuple[list[SplitAnnotations], list[str]]:
         """Reads the annotation files, and finds the folders of their images."""
-        parts: list[SplitAnnotations] = []
-        problems: list[str] = []
-        for split in self._annotation_files:
-            try:
-                parts.append(read_annotations(self.source, split, categories))
-            except DatasetError as error:
-                problems += error.problems
+        parts, problems = read_splits(self.source, self._annotation_files, categories)
         found = _ImageFolders(self._names)
         for part in parts:
             self.folders[part.split] = found.of(part)

@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from dataset.annotations.coco import SplitAnnotations, read_annotations
+from dataset.annotations.coco import SplitAnnotations, read_splits
 from dataset.annotations.shortages import detection_exports
-from dataset.errors import DatasetError
 from dataset.layout import ANNOTATION_FILE, SPLITS
 from dataset.layouts.coco_images import CocoImages, listed_names
 from dataset.layouts.layout import UNDIVIDED
@@ -55,13 +54,7 @@ class CocoSplits:
 
     def read(self, categories: Sequence[str]) -> tuple[list[SplitAnnotations], list[str]]:
         """Returns the content of the annotation files that can be read, and what is wrong with the others."""
-        parts: list[SplitAnnotations] = []
-        problems: list[str] = []
-        for split in self.splits:
-            try:
-                parts.append(read_annotations(self._usual_names, split, categories))
-            except DatasetError as error:
-                problems += error.problems
+        parts, problems = read_splits(self._usual_names, self.splits, categories)
         for part in parts:
             if part.split in self._other_names:
                 part.notes.add(Note.SPLIT_FOLDER, f"{self._folder(part.split)} for {part.split}")
