@@ -7,20 +7,20 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from analysis.equal_bytes import EqualBytes, equal_bytes
 from analysis.equal_size import EqualSize, equal_sizes
 from analysis.front import front_names
 from analysis.intervals import Interval
 from analysis.quality import LesionGroup, Quality, lesion_groups, quality
 from analysis.ranking import JUDGED, baseline_of, chosen_by_valid, in_order, recommended, same_networks, tolerated_loss
 from models.evaluation.results import EvaluationResult, Latencies, Machine
-from models.variant_spec import BASELINE
 
 
 class Comparison:
     """The variants of one run.
 
     Attributes:
-        results: In reading order: baseline, SVD by rank, ARSVD by tau, budgets.
+        results: In reading order: baseline, SVD by rank, ARSVD by tau, budgets, sizes.
         baseline: The uncompressed network, None where it was not evaluated.
         tolerated_loss: The loss of Dice that is tolerated in the recommended network.
     """
@@ -42,7 +42,7 @@ class Comparison:
 
     @functools.cached_property
     def front(self) -> frozenset[str]:
-        """Names of the best trade-offs of parameters and Dice, see `analysis.front.front_names`."""
+        """Names of the best trade-offs of file size and Dice, see `analysis.front.front_names`."""
         return front_names(self.results)
 
     @functools.cached_property
@@ -54,6 +54,16 @@ class Comparison:
     def equal_sizes(self) -> list[EqualSize]:
         """The methods at every budget that several of them have."""
         return equal_sizes(self.results)
+
+    @functools.cached_property
+    def equal_bytes(self) -> list[EqualBytes]:
+        """The networks of a size beside what else fits into it."""
+        return equal_bytes(self.results)
+
+    @property
+    def has_few_bits(self) -> bool:
+        """Whether some networks are stored in few bits, so that parameters do not tell how large their files are."""
+        return any(result.spec.in_few_bits for result in self.results)
 
     @functools.cached_property
     def recommended(self) -> EvaluationResult | None:
@@ -102,11 +112,11 @@ class Comparison:
     @property
     def compressed(self) -> list[EvaluationResult]:
         """All variants but the baseline, in reading order."""
-        return [result for result in self.results if result.method != BASELINE.method]
+        return [result for result in self.results if not result.spec.is_baseline]
 
     def of_methods(self, *methods: str) -> list[EvaluationResult]:
-        """Returns the variants of some methods, in reading order."""
-        return [result for result in self.results if result.method in methods]
+        """Returns the variants of some methods but twins in few bits, in reading order."""
+        return [each for each in self.results if each.method in methods and each.spec.weight_bits is None]
 
 
 def baseline_in(comparison: Comparison) -> EvaluationResult:
@@ -154,5 +164,8 @@ def joined(
 
 
 def with_latencies(results: Sequence[EvaluationResult], latencies: Latencies) -> list[EvaluationResult]:
-    """Returns the results with the latency of each network added."""
-    return [dataclasses.replace(result, latency=latencies.networks[result.name]) for result in results]
+    """Returns the results with the latency of each network added.
+
+    A network in few bits computes in float32 as the one that it was rounded from, and has its latency.
+    """
+    return [dataclasses.replace(each, latency=latencies.networks[each.spec.unrounded.name]) for each in results]

@@ -98,14 +98,14 @@ def _none_is_close(comparison: Comparison, baseline: EvaluationResult) -> str:
     valid = metric(baseline, JUDGED, "valid")
     within = f"within {comparison.tolerated_loss:g} of the baseline's Dice on the validation images ({valid:.3f})"
     none = f"No smaller network stays {within}"
-    smaller = [r for r in comparison.compressed if r.cost.params < baseline.cost.params]
+    smaller = [r for r in comparison.compressed if r.cost.size_bytes < baseline.cost.size_bytes]
     if not smaller:
         return f"{none}: none of the variants is smaller than the baseline."
     useful = [r for r in smaller if is_useful(r, baseline)]
     if not useful:
         half = "none keeps even half of it, or of the lesions that it finds"
         return f"{none}, and {half}: try larger ranks, taus or budgets."
-    best = max(useful, key=lambda r: (metric(r, JUDGED), -r.cost.params))
+    best = max(useful, key=lambda r: (metric(r, JUDGED), -r.cost.size_bytes))
     return f"{none}. The best of them on the test images is {_keeps(comparison, best, ', which keeps')}." + _trust(
         comparison, best
     )
@@ -170,13 +170,13 @@ def _safe(comparison: Comparison, chosen: EvaluationResult) -> str:
         change = comparison.qualities[result.name].change.get(JUDGED)
         if change is not None and change.low >= -tolerated and is_useful(result, comparison.baseline):
             safe.append(result)
-    best = min(safe, key=lambda r: (r.cost.params, -metric(r, JUDGED), r.name), default=None)
+    best = min(safe, key=lambda r: (r.cost.size_bytes, -metric(r, JUDGED), r.name), default=None)
     if best is None or comparison.baseline is None or any(result.name == chosen.name for result in safe):
         return ""
-    if best.cost.params >= comparison.baseline.cost.params:
+    if best.cost.size_bytes >= comparison.baseline.cost.size_bytes:
         return ""
-    share = _share_pct(best, comparison.baseline)
-    return f" On test, such a loss is excluded for {best.name}, with {share} of the parameters."
+    share = _share(comparison, best)
+    return f" On test, such a loss is excluded for {best.name}, with {share}."
 
 
 def _schemes(comparison: Comparison, method: str) -> set[str | None]:
@@ -188,11 +188,15 @@ def _keeps(comparison: Comparison, result: EvaluationResult, verb: str = " keeps
     baseline = baseline_in(comparison)
     dice_pct = 100 * metric(result, JUDGED) / metric(baseline, JUDGED)
     of = "Dice on images with a lesion" if comparison.has_empty_images else "Dice"
-    size = f"{_share_pct(result, baseline)} of the parameters"
+    size = _share(comparison, result)
     if result.spec.mac_budget is not None and result.cost.macs and baseline.cost.macs:
         size += f" and {100 * result.cost.macs / baseline.cost.macs:.3g} % of the multiply-accumulates"
     return f"{result.name}{verb} {dice_pct:.1f} % of the {of} with {size}"
 
 
-def _share_pct(result: EvaluationResult, baseline: EvaluationResult) -> str:
-    return f"{100 * result.cost.params / baseline.cost.params:.3g} %"
+def _share(comparison: Comparison, result: EvaluationResult) -> str:
+    """Returns how small a network is: `25 % of the parameters`; `6.2 % of the bytes` where some are in few bits."""
+    own, full = result.cost, baseline_in(comparison).cost
+    if comparison.has_few_bits:
+        return f"{100 * own.size_bytes / full.size_bytes:.3g} % of the bytes"
+    return f"{100 * own.params / full.params:.3g} % of the parameters"

@@ -23,6 +23,7 @@ class EqualSize:
 
     Attributes:
         budget: Share of the baseline's parameters.
+        weight_bits: Bits of a weight, where they are few.
         variants: Method to its variant, of the methods that were evaluated.
         useful: The methods whose variant is useful.
         gains: Each of `MEASURED` to pairs of methods to the difference over the same images, the first minus the
@@ -30,9 +31,15 @@ class EqualSize:
     """
 
     budget: float
+    weight_bits: int | None
     variants: Mapping[str, EvaluationResult]
     useful: frozenset[str]
     gains: Mapping[str, Mapping[tuple[str, str], Interval]]
+
+    @property
+    def title(self) -> str:
+        """For example `25 %`, or `25 %, 8 bits`."""
+        return f"{100 * self.budget:.4g} %{'' if self.weight_bits is None else f', {self.weight_bits} bits'}"
 
     @property
     def dice_gains(self) -> Mapping[tuple[str, str], Interval]:
@@ -55,7 +62,8 @@ class EqualSize:
             name: {method: metric(self.variants[method], name) for method in PARAMETER if method in self.variants}
             for name in ("dice", JUDGED)
         }
-        return {"budget": self.budget, **means, "gains": gains}
+        bits = {} if self.weight_bits is None else {"weight_bits": self.weight_bits}
+        return {"budget": self.budget, **bits, **means, "gains": gains}
 
     def numbers_of(self, variant: str) -> dict[str, float]:
         """Returns the differences of one variant to those of other methods, and the ends of their intervals, by name.
@@ -72,23 +80,24 @@ class EqualSize:
 
 
 def equal_sizes(results: Sequence[EvaluationResult]) -> list[EqualSize]:
-    """Returns one line for each budget that several methods have, the largest first.
+    """Returns one line for each budget that several methods have, the largest first; twins in few bits have their own.
 
     Variants that also keep a budget of multiply-accumulates are left out: the other methods have no such constraint.
     """
-    baseline, groups = baseline_of(results), dict[float, dict[str, EvaluationResult]]()
+    baseline, groups = baseline_of(results), dict[tuple[float, int | None], dict[str, EvaluationResult]]()
     for result in results:
         spec = result.spec
         if spec.sized_by == "budget" and spec.budget is not None and spec.mac_budget is None:
-            groups.setdefault(spec.budget, {})[result.method] = result
+            groups.setdefault((spec.budget, spec.weight_bits), {})[result.method] = result
     return [
         EqualSize(
             budget,
+            bits,
             group,
             frozenset(method for method, result in group.items() if is_useful(result, baseline)),
             {name: _gains(group, name) for name in MEASURED},
         )
-        for budget, group in sorted(groups.items(), reverse=True)
+        for (budget, bits), group in sorted(groups.items(), key=lambda line: (-line[0][0], -(line[0][1] or math.inf)))
         if len(group) > 1
     ]
 
@@ -126,7 +135,7 @@ def verdict(lines: Sequence[EqualSize], method: str, other: str) -> str:
     better, worse, same, useless, too_few = budgets
     for line in lines:
         gain = line.dice_gains.get((method, other))
-        if gain is None:
+        if gain is None or line.weight_bits is not None:
             continue
         if not {method, other} & line.useful:
             words = useless

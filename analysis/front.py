@@ -29,13 +29,13 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
     return front
 
 
-def params_of(result: EvaluationResult) -> float:
-    """Returns the number of parameters, the cost that variants are compared by unless another is named."""
-    return result.cost.params
+def bytes_of(result: EvaluationResult) -> float:
+    """Returns the bytes of the weights file, the cost that variants are compared by unless another is named."""
+    return result.cost.size_bytes
 
 
 def front_names(
-    results: Sequence[EvaluationResult], cost: Callable[[EvaluationResult], float] = params_of
+    results: Sequence[EvaluationResult], cost: Callable[[EvaluationResult], float] = bytes_of
 ) -> frozenset[str]:
     """Returns the names of the variants that are the best trade-offs of a cost and Dice.
 

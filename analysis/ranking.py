@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from models.evaluation.results import EvaluationResult
-from models.variant_spec import BASELINE, METHODS
+from models.variant_spec import METHODS
 
 PARAMETER = {"svd": "rank", "arsvd": "tau", "budget": "budget"}
-TITLES = {"baseline": "baseline", "svd": "SVD", "arsvd": "ARSVD", "budget": "budget"}
+TITLES = {"baseline": "baseline", "svd": "SVD", "arsvd": "ARSVD", "budget": "budget", "size": "size"}
 JUDGED = "dice_lesion"  # on images without a lesion, a network that finds nothing is right
 TOLERATED_DICE_LOSS = 0.01  # unless the user says what is
 SAME_SIZE_FACTOR = 1.01
 USEFUL_SHARE = 0.5  # a network that keeps less of what the baseline finds is useless, however small it is
+_FLOAT = 32  # bits of a weight that is not rounded
 _KEPT = (JUDGED, "recall_images")
 
 Split = Literal["valid", "test"]
@@ -60,9 +61,9 @@ def _measured(result: EvaluationResult, split: Split) -> Mapping[str, float]:
 def chosen_by_valid(results: Sequence[EvaluationResult]) -> EvaluationResult | None:
     """Returns the network to take by the validation images: the best of about the smallest size that keeps the Dice.
 
-    Candidates are smaller than the baseline, and close to it, see `is_close`. Networks of one budget differ by a few
-    parameters, so sizes up to `SAME_SIZE_FACTOR` times the smallest count as the same size. Of variants that are the
-    same network, the first in reading order is taken.
+    Size is that of the weights file. Candidates are smaller than the baseline, and close to it, see `is_close`.
+    Networks of one budget differ by a few parameters, so sizes up to `SAME_SIZE_FACTOR` times the smallest count as
+    the same size. Of variants that are the same network, the first in reading order is taken.
     """
     baseline = baseline_of(results)
     if baseline is None or not is_useful(baseline, baseline, "valid"):
@@ -71,11 +72,11 @@ def chosen_by_valid(results: Sequence[EvaluationResult]) -> EvaluationResult | N
     close = [
         r
         for r in without_repeats(results)
-        if r.cost.params < baseline.cost.params and is_close(r.valid, baseline.valid, tolerated)
+        if r.cost.size_bytes < baseline.cost.size_bytes and is_close(r.valid, baseline.valid, tolerated)
     ]
-    smallest = min((r.cost.params for r in close), default=0)
-    equals = [r for r in close if r.cost.params <= SAME_SIZE_FACTOR * smallest]
-    return min(equals, key=lambda r: (-metric(r, JUDGED, "valid"), r.cost.params, r.name), default=None)
+    smallest = min((r.cost.size_bytes for r in close), default=0)
+    equals = [r for r in close if r.cost.size_bytes <= SAME_SIZE_FACTOR * smallest]
+    return min(equals, key=lambda r: (-metric(r, JUDGED, "valid"), r.cost.size_bytes, r.name), default=None)
 
 
 def recommended(results: Sequence[EvaluationResult]) -> EvaluationResult | None:
@@ -90,21 +91,32 @@ def metric(result: EvaluationResult, name: str, split: Split = "test") -> float:
 
 
 def in_order(results: Sequence[EvaluationResult]) -> list[EvaluationResult]:
-    """Orders variants for reading: baseline, SVD by rank, ARSVD by tau, budgets, largest first."""
+    """Orders variants for reading: baseline, SVD by rank, ARSVD by tau, budgets, sizes, largest first.
 
-    def place(result: EvaluationResult) -> tuple[int, float, float, float, str]:
+    Twins in few bits stand behind the network that they were rounded from.
+    """
+
+    def place(result: EvaluationResult) -> tuple[int, float, float, float, str, int]:
         spec = result.spec
         given = getattr(spec, spec.sized_by) if spec.sized_by in ("rank", "tau") else None
-        budget = math.inf if spec.budget is None else spec.budget
+        budget = next((size for size in (spec.size, spec.budget) if size is not None), math.inf)
         macs = math.inf if spec.mac_budget is None else spec.mac_budget
-        return METHODS.index(spec.method), math.inf if given is None else given, -budget, -macs, spec.name
+        bits = _FLOAT if spec.weight_bits is None else spec.weight_bits
+        return (
+            METHODS.index(spec.method),
+            math.inf if given is None else given,
+            -budget,
+            -macs,
+            spec.unrounded.name,
+            -bits,
+        )
 
     return sorted(results, key=place)
 
 
 def baseline_of(results: Sequence[EvaluationResult]) -> EvaluationResult | None:
     """Returns the uncompressed network among the variants, None where it was not evaluated."""
-    return next((result for result in results if result.method == BASELINE.method), None)
+    return next((result for result in results if result.spec.is_baseline), None)
 
 
 def same_networks(results: Sequence[EvaluationResult]) -> dict[str, str]:
@@ -119,7 +131,7 @@ def same_networks(results: Sequence[EvaluationResult]) -> dict[str, str]:
         dice = tuple(result.per_image.get("dice", []))
         if result.layers and dice:
             ranks = tuple((layer.name, layer.scheme, layer.rank) for layer in result.layers)
-            known = first.setdefault((result.cost.params, ranks, dice), result.name)
+            known = first.setdefault((result.cost.params, result.cost.size_bytes, ranks, dice), result.name)
             if known != result.name:
                 repeated[result.name] = known
     return repeated

@@ -10,7 +10,6 @@ from analysis.comparison import Comparison
 from analysis.intervals import Interval
 from analysis.ranking import JUDGED, metric
 from models.evaluation.results import SAME_FROM, SAME_TO, Latency
-from models.variant_spec import BASELINE
 
 # What stands in the place of a time that is not told apart from the baseline's, and what it means.
 TIME_WORDS = {
@@ -38,7 +37,7 @@ class VariantRow:
 
     Attributes:
         name: The variant's name.
-        method: `baseline`, `svd`, `arsvd` or `budget`.
+        method: `baseline`, `svd`, `arsvd`, `budget` or `size`.
         metrics: Each of `METRICS` to its value.
         intervals: Each of `quality.MEASURED` to its 95 % interval, as far as known.
         changes: Each of them to the difference to the baseline over the same images; empty for the baseline.
@@ -51,7 +50,8 @@ class VariantRow:
         size_mb: Size of the weights file, in 10^6 bytes.
         macs: Multiply-accumulates for one image.
         latency: Time for one image, beside the baseline's.
-        on_front: Whether it is among the best trade-offs of parameters and Dice.
+        is_baseline: Whether it is what the others are compared with.
+        on_front: Whether it is among the best trade-offs of file size and Dice.
         chosen: Whether it is the recommended network.
     """
 
@@ -68,6 +68,7 @@ class VariantRow:
     size_mb: float
     macs: int | None
     latency: Latency | None
+    is_baseline: bool
     on_front: bool
     chosen: bool
 
@@ -79,7 +80,7 @@ class VariantRow:
     @property
     def time_word(self) -> str | None:
         """What stands in the place of a ratio that is not told apart from 1: `same`, or `unclear`; None for others."""
-        if self.latency is None or self.latency.differs or self.method == BASELINE.method:
+        if self.latency is None or self.latency.differs or self.is_baseline:
             return None
         return self.latency.judgement
 
@@ -105,6 +106,7 @@ def variant_rows(comparison: Comparison) -> list[VariantRow]:
                 size_mb=result.cost.size_mb,
                 macs=result.cost.macs or None,
                 latency=result.latency,
+                is_baseline=result.spec.is_baseline,
                 on_front=result.name in comparison.front,
                 chosen=result is comparison.recommended,
             )

@@ -50,6 +50,17 @@ FLAGS: dict[str, tuple[str, dict[str, Any]]] = {
         "compression.mac_budgets",
         {"metavar": "LIST", "help": 'and of the multiply-accumulates, "0.25" (with --budgets)'},
     ),
+    "size_budgets": (
+        "compression.size_budgets",
+        {
+            "metavar": "LIST",
+            "help": 'share of the bytes of the float32 file, ranks and bits chosen together, "0.1,0.05"',
+        },
+    ),
+    "weight_bits": (
+        "compression.weight_bits",
+        {"metavar": "LIST", "help": 'twins of all networks with weights in so many bits, "8"'},
+    ),
     "max_dice_loss": (
         "compression.max_dice_loss",
         {"metavar": "X", "help": "Dice that may be lost (by valid); adds the smallest network within it"},

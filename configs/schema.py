@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from configs.sections import (
     DataConfig,
@@ -17,9 +17,20 @@ from configs.sections import (
     TrainingConfig,
     split_list,
 )
+from torch_lowrank.quantization.bits import BITS, HALF
 
 Rank = Annotated[int, Field(ge=1)]
 Sweep = BeforeValidator(split_list)
+
+
+def _weight_bits(value: int) -> int:
+    """Says in how many bits weights can be stored."""
+    if value not in (*BITS, HALF):
+        raise ValueError(f"give {', '.join(map(str, BITS))} or {HALF}")
+    return value
+
+
+WeightBits = Annotated[int, AfterValidator(_weight_bits)]
 
 
 class CompressionConfig(Section):
@@ -27,20 +38,24 @@ class CompressionConfig(Section):
 
     Each of `budgets`, shares of the network's parameters, makes three: SVD and ARSVD with their rank or tau solved, and
     ranks allocated over all layers by the loss curvature. Each of `mac_budgets`, shares of the multiply-accumulates,
-    adds for each budget an allocated network that keeps both. `max_dice_loss` is the loss of Dice on the validation
-    images that is tolerated in the recommended network, 0.01 where it is None; given, it adds `smallest`, the smallest
-    allocated network within it. `distribution` and `scheme` apply to SVD and ARSVD.
+    adds for each budget an allocated network that keeps both. Each of `size_budgets`, shares of the bytes of the
+    baseline's float32 file, makes a network whose ranks and bits are chosen together. Each of `weight_bits` adds to the
+    baseline and to all networks in float32 a twin whose weights are stored in so many bits. `max_dice_loss` is the loss
+    of Dice on the validation images that is tolerated in the recommended network, 0.01 where it is None; given, it adds
+    `smallest`, the smallest allocated network within it. `distribution` and `scheme` apply to SVD and ARSVD.
     """
 
     svd_ranks: Annotated[tuple[Rank, ...], Sweep] = (32,)
     arsvd_taus: Annotated[tuple[Share, ...], Sweep] = (0.9,)
     budgets: Annotated[tuple[Share, ...], Sweep] = ()
     mac_budgets: Annotated[tuple[Share, ...], Sweep] = ()
+    size_budgets: Annotated[tuple[Share, ...], Sweep] = ()
+    weight_bits: Annotated[tuple[WeightBits, ...], Sweep] = ()
     max_dice_loss: Annotated[float, Field(ge=0, le=1)] | None = None
     distribution: Literal["energy", "sigma"] = "energy"
     scheme: Literal["channel", "spatial", "auto"] = "channel"
 
-    @field_validator("svd_ranks", "arsvd_taus", "budgets", "mac_budgets")
+    @field_validator("svd_ranks", "arsvd_taus", "budgets", "mac_budgets", "size_budgets", "weight_bits")
     @classmethod
     def _no_duplicates(cls, values: tuple[float, ...]) -> tuple[float, ...]:
         repeated = sorted({value for value in values if values.count(value) > 1})

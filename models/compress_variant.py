@@ -12,6 +12,7 @@ from models.variant_spec import VariantSpec
 from torch_lowrank.compression import compress
 from torch_lowrank.curvature.moments import Statistics
 from torch_lowrank.decomposition.spectra import Spectra
+from torch_lowrank.quantization.size_budget import SizeBudget
 from torch_lowrank.ranks.budgets import BudgetError, JointBudget, ParameterBudget
 from torch_lowrank.ranks.plan import solved_parameter
 from torch_lowrank.ranks.rules import Entropy, FixedRank, RankRule
@@ -22,7 +23,7 @@ Value = TypeVar("Value")
 def compress_variant(
     baseline: Variant,
     spectra: Spectra,
-    rule: RankRule | JointBudget,
+    rule: RankRule | JointBudget | SizeBudget,
     spec: VariantSpec,
     *,
     statistics: Statistics | None = None,
@@ -33,7 +34,7 @@ def compress_variant(
     Args:
         baseline: The network to compress; it is not changed.
         spectra: Of that network.
-        rule: The rule that `spec` describes, see `svd_rule`, `arsvd_rule` and `budget_rule`.
+        rule: The rule that `spec` describes, see `svd_rule`, `arsvd_rule`, `budget_rule` and `size_rule`.
         spec: What the variant is.
         statistics: What the spectra were weighted with; then factors are refined.
         device: Where to refine.
@@ -79,7 +80,14 @@ def budget_rule(spec: VariantSpec, input_shape: tuple[int, ...]) -> RankRule | J
     return ParameterBudget(budget) if spec.mac_budget is None else JointBudget(budget, spec.mac_budget, input_shape)
 
 
-def _solved(baseline: Variant, spectra: Spectra, rule: RankRule | JointBudget, spec: VariantSpec) -> VariantSpec:
+def size_rule(spec: VariantSpec) -> SizeBudget:
+    """Returns the choice of schemes, ranks and bits within the description's bytes."""
+    return SizeBudget(_given(spec.size, "size", spec))
+
+
+def _solved(
+    baseline: Variant, spectra: Spectra, rule: RankRule | JointBudget | SizeBudget, spec: VariantSpec
+) -> VariantSpec:
     """Returns the description with the rank or tau that its budget was met by, where it has one."""
     if not isinstance(rule, ParameterBudget) or rule.rule is None:
         return spec

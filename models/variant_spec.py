@@ -6,7 +6,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
-Method = Literal["baseline", "svd", "arsvd", "budget"]
+from torch_lowrank.quantization.bits import BITS, HALF
+
+Method = Literal["baseline", "svd", "arsvd", "budget", "size"]
 METHODS: tuple[Method, ...] = get_args(Method)
 # What decides how large a variant of each method is, one of them: the first that is given. Others were solved.
 _SIZES: dict[str, tuple[str, ...]] = {
@@ -14,6 +16,7 @@ _SIZES: dict[str, tuple[str, ...]] = {
     "svd": ("budget", "rank"),
     "arsvd": ("budget", "tau"),
     "budget": ("max_dice_loss", "budget"),
+    "size": ("size",),
 }
 
 
@@ -23,12 +26,15 @@ class VariantSpec:
 
     Attributes:
         method: `baseline`; `svd`, one rank for all layers; `arsvd`, a rank for each layer from the entropy of its
-            spectrum; or `budget`, ranks allocated over the network by the loss's curvature.
+            spectrum; `budget`, ranks allocated over the network by the loss's curvature; or `size`, ranks and bits.
         rank: The rank of every layer, of `svd`; beside a budget the one that it was met by.
         tau: The share of each spectrum's entropy that is kept, of `arsvd`, in (0, 1]; beside a budget the one that it
             was met by.
         budget: The share of the baseline's parameters that the network may have, in (0, 1]; beside `max_dice_loss`
             the one that was found.
+        size: The share of the bytes of the baseline's float32 file that the network's own file may have, in (0, 1].
+        weight_bits: Bits that each weight is rounded to, of a twin of another variant; None is float32, or, of `size`,
+            what was chosen for each layer.
         max_dice_loss: The loss of Dice on the validation images within which the smallest `budget` is searched for.
         mac_budget: The share of its multiply-accumulates, too, in (0, 1].
         distribution: Of the entropy: `energy` or `sigma`.
@@ -48,6 +54,8 @@ class VariantSpec:
     rank: int | None = None
     tau: float | None = None
     budget: float | None = None
+    size: float | None = None
+    weight_bits: int | None = None
     max_dice_loss: float | None = None
     mac_budget: float | None = None
     distribution: Literal["energy", "sigma"] | None = None
@@ -72,7 +80,10 @@ class VariantSpec:
                 raise ValueError(f"{self.method} has a {name}, which is for the method `{only}` alone")
         if self.rank is not None and self.rank < 1:
             raise ValueError(f"rank is {self.rank}; give a whole number of 1 or more")
-        for name in ("tau", "budget", "mac_budget"):
+        if self.weight_bits is not None and (self.method == "size" or self.weight_bits not in (*BITS, HALF)):
+            wanted = f"give {', '.join(map(str, BITS))} or {HALF}, and none with a size"
+            raise ValueError(f"weight_bits of {self.method} is {self.weight_bits}; {wanted}")
+        for name in ("tau", "budget", "size", "mac_budget"):
             if getattr(self, name) is not None and not 0 < getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must lie in (0, 1]")
         if self.max_dice_loss is not None and not 0 <= self.max_dice_loss <= 1:
@@ -87,13 +98,29 @@ class VariantSpec:
     def name(self) -> str:
         """The variant's name: of its MLflow run, its folder and its steps. It is made here, and read nowhere."""
         size = self.sized_by
+        bits = "" if self.weight_bits is None else f"_w{self.weight_bits}"
         if size is None:
-            return self.method
+            return f"{self.method}{bits}"
         if size == "max_dice_loss":
-            return "smallest"
+            return f"smallest{bits}"
         prefix = "" if self.method == size else f"{self.method}_"
         macs = "" if self.mac_budget is None else f"_macs_{self.mac_budget:.12g}"
-        return f"{prefix}{size}_{getattr(self, size):.12g}{macs}"
+        return f"{prefix}{size}_{getattr(self, size):.12g}{macs}{bits}"
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether this is the network that all others are made of and compared with."""
+        return self.method == "baseline" and self.weight_bits is None
+
+    @property
+    def in_few_bits(self) -> bool:
+        """Whether the weights are stored in few bits each."""
+        return self.method == "size" or self.weight_bits is not None
+
+    @property
+    def unrounded(self) -> VariantSpec:
+        """The variant whose weights were rounded to `weight_bits`; the variant itself where they were not."""
+        return dataclasses.replace(self, weight_bits=None)
 
     @property
     def recovery(self) -> str:

@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Any
 
 from configs.schema import CompressionConfig, RunConfig
 from models.variant_spec import BASELINE, VariantSpec
 from pipelines.devices import Devices
-from steps.collect_statistics import collect_statistics
+from pipelines.variant_steps import STAGES, VariantSteps, stages_of
 from steps.compare import compare
-from steps.compress_arsvd import compress_arsvd
-from steps.compress_budget import compress_budget
-from steps.compress_smallest import compress_smallest
-from steps.compress_svd import compress_svd
-from steps.decompose import decompose
-from steps.decompose_weighted import decompose_weighted
 from steps.draw_pictures import draw_pictures
-from steps.evaluate import evaluate
-from steps.finetune import finetune
-from steps.recalibrate import recalibrate
 from steps.time_networks import time_networks
 
 _SHARED_STEPS = (
@@ -57,12 +47,17 @@ def variant_specs(settings: CompressionConfig) -> list[VariantSpec]:
     if settings.max_dice_loss is not None:
         smallest = VariantSpec("budget", max_dice_loss=settings.max_dice_loss, weighting="curvature", scheme="auto")
         allocated.append(smallest)
-    return [*svd, *arsvd, *solved, *allocated]
+    in_float32 = [*svd, *arsvd, *solved, *allocated]
+    twins = [
+        dataclasses.replace(spec, weight_bits=bits) for spec in (BASELINE, *in_float32) for bits in settings.weight_bits
+    ]
+    sizes = [VariantSpec("size", size=size, weighting="curvature", scheme="auto") for size in settings.size_budgets]
+    return [*in_float32, *twins, *sizes]
 
 
 def step_names(settings: CompressionConfig) -> list[str]:
     """Returns the names of all steps that a comparison can have, whatever else is switched on."""
-    stages = ("compress", "recalibrate", "finetune", "evaluate")
+    stages = (*STAGES.values(), "evaluate")
     of_variants = [f"{stage}_{spec.name}" for spec in variant_specs(settings) for stage in stages]
     return [*_SHARED_STEPS, f"evaluate_{BASELINE.name}", *of_variants]
 
@@ -74,18 +69,21 @@ class Sweep:
     Attributes:
         results: The results, the baseline first.
         networks: The compressed networks, in the order of their results.
-        tunings: The histories of their fine-tuning, in the same order; empty where there is none.
+        timed: Those of them that do not compute as another one does.
+        tunings: The histories of their fine-tuning, in the same order, of all but twins in few bits; empty where there
+            is none.
         spectra: The plain spectra, and those weighted by the data, where they are needed.
     """
 
     results: list[Any]
     networks: list[Any] = dataclasses.field(default_factory=list)
+    timed: list[Any] = dataclasses.field(default_factory=list)
     tunings: list[Any] = dataclasses.field(default_factory=list)
     spectra: list[Any] = dataclasses.field(default_factory=list)
 
 
 def sweep(baseline: Any, dataset: Any, config: RunConfig, devices: Devices) -> Sweep:
-    """Adds decompose, and compress -> (recalibrate) -> (finetune) -> evaluate for each variant, to a pipeline.
+    """Adds decompose, and compress -> what follows in `stages_of` -> evaluate for each variant, to a pipeline.
 
     Args:
         baseline: The baseline network, as a step's output.
@@ -93,23 +91,22 @@ def sweep(baseline: Any, dataset: Any, config: RunConfig, devices: Devices) -> S
         config: The run.
         devices: Where each step computes.
     """
-    swept = Sweep([_evaluated(BASELINE.name, baseline, None, dataset, config, devices)])
     specs = variant_specs(config.compression)
-    decomposed = _Decomposed(baseline, dataset, specs, config, devices)
-    swept.spectra = decomposed.all()
+    steps = VariantSteps(baseline, dataset, specs, config, devices)
+    swept = Sweep([steps.evaluated(BASELINE.name, baseline, None)], spectra=steps.spectra())
+    finished = {BASELINE.name: baseline}
     for spec in specs:
-        if spec.max_dice_loss is None:
-            truncated = network = _compressed(spec, baseline, decomposed, config, devices)
-        else:
-            truncated = network = _smallest(spec, swept.results[0], baseline, dataset, decomposed, config, devices)
-        if config.recalibration.enabled:
-            network = _recalibrated(spec.name, network, dataset, config, devices)
-        if config.finetune.enabled:
-            network, tuning = _finetuned(spec.name, network, baseline, dataset, config, devices)
-            swept.tunings.append(tuning)
-        before = truncated if config.recovers else None
+        stages = stages_of(spec, config)
+        networks, tuning = steps.made(
+            spec, stages, finished[spec.unrounded.name] if spec.weight_bits else None, swept.results[0]
+        )
+        network = finished[spec.name] = networks[-1]
         swept.networks.append(network)
-        swept.results.append(_evaluated(spec.name, network, before, dataset, config, devices))
+        if spec.weight_bits is None:
+            swept.timed.append(network)
+        if tuning is not None:
+            swept.tunings.append(tuning)
+        swept.results.append(steps.evaluated(spec.name, network, networks[0] if len(networks) > 1 else None))
     return swept
 
 
@@ -130,105 +127,8 @@ def draw_and_compare(
     shape = (config.data.channels, *config.data.image_size)
     timing, machine = config.timing, devices.machine
     latencies = time_networks(
-        networks, baseline, shape, timing.seconds, timing.threads, devices.of("time_networks"), machine
+        swept.timed, baseline, shape, timing.seconds, timing.threads, devices.of("time_networks"), machine
     )
     device = devices.of("draw_pictures")
     pictures = draw_pictures(results, latencies, networks, tunings, swept.spectra, dataset, baseline, history, device)
     compare(dataset, history, baseline, networks, tunings, results, latencies, pictures, config)
-
-
-class _Decomposed:
-    """The spectra of the baseline, each decomposed once and only where a variant needs it.
-
-    Attributes:
-        plain: Spectra in the Frobenius norm, for SVD and ARSVD.
-        statistics: Second moments of the training images, for what follows.
-        weighted: Spectra weighted by the statistics, for budgets.
-    """
-
-    def __init__(
-        self, baseline: Any, dataset: Any, specs: Sequence[VariantSpec], config: RunConfig, devices: Devices
-    ) -> None:
-        self.plain = self.statistics = self.weighted = None
-        if any(spec.weighting is None for spec in specs):
-            self.plain = decompose(baseline, scheme=config.compression.scheme, device=devices.of("decompose"))
-        if any(spec.weighting is not None for spec in specs):
-            of_statistics = devices.of("collect_statistics")
-            self.statistics = collect_statistics(dataset, baseline, config.statistics, config.seed, of_statistics)
-            self.weighted = decompose_weighted(self.statistics, baseline, devices.of("decompose_weighted"))
-
-    def all(self) -> list[Any]:
-        """Returns those that there are."""
-        return [spectra for spectra in (self.plain, self.weighted) if spectra is not None]
-
-
-def _compressed(spec: VariantSpec, baseline: Any, decomposed: _Decomposed, config: RunConfig, devices: Devices) -> Any:
-    # The spectra come first: ZenML's cache keys depend on the order of inputs, and in `recompress`, where the baseline
-    # is no step's output, it counts as the last.
-    id_ = f"compress_{spec.name}"
-    if spec.method == "budget":
-        shape = (config.data.channels, *config.data.image_size)
-        step = _named(compress_budget, spec.name, "truncated", config)
-        return step(decomposed.weighted, decomposed.statistics, baseline, spec, shape, devices.of(id_), id=id_)
-    step = _named({"svd": compress_svd, "arsvd": compress_arsvd}[spec.method], spec.name, "truncated", config)
-    return step(decomposed.plain, baseline, spec, id=id_)
-
-
-def _smallest(
-    spec: VariantSpec,
-    full: Any,
-    baseline: Any,
-    dataset: Any,
-    decomposed: _Decomposed,
-    config: RunConfig,
-    devices: Devices,
-) -> Any:
-    step, id_ = _named(compress_smallest, spec.name, "truncated", config), f"compress_{spec.name}"
-    images = config.recalibration.images if config.recalibration.enabled else 0
-    return step(
-        decomposed.weighted,
-        decomposed.statistics,
-        full,
-        dataset,
-        baseline,
-        spec,
-        images,
-        config.training.batch_size,
-        config.seed,
-        devices.of(id_),
-        id=id_,
-    )
-
-
-def _recalibrated(name: str, network: Any, dataset: Any, config: RunConfig, devices: Devices) -> Any:
-    step = _named(recalibrate, name, "recalibrated", config)
-    images, batch_size, id_ = config.recalibration.images, config.training.batch_size, f"recalibrate_{name}"
-    return step(network, dataset, images, batch_size, config.seed, devices.of(id_), id=id_)
-
-
-def _finetuned(
-    name: str, network: Any, baseline: Any, dataset: Any, config: RunConfig, devices: Devices
-) -> tuple[Any, Any]:
-    step = _named(finetune, name, "finetuned", config)
-    teacher = baseline if config.finetune.distillation > 0 else None
-    id_ = f"finetune_{name}"
-    arguments = (network, dataset, teacher, config.training, config.finetune, config.seed, devices.of(id_))
-    return step(*arguments, id=id_)
-
-
-def _evaluated(name: str, network: Any, truncated: Any, dataset: Any, config: RunConfig, devices: Devices) -> Any:
-    step = evaluate.with_options(substitutions={"variant": name})
-    id_ = f"evaluate_{name}"
-    return step(network, truncated, dataset, config.training.batch_size, devices.of(id_), id=id_)
-
-
-def _named(step: Any, variant: str, stage: str, config: RunConfig) -> Any:
-    """Returns the step with the name of the network that it makes: `<variant>_network` for the variant's last one."""
-    stages = {"truncated": True, "recalibrated": config.recalibration.enabled, "finetuned": config.finetune.enabled}
-    last = [name for name, enabled in stages.items() if enabled][-1]
-    network = f"{variant}_network" if stage == last else f"{variant}_{stage}_network"
-    # ZenML's cache key has an artifact's name with its placeholders unfilled, and would take the same network under
-    # another name for this one. The environment is part of the key, filled.
-    return step.with_options(
-        substitutions={"variant": variant, "network": network}, environment={"NETWORK_ARTIFACT": network}
-    )

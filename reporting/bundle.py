@@ -52,10 +52,10 @@ class ReportContent:
     def description(self) -> str:
         """Returns the answer and the variants as Markdown."""
         lines = [f"**{answer(self.comparison)}**", "", methods_answer(self.comparison), ""]
-        lines += ["| variant | Dice | change | parameters | saved |", "|---|---|---|---|---|"]
+        lines += ["| variant | Dice | change | parameters | saved | MB |", "|---|---|---|---|---|---|"]
         for row in variant_rows(self.comparison):
             saved = "" if row.reduction_pct is None else f"{row.reduction_pct:.1f} %"
-            cells = (row.name, _dice(row), gain_text(row.judged_change), f"{row.params:,}", saved)
+            cells = (row.name, _dice(row), gain_text(row.judged_change), f"{row.params:,}", saved, f"{row.size_mb:.3g}")
             lines.append(f"| {' | '.join(cells)} |")
         lines += [
             "",

@@ -16,7 +16,6 @@ from analysis.intervals import TOO_FEW, Interval
 from analysis.ranking import JUDGED, PARAMETER, metric
 from analysis.signed_numbers import signed_ends
 from analysis.table_rows import TIME_WORDS, VariantRow, variant_rows
-from models.variant_spec import BASELINE
 
 WIDE = 120  # columns; from here on, methods at equal size show their Dice again
 FRONT_NOTE = "> best trade-offs: {larger};\n  those without half of the baseline's Dice and found lesions are left out"
@@ -24,6 +23,7 @@ BEYOND_CHANCE = "larger ones if their Dice is higher by more than chance"
 AT_ALL = "larger ones if their Dice is higher (images are too few for more)"
 CHOSEN_NOTE = "+ recommended"
 BEFORE_NOTE = "before: Dice straight after truncation, not yet recalibrated or fine-tuned"
+BYTES_NOTE = "below each size: what else fits into its bytes, the best of each method by valid"
 GAIN_NOTE = "difference in Dice over the same images, 95 % interval; * excludes zero"
 WIDEST = 10_000  # columns that a table may have where it is only measured
 FEW_IMAGES = 20  # up to so many are counted: 3 of 8, where 37.5 % looks more exact than it is
@@ -40,6 +40,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     """Prints the variants, the methods at equal size, and the answer in words."""
     print_table(comparison, console)
     print_equal_sizes(comparison, console)
+    print_equal_bytes(comparison, console)
     console.print()
     shares = next((result.factorizable for result in comparison.results if result.factorizable is not None), None)
     found = shares and f"{shares.describe()}."
@@ -57,8 +58,7 @@ def print_table(comparison: Comparison, console: Console) -> None:
     """
     rows, shown = variant_rows(comparison), _known_columns(comparison)
     table, left_out = _variants_table(comparison, rows, shown), list[str]()
-    by_macs = any(result.spec.mac_budget is not None for result in comparison.results)
-    for column in LEFT_OUT_FIRST if by_macs else ("GMACs", *LEFT_OUT_FIRST):
+    for column in _left_out_first(comparison):
         if _width(table, console) <= console.width:
             break
         if column in shown:
@@ -73,6 +73,13 @@ def print_table(comparison: Comparison, console: Console) -> None:
         console.print(Text(f"more columns: results.csv ({', '.join(left_out)})", style="dim"))
 
 
+def _left_out_first(comparison: Comparison) -> list[str]:
+    """Returns the columns that may be left out, in that order: what a budget was given for, late."""
+    first = [] if any(result.spec.mac_budget is not None for result in comparison.results) else ["GMACs"]
+    columns = [*first, *LEFT_OUT_FIRST]
+    return [column for column in columns if column != "MB"] + ["MB"] if comparison.has_few_bits else columns
+
+
 def print_equal_sizes(comparison: Comparison, console: Console) -> None:
     """Prints one line for each budget: the differences between methods, and on a wide screen the Dice of each again."""
     lines = comparison.equal_sizes
@@ -85,10 +92,29 @@ def print_equal_sizes(comparison: Comparison, console: Console) -> None:
         table.add_column(column, justify="right", no_wrap=True)
     for line in lines:
         dice = [_number(line.dice_of(method), ".4f") for method in methods]
-        table.add_row(f"{100 * line.budget:.4g} %", *dice, *(_change(line.dice_gains.get(pair)) for pair in pairs))
+        table.add_row(line.title, *dice, *(_change(line.dice_gains.get(pair)) for pair in pairs))
     console.print()
     console.print(table)
     console.print(Text(GAIN_NOTE, style="dim"))
+
+
+def print_equal_bytes(comparison: Comparison, console: Console) -> None:
+    """Prints each network of a size, and below it what else fits into its bytes, the best of each method by valid."""
+    if not comparison.equal_bytes:
+        return
+    table = _table()
+    for column in ("at bytes", "variant", "MB", "Dice", "size - other"):
+        table.add_column(column, justify="left" if column == "variant" else "right", no_wrap=True)
+    for line in comparison.equal_bytes:
+        for result in (line.result, *line.others.values()):
+            own = result is line.result
+            share = f"{100 * (line.result.spec.size or 0):.4g} %" if own else ""
+            gain = "" if own else _change(line.gains.get(result.method))
+            dice = _number(metric(result, JUDGED), ".4f")
+            table.add_row(share, result.name, f"{result.cost.size_mb:.3g}", dice, gain)
+    console.print()
+    console.print(table)
+    console.print(Text(f"{BYTES_NOTE}; {GAIN_NOTE}", style="dim"))
 
 
 def interval_note(comparison: Comparison) -> str:
@@ -160,7 +186,7 @@ def _cells(row: VariantRow, images: tuple[int, int], shown: Collection[str]) -> 
         "accuracy": _number(row.metrics["pixel_accuracy"], ".4f"),
         "parameters": f"{row.params:,}",
         "saved %": _number(row.reduction_pct, ".1f"),
-        "MB": f"{row.size_mb:.2f}",
+        "MB": f"{row.size_mb:.3g}",
         "GMACs": "-" if row.macs is None else f"{row.macs / 1e9:.3f}",
         "time": _time(row, interval=TIME_INTERVAL in shown),
     }
@@ -204,7 +230,7 @@ def _time(row: VariantRow, *, interval: bool) -> str:
 
 def _time_note(rows: Sequence[VariantRow]) -> str:
     """Returns what the column `time` is, with the baseline's milliseconds, and what the words in it mean."""
-    of_baseline = next((row.latency for row in rows if row.latency is not None and row.method == BASELINE.method), None)
+    of_baseline = next((row.latency for row in rows if row.latency is not None and row.is_baseline), None)
     unit = "" if of_baseline is None else f", which takes {of_baseline.ms:.1f} ms on {of_baseline.machine.title}"
     found = {row.time_word for row in rows}
     words = "".join(f"; {word}: {meaning}" for word, meaning in TIME_WORDS.items() if word in found)

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from analysis.comparison import Comparison, baseline_in
-from analysis.ranking import JUDGED, PARAMETER, metric
+from analysis.ranking import JUDGED, metric
 from models.evaluation.results import EvaluationResult
+from models.variant_spec import METHODS
 
 _BYTES_PER_WEIGHT = 4  # float32
 TIMES = ("latency_ms", "latency_ratio", "latency_ratio_low", "latency_ratio_high")  # measured anew with other networks
@@ -27,7 +28,8 @@ def summarize(comparison: Comparison, about: dict[str, Any]) -> dict[str, Any]:
         about: Configuration, data set and provenance, kept under their names.
     """
     variants = {
-        f"{method}_variants": [_variant(r, comparison) for r in comparison.of_methods(method)] for method in PARAMETER
+        f"{method}_variants": [_variant(r, comparison) for r in comparison.compressed if r.method == method]
+        for method in METHODS
     }
     return finite(
         {
@@ -35,6 +37,7 @@ def summarize(comparison: Comparison, about: dict[str, Any]) -> dict[str, Any]:
             **variants,
             "recommended": comparison.recommended.name if comparison.recommended else None,
             "max_dice_loss": comparison.tolerated_loss,
+            "equal_bytes": [line.to_dict() for line in comparison.equal_bytes],
             "equal_size": [line.to_dict() for line in comparison.equal_sizes],
             "timed_on": dataclasses.asdict(comparison.machine) if comparison.machine else None,
             "intervals_over": _unit(comparison),

@@ -63,6 +63,27 @@ def make_result(method: str, value: float | None, dice: float, params: int, late
     )
 
 
+def in_bits(result: EvaluationResult, bits: int, loss: float = 0.0) -> EvaluationResult:
+    """The twin of a variant in so many bits, whose Dice is lower by `loss` on every image."""
+    dice = [value - loss for value in result.per_image["dice"]]
+    return dataclasses.replace(
+        result,
+        spec=dataclasses.replace(result.spec, weight_bits=bits),
+        cost=dataclasses.replace(result.cost, size_bytes=result.cost.params * bits // 8),
+        metrics=result.metrics | means(sum(dice) / len(dice)),
+        valid=means(sum(dice) / len(dice)),
+        per_image=images(dice),
+        valid_per_image=images(dice),
+    )
+
+
+def of_size(share: float, dice: float) -> EvaluationResult:
+    """A network of this share of the bytes of a baseline of 838,497 parameters."""
+    made = make_result("budget", 0.5, dice, round(838_497 * share * 3))
+    cost = dataclasses.replace(made.cost, size_bytes=round(4 * 838_497 * share))
+    return dataclasses.replace(made, spec=VariantSpec("size", size=share, scheme="auto"), cost=cost)
+
+
 def images(dice: list[float], iou: list[float] | None = None) -> dict[str, list[float]]:
     """Values of single images that all have a lesion."""
     return {"dice": dice, "iou": iou or dice, "lesion_px": [20.0] * len(dice)}
@@ -179,6 +200,13 @@ def results(baseline: EvaluationResult) -> list[EvaluationResult]:
         make_result("svd", 64, 0.776, 610_000),
         baseline,
     ]
+
+
+@pytest.fixture
+def few_bits(results: list[EvaluationResult]) -> list[EvaluationResult]:
+    """The sweep with a twin in 8 bits of every variant, and two networks of a size."""
+    twins = [in_bits(result, 8, 0.0002 * number) for number, result in enumerate(results)]
+    return [*results, *twins, of_size(0.1, 0.775), of_size(0.05, 0.77)]
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from torch_lowrank.layers.factorized import LowRank, count_parameters, kind_name
 from torch_lowrank.layers.unfolding import exact_weight, folding_of, has_folding
 from torch_lowrank.modes import Device, undisturbed
 from torch_lowrank.progress import tracked
-from torch_lowrank.quantization.coding import HALF
+from torch_lowrank.quantization.bits import HALF
 from torch_lowrank.quantization.quantize import quantize_weights
 from torch_lowrank.quantization.size_budget import SizeBudget, bits_by_name, plan_size
 from torch_lowrank.quantization.size_options import StoredAs

@@ -161,7 +161,7 @@ class EvaluationResult:
 
     @property
     def method(self) -> Method:
-        """`baseline`, `svd`, `arsvd` or `budget`."""
+        """`baseline`, `svd`, `arsvd`, `budget` or `size`."""
         return self.spec.method
 
     def to_dict(self) -> dict[str, Any]:

@@ -72,6 +72,7 @@ def render_report(comparison: Comparison, about: About, pictures: Mapping[str, b
             times_answer=times_answer(comparison),
             rows=variant_rows(comparison),
             equal_sizes=comparison.equal_sizes,
+            equal_bytes=comparison.equal_bytes,
             methods=list(PARAMETER),
             pairs=[pair for pair in PAIRS if any(pair in line.dice_gains for line in comparison.equal_sizes)],
             lesion_groups=comparison.lesion_groups,

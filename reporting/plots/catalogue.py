@@ -20,6 +20,9 @@ class Picture:
 
 # file name without `.png` -> picture; the most telling first
 PICTURES = {
+    "dice_vs_bytes": Picture(
+        "Dice against the bytes of the weights file: what fewer ranks and fewer bits make of the same bytes",
+    ),
     "dice_vs_params": Picture(
         "Dice against parameters: the further up and left, the better; the ringed ones are marked in the table. Bars: "
         "95 % intervals of each mean; whether two networks differ is seen in the column 'change', not in the bars",

@@ -46,6 +46,7 @@ class Shown:
 
 
 DRAWN: dict[str, Callable[[Shown], Figure | None]] = {
+    "dice_vs_bytes": lambda shown: draw_tradeoff(shown.comparison, "bytes") if shown.comparison.has_few_bits else None,
     "dice_vs_params": lambda shown: draw_tradeoff(shown.comparison, "params"),
     "masks": lambda shown: draw_masks(shown.examples, shown.comparison) if shown.examples is not None else None,
     "dice_vs_macs": lambda shown: draw_tradeoff(shown.comparison, "macs"),

@@ -30,7 +30,7 @@ _LIGHT = 0.55  # from this share of the colour range on, numbers are black
 
 def draw_layer_ranks(comparison: Comparison) -> Figure | None:
     """Draws rank, and rank as share of the full rank, as layers x variants; None where no variant has layers."""
-    group = [result for result in comparison.results if result.layers]
+    group = [each for each in comparison.results if each.layers and each.spec.weight_bits is None]
     if not group:
         return None
     found = largest_layers(group)

@@ -17,7 +17,7 @@ from models.evaluation.results import EvaluationResult
 from reporting.plots.layer_ranks import largest_layers
 from reporting.plots.style import SERIES, VARIANT_MARKERS, long_label, new_figure, series_name, shortened_layer
 
-METHODS_OF = {"plain": ("svd", "arsvd"), "weighted": ("budget",)}
+METHODS_OF = {"plain": ("svd", "arsvd"), "weighted": ("budget", "size")}
 _TITLES = {
     "plain": "Spectra of the layers",
     "weighted": "Spectra of the layers, weighted by the curvature of the loss",

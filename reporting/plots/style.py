@@ -59,6 +59,16 @@ SERIES = {
     "arsvd_at_budget": Series("ARSVD at a budget", "#D55E00", "s", (0, (1, 3)), filled=False),
     "budget": Series("budget", "#009E73", "^", ":"),
     "budget_and_macs": Series("budget and MACs", "#CC79A7", "D", "none"),
+    "size": Series("size", "#E69F00", "v", "-"),
+    **{
+        f"{method}_in_bits": Series(f"{title} in few bits", color, marker, "none", filled=False)
+        for method, title, color, marker in (
+            ("baseline", "baseline", "#000000", "P"),
+            ("svd", "SVD", "#0072B2", "X"),
+            ("arsvd", "ARSVD", "#D55E00", "D"),
+            ("budget", "budget", "#009E73", "<"),
+        )
+    },
 }
 
 
@@ -72,6 +82,8 @@ def new_figure(width: float, height: float, layout: Literal["tight"] | None = "t
 def series_name(result: EvaluationResult) -> str:
     """Returns the key in `SERIES` of a variant."""
     spec = result.spec
+    if spec.weight_bits is not None:
+        return f"{spec.method}_in_bits"
     if spec.mac_budget is not None:
         return f"{spec.method}_and_macs"
     if spec.method != "budget" and spec.budget is not None:
@@ -90,23 +102,26 @@ def by_series(results: Iterable[EvaluationResult]) -> dict[str, list[EvaluationR
 def short_label(result: EvaluationResult) -> str:
     """Returns a variant's size alone, for places where its series can be seen: `r 16`, `25 %`, `25 %, MACs 20 %`."""
     spec = result.spec
+    bits = "" if spec.weight_bits is None else f", {spec.weight_bits} bits"
     if spec.sized_by == "rank":
-        return f"r {spec.rank}"
+        return f"r {spec.rank}{bits}"
     if spec.sized_by == "tau":
-        return f"\N{GREEK SMALL LETTER TAU} {spec.tau:.4g}"
+        return f"\N{GREEK SMALL LETTER TAU} {spec.tau:.4g}{bits}"
     if spec.sized_by == "budget" and spec.budget is not None:
         macs = "" if spec.mac_budget is None else f", MACs {100 * spec.mac_budget:.4g} %"
-        return f"{100 * spec.budget:.4g} %{macs}"
-    return spec.name
+        return f"{100 * spec.budget:.4g} %{macs}{bits}"
+    if spec.size is not None:
+        return f"{100 * spec.size:.4g} % of bytes"
+    return spec.unrounded.name + bits
 
 
 def long_label(result: EvaluationResult) -> str:
     """Returns series and size of a variant: `SVD r 16`, `SVD at 25 %`, `budget 25 %`."""
     short = short_label(result)
-    if short == result.name:
+    if short.startswith(result.spec.unrounded.name):
         return short
     title = SERIES[series_name(result)].title
-    return f"{title.removesuffix(' a budget').removesuffix(' and MACs')} {short}"
+    return f"{title.removesuffix(' in few bits').removesuffix(' a budget').removesuffix(' and MACs')} {short}"
 
 
 def draw_intervals(axes: Axes, x: Sequence[float], intervals: Sequence[Interval | None], color: str) -> LineCollection:

@@ -16,7 +16,6 @@ from analysis.front import front_names
 from analysis.intervals import Interval
 from analysis.ranking import JUDGED, USEFUL_SHARE, metric
 from models.evaluation.results import EvaluationResult
-from models.variant_spec import BASELINE
 from reporting.plots.labels import Label, label_points
 from reporting.plots.style import (
     GRAY,
@@ -64,10 +63,11 @@ def _time_ends(result: EvaluationResult) -> tuple[float, float]:
 
 
 def _time_told_apart(result: EvaluationResult) -> bool:
-    return result.method == BASELINE.method or (result.latency is not None and result.latency.differs)
+    return result.spec.is_baseline or (result.latency is not None and result.latency.differs)
 
 
 COSTS = {
+    "bytes": CostAxis("file size", "bytes of the weights file", lambda result: result.cost.size_bytes),
     "params": CostAxis("network size", "parameters of the network", lambda result: result.cost.params),
     "macs": CostAxis("computation", "multiply-accumulates for one image", lambda result: result.cost.macs),
     "latency": CostAxis("time", "time for one image, baseline = 1 ({machine})", _time, _time_ends, _time_told_apart),
@@ -82,13 +82,15 @@ def draw_tradeoff(comparison: Comparison, cost: str = "params") -> Figure | None
 
     Args:
         comparison: The variants.
-        cost: Key of `COSTS`; variants whose cost is not known are left out.
+        cost: Key of `COSTS`; variants whose cost is not known are left out, and twins in few bits but for the bytes, as
+            they have all other costs of the network that they were rounded from.
 
     Returns:
         The figure, None where no variant has both Dice and cost.
     """
     of_cost = COSTS[cost]
-    shown = [r for r in comparison.results if not math.isnan(metric(r, JUDGED)) and _known(of_cost, r) > 0]
+    results = [r for r in comparison.results if cost == "bytes" or r.spec.weight_bits is None]
+    shown = [r for r in results if not math.isnan(metric(r, JUDGED)) and _known(of_cost, r) > 0]
     if not shown:
         return None
     intervals = {r.name: comparison.qualities[r.name].mean.get(JUDGED) for r in shown}

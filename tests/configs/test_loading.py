@@ -45,6 +45,7 @@ def test_every_flag_is_known_with_underscores_and_with_dashes(flag: str) -> None
         "channels": ["1"],
         "interpolation": ["area"],
         "svd_ranks": ["4"],
+        "weight_bits": ["8"],
         "recalibration_images": ["16"],
         "split": ["0.6,0.2,0.2"],
         "network": ["monai.networks.nets.UNet"],
@@ -206,3 +207,12 @@ def test_layouts_of_data_are_set_by_keys() -> None:
         load_config(["data.format=nifti"])
     with pytest.raises(ConfigError, match=r"data\.axis"):
         load_config(["data.axis=3"])
+
+
+def test_bits_and_sizes_are_lists_of_what_can_be() -> None:
+    settings = load_config(["--weight_bits", "8,4", "--size_budgets", "0.1,0.05"]).compression
+    assert (settings.weight_bits, settings.size_budgets) == ((8, 4), (0.1, 0.05))
+    with pytest.raises(ConfigError, match=r"--weight_bits\) is '9': give 2, 3, 4, 5, 6, 7, 8 or 16"):
+        load_config(["--weight_bits", "9"])
+    with pytest.raises(ConfigError, match=r"--size_budgets\) is '5': give a share above 0, at most 1"):
+        load_config(["--size_budgets", "5"])

@@ -14,6 +14,10 @@ SPECS = {
     "arsvd_budget_0.125": VariantSpec("arsvd", budget=0.125, distribution="sigma"),
     "budget_0.25": VariantSpec("budget", budget=0.25, weighting="curvature", statistics_images=64),
     "budget_0.25_macs_0.3": VariantSpec("budget", budget=0.25, mac_budget=0.3),
+    "baseline_w8": VariantSpec("baseline", weight_bits=8),
+    "svd_rank_16_w4": VariantSpec("svd", rank=16, weight_bits=4),
+    "smallest_w8": VariantSpec("budget", max_dice_loss=0.01, budget=0.3, weight_bits=8),
+    "size_0.05": VariantSpec("size", size=0.05, weighting="curvature", scheme="auto"),
     "budget_1": VariantSpec("budget", budget=1.0, finetune_epochs=3, finetune_lr=1e-5, finetune_distillation=0.0),
 }
 
@@ -38,7 +42,7 @@ def test_no_two_descriptions_of_different_size_have_one_name() -> None:
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"method": "tucker"}, "known are baseline, svd, arsvd, budget"),
+        ({"method": "tucker"}, "known are baseline, svd, arsvd, budget, size"),
         ({"method": "baseline", "rank": 3}, "baseline has rank; give none"),
         ({"method": "svd"}, "svd has no size; give rank or budget"),
         ({"method": "svd", "tau": 0.5}, "svd has tau; give rank or budget"),
@@ -50,6 +54,10 @@ def test_no_two_descriptions_of_different_size_have_one_name() -> None:
         ({"method": "svd", "rank": 0}, "rank is 0"),
         ({"method": "arsvd", "tau": -1.0}, "tau is -1.0"),
         ({"method": "budget", "budget": 2.0}, "budget is 2.0"),
+        ({"method": "size", "size": 0.0}, "size is 0.0"),
+        ({"method": "size", "budget": 0.5}, "size has budget; give size"),
+        ({"method": "size", "size": 0.5, "weight_bits": 8}, "none with a size"),
+        ({"method": "svd", "rank": 3, "weight_bits": 9}, "weight_bits of svd is 9; give 2, 3"),
         ({"method": "budget", "budget": 0.5, "mac_budget": float("nan")}, "mac_budget is nan"),
     ],
 )
@@ -71,3 +79,11 @@ def test_what_a_budget_solved_is_in_the_description_and_not_in_the_name() -> Non
     assert VariantSpec("arsvd", budget=0.25, tau=0.5).name == "arsvd_budget_0.25"
     found = VariantSpec("budget", max_dice_loss=0.02, budget=0.1234)
     assert (found.name, found.sized_by) == ("smallest", "max_dice_loss")
+
+
+def test_a_twin_in_few_bits_is_no_baseline_and_knows_what_it_was_rounded_from() -> None:
+    twin = SPECS["baseline_w8"]
+    assert (twin.is_baseline, twin.in_few_bits, twin.unrounded) == (False, True, BASELINE)
+    assert (BASELINE.is_baseline, BASELINE.in_few_bits, BASELINE.unrounded) == (True, False, BASELINE)
+    assert SPECS["smallest_w8"].unrounded.name == "smallest"
+    assert SPECS["size_0.05"].in_few_bits

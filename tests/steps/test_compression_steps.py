@@ -1,21 +1,27 @@
 """Steps through their entry point: no pipeline, no store."""
 
+import copy
 import dataclasses
 
 import pytest
 import torch
 
-from models.evaluation.cost import macs
+from models.evaluation.cost import macs, weights_size_bytes
 from models.preprocessing import Preprocessing
 from models.unet import UNet
 from models.variant import Variant
 from models.variant_spec import BASELINE, VariantSpec
 from steps.compress_arsvd import compress_arsvd
 from steps.compress_budget import compress_budget
+from steps.compress_size import compress_size
 from steps.compress_svd import compress_svd
 from steps.decompose import decompose
 from steps.decompose_weighted import decompose_weighted
+from steps.round_weights import round_weights
 from torch_lowrank.curvature.collect import collect_statistics
+from torch_lowrank.quantization.bits import BITS
+from torch_lowrank.quantization.coding import codings, forget
+from torch_lowrank.ranks.budgets import BudgetError
 
 SHAPE = (1, 32, 32)
 
@@ -44,6 +50,55 @@ def test_arsvd_ranks_grow_with_tau(baseline: Variant, spectra) -> None:
     variants = [compress_arsvd.entrypoint(spectra, baseline, spec) for spec in specs]
     assert [variant.spec for variant in variants] == specs
     assert variants[0].params < variants[1].params < variants[2].params
+
+
+@pytest.fixture(scope="module")
+def statistics(baseline: Variant):
+    torch.manual_seed(1)
+    return collect_statistics(baseline.network, [torch.randn(4, *SHAPE)])
+
+
+def test_a_size_is_kept_header_included(baseline: Variant, statistics) -> None:
+    weighted = decompose_weighted.entrypoint(statistics, baseline, "cpu")
+    spec = VariantSpec("size", size=0.1, weighting="curvature", scheme="auto")
+    variant = compress_size.entrypoint(weighted, statistics, baseline, spec, "cpu")
+    assert weights_size_bytes(variant.network) <= 0.1 * weights_size_bytes(baseline.network)
+    assert variant.spec == dataclasses.replace(spec, statistics_images=4)
+    assert {layer.bits for layer in variant.layers if layer.rank} <= {*BITS}
+    with pytest.raises(BudgetError, match=r"size_0\.001: a file of 0\.001 of .* cannot be made; the smallest possible"):
+        compress_size.entrypoint(weighted, statistics, baseline, dataclasses.replace(spec, size=0.001), "cpu")
+
+
+def test_a_twin_has_few_bits_and_is_otherwise_what_it_was_rounded_from(baseline: Variant, spectra, statistics) -> None:
+    svd = compress_svd.entrypoint(spectra, baseline, VariantSpec("svd", rank=2, scheme="channel"))
+    twin = round_weights.entrypoint(statistics, 8, None, svd)
+    assert twin.name == "svd_rank_2_w8"
+    assert twin.spec.unrounded == svd.spec
+    assert [dataclasses.replace(layer, bits=None) for layer in twin.layers] == svd.layers
+    assert {layer.bits for layer in twin.layers} == {8}
+    assert weights_size_bytes(twin.network) < 0.4 * weights_size_bytes(svd.network)
+    assert round_weights.entrypoint(statistics, 4, None, baseline).name == "baseline_w4"
+
+
+def test_a_network_that_was_trained_on_gets_the_bits_that_it_had(baseline: Variant, statistics) -> None:
+    weighted = decompose_weighted.entrypoint(statistics, baseline, "cpu")
+    spec = VariantSpec("size", size=0.1, weighting="curvature", scheme="auto")
+    before = compress_size.entrypoint(weighted, statistics, baseline, spec, "cpu")
+    trained = copy.deepcopy(before)
+    forget(trained.network)
+    with torch.no_grad():
+        for parameter in trained.network.parameters():
+            parameter.mul_(1.01).add_(0.001 * torch.randn_like(parameter))
+    after = round_weights.entrypoint(statistics, None, before, trained)
+
+    def bits(variant: Variant) -> dict[str, int]:
+        return {name: each.bits for name, each in codings(variant.network).items() if each.scale is not None}
+
+    assert bits(after) == bits(before) != {}
+    assert weights_size_bytes(after.network) <= 0.1 * weights_size_bytes(baseline.network)
+    assert after.digest() != before.digest()
+    with pytest.raises(ValueError, match="neither bits nor a network"):
+        round_weights.entrypoint(statistics, None, None, trained)
 
 
 def test_a_budget_is_kept(baseline: Variant) -> None:

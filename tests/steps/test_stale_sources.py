@@ -33,6 +33,8 @@ STEP_OF = {  # the groups, and each one's step
     "arsvd": "compress_arsvd",
     "budget": "compress_budget",
     "smallest": "compress_smallest",
+    "size": "compress_size",
+    "round": "round_weights",
     "recalibrate": "recalibrate",
     "finetune": "finetune",
     "evaluate": "evaluate",
@@ -46,7 +48,8 @@ READERS = frozenset(
     {"train", "statistics", "smallest", "recalibrate", "finetune", "evaluate", "pictures"}
 )  # of the data set
 NETWORKS = ALL - INGEST
-COMPRESSION = frozenset({"svd", "arsvd", "budget", "smallest"})
+COMPRESSION = frozenset({"svd", "arsvd", "budget", "smallest", "size"})
+OF_STATISTICS = frozenset({"budget", "smallest", "size", "round"})
 EVALUATION = frozenset({"evaluate", "smallest"})
 SPECTRA = COMPRESSION | {"decompose", "decompose_weighted"}  # they make or read them
 LOW_RANK = NETWORKS - {"train", "import"}  # they see compressed layers, or what layers can become
@@ -93,12 +96,9 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (NOTHING, "models/networks", "code_digest"),  # it makes keys
     (NETWORKS, "materializers", "variant"),
     (NETWORKS, "torch_lowrank", "io report"),
-    (NETWORKS, "torch_lowrank/quantization", "__init__ coding packing stored_state"),
-    (
-        COMPRESSION,
-        "torch_lowrank/quantization",
-        "quantize rounding size_allocation size_budget size_options thin_moments",
-    ),
+    (NETWORKS, "torch_lowrank/quantization", "__init__ bits coding packing stored_state"),
+    (COMPRESSION | {"round"}, "torch_lowrank/quantization", "quantize rounding thin_moments"),
+    (COMPRESSION, "torch_lowrank/quantization", "size_allocation size_budget size_options"),
     (LOW_RANK, "torch_lowrank/layers", "factorized"),
     (NETWORKS, "torch_lowrank/layers", "__init__"),
     (LOW_RANK, "torch_lowrank/layers", "unfolding"),
@@ -125,10 +125,10 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     # Curvature, spectra, compression. Wider: `decompose` makes plain and weighted spectra in one file, and
     # `compression` knows all rules and the refinement, which compress_budget alone uses. All of it is fast.
     (frozenset({"statistics"}), "torch_lowrank/curvature", "collect patches sums"),
-    (SPECTRA | {"statistics"}, "torch_lowrank/curvature", "__init__ moments"),
-    (SPECTRA | {"statistics", "evaluate"}, "torch_lowrank/layers", "eligibility padding"),
+    (SPECTRA | {"statistics", "round"}, "torch_lowrank/curvature", "__init__ moments"),
+    (SPECTRA | {"statistics", "evaluate", "round"}, "torch_lowrank/layers", "eligibility padding"),
     (frozenset({"evaluate"}), "torch_lowrank/layers", "parameter_shares"),
-    (frozenset({"statistics", "decompose_weighted", "budget", "smallest"}), "materializers", "statistics"),
+    (frozenset({"statistics", "decompose_weighted", *OF_STATISTICS}), "materializers", "statistics"),
     (SPECTRA, "torch_lowrank/decomposition", "decompose svd weighted_svd"),
     (SPECTRA | {"pictures"}, "torch_lowrank/decomposition", "__init__ spectra"),
     (SPECTRA | {"pictures"}, "materializers", "spectra"),
@@ -136,10 +136,15 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (COMPRESSION, "torch_lowrank/decomposition", "refine"),
     (COMPRESSION, "torch_lowrank/ranks", "__init__ allocation budgets costs joint_allocation options plan rules"),
     (COMPRESSION, "models", "compress_variant"),
+    (frozenset({"round"}), "models", "round_variant"),
     (frozenset({"smallest"}), "models", "smallest"),
     (frozenset({"recalibrate", "smallest"}), "models", "recalibrate_variant"),
     # Pictures. Wider: of `equal_size` they show nothing.
-    (frozenset({"pictures"}), "analysis", "comparison equal_size examples front intervals quality signed_numbers"),
+    (
+        frozenset({"pictures"}),
+        "analysis",
+        "comparison equal_bytes equal_size examples front intervals quality signed_numbers",
+    ),
     (frozenset({"pictures", "smallest"}), "analysis", "__init__ ranking"),
     (frozenset({"pictures"}), "analysis", "singular_values"),
     (frozenset({"pictures"}), "reporting", "__init__"),

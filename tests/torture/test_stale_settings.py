@@ -58,6 +58,7 @@ READ_AGAIN = frozenset({"ingest_coco"})  # the same data set comes out
 LOOKS_AGAIN = (
     READ_AGAIN | TRAINS_THE_SAME | {"collect_statistics", "evaluate_baseline"} | steps("recalibrate", "evaluate")
 )
+TWINS = tuple(f"{variant}_w8" for variant in ("baseline", *VARIANTS))  # they are timed by what they were rounded from
 BUDGETS = ("svd_budget_0.6", "arsvd_budget_0.6", "budget_0.6")
 
 # Field: (what the command line says, the steps that run beside those that run always).
@@ -116,6 +117,11 @@ FIELDS: dict[str, tuple[str, frozenset[str]]] = {
     "compression.arsvd_taus": ("compression.arsvd_taus=0.5,0.8", SHOW | chain("arsvd_tau_0.8")),
     "compression.budgets": ("compression.budgets=0.5,0.6", SHOW | chain(*BUDGETS)),
     "compression.mac_budgets": ("compression.mac_budgets=0.6", SHOW | chain("budget_0.5_macs_0.6")),
+    "compression.size_budgets": ("compression.size_budgets=0.3", SHOW | chain("size_0.3") | {"round_size_0.3"}),
+    "compression.weight_bits": (
+        "compression.weight_bits=8",
+        DRAW | steps("compress", "recalibrate", "evaluate", of=TWINS),
+    ),
     "compression.max_dice_loss": ("compression.max_dice_loss=0.5", SHOW | chain("smallest")),
     "compression.distribution": ("compression.distribution=sigma", SHOW | chain("arsvd_tau_0.5", "arsvd_budget_0.5")),
     "compression.scheme": ("compression.scheme=spatial", SHOW | chain(*PLAIN) | {"decompose"}),

@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-BITS = (2, 3, 4, 5, 6, 7, 8)  # of whole numbers
-HALF = 16  # bits of IEEE half precision, which has no scale
+from torch_lowrank.quantization.bits import HALF
+
 _CODINGS = "weight_codings"  # attribute of a module: name of its tensor to coding
 
 
@@ -69,6 +69,13 @@ def code_range(bits: int) -> tuple[int, int]:
 def remember(module: nn.Module, name: str, coding: Coding) -> None:
     """Lets a module remember how one of its own tensors is stored; copies of the module do, too."""
     setattr(module, _CODINGS, {**getattr(module, _CODINGS, {}), name: coding})
+
+
+def forget(network: nn.Module) -> None:
+    """Lets a network forget how its tensors are stored, so that they may change; they are stored as they are then."""
+    for module in network.modules():
+        if hasattr(module, _CODINGS):
+            delattr(module, _CODINGS)
 
 
 def coding_of(module: nn.Module, name: str = "weight") -> Coding | None:

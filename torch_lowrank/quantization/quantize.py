@@ -16,7 +16,8 @@ from torch_lowrank.layers.factorized import LowRank, replace_layers
 from torch_lowrank.layers.unfolding import folding_of
 from torch_lowrank.modes import undisturbed
 from torch_lowrank.progress import tracked
-from torch_lowrank.quantization.coding import BITS, HALF, Coding, coding_of, remember
+from torch_lowrank.quantization.bits import BITS, HALF
+from torch_lowrank.quantization.coding import Coding, coding_of, remember
 from torch_lowrank.quantization.rounding import (
     choose_steps,
     conditional_variances,
@@ -34,7 +35,7 @@ from torch_lowrank.quantization.thin_moments import (
     weight_of,
 )
 
-_HALF_ERROR = 2.0**-10  # relative; values that half precision rounds by more stay in float32
+_HALF_ERROR = 2.0**-10  # of the largest value; a tensor that half precision changes by more stays in float32
 _DAMPING = 1e-8  # of the mean diagonal, where factors are refitted: they may be of less than full rank
 
 
@@ -64,7 +65,7 @@ def quantize_weights(
             is rounded to the nearest value.
         exclude: Patterns of layer names that stay in float32.
         other_bits: Of biases, BatchNorm's parameters and statistics, and whatever else is float32: 32, or 16, which
-            rounds to half precision what that changes by less than a thousandth.
+            rounds to half precision every tensor that this changes by less than a thousandth of its largest value.
 
     Raises:
         ValueError: The bits are none of these, a pattern matches no layer, a weight is not finite or, for half
@@ -168,8 +169,10 @@ def in_half_precision(tensor: Tensor) -> Tensor | None:
     """Returns a float32 tensor with its values rounded to half precision, None where that changes one by too much."""
     if tensor.dtype != torch.float32:
         return None
-    half = tensor.detach().half().float()
-    near = (half - tensor.detach()).abs() <= _HALF_ERROR * tensor.detach().abs()
+    values = tensor.detach()
+    half = values.half().float()
+    largest = values.abs().amax() if values.numel() else 0
+    near = (half - values).abs() <= _HALF_ERROR * largest
     return half if bool(near.all()) else None
 
 

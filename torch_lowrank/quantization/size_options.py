@@ -27,7 +27,7 @@ from torch_lowrank.decomposition.spectra import Spectrum
 from torch_lowrank.decomposition.svd import balanced
 from torch_lowrank.layers.factorized import LowRank
 from torch_lowrank.layers.unfolding import folding_of
-from torch_lowrank.quantization.coding import BITS
+from torch_lowrank.quantization.bits import BITS
 from torch_lowrank.quantization.packing import packed_size
 from torch_lowrank.quantization.rounding import (
     choose_steps,

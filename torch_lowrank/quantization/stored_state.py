@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from torch_lowrank.quantization.coding import BITS, HALF, Coding, CodingError, bytes_of, remember
+from torch_lowrank.quantization.bits import BITS, HALF
+from torch_lowrank.quantization.coding import Coding, CodingError, bytes_of, remember
 from torch_lowrank.quantization.packing import pack, packed_size, unpack
 
 

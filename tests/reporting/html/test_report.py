@@ -81,10 +81,10 @@ def test_every_variant_and_its_numbers_are_in_the_table(page, results):
     for result in results:
         assert result.name in text
         assert f"{result.cost.params:,}" in text
-    numbers = f"{DASH} {DASH} {DASH} 1.42"
+    numbers = f"{DASH} {DASH} {DASH}"
     interval = r"0\.\d{3} to 0\.\d{3}"
     change = r"-0.006 \* -0.00\d to -0.00\d"
-    cost = "92.5 356,193 57.5 21.4 M same 0.98 to 1.02 12.50 ms"
+    cost = "92.5 356,193 57.5 1.42 21.4 M same 0.98 to 1.02 12.50 ms"
     line = rf"svd_rank_32 0.7710 {interval} {change} {cost} 0.6273 {interval} 0.9771 {numbers}"
     assert re.search(line, text)
 
@@ -150,8 +150,8 @@ def test_long_lists_are_cut_and_counted(page, baseline):
 def test_layers_say_rank_error_and_why_they_stay_dense(page, result):
     text = page([result("svd", 16, 0.7, 200_000)]).text
     assert "svd_rank_16: 6 of 8 layers factorised" in text
-    assert "inc.double_conv.3 Conv2d channel 4 / 16 2,304 550 0.7615" in text
-    assert "inc.double_conv.0 Conv2d dense / 9 144 144 0.0000 saves nothing" in text
+    assert "inc.double_conv.3 Conv2d channel 4 / 16 2,304 550 32 0.7615" in text
+    assert "inc.double_conv.0 Conv2d dense / 9 144 144 32 0.0000 saves nothing" in text
 
 
 def test_configuration_and_provenance_are_shown(page, results):
@@ -172,7 +172,7 @@ def test_a_value_that_is_missing_is_a_dash_and_sorts_last(page, baseline):
     made = page([dataclasses.replace(baseline, metrics={})])
     assert [cell["data-value"] for cell in made.all("td")][:2] == ["", ""]
     assert f"baseline {DASH}" in made.text
-    assert [cell["data-value"] for cell in made.all("td")][7] == ""
+    assert [cell["data-value"] for cell in made.all("td")][8] == ""
 
 
 def test_the_most_telling_picture_comes_first_with_its_caption(page, baseline):
@@ -185,7 +185,7 @@ def test_a_recovered_variant_shows_what_it_was_before(page, results, recovered_r
     made = page(recovered_results)
     rank_32 = next(result for result in recovered_results if result.name == "svd_rank_32")
     dice = rank_32.metrics["dice_lesion_before_recovery"]
-    assert f"356,193 57.5 21.4 M same 0.98 to 1.02 12.50 ms {dice:.4f} 0.6273" in made.text
+    assert f"356,193 57.5 1.42 21.4 M same 0.98 to 1.02 12.50 ms {dice:.4f} 0.6273" in made.text
     assert "time Dice before IoU pixel accuracy" in made.text
     assert f"{DASH} 0.6351" in made.text
     assert "Dice before" not in page(results).text
@@ -288,3 +288,12 @@ def test_areas_of_masks_say_that_they_are_percentiles(page, baseline):
     splits = {"test": {"images": 3, "mask_area_percent": {"5": 1.57, "50": 4.0}}, "odd": {"mask_area_percent": None}}
     text = page([baseline], manifest={"splits": splits}).text
     assert "percentile 5: 1.57 percentile 50: 4" in text
+
+
+def test_networks_of_a_size_stand_beside_what_else_fits_into_their_bytes(page, few_bits):
+    text = page(few_bits).text
+    section = text[text.index("At equal bytes") :]
+    assert "10 % size_0.1 0.335 0.7750" in section
+    assert re.search(r"budget_0\.25_w8 0\.209 0\.7722 \+0\.00\d \* ", section), "the largest that fits is the best"
+    assert "svd_rank_16_w8 0.192" in section[: section.index("5 % size_0.05")]
+    assert "At equal bytes" not in page(few_bits[:-2]).text

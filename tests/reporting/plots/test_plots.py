@@ -41,13 +41,22 @@ def test_every_picture_is_drawn_and_not_blank(recovered_results, history):
     examples = Examples([0], ["best"], ["a.png"], mask[..., None], mask, {"baseline": mask})
     shown = Shown(Comparison(recovered_results), history, {"plain": spectra, "weighted": spectra}, examples)
     pictures = draw_all(shown)
-    assert list(pictures) == list(PICTURES), "all that there are, the most telling first"
+    assert list(pictures) == [name for name in PICTURES if name != "dice_vs_bytes"], "the most telling first"
     for png in pictures.values():
         with Image.open(io.BytesIO(png)) as image:
             pixels = np.asarray(image.convert("L"), dtype=float)
         assert 250 < pixels.shape[0] < 2000
         assert 500 < pixels.shape[1] < 2000
         assert pixels.std() > 10
+
+
+def test_networks_in_few_bits_are_drawn_by_bytes_and_are_no_further_points_of_other_costs(results, few_bits, history):
+    with_twins, without = (DRAWN["dice_vs_macs"](Shown(Comparison(some), history)) for some in (few_bits, results))
+    assert len(with_twins.axes[0].lines) == len(without.axes[0].lines) + 1, "the curve of sizes"
+    (axes,) = DRAWN["dice_vs_bytes"](Shown(Comparison(few_bits), history)).axes
+    assert axes.get_xlabel() == "bytes of the weights file"
+    texts = {text.get_text() for text in axes.get_legend().get_texts()}
+    assert {"baseline in few bits", "SVD in few bits", "size"} <= texts
 
 
 @pytest.mark.parametrize("name", ["svd_rank", "layer_ranks", "dice_vs_params"])

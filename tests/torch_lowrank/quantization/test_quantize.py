@@ -13,7 +13,7 @@ from torch_lowrank.decomposition.decompose import decompose
 from torch_lowrank.io import network_digest, weights
 from torch_lowrank.layers.factorized import LowRank, replace_layers
 from torch_lowrank.quantization.coding import code_range, coding_of, codings
-from torch_lowrank.quantization.quantize import quantize_weights
+from torch_lowrank.quantization.quantize import in_half_precision, quantize_weights
 from torch_lowrank.quantization.thin_moments import matrix_of
 from torch_lowrank.ranks.rules import FixedRank
 
@@ -157,3 +157,10 @@ def test_what_cannot_be_quantised_is_refused_with_the_layer():
     assert torch.allclose(quantize_weights(broken, 8)[0].weight, broken[0].weight, rtol=0.01)
     with pytest.raises(TypeError, match="state dict"):
         quantize_weights(broken.state_dict())
+
+
+def test_half_precision_is_refused_where_it_changes_the_largest_value_and_not_for_tiny_ones_beside_it() -> None:
+    assert in_half_precision(torch.tensor([0.5, 1e-7, 0.0])) is not None
+    assert in_half_precision(torch.tensor([1e-6, 1.3e-6])) is None, "of these half precision keeps two digits"
+    assert in_half_precision(torch.tensor([1e5])) is None, "too large"
+    assert in_half_precision(torch.zeros(0)) is not None

@@ -15,7 +15,8 @@ from torch_lowrank.decomposition.decompose import decompose
 from torch_lowrank.decomposition.svd import balanced
 from torch_lowrank.io import WEIGHTS, load_network, network_digest, save_network, weights
 from torch_lowrank.layers.factorized import LowRank
-from torch_lowrank.quantization.coding import BITS, codings
+from torch_lowrank.quantization.bits import BITS
+from torch_lowrank.quantization.coding import codings
 from torch_lowrank.quantization.quantize import quantize_weights
 from torch_lowrank.quantization.rounding import (
     choose_steps,

@@ -1,0 +1,160 @@
+"""The steps of one variant: compressed, worked on, evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from configs.schema import RunConfig
+from models.variant_spec import VariantSpec
+from pipelines.devices import Devices
+from steps.collect_statistics import collect_statistics
+from steps.compress_arsvd import compress_arsvd
+from steps.compress_budget import compress_budget
+from steps.compress_size import compress_size
+from steps.compress_smallest import compress_smallest
+from steps.compress_svd import compress_svd
+from steps.decompose import decompose
+from steps.decompose_weighted import decompose_weighted
+from steps.evaluate import evaluate
+from steps.finetune import finetune
+from steps.recalibrate import recalibrate
+from steps.round_weights import round_weights
+
+# What a network has become at each stage, and how the step is called that makes it so: `<step>_<variant>`.
+STAGES = {"truncated": "compress", "recalibrated": "recalibrate", "finetuned": "finetune", "rounded": "round"}
+
+
+def stages_of(spec: VariantSpec, config: RunConfig) -> list[str]:
+    """Returns what is done to a variant, one after the other.
+
+    A twin in few bits is made of a network that is worked on already; rounding moves what BatchNorm sees. A network of
+    a size loses its bits where it is trained on, and is rounded to the same ones again.
+    """
+    recalibrated = ["recalibrated"] if config.recalibration.enabled else []
+    finetuned = ["finetuned"] if config.finetune.enabled else []
+    if spec.weight_bits is not None:
+        return ["truncated", *recalibrated]
+    if spec.method == "size":
+        return ["truncated", *finetuned, *(["rounded"] if finetuned else []), *recalibrated]
+    return ["truncated", *recalibrated, *finetuned]
+
+
+class VariantSteps:
+    """Adds the steps of variants to a pipeline. What several of them need is decomposed once, and only if one does."""
+
+    def __init__(
+        self, baseline: Any, dataset: Any, specs: Sequence[VariantSpec], config: RunConfig, devices: Devices
+    ) -> None:
+        """Adds decompose, collect_statistics and decompose_weighted, as far as they are needed.
+
+        Args:
+            baseline: The baseline network, as a step's output.
+            dataset: The data set, as a step's output.
+            specs: The variants that will be made.
+            config: The run.
+            devices: Where each step computes.
+        """
+        self._baseline, self._dataset, self._config, self._devices = baseline, dataset, config, devices
+        self._plain = self._statistics = self._weighted = None
+        weighted = any(spec.weighting is not None for spec in specs)
+        if any(spec.method in ("svd", "arsvd") for spec in specs):
+            self._plain = decompose(baseline, scheme=config.compression.scheme, device=devices.of("decompose"))
+        if weighted or any(spec.weight_bits is not None for spec in specs):
+            of_statistics = devices.of("collect_statistics")
+            self._statistics = collect_statistics(dataset, baseline, config.statistics, config.seed, of_statistics)
+        if weighted:
+            self._weighted = decompose_weighted(self._statistics, baseline, devices.of("decompose_weighted"))
+
+    def spectra(self) -> list[Any]:
+        """Returns the spectra that there are: plain ones, and those weighted by the data."""
+        return [spectra for spectra in (self._plain, self._weighted) if spectra is not None]
+
+    def made(self, spec: VariantSpec, stages: Sequence[str], origin: Any, full: Any) -> tuple[list[Any], Any]:
+        """Adds what makes a variant.
+
+        Args:
+            spec: The variant.
+            stages: See `stages_of`.
+            origin: Of a twin, the network that is rounded.
+            full: The baseline's result.
+
+        Returns:
+            The network after each stage, and the history of its fine-tuning, None where there is none.
+        """
+        networks: list[Any] = []
+        tuning = None
+        for stage in stages:
+            artifact = f"{spec.name}_network" if stage == stages[-1] else f"{spec.name}_{stage}_network"
+            id_ = f"{STAGES[stage]}_{spec.name}"
+            if stage == "truncated":
+                network = self._compressed(spec, origin, full, artifact, id_)
+            elif stage == "recalibrated":
+                network = self._recalibrated(spec, networks[-1], artifact, id_)
+            elif stage == "finetuned":
+                network, tuning = self._finetuned(spec, networks[-1], artifact, id_)
+            else:
+                step = _named(round_weights, spec, artifact)
+                network = step(self._statistics, None, networks[0], networks[-1], id=id_)
+            networks.append(network)
+        return networks, tuning
+
+    def evaluated(self, name: str, network: Any, truncated: Any) -> Any:
+        """Adds the evaluation of a variant; with a second one of what it was after truncation, if that is given."""
+        step, id_ = evaluate.with_options(substitutions={"variant": name}), f"evaluate_{name}"
+        batch_size = self._config.training.batch_size
+        return step(network, truncated, self._dataset, batch_size, self._devices.of(id_), id=id_)
+
+    def _compressed(self, spec: VariantSpec, origin: Any, full: Any, artifact: str, id_: str) -> Any:
+        # The spectra come first: ZenML's cache keys depend on the order of inputs, and in `recompress`, where the
+        # baseline is no step's output, it counts as the last.
+        device, baseline = self._devices.of(id_), self._baseline
+        if spec.weight_bits is not None:
+            return _named(round_weights, spec, artifact)(self._statistics, spec.weight_bits, None, origin, id=id_)
+        if spec.max_dice_loss is not None:
+            return self._smallest(spec, full, artifact, id_)
+        if spec.method == "size":
+            step = _named(compress_size, spec, artifact)
+            return step(self._weighted, self._statistics, baseline, spec, device, id=id_)
+        if spec.method == "budget":
+            step = _named(compress_budget, spec, artifact)
+            shape = (self._config.data.channels, *self._config.data.image_size)
+            return step(self._weighted, self._statistics, baseline, spec, shape, device, id=id_)
+        step = _named({"svd": compress_svd, "arsvd": compress_arsvd}[spec.method], spec, artifact)
+        return step(self._plain, baseline, spec, id=id_)
+
+    def _smallest(self, spec: VariantSpec, full: Any, artifact: str, id_: str) -> Any:
+        config = self._config
+        return _named(compress_smallest, spec, artifact)(
+            self._weighted,
+            self._statistics,
+            full,
+            self._dataset,
+            self._baseline,
+            spec,
+            config.recalibration.images if config.recalibration.enabled else 0,
+            config.training.batch_size,
+            config.seed,
+            self._devices.of(id_),
+            id=id_,
+        )
+
+    def _recalibrated(self, spec: VariantSpec, network: Any, artifact: str, id_: str) -> Any:
+        step, config = _named(recalibrate, spec, artifact), self._config
+        images, batch_size = config.recalibration.images, config.training.batch_size
+        return step(network, self._dataset, images, batch_size, config.seed, self._devices.of(id_), id=id_)
+
+    def _finetuned(self, spec: VariantSpec, network: Any, artifact: str, id_: str) -> tuple[Any, Any]:
+        step, config = _named(finetune, spec, artifact), self._config
+        teacher = self._baseline if config.finetune.distillation > 0 else None
+        arguments = (network, self._dataset, teacher, config.training, config.finetune, config.seed)
+        return step(*arguments, self._devices.of(id_), id=id_)
+
+
+def _named(step: Any, spec: VariantSpec, artifact: str) -> Any:
+    """Returns the step with the name of the network that it makes: `<variant>_network` for the variant's last one."""
+    # ZenML's cache key has an artifact's name with its placeholders unfilled, and would take the same network under
+    # another name for this one. The environment is part of the key, filled.
+    return step.with_options(
+        substitutions={"variant": spec.name, "network": artifact}, environment={"NETWORK_ARTIFACT": artifact}
+    )

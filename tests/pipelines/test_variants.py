@@ -1,0 +1,46 @@
+"""The list of variants, and what is done to each."""
+
+import pytest
+
+from configs.schema import CompressionConfig, RunConfig
+from pipelines.variant_steps import stages_of
+from pipelines.variants import step_names, variant_specs
+
+
+def test_every_network_in_float32_has_a_twin_for_each_number_of_bits() -> None:
+    settings = CompressionConfig(
+        svd_ranks=(4,), arsvd_taus=(), budgets=(0.25,), max_dice_loss=0.01, weight_bits=(8, 4), size_budgets=(0.1,)
+    )
+    names = [spec.name for spec in variant_specs(settings)]
+    in_float32 = ["svd_rank_4", "svd_budget_0.25", "arsvd_budget_0.25", "budget_0.25", "smallest"]
+    twins = [f"{name}_w{bits}" for name in ("baseline", *in_float32) for bits in (8, 4)]
+    assert names == [*in_float32, *twins, "size_0.1"]
+    assert {"compress_baseline_w8", "recalibrate_smallest_w4", "round_size_0.1"} <= {*step_names(settings)}
+
+
+@pytest.mark.parametrize(
+    ("recover", "stages"),
+    [
+        ((), (["truncated"], ["truncated"], ["truncated"])),
+        (
+            ("recalibration",),
+            (["truncated", "recalibrated"], ["truncated", "recalibrated"], ["truncated", "recalibrated"]),
+        ),
+        (("finetune",), (["truncated", "finetuned"], ["truncated"], ["truncated", "finetuned", "rounded"])),
+        (
+            ("recalibration", "finetune"),
+            (
+                ["truncated", "recalibrated", "finetuned"],
+                ["truncated", "recalibrated"],
+                ["truncated", "finetuned", "rounded", "recalibrated"],
+            ),
+        ),
+    ],
+)
+def test_a_twin_is_trained_before_it_is_rounded_and_a_size_is_rounded_again(
+    recover: tuple[str, ...], stages: tuple[list[str], ...]
+) -> None:
+    config = RunConfig.model_validate({name: {"enabled": True} for name in recover})
+    settings = CompressionConfig(svd_ranks=(4,), arsvd_taus=(), weight_bits=(8,), size_budgets=(0.1,))
+    by_name = {spec.name: stages_of(spec, config) for spec in variant_specs(settings)}
+    assert (by_name["svd_rank_4"], by_name["svd_rank_4_w8"], by_name["size_0.1"]) == stages
