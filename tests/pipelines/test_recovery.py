@@ -109,3 +109,25 @@ def test_killed_fine_tuning_goes_on_from_its_last_epoch(workshop: Workshop) -> N
     summary = json.loads((workshop.out / "experiment_summary.json").read_text())
     assert len(summary["svd_variants"][0]["finetune_history"]["epochs"]) == 60
     workshop.assert_complete(NAMES)
+
+
+def test_twins_and_sizes_are_rounded_last_and_a_cached_run_keeps_them(workshop: Workshop) -> None:
+    few = (*RECOVER, *TUNE, "--weight_bits", "8", "--size_budgets", "0.4")
+    done = workshop.run(*few)
+    names = NAMES | {"baseline_w8", "svd_rank_1_w8", "size_0.4"}
+    assert {"compress_svd_rank_1_w8", "recalibrate_baseline_w8", "round_size_0.4"} < done.ran
+    assert network_of(workshop, "finetune_size_0.4") == "size_0.4_finetuned_network"
+    assert network_of(workshop, "recalibrate_size_0.4") == "size_0.4_network"
+    workshop.assert_complete(names)
+    variants = workshop.variants()
+    full = variants["baseline"]["info"]["size_MB"]
+    assert variants["size_0.4"]["info"]["size_MB"] <= 0.4 * full
+    assert variants["baseline_w8"]["info"]["size_MB"] < variants["baseline"]["info"]["size_MB"]
+    assert variants["svd_rank_1_w8"]["finetune_epochs"] == 2, "it was rounded from the one that was fine-tuned"
+    assert "finetune_history" in variants["size_0.4"]
+    assert "finetune_history" not in variants["svd_rank_1_w8"]
+    for name in names:
+        saved = (workshop.out / "networks" / name / "weights.safetensors").stat().st_size
+        assert saved == round(1e6 * variants[name]["info"]["size_MB"])
+    assert "at bytes" in done.stdout
+    assert workshop.run(*few).ran == ALWAYS

@@ -156,7 +156,7 @@ class Workshop:
     def variants(self) -> dict[str, dict]:
         """All variants of the last run's summary, by name."""
         summary = self.summary()
-        lists = (summary[f"{method}_variants"] for method in ("svd", "arsvd", "budget"))
+        lists = (entries for key, entries in summary.items() if key.endswith("_variants"))
         return {entry["name"]: entry for entry in itertools.chain([summary["baseline"]], *lists)}
 
     def recorded(self) -> dict[str, dict[str, dict]]:
