@@ -82,8 +82,13 @@ class PreparedSample:
 
 @dataclass
 class SplitStatistics:
-    """Counts over the samples of a split as they are stored; keeps a few numbers per sample, no pixels."""
+    """Counts over the samples of a split as they are stored; keeps a few numbers per sample, no pixels.
 
+    Attributes:
+        folder: The split's folder as notes name it; "" where the names of samples hold all folders.
+    """
+
+    folder: str = ""
     samples: list[Sample] = field(default_factory=list)
     digests: bytearray = field(default_factory=bytearray)
     thumbnails: bytearray = field(default_factory=bytearray)
@@ -109,7 +114,7 @@ class SplitStatistics:
         self.counts["empty"] += prepared.empty_annotations
         self.counts["vanished"] += prepared.vanished_annotations
         for note in sample.notes:
-            self.notes.add(note, f"{sample.split}/{sample.file_name}")
+            self.notes.add(note, f"{self.folder}/{sample.file_name}" if self.folder else sample.file_name)
         self.counts["rescaled"] += prepared.rescaled
         if prepared.orientation is not None:
             self.orientations[prepared.orientation] += 1
