@@ -139,7 +139,8 @@ def partly_known(samples: Sequence[SampleEntry]) -> list[str]:
         return []
     return [
         f"the patients of {len(without)} of {len(samples)} images are not known (the first: "
-        f"{shortened(escaped(without[0]))}): intervals of a split with one of these are over images, and each counts as a patient of its own where data "
+        f"{shortened(escaped(without[0]))}): intervals of a split with one of these are over images, "
+        "and each counts as a patient of its own where data "
         "are divided; name the patient of every image by --group_by, or put these files into folders of patients"
     ]
 
