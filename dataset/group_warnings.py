@@ -3,12 +3,13 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from dataset.annotations.coco import SplitAnnotations
-from dataset.groups import file_of, name_groups
+from dataset.groups import file_of, name_groups, shown
 from dataset.layouts.layout import Layout
 from dataset.manifest import SampleEntry
-from dataset.message_text import counted, escaped, quoted, shortened
+from dataset.message_text import counted, escaped, plural, quoted, shortened
 
 _NAMED = 3  # folders in a message
 
@@ -26,11 +27,6 @@ class Told:
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-
-    @property
-    def lines(self) -> list[str]:
-        """Warnings and notes as a terminal shows them."""
-        return [*(f"warning: {each}" for each in self.warnings), *(f"note: {each}" for each in self.notes)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +53,7 @@ def name_patients(layout: Layout, parts: Sequence[SplitAnnotations], pattern: st
         pattern: As for `dataset.groups.group_of`.
     """
     if pattern is None:
-        return Told(notes=folders_taken(layout.patient_folders))
+        return Told(notes=folders_taken(layout.patient_folders, layout.unit))
     recognised = [sample.group for part in parts for sample in part.samples]
     reader = layout.images(parts)
     problems = [sentence for part in parts for sentence in name_groups(part, reader, pattern)]
@@ -71,17 +67,18 @@ def name_patients(layout: Layout, parts: Sequence[SplitAnnotations], pattern: st
     return Told(problems, [] if problems else pattern_doubts([*files.values()], pattern, layout.unit))
 
 
-def folders_taken(folders: Sequence[str]) -> list[str]:
+def folders_taken(folders: Sequence[str], unit: str) -> list[str]:
     """Returns the note about folders that were taken as patients; none where there are none.
 
     Args:
         folders: These folders.
+        unit: What a file holds: "image", "volume" or "series".
     """
     if not folders:
         return []
     return [
         f"patients were taken from the folders of the images ({_first(folders)}; {len(folders)} of them); if these are "
-        "not patients, say by --group_by who is ('.+' where each image is of another patient)"
+        f"not patients, give --group_by (--group_by '.+' where no two {plural(unit)} are of one patient)"
     ]
 
 
@@ -93,7 +90,7 @@ def pattern_doubts(files: Sequence[Naming], pattern: str, unit: str) -> list[str
         pattern: The pattern.
         unit: What a file holds: "image", "volume" or "series".
     """
-    said = f"--group_by {quoted(pattern)}"
+    said = f"--group_by {shown(pattern)}"
     by_folder: dict[str, dict[str, str]] = defaultdict(dict)  # of each folder its patients, with a file of each
     by_patient: dict[str, dict[str, None]] = defaultdict(dict)  # of each patient its folders
     for each in files:
@@ -120,9 +117,10 @@ def pattern_doubts(files: Sequence[Naming], pattern: str, unit: str) -> list[str
         )
     if joined:
         patient, folders = next(iter(joined.items()))
+        several = len({*chain.from_iterable(joined.values())})
         found.append(
-            f"{said} takes {sum(map(len, joined.values()))} of {counted(len(by_folder), 'folder')} that look like "
-            f"patients together as {counted(len(joined), 'patient')} ({_first(folders)} as {quoted(patient)}): that is "
+            f"{said} takes {several} of {counted(len(by_folder), 'folder')} that look like patients "
+            f"together as {counted(len(joined), 'patient')} ({_first(folders)} as {quoted(patient)}): that is "
             "right only if such folders are of one patient"
         )
     return found
@@ -139,9 +137,9 @@ def partly_known(samples: Sequence[SampleEntry]) -> list[str]:
         return []
     return [
         f"the patients of {len(without)} of {len(samples)} images are not known (the first: "
-        f"{shortened(escaped(without[0]))}): intervals of a split with one of these are over images, "
-        "and each counts as a patient of its own where data "
-        "are divided; name the patient of every image by --group_by, or put these files into folders of patients"
+        f"{shortened(escaped(without[0]))}): intervals of a split with one of these are over images, and each counts "
+        "as a patient of its own where data are divided; name the patient of every image by --group_by, or put these "
+        "files into folders of patients"
     ]
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from dataset.annotations.coco import Sample, SplitAnnotations
 from dataset.layouts.layout import ImageReader, Layout
-from dataset.message_text import quoted, shortened
+from dataset.message_text import escaped, quoted, shortened
 from dataset.sources.split_names import SPLIT_FOLDERS
 
 _NAMED = 3  # names in a message
@@ -65,9 +65,9 @@ def _dividing(units: Sequence[Sequence[Sample]], pattern: str) -> str:
     first = units[0][0]
     other = next(sample for sample in units[0] if sample.group != first.group)
     return (
-        f"group_by {quoted(pattern)} divides what is one volume or series, {len(units)} times: "
+        f"--group_by {shown(pattern)} divides what is one volume or series, {len(units)} times: "
         f"{shortened(first.file_name)} is of {quoted(first.group)}, {shortened(other.file_name)} of "
-        f"{quoted(other.group)}; correct the pattern (--group_by), so that it names the patient alone"
+        f"{quoted(other.group)}; correct the pattern, so that it names the patient alone"
     )
 
 
@@ -81,9 +81,14 @@ def without_group(names: Sequence[str], pattern: str) -> str:
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     listed = ", ".join(quoted(name) for name in names[:_NAMED])
     return (
-        f"group_by {quoted(pattern)} finds no patient in the file name of {listed}{more}: correct the pattern "
-        "(--group_by), so that every image is of a patient"
+        f"--group_by {shown(pattern)} finds no patient in the file name of {listed}{more}: correct the pattern, "
+        "so that every image is of a patient"
     )
+
+
+def shown(pattern: str) -> str:
+    """Returns a pattern as it was typed, in quotation marks: without the backslashes that Python would add."""
+    return f"'{shortened(escaped(pattern))}'"
 
 
 def file_of(name: str) -> str:

@@ -128,8 +128,8 @@ def _write(source: Source, folder: Path, options: IngestOptions) -> None:
         _say(f"read as {layout.sentence}")
     parts, problems = layout.read(options.categories)
     told = name_patients(layout, parts, options.group_by)
-    for line in told.lines:
-        _say(line)
+    for note in told.notes:
+        _say(f"note: {note}")
     problems += told.problems
     if options.split is not None:
         noun = group_noun(layout, options.group_by)
@@ -160,8 +160,10 @@ def _write(source: Source, folder: Path, options: IngestOptions) -> None:
         problems += shortages(layout.source, statistics, refused, at_fault)
         if problems or blocking:
             raise combined_error(problems, _named(blocking, layout))
-        manifest = _describe(parts, statistics, classes, refused, options, layout)
-        _with_layout(manifest, layout, told, options).save(partial)
+        manifest = _with_layout(_describe(parts, statistics, classes, refused, options, layout), layout, told, options)
+        manifest.save(partial)
+    for warning in manifest.warnings:  # before a training that may take hours
+        _say(f"warning: {warning}")
 
 
 def _say(line: str) -> None:

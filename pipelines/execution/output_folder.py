@@ -24,8 +24,7 @@ class OutputFolderError(ValueError):
 def output_folder(folder: Path) -> Iterator[None]:
     """Locks the folder of results for one run, and removes files that a killed run has written in part.
 
-    Of a run that ends in an error nothing is left of this: neither the lock's file nor folders that were made for it and
-    that hold nothing, unless they were there before.
+    A run that ends in an error leaves neither the lock's file nor empty folders, unless they were there before.
 
     Raises:
         OutputFolderError: The folder cannot be written to, or another run writes to it.
@@ -41,9 +40,7 @@ def output_folder(folder: Path) -> Iterator[None]:
         _remove_partial_files(folder)
         yield
     except BaseException:
-        _remove_made(
-            made
-        )  # while it is locked: who has opened the file meanwhile sees that it is gone, and starts over
+        _remove_made(made)  # while it is locked: filelock sees of a file that it is gone, and opens another
         raise
     finally:
         lock.release()

@@ -75,7 +75,9 @@ def test_a_volume_is_never_divided_and_its_scaling_is_told(tmp_path, out):
     assert groups == sorted(groups, key=groups.index)  # each in one piece
     splits = [{entry.group for entry in manifest.splits[split].samples} for split in SPLITS]
     assert sum(map(len, splits)) == 4
-    assert any("each volume was scaled as a whole" in note and "(20 times" in note for note in manifest.notes)
+    assert any("scaled as a whole" in note and "(4 times; first: imagesTr/" in note for note in manifest.notes)
+    (divided,) = [note for note in manifest.notes if "divided by" in note]
+    assert divided.endswith("train 10 slices of 2 volumes, valid 5 slices of 1 volume, test 5 slices of 1 volume")
     assert not manifest.warnings
 
 
@@ -251,7 +253,7 @@ def test_another_place_in_space_is_told(tmp_path, out):
         tmp_path / "data" / "labelsTr" / "case_0.nii.gz", np.ones((20, 24, 5), np.uint8), affine=np.diag([2, 2, 2, 1])
     )
     notes = ingest(tmp_path / "data", out, options(split=SPLIT)).manifest.notes
-    assert any("lie elsewhere in space" in note and "(5 times" in note for note in notes)
+    assert any("lie elsewhere in space" in note and "(1 time;" in note for note in notes)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
