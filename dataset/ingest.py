@@ -128,8 +128,8 @@ def _write(source: Source, folder: Path, options: IngestOptions) -> None:
         _say(f"read as {layout.sentence}")
     parts, problems = layout.read(options.categories)
     told = name_patients(layout, parts, options.group_by)
-    for note in told.notes:
-        _say(f"note: {note}")
+    for line in (*(f"warning: {each}" for each in told.warnings), *(f"note: {each}" for each in told.notes)):
+        _say(line)
     problems += told.problems
     if options.split is not None:
         noun = group_noun(layout, options.group_by)
@@ -162,7 +162,7 @@ def _write(source: Source, folder: Path, options: IngestOptions) -> None:
             raise combined_error(problems, _named(blocking, layout))
         manifest = _with_layout(_describe(parts, statistics, classes, refused, options, layout), layout, told, options)
         manifest.save(partial)
-    for warning in manifest.warnings:  # before a training that may take hours
+    for warning in manifest.warnings[len(told.warnings) :]:  # before a training that may take hours
         _say(f"warning: {warning}")
 
 
