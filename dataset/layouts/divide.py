@@ -20,11 +20,15 @@ def check_splits(layout: Layout, split: Shares | None) -> None:
     """Checks that data have splits or are to be divided, before anything is read.
 
     Raises:
-        DatasetError: Neither, or both.
+        DatasetError: Neither, or both; or what hides which splits there are.
     """
     complete = set(SPLITS) <= {*layout.splits}
+    if complete is (split is None):
+        return
+    if problems := layout.listing().problems:
+        raise combined_error(problems)
     place = layout.source.location("")
-    if split is None and not complete:
+    if split is None:
         missing = [name for name in SPLITS if name not in layout.splits]
         noun = "split" if len(layout.splits) == 1 else "splits"
         found = f"only the {noun} {', '.join(layout.splits)}" if layout.splits else "no splits"
@@ -37,11 +41,10 @@ def check_splits(layout: Layout, split: Shares | None) -> None:
             f"{place} has {found} (it was recognised as {layout.sentence}): give "
             f'--split "0.7,0.15,0.15" to divide all its images, or {folders}'
         )
-    if split is not None and complete:
-        raise DatasetError(
-            f"{place} has the splits {', '.join(SPLITS)} (it was recognised as {layout.sentence}): leave out --split, "
-            "or move all images into one folder to have them divided"
-        )
+    raise DatasetError(
+        f"{place} has the splits {', '.join(SPLITS)} (it was recognised as {layout.sentence}): leave out --split, "
+        "or move all images into one folder to have them divided"
+    )
 
 
 def divide_part(
