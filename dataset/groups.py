@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from dataset.annotations.coco import Sample, SplitAnnotations
-from dataset.layouts.layout import ImageReader
-from dataset.manifest import SampleEntry
-from dataset.message_text import quoted, shortened
+from dataset.layouts.layout import ImageReader, Layout
+from dataset.message_text import escaped, quoted, shortened
 from dataset.sources.split_names import SPLIT_FOLDERS
 
 _NAMED = 3  # names in a message
@@ -49,9 +48,9 @@ def name_groups(part: SplitAnnotations, reader: ImageReader, pattern: str) -> li
         What is wrong: sentences where the pattern names no patient of some files, or several of one volume.
     """
     part.samples[:] = [
-        replace(sample, group=group_of(_seen(sample.file_name, part.split), pattern)) for sample in part.samples
+        replace(sample, group=group_of(seen(sample.file_name, part.split), pattern)) for sample in part.samples
     ]
-    nameless = [sample.file_name for sample in part.samples if sample.group is None]
+    nameless = [*dict.fromkeys(file_of(sample.file_name) for sample in part.samples if sample.group is None)]
     found = [without_group(nameless, pattern)] if nameless else []
     if divided := [
         unit for unit in reader.batches(part.samples) if len({sample.group for sample in unit} - {None}) > 1
@@ -61,30 +60,14 @@ def name_groups(part: SplitAnnotations, reader: ImageReader, pattern: str) -> li
     return [f"{place}{sentence}" for sentence in found]
 
 
-def partly_known(samples: Sequence[SampleEntry]) -> list[str]:
-    """Returns the warning about images without a patient beside others that have one; none where all are alike.
-
-    Args:
-        samples: The stored images of all splits.
-    """
-    without = [sample.file_name for sample in samples if sample.group is None]
-    if len(without) in (0, len(samples)):
-        return []
-    return [
-        f"the patients of {len(without)} of {len(samples)} images are not known (the first: {shortened(without[0])}): "
-        "intervals of a split with one of these are over images, and each counts as a patient of its own where data "
-        "are divided; name the patient of every image by --group_by, or put these files into folders of patients"
-    ]
-
-
 def _dividing(units: Sequence[Sequence[Sample]], pattern: str) -> str:
     """Returns the sentence that refuses a pattern which finds several patients in one volume or series."""
     first = units[0][0]
     other = next(sample for sample in units[0] if sample.group != first.group)
     return (
-        f"group_by {quoted(pattern)} divides what is one volume or series, {len(units)} times: "
+        f"--group_by {shown(pattern)} divides what is one volume or series, {len(units)} times: "
         f"{shortened(first.file_name)} is of {quoted(first.group)}, {shortened(other.file_name)} of "
-        f"{quoted(other.group)}; correct the pattern (--group_by), so that it names the patient alone"
+        f"{quoted(other.group)}; correct the pattern, so that it names the patient alone"
     )
 
 
@@ -98,14 +81,34 @@ def without_group(names: Sequence[str], pattern: str) -> str:
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     listed = ", ".join(quoted(name) for name in names[:_NAMED])
     return (
-        f"group_by {quoted(pattern)} finds no patient in the file name of {listed}{more}: correct the pattern "
-        "(--group_by), so that every image is of a patient"
+        f"--group_by {shown(pattern)} finds no patient in the file name of {listed}{more}: correct the pattern, "
+        "so that every image is of a patient"
     )
 
 
-def _seen(name: str, split: str) -> str:
+def shown(pattern: str) -> str:
+    """Returns a pattern as it was typed, in quotation marks: without the backslashes that Python would add."""
+    return f"'{shortened(escaped(pattern))}'"
+
+
+def file_of(name: str) -> str:
+    """Returns the file of a sample: of a slice, its volume's."""
+    return _SLICE.sub("", name)
+
+
+def group_noun(layout: Layout, pattern: str | None) -> str:
+    """Returns what is never divided: "patient", "volume" or "series"; "image" where each is by itself."""
+    return "patient" if pattern is not None or layout.patient_folders else layout.unit
+
+
+def row_noun(layout: Layout) -> str:
+    """Returns what each sample is: "image", or "slice" of a volume or series."""
+    return "image" if layout.unit == "image" else "slice"
+
+
+def seen(name: str, split: str) -> str:
     """Returns of a sample's name what a pattern sees: neither the folder of its split nor the number of a slice."""
-    name = _SLICE.sub("", name)
+    name = file_of(name)
     folder, slash, rest = name.partition("/")
     return rest if slash and folder.casefold() in SPLIT_FOLDERS.get(split, ()) else name
 

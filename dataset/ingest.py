@@ -19,13 +19,14 @@ from dataset.annotations.json_values import Identifier
 from dataset.annotations.shortages import shortages
 from dataset.cores import in_order, usable_cores
 from dataset.errors import Refusal, combined_error
-from dataset.groups import name_groups, partly_known
+from dataset.group_warnings import Told, name_patients, partly_known
+from dataset.groups import group_noun, row_noun
 from dataset.images.decode import DecodeRequest
 from dataset.images.masks import LabelledObject, draw_mask
 from dataset.images.resize import resize_image
 from dataset.layout import SPLITS
-from dataset.layouts.divide import check_splits, divide_part, division
-from dataset.layouts.layout import ImageReader, Wanted
+from dataset.layouts.divide import check_splits, divide_part, division, shares_missed
+from dataset.layouts.layout import ImageReader, Layout, Wanted
 from dataset.layouts.recognise import recognise
 from dataset.leaks.across_splits import find_leaks
 from dataset.manifest import MANIFEST_VERSION, Manifest
@@ -124,13 +125,15 @@ def _write(source: Source, folder: Path, options: IngestOptions) -> None:
     layout = recognise(source, Wanted(options.format, options.axis, options.modality, options.num_workers))
     check_splits(layout, options.split)
     if not layout.usual:
-        Console(stderr=True).print(f"read as {layout.sentence}", highlight=False, markup=False, soft_wrap=True)
+        _say(f"read as {layout.sentence}")
     parts, problems = layout.read(options.categories)
-    if options.group_by is not None:
-        units = layout.images(parts)
-        problems += [sentence for part in parts for sentence in name_groups(part, units, options.group_by)]
+    told = name_patients(layout, parts, options.group_by)
+    for line in (*(f"warning: {each}" for each in told.warnings), *(f"note: {each}" for each in told.notes)):
+        _say(line)
+    problems += told.problems
     if options.split is not None:
-        parts = divide_part(parts, problems, options.split, options.split_seed, options.skip_bad_samples)
+        noun = group_noun(layout, options.group_by)
+        parts = divide_part(parts, problems, options.split, options.split_seed, options.skip_bad_samples, noun)
     problems += unknown_categories(parts, options.categories)
     classes = classes_of(parts, options.multi_class, problems)
     # If there are problems already, samples are read only to find more of them.
@@ -148,20 +151,28 @@ def _write(source: Source, folder: Path, options: IngestOptions) -> None:
                 refused += part.refused
                 rows = chain.from_iterable(in_order(pool, prepare, reader.batches(part.samples), layout.window))
                 tracked = progress.track(rows, total=len(part.samples), description=part.split)
-                statistics[part.split] = _store_split(partial, part.split, tracked, refused, options)
+                statistics[part.split] = SplitStatistics(layout.folders.get(part.split, part.split))
+                _store_split(partial, part.split, tracked, refused, options, statistics[part.split])
         blocking = [] if options.skip_bad_samples else refused
         at_fault = {refusal.split for refusal in blocking} | {part.split for part in parts if part.boxes}
         if unknown_categories(parts, options.categories):  # nothing is read of them, which is told already
             at_fault.add("train")
         problems += shortages(layout.source, statistics, refused, at_fault)
         if problems or blocking:
-            named = [replace(each, split=layout.folders.get(each.split, each.split)) for each in blocking]
-            raise combined_error(problems, named)
-        manifest = _describe(parts, statistics, classes, refused, options)
-        notes = [] if layout.usual else [f"the data set was read as {layout.sentence}"]
-        if options.split is not None:
-            notes.append(division(manifest.splits, options.split, options.split_seed))
-        replace(manifest, layout=layout.sentence, notes=[*notes, *manifest.notes]).save(partial)
+            raise combined_error(problems, _named(blocking, layout))
+        manifest = _with_layout(_describe(parts, statistics, classes, refused, options, layout), layout, told, options)
+        manifest.save(partial)
+    for warning in manifest.warnings[len(told.warnings) :]:  # before a training that may take hours
+        _say(f"warning: {warning}")
+
+
+def _say(line: str) -> None:
+    Console(stderr=True).print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _named(refused: Sequence[Refusal], layout: Layout) -> list[Refusal]:
+    """Returns refusals whose places are those that a user sees, whatever the split."""
+    return [replace(each, split=layout.folders.get(each.split, each.split)) for each in refused]
 
 
 def _prepare(
@@ -187,10 +198,14 @@ def _prepare(
 
 
 def _store_split(
-    folder: Path, split: str, rows: Iterable[PreparedSample | Refusal], refused: list[Refusal], options: IngestOptions
-) -> SplitStatistics:
-    """Writes a split's arrays; appends to `refused` what cannot be stored."""
-    statistics = SplitStatistics()
+    folder: Path,
+    split: str,
+    rows: Iterable[PreparedSample | Refusal],
+    refused: list[Refusal],
+    options: IngestOptions,
+    statistics: SplitStatistics,
+) -> None:
+    """Writes a split's arrays, and counts what they hold; appends to `refused` what cannot be stored."""
     height, width = options.image_size
     with (
         RowWriter(images_file(folder, split), (height, width, options.channels)) as images,
@@ -203,7 +218,6 @@ def _store_split(
             images.append(row.image)
             masks.append(row.mask)
             statistics.add(row)
-    return statistics
 
 
 def _describe(
@@ -212,11 +226,12 @@ def _describe(
     classes: Classes,
     refused: list[Refusal],
     options: IngestOptions,
+    layout: Layout,
 ) -> Manifest:
     splits = {split: statistics[split].summary() for split in SPLITS}
     categories = category_entries(parts, statistics)
     leaks = find_leaks(statistics)
-    warnings = warnings_for(splits, categories, refused, options.image_size)
+    warnings = warnings_for(splits, categories, _named(refused, layout), options.image_size)
     notes = Notes()
     for part in parts:
         notes.update(part.notes)
@@ -235,13 +250,29 @@ def _describe(
         refused=refused,
         warnings=[
             *warnings,
-            *leaks.warnings(splits),
+            *leaks.warnings(splits, layout.folders),
             *partly_known([sample for split in splits.values() for sample in split.samples]),
             *class_warnings(classes, categories),
             *orientation_notes(splits),
         ],
         notes=[*class_notes(classes, parts), *notes.sentences()],
         interpolation=options.interpolation,
+    )
+
+
+def _with_layout(manifest: Manifest, layout: Layout, told: Told, options: IngestOptions) -> Manifest:
+    """Returns the manifest with what is told of layout, patients and division before all else."""
+    warnings, notes = [*told.warnings], [] if layout.usual else [f"the data set was read as {layout.sentence}"]
+    notes += told.notes
+    if options.split is not None:
+        noun, row = group_noun(layout, options.group_by), row_noun(layout)
+        warnings += shares_missed(manifest.splits, options.split, noun, row)
+        notes.append(division(manifest.splits, options.split, options.split_seed, noun, row))
+    return replace(
+        manifest,
+        layout=layout.sentence,
+        warnings=[*warnings, *manifest.warnings],
+        notes=[*notes, *manifest.notes],
     )
 
 

@@ -22,6 +22,16 @@ def shortened(text: str) -> str:
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 33]}...{text[-30:]}"
 
 
+def counted(number: int, noun: str) -> str:
+    """Returns a number with its noun: `1 volume`, `2 volumes`, `2 series`."""
+    return f"{number} {noun if number == 1 else plural(noun)}"
+
+
+def plural(noun: str) -> str:
+    """Returns the plural of a noun: `volumes`, `series`."""
+    return noun if noun.endswith("s") else f"{noun}s"
+
+
 def quoted(raw: object, length: int = 40) -> str:
     """Formats a value for a message: `length` characters at most; never the content of a list, which may be deep."""
     if isinstance(raw, (list, dict)):

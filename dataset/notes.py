@@ -23,8 +23,8 @@ class Note(Enum):
     PAIRS = "a polygon is a list of points [x, y]: read as x1, y1, x2, y2, ..."
     JPEG_MASK = "a mask is a JPEG or WebP, whose values are inexact: what is brighter than 191 was taken as the lesion"
     VOLUME = (
-        "a slice of a volume of other than 8 bit: each volume was scaled as a whole, from its 0.5th percentile (0) to "
-        "its 99.5th (255)"
+        "a volume or series of other than 8 bit was scaled as a whole, from its 0.5th percentile (0) to its 99.5th "
+        "(255)"
     )
     OTHER_SPACE = "a volume and its mask say that they lie elsewhere in space: voxels were matched by their indices"
     WITHOUT_MASKS = "an image of a folder in which nothing has a mask was left out"

@@ -17,6 +17,7 @@ from dataset.images.masks import DrawnMask
 from dataset.images.orientation import Taken
 from dataset.leaks.near_duplicates import thumbnail
 from dataset.manifest import CategoryEntry, SampleEntry, SizeCount, SplitSummary
+from dataset.message_text import counted
 from dataset.notes import Notes
 
 PERCENTILES = (5, 25, 50, 75, 95)
@@ -82,8 +83,13 @@ class PreparedSample:
 
 @dataclass
 class SplitStatistics:
-    """Counts over the samples of a split as they are stored; keeps a few numbers per sample, no pixels."""
+    """Counts over the samples of a split as they are stored; keeps a few numbers per sample, no pixels.
 
+    Attributes:
+        folder: The split's folder as notes name it; "" where the names of samples hold all folders.
+    """
+
+    folder: str = ""
     samples: list[Sample] = field(default_factory=list)
     digests: bytearray = field(default_factory=bytearray)
     thumbnails: bytearray = field(default_factory=bytearray)
@@ -109,7 +115,7 @@ class SplitStatistics:
         self.counts["empty"] += prepared.empty_annotations
         self.counts["vanished"] += prepared.vanished_annotations
         for note in sample.notes:
-            self.notes.add(note, f"{sample.split}/{sample.file_name}")
+            self.notes.add(note, f"{self.folder}/{sample.file_name}" if self.folder else sample.file_name)
         self.counts["rescaled"] += prepared.rescaled
         if prepared.orientation is not None:
             self.orientations[prepared.orientation] += 1
@@ -185,7 +191,10 @@ def warnings_for(
         )
     found += [f"category {entry.id} ({entry.name!r}) is never used" for entry in categories if entry.unused]
     if rescaled := sum(split.rescaled_images for split in splits.values()):
-        found.append(f"{rescaled} images are not 8 bit: each was scaled by its own minimum and maximum")
+        found.append(
+            f"{counted(rescaled, 'image')} {'is' if rescaled == 1 else 'are'} not 8 bit: each was scaled by its own "
+            "minimum and maximum"
+        )
     if empty := sum(split.empty_annotations for split in splits.values()):
         found.append(f"{empty} annotations cover no pixel: too small, or outside the image")
     vanished = sum(split.vanished_annotations or 0 for split in splits.values())
@@ -194,7 +203,9 @@ def warnings_for(
         found.append(f"{vanished} of {annotations} objects keep no pixel at {size}; take a larger image_size")
     if refused:
         first = f"the first: {refused[0]}" if len(refused) > 1 else str(refused[0])
-        found.append(f"samples with {len(refused)} faults were left out ({first}); dataset_manifest.json lists all")
+        found.append(
+            f"samples with {counted(len(refused), 'fault')} were left out ({first}); dataset_manifest.json lists all"
+        )
     return found
 
 

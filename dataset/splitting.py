@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dataset.errors import DatasetError
 from dataset.layout import SPLITS
+from dataset.message_text import counted, plural
 from dataset.options import Shares, check_shares
 
 _TYPES_AT_ONCE = 1000  # kinds of units of a split that an exchange is looked for among; more take too much memory
@@ -61,7 +62,7 @@ class _Division:
         return ((after**2 - before**2) / np.maximum(self.targets[split], _GAIN)).sum(-1)
 
 
-def divide(items: Sequence[Item], shares: Shares, seed: int) -> list[str]:
+def divide(items: Sequence[Item], shares: Shares, seed: int, noun: str = "group") -> list[str]:
     """Returns the split of each item: "train", "valid" or "test".
 
     Of the images with a lesion each split gets its share, and of those without one, as close as it goes without
@@ -75,6 +76,7 @@ def divide(items: Sequence[Item], shares: Shares, seed: int) -> list[str]:
         items: The images.
         shares: Of train, valid and test; they sum to 1. A split with share 0 gets nothing.
         seed: Another one divides otherwise.
+        noun: What a group is called: "patient", "volume"; "image" where each is by itself.
 
     Raises:
         DatasetError: There are fewer groups than splits with a share.
@@ -83,11 +85,8 @@ def divide(items: Sequence[Item], shares: Shares, seed: int) -> list[str]:
     check_shares(shares)
     members = _units(items, seed)
     wanted = [number for number, share in enumerate(shares) if share > 0]
-    if len(members) < len(wanted):
-        raise DatasetError(
-            f"{len(items)} images of {len(members)} groups cannot be divided into {len(wanted)} splits, as a group is "
-            "never divided: give more data, or another pattern to group by (--group_by)"
-        )
+    if told := too_few(len(members), shares, noun):
+        raise DatasetError(told)
     sizes = np.array([_size([items[row] for row in rows]) for rows in members], dtype=np.float64)
     targets = np.outer(np.array(shares)[wanted], sizes.sum(0))
     division = _Division(sizes, np.full(len(sizes), -1, dtype=np.intp), targets, np.zeros_like(targets))
@@ -99,6 +98,24 @@ def divide(items: Sequence[Item], shares: Shares, seed: int) -> list[str]:
         for row in rows:
             splits[row] = SPLITS[wanted[place]]
     return splits
+
+
+def too_few(groups: int, shares: Shares, noun: str) -> str | None:
+    """Returns the sentence that refuses fewer groups than splits with a share; None where there are enough.
+
+    Args:
+        groups: How many there are.
+        shares: Of train, valid and test.
+        noun: What a group is called, as for `divide`.
+    """
+    wanted = sum(share > 0 for share in shares)
+    if groups >= wanted:
+        return None
+    said = f"{counted(groups, noun)} cannot be divided into {wanted} splits"
+    if noun == "image":
+        return f"{said}: give more images"
+    repair = "" if noun in ("volume", "series") else ", or a pattern that names each patient (--group_by)"
+    return f"{said}, as a {noun} is never divided: give data of more {plural(noun)}{repair}"
 
 
 def _units(items: Sequence[Item], seed: int) -> list[list[int]]:

@@ -263,7 +263,7 @@ class _SplitReader:
         return self._boxes
 
     def _note(self, note: Note, file_name: str) -> None:
-        self.notes.add(note, f"{self.split}/{file_name}")
+        self.notes.add(note, f"{self.split}/{file_name}" if self.split else file_name)
 
     def _refuse(
         self, name: str | None, image_id: Identifier | None, annotation_id: Identifier | None, reason: str

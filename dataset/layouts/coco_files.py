@@ -8,9 +8,9 @@ from dataset.annotations.coco import SplitAnnotations, read_splits
 from dataset.annotations.shortages import detection_exports
 from dataset.errors import DatasetError
 from dataset.layout import SPLITS
-from dataset.layouts.coco_images import CocoImages, listed_names
+from dataset.layouts.coco_images import CocoImages, listed_images, listed_names
 from dataset.layouts.file_roles import PICTURES, has_ending
-from dataset.layouts.layout import UNDIVIDED
+from dataset.layouts.layout import UNDIVIDED, Listing
 from dataset.message_text import quoted
 from dataset.sources.source import Source
 from dataset.sources.split_names import SPLIT_FOLDERS, SplitView
@@ -37,6 +37,8 @@ class CocoFiles:
 
     usual = False
     window: int | None = None
+    unit = "image"
+    patient_folders: tuple[str, ...] = ()
 
     def __init__(self, source: Source, names: Sequence[str], annotation_files: Mapping[str, str]) -> None:
         self._files = source
@@ -53,6 +55,10 @@ class CocoFiles:
         read = {*self._annotation_files.values()}
         names = [name for name in self._names if name in read or has_ending(name, PICTURES)]
         return [name for name in names if not self._files.lies_outside(name)]
+
+    def listing(self) -> Listing:
+        """Returns the images that the annotation files list."""
+        return listed_images(self.source, tuple(self._annotation_files))
 
     def read(self, categories: Sequence[str]) -> tuple[list[SplitAnnotations], list[str]]:
         """Reads the annotation files, and finds the folders of their images."""

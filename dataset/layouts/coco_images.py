@@ -1,15 +1,22 @@
 """Reads the images that COCO's annotation files name."""
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from dataset.annotations.annotation_file import load_annotations
 from dataset.annotations.coco import Sample, SplitAnnotations
+from dataset.annotations.image_entries import name_fault
+from dataset.errors import DatasetError
 from dataset.images.decode import DecodeRequest, ImageError, MissingImageError, read_image_file
 from dataset.images.true_size import decode_near_size
-from dataset.layouts.layout import Decoded
+from dataset.layout import ANNOTATION_FILE
+from dataset.layouts.layout import Decoded, Listed, Listing
 from dataset.notes import Note
 from dataset.sources.near_names import NearNames
 from dataset.sources.source import Source
+
+_QUICKLY_READ = 2**24  # bytes of annotation files, which take less than half a second
 
 
 class CocoImages:
@@ -50,6 +57,30 @@ class CocoImages:
             return decode_near_size(data, replace(request, height=sample.height, width=sample.width), sample)
         except ImageError as error:
             return sample.refuse(str(error))
+
+
+def listed_images(source: Source, splits: Sequence[str]) -> Listing:
+    """Returns the images that annotation files list; an empty listing where they are large, or one has faults.
+
+    Args:
+        source: Where the data set lies.
+        splits: The splits to read.
+    """
+    entries: list[Listed] = []
+    try:
+        if sum(_bytes(source, f"{split}/{ANNOTATION_FILE}") for split in splits) > _QUICKLY_READ:
+            return Listing()
+        for split in splits:
+            names = [entry.get("file_name") for entry in load_annotations(source, split).images]
+            entries += [Listed(split, str(name)) for name in names if name_fault(name) is None]
+    except (OSError, DatasetError):  # which are told with all other faults, when all is read
+        return Listing()
+    return Listing(entries)
+
+
+def _bytes(source: Source, name: str) -> int:
+    with source.open(name) as file:
+        return file.seek(0, os.SEEK_END)
 
 
 def listed_names(part: SplitAnnotations) -> list[str]:

@@ -6,8 +6,8 @@ from dataclasses import replace
 from dataset.annotations.coco import SplitAnnotations, read_splits
 from dataset.annotations.shortages import detection_exports
 from dataset.layout import ANNOTATION_FILE, SPLITS
-from dataset.layouts.coco_images import CocoImages, listed_names
-from dataset.layouts.layout import UNDIVIDED
+from dataset.layouts.coco_images import CocoImages, listed_images, listed_names
+from dataset.layouts.layout import UNDIVIDED, Listed, Listing
 from dataset.message_text import escaped
 from dataset.notes import Note
 from dataset.sources.source import Source
@@ -25,6 +25,8 @@ class CocoSplits:
     """
 
     window: int | None = None
+    unit = "image"
+    patient_folders: tuple[str, ...] = ()
 
     def __init__(self, source: Source) -> None:
         self._files = source
@@ -51,6 +53,14 @@ class CocoSplits:
         """Yields all files in the split folders."""
         for split in self.splits:
             yield from self._files.files(self._folder(split), unreadable)
+
+    def listing(self) -> Listing:
+        """Returns the images that the annotation files list."""
+        listing = listed_images(self._usual_names, self.splits)
+        if self.usual:
+            return listing
+        entries = [Listed(UNDIVIDED, f"{self._folder(each.split)}/{each.file_name}") for each in listing.entries]
+        return replace(listing, entries=entries)
 
     def read(self, categories: Sequence[str]) -> tuple[list[SplitAnnotations], list[str]]:
         """Returns the content of the annotation files that can be read, and what is wrong with the others."""

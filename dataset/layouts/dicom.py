@@ -130,6 +130,7 @@ class DicomSeries:
                 yield size_error(pair.image, pixels.shape, (request.height, request.width), pair.mask.name)
                 continue
             yield DecodedImage(to_channels(pixels, request.channels), False, None), notes
+            notes = ()  # told once, as they are of the series
 
 
 def _labels(source: Source, pair: Pair, index: int) -> Labels:

@@ -1,7 +1,7 @@
 """What a layout is: where the samples of a data set are, and how their images are read."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from dataset.annotations.coco import Sample, SplitAnnotations
@@ -29,6 +29,36 @@ class Wanted:
     axis: int = 2
     modality: str | None = None
     num_workers: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An image, or a volume, of which no more than its name is known.
+
+    Attributes:
+        split: Its split; `UNDIVIDED` where there are none.
+        file_name: Its name.
+        group: The patient or volume that it is of; None where its name and place do not tell.
+    """
+
+    split: str
+    file_name: str
+    group: str | None = None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What the names of a data set's files tell, before any image or mask is read.
+
+    Attributes:
+        entries: The images that have a mask.
+        problems: What is certainly wrong with all.
+        refused: Files that certainly cannot be used.
+    """
+
+    entries: list[Listed] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
 
 
 class ImageReader(Protocol):
@@ -62,6 +92,8 @@ class Layout(Protocol):
         folders: How the splits are called in messages where it is not by their own names.
         window: How many groups of images that are read together may be in memory; None for four a core.
         splits: Which of train, valid and test are given.
+        unit: What is read together and never divided: "image", "volume" or "series".
+        patient_folders: The folders that were taken as patients, in order; none where there are no such folders.
     """
 
     sentence: str
@@ -69,10 +101,16 @@ class Layout(Protocol):
     source: Source
     folders: dict[str, str]
     splits: tuple[str, ...]
+    unit: str
+    patient_folders: tuple[str, ...]
     window: int | None
 
     def files(self, unreadable: list[str]) -> Iterable[str]:
         """Returns the real names of all files that might be read; appends to `unreadable` what cannot be listed."""
+        ...
+
+    def listing(self) -> Listing:
+        """Returns what names tell, within a second; an empty listing where that takes longer."""
         ...
 
     def read(self, categories: Sequence[str]) -> tuple[list[SplitAnnotations], list[str]]:

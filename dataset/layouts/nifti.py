@@ -36,7 +36,7 @@ class NiftiVolumes:
         modality: The number of the image in files of four dimensions; None where each holds one.
     """
 
-    unit = "volumes"
+    unit = "volume"
     several = True
     images: tuple[str, ...] = NIFTI
     masks: tuple[str, ...] = NIFTI
@@ -83,6 +83,7 @@ class NiftiVolumes:
         for index, request in asked:
             pixels = np.ascontiguousarray(slices[index], np.uint8)
             yield DecodedImage(to_channels(pixels, request.channels), False, None), notes
+            notes = ()  # told once, as they are of the volume
 
     def _slices(self, values: NDArray[np.generic]) -> NDArray[np.generic]:
         """Returns a view whose first axis counts the slices; `take` would copy the whole volume for each."""

@@ -12,15 +12,15 @@ from dataset.annotations.segmentation import Rle
 from dataset.annotations.segmentation_cache import SegmentationCache
 from dataset.annotations.value_names import NAME_FILES, value_names
 from dataset.cores import in_order, usable_cores
-from dataset.errors import DatasetError, Refusal
+from dataset.errors import DatasetError, Refusal, combined_error
 from dataset.images.decode import DecodeRequest
 from dataset.layout import SPLITS
 from dataset.layouts.file_roles import has_ending
-from dataset.layouts.layout import UNDIVIDED, Decoded, Wanted
+from dataset.layouts.layout import UNDIVIDED, Decoded, Listed, Listing, Wanted
 from dataset.layouts.pairing import pair_names
 from dataset.layouts.patients import patients_of
 from dataset.layouts.units import FileError, Kind, Labels, Unit
-from dataset.message_text import shortened
+from dataset.message_text import counted, shortened
 from dataset.notes import Note, Notes
 from dataset.sources.source import Source
 from dataset.sources.split_names import SplitView
@@ -49,6 +49,8 @@ class PairedFiles:
         self._pairs = pair_names(names, kind.images, kind.masks, wanted.modality)
         self._units = kind.units(self._pairs)
         self._patients = patients_of([unit.image for unit in self._units])
+        self.patient_folders = tuple(sorted({each for each in self._patients if each is not None}))
+        self.unit = kind.unit
         given = {unit.image.split for unit in self._units}
         self.splits = tuple(split for split in SPLITS if split in given)
         self.source: Source = SplitView(source, dict.fromkeys(SPLITS, ""))
@@ -68,13 +70,13 @@ class PairedFiles:
         return self._pairs.masks > 0
 
     def _sentence(self) -> str:
-        count, groups = len(self._units), len({*self._patients} - {None})
-        patients = f" in folders of {groups} patients" if groups else ""
+        count, folders = len(self._units), len(self.patient_folders)
+        patients = f" in {folders} folders that look like patients" if folders else ""
         splits = f"in folders {', '.join(self.splits)}" if len(self.splits) == len(SPLITS) else "without splits"
         first = f", as {self._pairs.found[0].image.name} with {self._pairs.found[0].mask.name}" if count else ""
         if self._pairs.modalities:
             first += f", whose masks have several images each ({self._ends()}: data.modality chooses)"
-        return f"{self._kind.sentence}{first}: {count} {self._kind.unit}{patients}, {splits}"
+        return f"{self._kind.sentence}{first}: {counted(count, self.unit)}{patients}, {splits}"
 
     def files(self, unreadable: list[str]) -> Iterable[str]:
         """Returns all images and masks, and the file of names."""
@@ -82,9 +84,25 @@ class PairedFiles:
         names = [name for name in self._names if has_ending(name, endings) or name == self._name_file]
         return [name for name in names if not self._files.lies_outside(name)]
 
+    def listing(self) -> Listing:
+        """Returns the images and volumes, and which files have no partner."""
+        whole = len(self.splits) < len(SPLITS)
+        entries = [
+            Listed(UNDIVIDED if whole else pair.image.split, pair.image.name, patient or unit.group)
+            for unit, patient in zip(self._units, self._patients, strict=True)
+            for pair in unit.pairs
+        ]
+        refused = [replace(refusal, split=UNDIVIDED) for refusal in self._pairs.refused]  # their names hold the split
+        return Listing(entries, self._modality_problems(), refused)
+
     def read(self, categories: Sequence[str]) -> tuple[list[SplitAnnotations], list[str]]:
-        """Reads all masks: their sizes, and which values are where."""
-        problems = self._modality_problems()
+        """Reads all masks: their sizes, and which values are where.
+
+        Raises:
+            DatasetError: Masks have several images, so that what is missing elsewhere cannot be told.
+        """
+        if problems := self._modality_problems():
+            raise combined_error(problems)
         names: dict[int, str] = {}
         try:
             names = value_names(self._files, self._name_file)

@@ -16,7 +16,7 @@ class PictureFiles:
     """One image a file; implements `dataset.layouts.units.Kind`."""
 
     sentence = "image and mask files in pairs"
-    unit = "images"
+    unit = "image"
     several = False
     images: tuple[str, ...] = PICTURES
     masks: tuple[str, ...] = PICTURES

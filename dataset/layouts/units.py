@@ -74,7 +74,7 @@ class Kind(Protocol):
 
     Attributes:
         sentence: What it is, as a plural.
-        unit: What a unit is called, as a plural.
+        unit: What a unit is called: "image", "volume" or "series".
         several: Whether a unit has several images, so that few are read at a time.
         images: The endings of image files.
         masks: The endings of mask files.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dataset.leaks.near_duplicates import near_duplicates
 from dataset.manifest import Duplicate, NearDuplicate, SharedGroup, SplitSummary
-from dataset.message_text import escaped, shortened
+from dataset.message_text import counted, escaped, shortened
 from dataset.split_statistics import SplitStatistics
 
 _NAMED = 3  # patients or pairs in a warning
@@ -26,29 +26,34 @@ class Leaks:
     near_duplicates: list[NearDuplicate]
     shared_groups: list[SharedGroup]
 
-    def warnings(self, splits: Mapping[str, SplitSummary]) -> list[str]:
+    def warnings(self, splits: Mapping[str, SplitSummary], folders: Mapping[str, str] | None = None) -> list[str]:
         """Returns what a user should know, in sentences.
 
         Args:
             splits: Summary of every split, for how many images it has.
+            folders: The folder of each split that lies in one of another name; "" where names hold all folders.
         """
+        folders = folders or {}
         found = []
         if self.duplicates:
             files = [duplicate.files for duplicate in self.duplicates]
             leaking = _leaking([[_split(file) for file in own] for own in files])
-            found.append(f"{len(files)} images occur in more than one split, so {leaking}: {files[0]}")
+            first = " and ".join(_place(file, folders) for file in files[0][:_NAMED])
+            found.append(
+                f"{_images(len(files))} in more than one split, so {leaking} ({first}); dataset_manifest.json lists all"
+            )
         if self.near_duplicates:
-            found.append(self._near(splits))
+            found.append(self._near(splits, folders))
         if self.shared_groups:
             found.append(self._groups())
         return found
 
-    def _near(self, splits: Mapping[str, SplitSummary]) -> str:
+    def _near(self, splits: Mapping[str, SplitSummary], folders: Mapping[str, str]) -> str:
         images = dict.fromkeys(pair.files[1] for pair in self.near_duplicates)  # one of test may be like two
         alike = Counter(map(_split, images))
         counts = " and ".join(f"{alike[split]} of {splits[split].images} images of {split}" for split in alike)
         first = sorted(self.near_duplicates, key=lambda pair: -pair.correlation)[:_NAMED]
-        pairs = "; ".join(f"{' and '.join(_shown(each) for each in pair.files)}" for pair in first)
+        pairs = "; ".join(" and ".join(_place(each, folders) for each in pair.files) for pair in first)
         leaking = _leaking([[_split(file) for file in pair.files] for pair in self.near_duplicates])
         return (
             f"{counts} are nearly equal to one of another split, perhaps turned, mirrored or the next slice, so "
@@ -75,6 +80,18 @@ def _leaking(shared: Sequence[Sequence[str]]) -> str:
 
 def _split(file: str) -> str:
     return file.split("/", 1)[0]
+
+
+def _place(file: str, folders: Mapping[str, str]) -> str:
+    """Returns a file under its own name, with its split where that is not its folder."""
+    split, _, name = file.partition("/")
+    folder = folders.get(split, split)
+    place = _shown(f"{folder}/{name}" if folder else name)
+    return place if folder == split else f"{place} of {split}"
+
+
+def _images(number: int) -> str:
+    return f"{counted(number, 'image')} {'occurs' if number == 1 else 'occur'}"
 
 
 def find_leaks(statistics: Mapping[str, SplitStatistics]) -> Leaks:

@@ -54,10 +54,13 @@ def _check_data(folder: Path, config: RunConfig) -> None:
         return
     from dataset.layouts.divide import check_splits  # noqa: PLC0415 - half a second, where there is a folder
     from dataset.layouts.layout import Wanted  # noqa: PLC0415
+    from dataset.layouts.name_check import check_names  # noqa: PLC0415
     from dataset.layouts.recognise import recognise  # noqa: PLC0415
 
     wanted = config.data
-    check_splits(recognise(source, Wanted(wanted.format, wanted.axis, wanted.modality)), wanted.split)
+    layout = recognise(source, Wanted(wanted.format, wanted.axis, wanted.modality))
+    check_splits(layout, wanted.split)
+    check_names(layout, wanted.group_by, wanted.split, wanted.skip_bad_samples)
 
 
 def _fault(look: Callable[[], object]) -> str | None:

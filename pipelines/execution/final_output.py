@@ -17,7 +17,7 @@ _MLFLOW_UI = "http://127.0.0.1:5000"
 
 
 def print_results(config: RunConfig, root: Path, comparison: Comparison, view: str) -> None:
-    """Prints the table of the comparison, notes about the data, and the places of the results.
+    """Prints the table of the comparison, warnings and notes about the data, and the places of the results.
 
     Args:
         config: The run.
@@ -28,7 +28,9 @@ def print_results(config: RunConfig, root: Path, comparison: Comparison, view: s
     console = Console()
     print_comparison(comparison, console)
     manifest = json.loads((config.out_dir / "dataset_manifest.json").read_bytes())
-    for note in (*manifest["warnings"], *manifest["notes"]):
+    for warning in manifest["warnings"]:
+        _print_line(console, f"warning: {warning}", style="bold yellow")
+    for note in manifest["notes"]:
         _print_line(console, f"note: {note}")
     console.print()
     for name, place in _places(config, root, view).items():
@@ -50,5 +52,5 @@ def _places(config: RunConfig, root: Path, view: str) -> dict[str, object]:
     }
 
 
-def _print_line(console: Console, text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
+def _print_line(console: Console, text: str, style: str | None = None) -> None:
+    console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)

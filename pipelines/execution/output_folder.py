@@ -6,8 +6,8 @@ import errno
 import os
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -24,10 +24,14 @@ class OutputFolderError(ValueError):
 def output_folder(folder: Path) -> Iterator[None]:
     """Locks the folder of results for one run, and removes files that a killed run has written in part.
 
+    A run that ends in an error leaves neither the lock's file nor empty folders, unless they were there before.
+
     Raises:
         OutputFolderError: The folder cannot be written to, or another run writes to it.
     """
-    lock = FileLock(folder / _LOCK, timeout=0)
+    file = folder / _LOCK
+    lock = FileLock(file, timeout=0)
+    made = [path for path in (file, folder, *folder.parents) if not os.path.lexists(path)]  # innermost first
     with _explained(folder):
         _check_writable(folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -35,8 +39,18 @@ def output_folder(folder: Path) -> Iterator[None]:
     try:
         _remove_partial_files(folder)
         yield
+    except BaseException:
+        _remove_made(made)  # while it is locked: filelock sees of a file that it is gone, and opens another
+        raise
     finally:
         lock.release()
+
+
+def _remove_made(made: Sequence[Path]) -> None:
+    """Removes the file of a lock and the folders that were made for it, as far as they hold nothing else."""
+    with suppress(OSError):
+        for path in made:
+            (path.rmdir if path.is_dir() else path.unlink)()
 
 
 def check_output_folder(folder: Path) -> None:

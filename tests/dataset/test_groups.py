@@ -27,8 +27,8 @@ def test_the_first_group_or_the_whole_match_names_the_patient(
 
 def test_files_of_no_patient_are_named_and_counted() -> None:
     assert without_group([f"{number}.png" for number in range(12)], r"p\d") == (
-        r"group_by 'p\\d' finds no patient in the file name of '0.png', '1.png', '2.png' and 9 more: correct the "
-        "pattern (--group_by), so that every image is of a patient"
+        r"--group_by 'p\d' finds no patient in the file name of '0.png', '1.png', '2.png' and 9 more: correct the "
+        "pattern, so that every image is of a patient"
     )
 
 

@@ -245,10 +245,11 @@ def test_few_images_wait_in_memory(coco, out, monkeypatch):
     assert 1 <= ahead[0] <= 9
 
 
-def test_nothing_is_printed_where_standard_error_is_no_terminal(coco, out, capfd):
+def test_warnings_alone_are_printed_where_standard_error_is_no_terminal(coco, out, capfd):
     spoil(coco)
-    ingest(coco.write(), out, options(skip=True))
-    assert capfd.readouterr() == ("", "")
+    warnings = ingest(coco.write(), out, options(skip=True)).manifest.warnings
+    assert warnings
+    assert capfd.readouterr() == ("", "".join(f"warning: {warning}\n" for warning in warnings))
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def test_what_matters_before_training_is_said(coco, out):
         "100.0 % of annotations are plain axis-aligned rectangles: Dice can only be as good as a guess of the "
         "rectangle",
         "category 5 ('never') is never used",
-        "1 images are not 8 bit: each was scaled by its own minimum and maximum",
+        "1 image is not 8 bit: each was scaled by its own minimum and maximum",
     ]
     assert manifest.splits["valid"].rectangle_share is None
     assert manifest.splits["valid"].mask_area_percent == {}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dataset.errors import DatasetError
 from dataset.layout import SPLITS
-from dataset.splitting import Item, divide
+from dataset.splitting import Item, divide, too_few
 
 SHARES = (0.7, 0.15, 0.15)
 
@@ -142,5 +142,30 @@ def test_shares_that_are_none_are_refused(shares: tuple[float, ...]) -> None:
 
 def test_fewer_groups_than_splits_are_refused() -> None:
     items = [Item(f"{number}.png", f"p{number % 2}", True) for number in range(50)]
-    with pytest.raises(DatasetError, match="50 images of 2 groups cannot be divided into 3 splits"):
-        divide(items, SHARES, 0)
+    with pytest.raises(DatasetError, match="2 patients cannot be divided into 3 splits, as a patient is never divided"):
+        divide(items, SHARES, 0, "patient")
+
+
+@pytest.mark.parametrize(
+    ("groups", "noun", "said"),
+    [
+        (
+            1,
+            "volume",
+            "1 volume cannot be divided into 3 splits, as a volume is never divided: give data of more volumes",
+        ),
+        (
+            2,
+            "series",
+            "2 series cannot be divided into 3 splits, as a series is never divided: give data of more series",
+        ),
+        (2, "image", "2 images cannot be divided into 3 splits: give more images"),
+        (3, "image", None),
+    ],
+)
+def test_too_few_are_called_what_they_are(groups: int, noun: str, said: str | None) -> None:
+    assert too_few(groups, SHARES, noun) == said
+
+
+def test_a_split_without_a_share_needs_no_group() -> None:
+    assert too_few(2, (0.8, 0.0, 0.2), "patient") is None

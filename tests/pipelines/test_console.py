@@ -57,7 +57,7 @@ def test_warnings_and_notes_about_the_data_are_a_line_each(
     monkeypatch.setattr(final_output, "_places", lambda *_: {})
     final_output.print_results(RunConfig(out_dir=tmp_path), tmp_path, None, "")
     assert capsys.readouterr().out.split("\n") == [
-        "note: class 'edema' has no object in train",
+        "warning: class 'edema' has no object in train",
         "note: iscrowd is null (4 times)",
         "",
         "",

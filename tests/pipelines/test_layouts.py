@@ -61,5 +61,5 @@ def test_volumes_are_cut_divided_and_trained_on(fresh: Workshop) -> None:
     groups = split_groups(fresh)
     assert sorted(group for own in groups for group in own) == [f"case_{number}" for number in range(6)]
     assert groups_of_test(fresh) == groups[2]
-    assert "each volume was scaled as a whole" in (fresh.out / "report.html").read_text()
+    assert "(6 times; first: imagesTr/case_" in (fresh.out / "report.html").read_text()
     assert run_on(fresh, data, "--reuse_training").ran == {"compare"}

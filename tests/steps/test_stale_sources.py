@@ -73,8 +73,9 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (INGEST, "dataset/images", "volume_intensity"),
     (INGEST, "dataset/layouts", "__init__ coco_files coco_images coco_splits dicom divide file_roles layout nifti"),
     (INGEST, "dataset/layouts", "paired_files pairing patients picture_files recognise units"),
+    (NOTHING, "dataset/layouts", "name_check"),  # it refuses before anything runs
     (INGEST, "dataset/sources", "__init__ local_folder near_names source split_names"),
-    (INGEST, "dataset", "groups ingest notes split_statistics splitting"),
+    (INGEST, "dataset", "group_warnings groups ingest notes split_statistics splitting"),
     (INGEST, "dataset/leaks", "__init__ across_splits near_duplicates"),
     (INGEST, "dataset", "cores fingerprint"),  # wider: only to see that nothing changed meanwhile
     (INGEST, "steps/data_roots", "__init__ open_data_root bucket"),

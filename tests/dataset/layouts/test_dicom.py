@@ -62,7 +62,7 @@ def test_slices_follow_their_place_in_space(tmp_path, out):
     manifest = ingest(tmp_path / "data", out, options(split=SPLIT)).manifest
     names = [entry.file_name for split in SPLITS for entry in manifest.splits[split].samples]
     assert [name[-5] for name in names] == ["2", "1", "0"] * 4  # they were written from the last to the first
-    assert "4 series in folders of 4 patients, without splits" in manifest.layout
+    assert "4 series in 4 folders that look like patients, without splits" in manifest.layout
 
 
 def test_slices_without_a_place_follow_their_numbers(tmp_path, out):

@@ -68,6 +68,21 @@ def test_slices_are_those_of_the_arrays_scaled_a_volume(tmp_path, out, axis):
         np.testing.assert_array_equal(drawn, cut[np.ix_(*(nearest_pixels(side, 16) for side in cut.shape))])
 
 
+@pytest.mark.parametrize("split", [None, SPLIT])
+@pytest.mark.parametrize("given", [True, False])
+def test_that_no_modality_was_chosen_is_all_that_is_told(tmp_path, out, split, given):
+    for number, folder in enumerate(SPLITS):
+        for end in ("flair", "t1", "seg"):
+            stem = f"BraTS_{number}/BraTS_{number}_{end}.nii.gz"
+            volume(tmp_path / "data" / (f"{folder}/{stem}" if given else stem), np.ones((20, 24, 5), np.uint8))
+    with pytest.raises(DatasetError) as caught:
+        ingest(tmp_path / "data", out, options(split=split))
+    assert str(caught.value) == (
+        f"{tmp_path}/data: masks have several images each, whose names end with flair, t1: choose one by "
+        "data.modality=flair"
+    )
+
+
 def test_a_volume_is_never_divided_and_its_scaling_is_told(tmp_path, out):
     volumes(tmp_path / "data")
     manifest = ingest(tmp_path / "data", out, options(split=SPLIT)).manifest
@@ -75,7 +90,9 @@ def test_a_volume_is_never_divided_and_its_scaling_is_told(tmp_path, out):
     assert groups == sorted(groups, key=groups.index)  # each in one piece
     splits = [{entry.group for entry in manifest.splits[split].samples} for split in SPLITS]
     assert sum(map(len, splits)) == 4
-    assert any("each volume was scaled as a whole" in note and "(20 times" in note for note in manifest.notes)
+    assert any("scaled as a whole" in note and "(4 times; first: imagesTr/" in note for note in manifest.notes)
+    (divided,) = [note for note in manifest.notes if "divided by" in note]
+    assert divided.endswith("train 10 slices of 2 volumes, valid 5 slices of 1 volume, test 5 slices of 1 volume")
     assert not manifest.warnings
 
 
@@ -166,8 +183,6 @@ def test_patients_folders_with_several_images_ask_which_and_read_it(tmp_path, ou
             written[folder.name, end] = np.random.default_rng(10 * i + j).normal(size=(16, 16, 4)).astype(np.float32)
             volume(folder / f"{folder.name}_{end}.nii.gz", written[folder.name, end])
     assert "whose names end with flair, t1: choose one by data.modality=flair" in complaint(tmp_path / "data", out)
-    with pytest.raises(DatasetError, match=r"several images each \(flair, t1: data.modality chooses\)"):
-        ingest(tmp_path / "data", out, options())
     stored = rows(ingest(tmp_path / "data", out, options(split=SPLIT, modality="t1")))
     assert len(stored) == 16
     for (stem, number), (image, _, group) in stored.items():
@@ -251,7 +266,7 @@ def test_another_place_in_space_is_told(tmp_path, out):
         tmp_path / "data" / "labelsTr" / "case_0.nii.gz", np.ones((20, 24, 5), np.uint8), affine=np.diag([2, 2, 2, 1])
     )
     notes = ingest(tmp_path / "data", out, options(split=SPLIT)).manifest.notes
-    assert any("lie elsewhere in space" in note and "(5 times" in note for note in notes)
+    assert any("lie elsewhere in space" in note and "(1 time;" in note for note in notes)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)

@@ -70,7 +70,7 @@ def test_folders_of_patients_are_read_and_never_divided(tmp_path, out):
         np.testing.assert_array_equal(image[..., 0], picture(100 * patient + number))
         np.testing.assert_array_equal(drawn, mask(1) if number else mask(0))
     assert sum(part.images_without_annotation for part in stored.manifest.splits.values()) == 6
-    assert "18 images in folders of 6 patients, without splits" in stored.manifest.layout
+    assert "18 images in 6 folders that look like patients, without splits" in stored.manifest.layout
     assert any(stored.manifest.layout in note for note in stored.manifest.notes)
 
 
@@ -197,8 +197,8 @@ def test_how_many_images_each_split_got_is_told_of_those_that_are_stored(tmp_pat
     assert [len(stored[split]) for split in SPLITS] == [6, 4, 2]
     (told,) = [note for note in stored.manifest.notes if "divided by" in note]
     assert told == (
-        "the data were divided by 0.5, 0.25, 0.25 (seed 0) into train 6 images of 3 groups, "
-        "valid 4 images of 2 groups, test 2 images of 1 group"
+        "the data were divided by 0.5, 0.25, 0.25 (seed 0) into train 6 images of 3 patients, "
+        "valid 4 images of 2 patients, test 2 images of 1 patient"
     )
 
 

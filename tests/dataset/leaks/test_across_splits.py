@@ -5,6 +5,7 @@ import numpy as np
 from dataset.ingest import ingest
 from dataset.manifest import Manifest, NearDuplicate, SharedGroup
 from tests.dataset.coco_folder import CocoFolder, noise, options, png
+from tests.dataset.layouts.written import SIDE, folders, write
 from tests.dataset.leaks.test_near_duplicates import picture
 
 
@@ -44,6 +45,27 @@ def test_equal_images_are_told_once(coco, tmp_path):
     manifest = stored(coco, tmp_path / "out")
     assert len(manifest.duplicates_across_splits) == 1
     assert manifest.near_duplicates == []
+
+
+def test_images_of_data_that_were_divided_are_called_by_their_own_names(tmp_path):
+    root = folders(tmp_path / "data")
+    for name in ("0.png", "1.png", "2.png"):
+        write(root / "images" / name, np.full((SIDE, SIDE), 7, np.uint8))
+    manifest = ingest(root, tmp_path / "out", options(split=(0.34, 0.33, 0.33))).manifest
+    (equal,) = manifest.duplicates_across_splits
+    (warning,) = [text for text in manifest.warnings if "in more than one split" in text]
+    named = [f"{name.partition('/')[2]} of {name.partition('/')[0]}" for name in equal.files[:3]]
+    assert warning.startswith("1 image occurs in more than one split, so ")
+    assert f"({' and '.join(named)})" in warning
+
+
+def test_images_of_a_folder_of_another_usual_name_are_called_by_it(coco, tmp_path):
+    large(coco, "train", "a.png", picture(1))
+    large(coco, "valid", "b.png", picture(1))
+    coco.write()
+    (coco.root / "valid").rename(coco.root / "val")
+    manifest = ingest(coco.root, tmp_path / "out", options(size=(64, 64))).manifest
+    assert any("(train/a.png and val/b.png of valid)" in text for text in manifest.warnings)
 
 
 def named(coco: CocoFolder, split: str, *names: str) -> None:

@@ -117,6 +117,47 @@ def test_a_folder_of_no_known_layout_is_told_with_what_reads_images_and_nothing_
     assert "docs/your-data.md" in said
 
 
+NAMES = {  # what is typed of data whose names tell that it is wrong: what is said
+    "pairs --group_by patient_[0-9]+": "--group_by 'patient_[0-9]+' finds no patient in the file name of 'TCGA_00/",
+    "unmasked": "TCGA_03/TCGA_03_1.tif: the image has no mask: add it, or remove the image",
+    "volume": "1 volume cannot be divided into 3 splits, as a volume is never divided",
+    "volume --group_by case": "1 patient cannot be divided into 3 splits",
+    "brats": "masks have several images each, whose names end with flair, t1: choose one by data.modality=flair",
+}
+
+
+@pytest.fixture
+def named(tmp_path: Path) -> Path:
+    """Data of which the names of the files are wrong; nothing in them can be read."""
+    for name in ("pairs", "unmasked"):
+        patients(tmp_path / name)
+    (tmp_path / "unmasked" / "TCGA_03" / "TCGA_03_1_mask.tif").unlink()
+    files = ["volume/case_1.nii.gz", "volume/case_1_seg.nii.gz"]
+    for number in range(4):
+        files += [f"brats/BraTS_{number}/BraTS_{number}_{end}.nii.gz" for end in ("flair", "t1", "seg")]
+    for file in files:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_bytes(b"no volume")
+    return tmp_path
+
+
+@pytest.mark.parametrize("command", NAMES)
+def test_what_names_of_files_tell_needs_what_reads_images_and_nothing_more(command: str, named: Path) -> None:
+    data, *rest = command.split()
+    arguments = ["--data_root", str(named / data), "--split", "0.7,0.15,0.15", *rest, "--out_dir", str(named / "out")]
+    status, imported, said = run(*arguments, cwd=named)
+    assert (status, imported) == (2, ["cv2", "numpy"])
+    assert NAMES[command] in said
+    assert said.count("\n") == (2 if data == "unmasked" else 1)  # nothing else is said to be wrong
+    assert not (named / "out").exists()
+
+
+def test_data_whose_names_are_right_are_let_through(named: Path) -> None:
+    assert faults("--data_root {0}/pairs --split 0.7,0.15,0.15 --group_by TCGA_[0-9]+", named) == []
+    assert faults("--data_root {0}/unmasked --split 0.7,0.15,0.15 --skip_bad_samples", named) == []
+    assert faults("--data_root {0}/brats --split 0.7,0.15,0.15 data.modality=t1", named) == []
+
+
 def test_help_needs_none_of_them_either(tmp_path: Path) -> None:
     assert run("--help", cwd=tmp_path) == (0, [], "")
 
