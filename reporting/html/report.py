@@ -121,7 +121,7 @@ def _facts(about: About, patients: int | None) -> str:
     split = (about.manifest.get("splits") or {}).get("test") or {}
     parts = []
     if isinstance(split, Mapping) and "images" in split:
-        parts.append(f"{split['images']} test images" + (f" of {patients} patients" if patients is not None else ""))
+        parts.append(f"{split['images']} test images" + _of_patients(patients))
     if size := about.manifest.get("image_size"):
         parts.append(" x ".join(str(side) for side in size))
     model = about.config.get("model") or {}
@@ -131,6 +131,10 @@ def _facts(about: About, patients: int | None) -> str:
         parts.append(f"U-Net with {filters} filters")
     parts += [str(about.provenance[key]) for key in ("date",) if key in about.provenance]
     return ", ".join(parts)
+
+
+def _of_patients(patients: int | None) -> str:
+    return "" if patients is None else f" of {patients} {'patient' if patients == 1 else 'patients'}"
 
 
 def _summary(manifest: Mapping[str, Any]) -> dict[str, Any]:
