@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from safetensors import safe_open
 from zenml import get_step_context
 from zenml.enums import ArtifactType
 from zenml.metadata.metadata_types import MetadataType
@@ -14,6 +16,7 @@ from zenml.metadata.metadata_types import MetadataType
 from materializers.folders import FolderMaterializer
 from models.networks.recipe import Recipe
 from models.variant import Variant
+from torch_lowrank.io import WEIGHTS, read_description
 
 _KEY = "networks"  # in the `extra` of a pipeline's configuration, which ZenML leaves out of cache keys
 
@@ -63,6 +66,31 @@ class VariantMaterializer(FolderMaterializer):
             "factorized_layers": len(ranks),
             "ranks": summary,
         }
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredNetwork:
+    """What is known of a stored network without its code.
+
+    Attributes:
+        recipe: How it is made, if it is not our U-Net.
+        shapes: The shapes of its tensors by their names.
+    """
+
+    recipe: dict[str, Any] | None
+    shapes: dict[str, tuple[int, ...]]
+
+
+class StoredNetworkMaterializer(VariantMaterializer):
+    """Reads what is known of a stored `Variant` without its code; imports and builds nothing."""
+
+    ASSOCIATED_TYPES: ClassVar = (StoredNetwork,)
+
+    def read(self, folder: Path) -> StoredNetwork:  # type: ignore[override]
+        """Reads the description, and of the weights their names and shapes."""
+        with safe_open(folder / WEIGHTS, framework="numpy") as weights:
+            shapes = {name: tuple(weights.get_slice(name).get_shape()) for name in weights.keys()}  # noqa: SIM118
+        return StoredNetwork(read_description(folder)["about"].get("network"), shapes)
 
 
 def networks_in_extra(networks: Sequence[str]) -> dict[str, Any]:

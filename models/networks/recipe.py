@@ -73,10 +73,13 @@ class Recipe:
         missing = {name: values[name] for name in taken if name in values and name not in self.arguments}
         return dataclasses.replace(self, arguments={**self.arguments, **missing})
 
-    def build(self) -> nn.Module:
+    def build(self, advice: str = "give others by --network_args") -> nn.Module:
         """Makes the network; `arguments` is an attribute of it, so that `torch_lowrank.save_network` records them.
 
         A network that has something else of that name keeps it; the recipe, which is stored beside it, holds them too.
+
+        Args:
+            advice: What to do where the constructor does not take the arguments.
 
         Raises:
             NetworkError: The constructor cannot be imported, fails, or makes no network whose layers can be replaced.
@@ -84,7 +87,7 @@ class Recipe:
         constructor = self.constructor()
         shown = ", ".join(f"{name}={value!r}" for name, value in self.arguments.items())
         taken = ", ".join(list(_parameters(constructor))[:_SHOWN])
-        repair = f"; give others by --network_args (it takes {taken})" if taken else "; give others by --network_args"
+        repair = f"; {advice} (it takes {taken})" if taken else f"; {advice}"
         with code_of_others(f"{self.name}({shown}) makes no network", repair):
             network = constructor(**self.arguments)
         if not isinstance(network, nn.Module):

@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from configs.schema import RunConfig
-from models.checkpoint import load_checkpoint
+from materializers.variant import StoredNetwork
+from models.checkpoint import load_checkpoint, misfit
 from models.networks.code_digest import code_digest
 from models.networks.errors import NetworkError
 from models.networks.recipe import Recipe, absolute, name_of
@@ -22,6 +23,10 @@ from torch_lowrank.layers.factorized import count_parameters
 from torch_lowrank.layers.parameter_shares import parameter_shares
 from torch_lowrank.ranks.budgets import BudgetError
 from torch_lowrank.ranks.costs import mac_costs, parameter_costs, possible_schemes, smallest_share
+
+_TRAINED_SO = (
+    "put back the code of the training, whose arguments these are, or leave out --reuse_training to train anew"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +112,29 @@ def reused_network(config: RunConfig, places: list[str], wanted: str | None) -> 
     saved = {"name": name, "arguments": config.model.arguments, "output": config.model.output}
     recipe = Recipe.of_saved(saved, here, "the earlier run")
     filled = recipe.filled(config.data.channels, _likely_classes(config))
-    return NamedNetwork(recipe.place, code_digest(filled, filled.build()))
+    return NamedNetwork(recipe.place, code_digest(filled, filled.build(_TRAINED_SO)))
+
+
+def check_weights_fit(network: NamedNetwork, stored: StoredNetwork, shown: str) -> None:
+    """Checks that the weights of an earlier training fit the network that its constructor makes today.
+
+    Args:
+        network: The network.
+        stored: What the training stored.
+        shown: The stored network, to show.
+
+    Raises:
+        NetworkError: They do not, or the constructor fails.
+    """
+    if stored.recipe is None:
+        return
+    recipe = Recipe.of_saved(stored.recipe, [network.place], shown)
+    if said := misfit(recipe.build(_TRAINED_SO), stored.shapes):
+        arguments = ", ".join(f"{name}={value!r}" for name, value in recipe.arguments.items())
+        raise NetworkError(
+            f"the weights of {shown} do not fit the network that {network.place} makes today ({arguments}): {said}; "
+            f"{_TRAINED_SO}"
+        )
 
 
 def without_place(config: RunConfig) -> RunConfig:

@@ -20,7 +20,7 @@ from materializers.records import HistoryMaterializer, ResultMaterializer
 from materializers.report import ReportMaterializer
 from materializers.spectra import SpectraMaterializer
 from materializers.statistics import StatisticsMaterializer
-from materializers.variant import VariantMaterializer, networks_in_extra
+from materializers.variant import StoredNetwork, StoredNetworkMaterializer, VariantMaterializer, networks_in_extra
 from models.evaluation.results import Cost, EvaluationResult
 from models.networks.errors import NetworkError
 from models.networks.recipe import Recipe
@@ -168,6 +168,13 @@ def of_monai(store):
     recipe = Recipe("monai.networks.nets.BasicUNet", {"features": [2, 2, 2, 2, 2, 2]}).filled(1, 1)
     variant = Variant(BASELINE, recipe.build(), Preprocessing(0, 1), 1, recipe=recipe)
     return stored("variant", {"variant": variant}, store), variant
+
+
+def test_what_a_network_is_made_by_and_its_shapes_are_read_without_its_code(of_monai):
+    materializer, variant = of_monai
+    known = StoredNetworkMaterializer(materializer.uri, materializer.artifact_store).load(StoredNetwork)
+    assert known.recipe == variant.recipe.to_dict()
+    assert known.shapes == {name: tuple(value.shape) for name, value in variant.network.state_dict().items()}
 
 
 def test_outside_of_a_step_a_network_is_read_where_the_caller_allows_its_constructor(of_monai):

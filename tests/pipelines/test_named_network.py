@@ -74,6 +74,16 @@ def test_a_network_in_a_file_is_trained_reused_and_forgotten_when_its_code_chang
     assert "changed since it was trained" in fresh.summary()["provenance"]["network"]
 
     beside.write_text(BESIDE)
+    file.write_text(
+        SOURCE.replace("nn.Conv2d(width, width, 3", "nn.Conv2d(width, width, 5").replace(
+            "1)\n        self.l", "2)\n        self.l"
+        )
+    )
+    other = fresh.run("--reuse_training", *ONE, check=False)
+    assert (other.status, other.steps) == (2, {})
+    assert "of another shape: second.weight (12, 12, 3, 3) instead of (12, 12, 5, 5); put back the code" in other.stderr
+
+    file.write_text(SOURCE)
     back = fresh.run("--reuse_training", *ONE)
     assert back.ran == {"compare"}
     assert "the code of today" not in back.stderr
