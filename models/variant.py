@@ -93,8 +93,9 @@ class Variant:
             )
 
     def digest(self) -> str:
-        """Returns a digest of the content: structure, weights and origin."""
-        origin = json.dumps(self.about(), sort_keys=True)
+        """Returns a digest of the content: structure, weights and origin; the code of others is in cache keys apart."""
+        recipe = dataclasses.replace(self.recipe, code=None) if self.recipe is not None else None
+        origin = json.dumps(dataclasses.replace(self, recipe=recipe).about(), sort_keys=True)
         return hashlib.sha256(f"{network_digest(self.network)} {origin}".encode()).hexdigest()
 
     def save(self, folder: Path) -> None:

@@ -58,6 +58,7 @@ def compare(  # noqa: PLR0913, PLR0917 - everything meets here
             "seed": str(config.seed),
             "command": now.command,
             **({"network": "its code has changed since it was trained"} if now.network_changed else {}),
+            **({"network_code": now.network_code} if now.network_code is not None else {}),
             **({"gpu_steps": ", ".join(now.gpu_steps)} if now.gpu_steps else {}),
             **provenance(ROOT, now.commit),
         },

@@ -16,7 +16,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 
-from models.networks.errors import NetworkError, code_of_others
+from models.networks.errors import NetworkError, code_of_others, how_to_install, is_there
 from models.networks.reached_files import reached_files
 
 
@@ -53,9 +53,11 @@ def module_of_name(name: str, place: str) -> ModuleType:
         except ModuleNotFoundError as error:
             if error.name is None or not f"{name}.".startswith(f"{error.name}."):
                 raise  # the module is there, and imports another that is not
+            if is_there(top):
+                raise NetworkError(f"{doing}: {top} has no module {error.name!r}; check the name") from error
             raise NetworkError(
-                f"{doing}: there is no module {error.name!r}, neither installed nor in the current folder {folder}; "
-                f"of a file elsewhere, write folder/file.py:{place.rpartition('.')[2]}"
+                f"{doing}: there is no module {error.name!r}, neither installed nor in the current folder {folder}: "
+                f"{how_to_install(top)}; of a file elsewhere, write folder/file.py:{place.rpartition('.')[2]}"
             ) from error
 
 

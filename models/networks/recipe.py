@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -20,8 +20,8 @@ from models.networks.imports import module_of_file, module_of_name
 from models.networks.outputs import OneOutput, Output
 from torch_lowrank.checks import check_network
 
-_CHANNELS = ("in_channels", "n_channels")
-_CLASSES = ("out_channels", "classes", "num_classes", "n_classes")
+CHANNELS = ("in_channels", "n_channels")
+CLASSES = ("out_channels", "classes", "num_classes", "n_classes")
 _AXES = ("spatial_dims",)
 _SHOWN = 30  # names of arguments in a message
 
@@ -34,11 +34,14 @@ class Recipe:
         place: Where its constructor lies: `package.module.Name`, or `folder/file.py:Name`.
         arguments: What the constructor is called with, as JSON holds it.
         output: Which entry of a list, tuple or dictionary is taken as logits; None where the network gives a tensor.
+        code: Digest of the code that the network ran with when it was saved; None where it is not known. It tells, and
+            decides nothing: loading compares it with nothing.
     """
 
     place: str
     arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     output: Output | None = None
+    code: str | None = dataclasses.field(default=None, compare=False)
 
     @property
     def name(self) -> str:
@@ -68,7 +71,7 @@ class Recipe:
         Raises:
             NetworkError: The constructor cannot be imported.
         """
-        values = dict.fromkeys(_CHANNELS, channels) | dict.fromkeys(_CLASSES, classes) | dict.fromkeys(_AXES, 2)
+        values = dict.fromkeys(CHANNELS, channels) | dict.fromkeys(CLASSES, classes) | dict.fromkeys(_AXES, 2)
         taken = _parameters(self.constructor())
         missing = {name: values[name] for name in taken if name in values and name not in self.arguments}
         return dataclasses.replace(self, arguments={**self.arguments, **missing})
@@ -101,9 +104,28 @@ class Recipe:
             network.arguments = dict(self.arguments)  # type: ignore[assignment]
         return network
 
+    def how_to_tell(self, names: Sequence[str], value: object) -> str:
+        """Returns how the constructor is told a number, for messages.
+
+        Args:
+            names: What libraries call its argument.
+            value: The number.
+        """
+        taken = _parameters(self.constructor())
+        known = next((name for name in names if name in taken), None)
+        if known is not None:
+            return f"give {known}={value} by --network_args"
+        if not taken:
+            return f"change {self.name}, which takes no arguments"
+        listed = ", ".join([*taken][:_SHOWN])
+        return (
+            f"give the argument that sets it by --network_args, if one of these does ({listed}), or change {self.name}"
+        )
+
     def to_dict(self) -> dict[str, Any]:
-        """Returns name, arguments and output as JSON-like data."""
-        return {"name": self.name, "arguments": dict(self.arguments), "output": self.output}
+        """Returns name, arguments, output, and the code where it is known, as JSON-like data."""
+        code = {"code": self.code} if self.code is not None else {}
+        return {"name": self.name, "arguments": dict(self.arguments), "output": self.output, **code}
 
     @classmethod
     def of_saved(cls, saved: Mapping[str, Any], allowed: Iterable[str], where: object) -> Recipe:
@@ -122,7 +144,7 @@ class Recipe:
             raise NetworkError(f"{where} is damaged: its network is made by {dict(saved)!r}; save the network again")
         for place in allowed:
             if name_of(place) == name:
-                return cls(place, arguments, output)
+                return cls(place, arguments, output, code if isinstance(code := saved.get("code"), str) else None)
         raise not_allowed(name, where)
 
 

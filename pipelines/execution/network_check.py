@@ -79,7 +79,7 @@ def check_network(config: RunConfig) -> NamedNetwork | None:
     network = recipe.build()
     if config.checkpoint is not None:
         load_checkpoint(config.checkpoint, network)
-    notes = try_network(network, wanted)
+    notes = try_network(network, wanted, recipe)
     if config.recalibration.enabled and not has_batch_norm(network):
         notes.append("the network has no BatchNorm that keeps statistics, so that --recalibrate changes nothing")
     if wanted.classes is None and given.filled(wanted.channels, likely + 1) != recipe:

@@ -87,7 +87,7 @@ def _with_network(options: dict[str, Any], network: NamedNetwork | None, config:
     for name, step in steps.items():
         if name not in _NO_NETWORK:
             step["environment"] = {"NETWORK_CODE": network.code}
-    extra = options["extra"] | networks_in_extra([network.place])
+    extra = options["extra"] | networks_in_extra([network.place], network.code)
     return options | {"extra": extra, "steps": {name: step for name, step in steps.items() if step}}
 
 

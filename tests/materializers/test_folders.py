@@ -189,7 +189,7 @@ def test_in_a_step_the_runs_configuration_allows_and_the_artifact_does_not(of_mo
     materializer, variant = of_monai
 
     def running(networks):
-        extra = networks_in_extra(networks)
+        extra = networks_in_extra(networks, "c0de")
         step = SimpleNamespace(step_run=SimpleNamespace(config=SimpleNamespace(extra=extra)))
         monkeypatch.setattr("materializers.variant.get_step_context", lambda: step)
 
@@ -197,7 +197,9 @@ def test_in_a_step_the_runs_configuration_allows_and_the_artifact_does_not(of_mo
     with pytest.raises(NetworkError, match="nothing of that was imported"):
         materializer.load(Variant)
     running(["monai.networks.nets.BasicUNet"])
-    assert materializer.load(Variant).digest() == variant.digest()
+    loaded = materializer.load(Variant)
+    assert loaded.digest() == variant.digest()
+    assert loaded.recipe.code == "c0de"
 
 
 def test_an_artifact_that_names_other_code_runs_none_of_it(of_monai, tmp_path):

@@ -50,7 +50,9 @@ def test_a_network_in_a_file_is_trained_reused_and_forgotten_when_its_code_chang
     assert "Small: 98.4 % of the parameters can be factorised; not: normalisation 1.64 %" in run.stderr
     fresh.assert_complete({"baseline", "svd_rank_2"})
     said = networks(fresh)["svd_rank_2"]
+    code = fresh.summary()["provenance"]["network_code"]
     assert said["about"]["network"] == {
+        "code": code,
         "name": "small_net.py:Small",
         "arguments": {"width": 12, "in_channels": 1, "classes": 1},
         "output": None,
@@ -72,6 +74,10 @@ def test_a_network_in_a_file_is_trained_reused_and_forgotten_when_its_code_chang
     assert fresh.summary()["baseline"]["metrics"] != before
     assert "its weights are run by the code of today" in again.stderr
     assert "changed since it was trained" in fresh.summary()["provenance"]["network"]
+    assert {said["about"]["network"]["code"] for said in networks(fresh).values()} == {
+        fresh.summary()["provenance"]["network_code"]
+    }
+    assert fresh.summary()["provenance"]["network_code"] != code
 
     beside.write_text(BESIDE)
     file.write_text(
