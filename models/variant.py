@@ -103,12 +103,13 @@ class Variant:
         save_network(self.network, folder, self.about())
 
     @classmethod
-    def load(cls, folder: str | Path, networks: Iterable[str] = ()) -> Variant:
+    def load(cls, folder: str | Path, networks: str | Iterable[str] = ()) -> Variant:
         """Reads what `save` wrote. Of networks that are not ours it imports those alone that the caller allows.
 
         Args:
             folder: The folder.
-            networks: Constructors that may be imported and called, `package.module.Name` or `folder/file.py:Name`.
+            networks: Constructors that may be imported and called, `package.module.Name` or `folder/file.py:Name`; one
+                or several. A file may lie elsewhere than when the network was saved, by the same name.
 
         Raises:
             StorageError: If a file is missing or damaged, or describes no variant.

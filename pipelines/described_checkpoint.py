@@ -66,7 +66,7 @@ def _model(model: ModelConfig, found: Description) -> ModelConfig:
     if model.network is None:
         raise NetworkError(_without_network(found))
     if found.constructor is not None and name_of(model.network) != found.constructor:
-        raise found.contradicts(f"--network {model.network}", f"{found.constructor} (a file counts by its own name)")
+        raise found.contradicts(f"--network {model.network}", f"{found.constructor} (of a file, the name counts)")
     for name in model.arguments.keys() & found.arguments.keys():
         if model.arguments[name] != found.arguments[name]:
             said = f"{name}={found.arguments[name]!r}"

@@ -128,35 +128,49 @@ class Recipe:
         return {"name": self.name, "arguments": dict(self.arguments), "output": self.output, **code}
 
     @classmethod
-    def of_saved(cls, saved: Mapping[str, Any], allowed: Iterable[str], where: object) -> Recipe:
+    def of_saved(cls, saved: Mapping[str, Any], allowed: str | Iterable[str], where: object) -> Recipe:
         """Returns the recipe that a saved network names, if the caller allows it; imports nothing.
 
         Args:
             saved: What `to_dict` returned, from a file.
-            allowed: Places of constructors that may be imported.
+            allowed: Places of constructors that may be imported; one alone may be given by itself.
             where: The folder, for the message.
 
         Raises:
             NetworkError: The caller does not allow it.
         """
+        places = _places(allowed)
         name, arguments, output = (saved.get(key) for key in ("name", "arguments", "output"))
         if not isinstance(name, str) or not isinstance(arguments, dict) or not isinstance(output, Output | None):
             raise NetworkError(f"{where} is damaged: its network is made by {dict(saved)!r}; save the network again")
-        for place in allowed:
+        for place in places:
             if name_of(place) == name:
                 return cls(place, arguments, output, code if isinstance(code := saved.get("code"), str) else None)
-        raise not_allowed(name, where)
+        raise not_allowed(name, where, places)
 
 
-def not_allowed(name: str, where: object) -> NetworkError:
-    """Returns the error for a saved network whose constructor the caller does not allow."""
+def not_allowed(name: str, where: object, allowed: Sequence[str] = ()) -> NetworkError:
+    """Returns the error for a saved network whose constructor is none of those that the caller allows."""
     file, colon, attribute = name.rpartition(":")
     allow = f"folder/of/{file}:{attribute}" if colon else name
+    others = f" (allowed: {', '.join(map(name_of, allowed))})" if allowed else ""
+    renamed = f"; a file that was renamed must get its name {file} back" if colon and allowed else ""
     return NetworkError(
-        f"{where} says that its network is made by {name}, and nothing of that was imported or run, as files from "
-        f"elsewhere may name any code. If you trust it, allow it by name: --network {allow} on the command line, "
-        f"Variant.load({str(where)!r}, networks=[{allow!r}]) in Python"
+        f"{where} says that its network is made by {name}, and nothing of that was imported or run{others}, as files "
+        f"from elsewhere may name any code. If you trust it, allow it by name: --network {allow} on the command line, "
+        f"Variant.load({str(where)!r}, networks=[{allow!r}]) in Python{renamed}"
     )
+
+
+def _places(allowed: str | Iterable[str]) -> list[str]:
+    places = [allowed] if isinstance(allowed, str) else list(allowed)
+    for place in places:
+        if not isinstance(place, str):
+            raise NetworkError(
+                f"networks holds {place!r}; give names of constructors, as 'monai.networks.nets.BasicUNet', or "
+                "'folder/file.py:Name'"
+            )
+    return places
 
 
 def name_of(place: str) -> str:

@@ -102,9 +102,10 @@ def reused_network(config: RunConfig, places: list[str], wanted: str | None) -> 
     """
     name = config.model.network
     if wanted is not None and (name is None or name_of(wanted) != name):
+        renamed = ", give a file that was renamed its name back" if name is not None and ":" in name else ""
         raise NetworkError(
             f"--network {wanted} is not the network of the training that --reuse_training names, which is "
-            f"{name or 'our U-Net'}: leave out --network, or leave out --reuse_training to train anew"
+            f"{name or 'our U-Net'}: leave out --network{renamed}, or leave out --reuse_training to train anew"
         )
     if name is None:
         return None

@@ -135,6 +135,21 @@ def test_a_saved_name_that_is_not_allowed_imports_nothing(allowed: list[str], tm
     assert "antigravity" not in sys.modules
 
 
+def test_one_name_is_allowed_by_itself(tmp_path: Path) -> None:
+    saved = Recipe("a.b.Net").to_dict()
+    assert Recipe.of_saved(saved, "a.b.Net", tmp_path) == Recipe("a.b.Net")
+    with pytest.raises(NetworkError, match=r"networks holds <class.*give names of constructors"):
+        Recipe.of_saved(saved, [Path], tmp_path)
+
+
+def test_of_a_renamed_file_both_names_are_told_with_what_to_do(tmp_path: Path) -> None:
+    saved = Recipe("/there/net.py:Net").to_dict()
+    with pytest.raises(
+        NetworkError, match=r"by net\.py:Net.* \(allowed: new\.py:Net\).*must get its name net\.py back"
+    ):
+        Recipe.of_saved(saved, ["/here/new.py:Net"], tmp_path)
+
+
 @pytest.mark.parametrize("saved", [{}, {"name": 3, "arguments": {}}, {"name": "a.B", "arguments": [1], "output": None}])
 def test_a_damaged_recipe_is_told(saved: dict, tmp_path: Path) -> None:
     with pytest.raises(NetworkError, match="damaged"):
