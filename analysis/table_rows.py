@@ -51,7 +51,8 @@ class VariantRow:
         size_mb: Size of the weights file, in 10^6 bytes.
         macs: Multiply-accumulates for one image.
         latency: Time for one image, beside the baseline's.
-        on_front: Whether it is among the best trade-offs of parameters and Dice.
+        on_front: Whether it, or another variant that is the same network, is among the best trade-offs of parameters
+            and Dice.
         chosen: Whether it is the recommended network.
     """
 
@@ -105,7 +106,7 @@ def variant_rows(comparison: Comparison) -> list[VariantRow]:
                 size_mb=result.cost.size_mb,
                 macs=result.cost.macs or None,
                 latency=result.latency,
-                on_front=result.name in comparison.front,
+                on_front=comparison.same_networks.get(result.name, result.name) in comparison.front,
                 chosen=result is comparison.recommended,
             )
         )

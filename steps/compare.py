@@ -49,7 +49,8 @@ def compare(  # noqa: PLR0913, PLR0917 - everything meets here
     for variant in (baseline, *compressed):
         variant.save(folder / "networks" / variant.name)
     remove_stale_networks(folder / "networks", [result.name for result in results])
-    comparison = joined(results, latencies, [variant.name for variant in compressed], tunings)
+    imported = not history["epochs"]
+    comparison = joined(results, latencies, [variant.name for variant in compressed], tunings, imported=imported)
     about = About(
         history=history,
         manifest=dataclasses.asdict(dataset.manifest),

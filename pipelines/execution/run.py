@@ -59,7 +59,7 @@ def run(config: RunConfig, root: Path, command: str) -> None:
         raise RunFailedError(str(error)) from error
     except RuntimeError as error:
         raise explain_failure(messages.failures, error) from error
-    comparison = Comparison(bundle.results)
+    comparison = Comparison(bundle.results, imported=config.checkpoint is not None)
     print_results(config, root, comparison, bundle.view)
     try:
         register_chosen(config.registration, comparison, bundle.runs, tracking_uri(root))

@@ -95,8 +95,9 @@ for folder, place in zip(sys.argv[1::2], sys.argv[2::2]):
 @pytest.mark.parametrize(
     ("places", "name"),
     [
-        (("net.py:Net", "net.py:Net"), "net"),
-        (("net.Net", "net.Net"), "net"),
+        (("net.py:Net", "net.py:Net"), "beside"),
+        (("net.Net", "net.Net"), "beside"),
+        (("alone.py:Net", "alone.py:Net"), "alone"),
         (("net.py:Net", "other.py:Net"), "beside"),
     ],
 )
