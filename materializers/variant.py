@@ -88,7 +88,7 @@ class StoredNetwork:
 class StoredNetworkMaterializer(VariantMaterializer):
     """Reads what is known of a stored `Variant` without its code; imports and builds nothing."""
 
-    ASSOCIATED_TYPES: ClassVar = (StoredNetwork,)
+    ASSOCIATED_TYPES: ClassVar = (StoredNetwork,)  # type: ignore[assignment]  # another than its parent reads
 
     def read(self, folder: Path) -> StoredNetwork:  # type: ignore[override]
         """Reads the description, and of the weights their names and shapes."""

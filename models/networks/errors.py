@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
+import pkgutil
 import re
 import sys
 from collections.abc import Iterator
@@ -79,7 +79,5 @@ def how_to_install(top: str) -> str:
 
 def is_there(top: str) -> bool:
     """Whether a module can be found by the first part of its name."""
-    try:
-        return top in sys.modules or importlib.util.find_spec(top) is not None
-    except ValueError:  # of a name that is none
-        return False
+    known = {*sys.stdlib_module_names, *sys.modules}
+    return top in known or any(each.name == top for each in pkgutil.iter_modules())
