@@ -12,7 +12,19 @@ from analysis.equal_size import EqualSize, equal_sizes
 from analysis.front import front_names
 from analysis.intervals import Interval
 from analysis.quality import LesionGroup, Quality, lesion_groups, quality
-from analysis.ranking import JUDGED, baseline_of, chosen_by_valid, in_order, recommended, same_networks, tolerated_loss
+from analysis.ranking import (
+    JUDGED,
+    SPLITS,
+    USELESS_DICE,
+    baseline_of,
+    chosen_by_valid,
+    in_order,
+    is_useful,
+    metric,
+    recommended,
+    same_networks,
+    tolerated_loss,
+)
 from models.evaluation.results import EvaluationResult, Latencies, Machine
 
 
@@ -23,9 +35,11 @@ class Comparison:
         results: In reading order: baseline, SVD by rank, ARSVD by tau, budgets, sizes.
         baseline: The uncompressed network, None where it was not evaluated.
         tolerated_loss: The loss of Dice that is tolerated in the recommended network.
+        imported: Whether the baseline was trained elsewhere, and given as a checkpoint.
     """
 
-    def __init__(self, results: Sequence[EvaluationResult]) -> None:
+    def __init__(self, results: Sequence[EvaluationResult], *, imported: bool = False) -> None:
+        self.imported = imported
         self.results = in_order(results)
         self.baseline = baseline_of(results)
         self.tolerated_loss = tolerated_loss(results)
@@ -68,12 +82,20 @@ class Comparison:
     @functools.cached_property
     def recommended(self) -> EvaluationResult | None:
         """The recommended network, see `analysis.ranking.recommended`; None where there is none."""
-        return recommended(self.results)
+        return None if self.is_useless else recommended(self.results)
 
     @functools.cached_property
     def chosen_by_valid(self) -> EvaluationResult | None:
         """The network that the validation images choose, which the test may find useless."""
-        return chosen_by_valid(self.results)
+        return None if self.is_useless else chosen_by_valid(self.results)
+
+    @property
+    def is_useless(self) -> bool:
+        """Whether the baseline finds so little that what compression keeps of it means nothing."""
+        return self.baseline is not None and any(
+            metric(self.baseline, JUDGED, split) < USELESS_DICE or not is_useful(self.baseline, self.baseline, split)
+            for split in SPLITS
+        )
 
     @property
     def has_empty_images(self) -> bool:
@@ -151,6 +173,8 @@ def joined(
     latencies: Latencies,
     tuned: Sequence[str],
     histories: Sequence[Mapping[str, Any]],
+    *,
+    imported: bool = False,
 ) -> Comparison:
     """Returns the comparison of results with what later steps have found out of the same networks.
 
@@ -159,8 +183,9 @@ def joined(
         latencies: Of all of them.
         tuned: The networks that were fine-tuned, by name.
         histories: The histories of their fine-tuning, in the same order; none at all where nothing was fine-tuned.
+        imported: Whether the baseline was trained elsewhere.
     """
-    return Comparison(with_latencies(with_finetuning(results, tuned, histories), latencies))
+    return Comparison(with_latencies(with_finetuning(results, tuned, histories), latencies), imported=imported)
 
 
 def with_latencies(results: Sequence[EvaluationResult], latencies: Latencies) -> list[EvaluationResult]:

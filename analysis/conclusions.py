@@ -5,7 +5,7 @@ from __future__ import annotations
 from analysis.comparison import Comparison, baseline_in
 from analysis.equal_size import verdict
 from analysis.intervals import MIN_UNITS, TOO_FEW
-from analysis.ranking import JUDGED, Split, is_useful, metric, without_repeats
+from analysis.ranking import JUDGED, SPLITS, is_useful, metric, without_repeats
 from analysis.signed_numbers import signed, signed_ends
 from models.evaluation.results import EvaluationResult
 
@@ -19,7 +19,10 @@ _WEAK_DICE = 0.3  # below, a baseline finds so little that keeping its Dice mean
 _MANY_ALARMS = (
     0.5  # of the images without a lesion: above, Dice on lesions alone says little of what is seen in practice
 )
-_SPLITS: tuple[Split, ...] = ("valid", "test")
+_PREPARE = (
+    "check that it gets images as it was trained on (--image_size, --channels, --interpolation, input.mean, "
+    "input.std), or give a better checkpoint,"
+)
 _SIZE_HINT = "To compare methods at equal size, add --budgets 0.5,0.25,0.125."
 
 
@@ -35,12 +38,12 @@ def answer(comparison: Comparison) -> str:
     full = metric(baseline, JUDGED)
     if not comparison.compressed:
         return f"Only the baseline was evaluated: Dice {full:.3f} with {baseline.cost.params:,} parameters."
-    missing = [split for split in _SPLITS if not metric(baseline, JUDGED, split) >= 0]
+    missing = [split for split in SPLITS if not metric(baseline, JUDGED, split) >= 0]
     if missing:
         return f"No image of {' and '.join(missing)} has a lesion, so there is nothing to judge networks by."
-    if not is_useful(baseline, baseline) or not is_useful(baseline, baseline, "valid"):
-        return "The baseline finds nothing: train it longer before comparing what compression keeps of it."
-    weak = _weak(baseline)
+    if comparison.is_useless:
+        return _useless(comparison, baseline)
+    weak = _weak(comparison, baseline)
     chosen = comparison.recommended
     if chosen is None:
         return f"{weak}{_none_is_close(comparison, baseline)}{_lowered(comparison)}"
@@ -50,12 +53,23 @@ def answer(comparison: Comparison) -> str:
     return f"{weak}{kept}{_choice(comparison, chosen)}{trust}{safe}{recovered}{_lowered(comparison)}"
 
 
-def _weak(baseline: EvaluationResult) -> str:
+def _useless(comparison: Comparison, baseline: EvaluationResult) -> str:
+    """Returns that the baseline is useless, and what to do."""
+    worst = min(metric(baseline, JUDGED, split) for split in SPLITS)
+    found = f"almost nothing (Dice {worst:.3f})" if worst > 0 else "nothing"
+    return f"The baseline finds {found}: {_improve(comparison)} before comparing what compression keeps of it."
+
+
+def _improve(comparison: Comparison) -> str:
+    """Returns what makes a baseline better; of one that was trained elsewhere, images as it knows them may do."""
+    return _PREPARE if comparison.imported else "train it longer"
+
+
+def _weak(comparison: Comparison, baseline: EvaluationResult) -> str:
     """Returns what is to be known of a baseline before anything is believed that is compared with it."""
     full, alarms = metric(baseline, JUDGED), metric(baseline, "false_alarm_images")
-    low = (
-        f"The baseline has Dice {full:.3f} alone: train it longer before believing this. " if full < _WEAK_DICE else ""
-    )
+    low = f"The baseline has Dice {full:.3f} alone: {_improve(comparison)} before believing this. "
+    low = low if full < _WEAK_DICE else ""
     if not alarms > _MANY_ALARMS:
         return low
     return f"{low}The baseline marks something in {100 * alarms:.0f} % of the test images without a lesion. "
@@ -73,7 +87,12 @@ def times_answer(comparison: Comparison) -> str:
 
 
 def methods_answer(comparison: Comparison) -> str:
-    """Returns whether ARSVD is better than SVD at equal size, and what global allocation gains over SVD."""
+    """Returns whether ARSVD is better than SVD at equal size, and what global allocation gains over SVD.
+
+    Empty where the baseline is useless: then so is what is compared by what it keeps of it.
+    """
+    if comparison.is_useless:
+        return ""
     verdicts = [verdict(comparison.equal_sizes, *pair) for pair in (("arsvd", "svd"), ("budget", "svd"))]
     if verdicts[1] and _schemes(comparison, "svd") != _schemes(comparison, "budget"):
         verdicts.append(_SCHEME_HINT)
@@ -83,7 +102,7 @@ def methods_answer(comparison: Comparison) -> str:
 def describe(comparison: Comparison, result: EvaluationResult) -> str:
     """Returns what one variant keeps of the baseline's Dice, and whether the difference is more than chance."""
     baseline = comparison.baseline
-    if baseline is None or result is baseline or not metric(baseline, JUDGED) > 0:
+    if baseline is None or result is baseline or comparison.is_useless or not metric(baseline, JUDGED) > 0:
         return f"Dice {metric(result, JUDGED):.4f} with {result.cost.params:,} parameters."
     return f"{_keeps(comparison, result)}.{_trust(comparison, result)}"
 

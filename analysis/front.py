@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 
@@ -51,9 +52,15 @@ def front_names(
     baseline = baseline_of(results)
     useful = [result for result in without_repeats(results) if is_useful(result, baseline)]
     best: list[EvaluationResult] = []
-    for index in pareto_front([(cost(r), metric(r, JUDGED)) for r in useful]):
-        if all(cost(other) == cost(useful[index]) or _is_better(useful[index], other) for other in best):
-            best.append(useful[index])
+
+    def point(result: EvaluationResult) -> tuple[float, float]:
+        return cost(result), metric(result, JUDGED)
+
+    front = [useful[index] for index in pareto_front([point(result) for result in useful])]
+    for _, equals in itertools.groupby(front, key=point):  # all of them or none, whatever single images say
+        group = list(equals)
+        if all(_is_better(result, other) for result in group for other in best):
+            best += group
     return frozenset(result.name for result in best)
 
 

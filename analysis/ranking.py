@@ -15,10 +15,12 @@ JUDGED = "dice_lesion"  # on images without a lesion, a network that finds nothi
 TOLERATED_DICE_LOSS = 0.01  # unless the user says what is
 SAME_SIZE_FACTOR = 1.01
 USEFUL_SHARE = 0.5  # a network that keeps less of what the baseline finds is useless, however small it is
+USELESS_DICE = 0.05  # a baseline below is useless itself: marking everything can have as much, where lesions are small
 _FLOAT = 32  # bits of a weight that is not rounded
 _KEPT = (JUDGED, "recall_images")
 
 Split = Literal["valid", "test"]
+SPLITS: tuple[Split, ...] = ("valid", "test")
 
 
 def tolerated_loss(results: Sequence[EvaluationResult]) -> float:

@@ -51,7 +51,8 @@ class VariantRow:
         macs: Multiply-accumulates for one image.
         latency: Time for one image, beside the baseline's.
         is_baseline: Whether it is what the others are compared with.
-        on_front: Whether it is among the best trade-offs of file size and Dice.
+        on_front: Whether it, or another variant that is the same network, is among the best trade-offs of file size and
+            Dice.
         chosen: Whether it is the recommended network.
     """
 
@@ -107,7 +108,7 @@ def variant_rows(comparison: Comparison) -> list[VariantRow]:
                 macs=result.cost.macs or None,
                 latency=result.latency,
                 is_baseline=result.spec.is_baseline,
-                on_front=result.name in comparison.front,
+                on_front=comparison.same_networks.get(result.name, result.name) in comparison.front,
                 chosen=result is comparison.recommended,
             )
         )

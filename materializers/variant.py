@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from safetensors import safe_open
 from zenml import get_step_context
 from zenml.enums import ArtifactType
 from zenml.metadata.metadata_types import MetadataType
@@ -14,8 +16,12 @@ from zenml.metadata.metadata_types import MetadataType
 from materializers.folders import FolderMaterializer
 from models.networks.recipe import Recipe
 from models.variant import Variant
+from torch_lowrank.io import WEIGHTS, read_description
 
-_KEY = "networks"  # in the `extra` of a pipeline's configuration, which ZenML leaves out of cache keys
+_KEY, _CODE = (
+    "networks",
+    "networks_code",
+)  # in the `extra` of a pipeline's configuration, which ZenML leaves out of cache keys
 
 
 class VariantMaterializer(FolderMaterializer):
@@ -46,7 +52,8 @@ class VariantMaterializer(FolderMaterializer):
         Raises:
             NetworkError: Its constructor is not one that the run, or the caller, allows.
         """
-        return Variant.load(folder, _of_this_step() if self._allowed is None else self._allowed)
+        variant = Variant.load(folder, _of_this_step() if self._allowed is None else self._allowed)
+        return dataclasses.replace(variant, recipe=_of_today(variant.recipe))
 
     def compute_content_hash(self, data: Variant) -> str:
         """Returns a digest of structure, weights and origin."""
@@ -65,9 +72,34 @@ class VariantMaterializer(FolderMaterializer):
         }
 
 
-def networks_in_extra(networks: Sequence[str]) -> dict[str, Any]:
-    """Returns the part of a pipeline's `extra` that lets its steps import constructors."""
-    return {_KEY: list(networks)}
+@dataclasses.dataclass(frozen=True)
+class StoredNetwork:
+    """What is known of a stored network without its code.
+
+    Attributes:
+        recipe: How it is made, if it is not our U-Net.
+        shapes: The shapes of its tensors by their names.
+    """
+
+    recipe: dict[str, Any] | None
+    shapes: dict[str, tuple[int, ...]]
+
+
+class StoredNetworkMaterializer(VariantMaterializer):
+    """Reads what is known of a stored `Variant` without its code; imports and builds nothing."""
+
+    ASSOCIATED_TYPES: ClassVar = (StoredNetwork,)  # type: ignore[assignment]  # another than its parent reads
+
+    def read(self, folder: Path) -> StoredNetwork:  # type: ignore[override]
+        """Reads the description, and of the weights their names and shapes."""
+        with safe_open(folder / WEIGHTS, framework="numpy") as weights:
+            shapes = {name: tuple(weights.get_slice(name).get_shape()) for name in weights.keys()}  # noqa: SIM118
+        return StoredNetwork(read_description(folder)["about"].get("network"), shapes)
+
+
+def networks_in_extra(networks: Sequence[str], code: str) -> dict[str, Any]:
+    """Returns the part of a pipeline's `extra` that lets its steps import constructors, and tells their code."""
+    return {_KEY: list(networks), _CODE: code}
 
 
 def networks_of(extra: Mapping[str, Any]) -> list[str]:
@@ -88,12 +120,23 @@ def recipe_of_run(name: str | None, arguments: Mapping[str, Any], output: int | 
     """
     if name is None:
         return None
-    return Recipe.of_saved({"name": name, "arguments": dict(arguments), "output": output}, _of_this_step(), "the run")
+    saved = {"name": name, "arguments": dict(arguments), "output": output}
+    return _of_today(Recipe.of_saved(saved, _of_this_step(), "the run"))
+
+
+def _of_today(recipe: Recipe | None) -> Recipe | None:
+    """Returns a recipe with the code that the running step runs, whatever it was when the network was stored."""
+    code = _extra_of_this_step().get(_CODE)
+    return recipe if recipe is None or code is None else dataclasses.replace(recipe, code=str(code))
 
 
 def _of_this_step() -> list[str]:
+    return networks_of(_extra_of_this_step())
+
+
+def _extra_of_this_step() -> Mapping[str, Any]:
     try:
         context = get_step_context()
     except RuntimeError:  # there is none
-        return []
-    return networks_of(context.step_run.config.extra)
+        return {}
+    return context.step_run.config.extra

@@ -60,6 +60,25 @@ def load_checkpoint(file: str | Path, network: nn.Module | None = None) -> nn.Mo
     return network.eval()
 
 
+def misfit(network: nn.Module, given: Mapping[str, tuple[int, ...]]) -> str:
+    """Returns what of a state dict does not fit a network, by names and shapes; nothing where all of it does.
+
+    Args:
+        network: The network.
+        given: Name to shape of the state dict's tensors.
+    """
+    wanted = {name: tuple(value.shape) for name, value in _tensors_of(network).items()}
+    missing = [name for name in wanted if name not in given and not name.endswith(_COUNTER)]
+    unexpected = [name for name in given if name not in wanted]
+    differing = [name for name, shape in wanted.items() if given.get(name, shape) != shape]
+    said = [
+        _listed("missing", [f"{name} {wanted[name]}" for name in missing]),
+        _listed("unexpected", [f"{name} {given[name]}" for name in unexpected]),
+        _listed("of another shape", [f"{name} {given[name]} instead of {wanted[name]}" for name in differing]),
+    ]
+    return "; ".join(filter(None, said))
+
+
 def checkpoint_digest(file: str | Path) -> str:
     """Returns the SHA-256 digest of a file, in hexadecimal.
 
@@ -110,23 +129,11 @@ def _unet(state: Mapping[str, object], content: Mapping[object, object], file: P
 
 def _load(network: nn.Module, state: Mapping[str, object], content: Mapping[object, object], file: Path) -> None:
     """Loads a state dict whose names and shapes are those of the network."""
-    wanted = _tensors_of(network)
     given = {name: value for name, value in state.items() if isinstance(value, Tensor)}
-    missing = [name for name in wanted if name not in given and not name.endswith(_COUNTER)]
-    unexpected = [name for name in given if name not in wanted]
-    differing = [name for name, value in wanted.items() if name in given and given[name].shape != value.shape]
-    said = [
-        _listed("missing", [f"{name} {tuple(wanted[name].shape)}" for name in missing]),
-        _listed("unexpected", [f"{name} {tuple(given[name].shape)}" for name in unexpected]),
-        _listed(
-            "of another shape",
-            [f"{name} {tuple(given[name].shape)} instead of {tuple(wanted[name].shape)}" for name in differing],
-        ),
-    ]
-    if any(said):
+    if said := misfit(network, {name: tuple(value.shape) for name, value in given.items()}):
         raise CheckpointError(
-            f"{file} does not fit the network ({type(network).__name__}): {'; '.join(filter(None, said))}; the file "
-            f"holds {_summary(content)}. Give the --network and --network_args that it was trained with"
+            f"{file} does not fit the network ({type(network).__name__}): {said}; the file holds {_summary(content)}. "
+            "Give the --network and --network_args that it was trained with"
         )
     network.load_state_dict({**network.state_dict(), **given})
 

@@ -266,4 +266,5 @@ def _mismatch(missing: list[str], unexpected: list[str], differing: list[str], k
         parts.append("every name starts with `module.`, left by DataParallel: strip that prefix")
     elif missing and keys:
         parts.append(f"it holds {', '.join(keys[:_NAMES_SHOWN])}{' ...' if len(keys) > _NAMES_SHOWN else ''}")
+        parts.append("of another network, say which by --network and --network_args")
     return "; ".join(parts)

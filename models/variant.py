@@ -93,8 +93,9 @@ class Variant:
             )
 
     def digest(self) -> str:
-        """Returns a digest of the content: structure, weights and origin."""
-        origin = json.dumps(self.about(), sort_keys=True)
+        """Returns a digest of the content: structure, weights and origin; the code of others is in cache keys apart."""
+        recipe = dataclasses.replace(self.recipe, code=None) if self.recipe is not None else None
+        origin = json.dumps(dataclasses.replace(self, recipe=recipe).about(), sort_keys=True)
         return hashlib.sha256(f"{network_digest(self.network)} {origin}".encode()).hexdigest()
 
     def save(self, folder: Path) -> None:
@@ -102,12 +103,13 @@ class Variant:
         save_network(self.network, folder, self.about())
 
     @classmethod
-    def load(cls, folder: str | Path, networks: Iterable[str] = ()) -> Variant:
+    def load(cls, folder: str | Path, networks: str | Iterable[str] = ()) -> Variant:
         """Reads what `save` wrote. Of networks that are not ours it imports those alone that the caller allows.
 
         Args:
             folder: The folder.
-            networks: Constructors that may be imported and called, `package.module.Name` or `folder/file.py:Name`.
+            networks: Constructors that may be imported and called, `package.module.Name` or `folder/file.py:Name`; one
+                or several. A file may lie elsewhere than when the network was saved, by the same name.
 
         Raises:
             StorageError: If a file is missing or damaged, or describes no variant.

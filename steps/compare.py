@@ -50,7 +50,7 @@ def compare(  # noqa: PLR0913, PLR0917 - everything meets here
         variant.save(folder / "networks" / variant.name)
     remove_stale_networks(folder / "networks", [result.name for result in results])
     tuned = [variant.name for variant in compressed if variant.spec.weight_bits is None]  # twins are not
-    comparison = joined(results, latencies, tuned, tunings)
+    comparison = joined(results, latencies, tuned, tunings, imported=not history["epochs"])
     about = About(
         history=history,
         manifest=dataclasses.asdict(dataset.manifest),
@@ -59,6 +59,7 @@ def compare(  # noqa: PLR0913, PLR0917 - everything meets here
             "seed": str(config.seed),
             "command": now.command,
             **({"network": "its code has changed since it was trained"} if now.network_changed else {}),
+            **({"network_code": now.network_code} if now.network_code is not None else {}),
             **({"gpu_steps": ", ".join(now.gpu_steps)} if now.gpu_steps else {}),
             **provenance(ROOT, now.commit),
         },

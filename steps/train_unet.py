@@ -45,7 +45,7 @@ def train_unet(
     else:
         recipe = recipe.filled(stored.channels, dataset.classes)
         network = recipe.build()
-        check_classes(output_classes(network, stored.channels, stored.image_size), dataset.classes)
+        check_classes(output_classes(network, stored.channels, stored.image_size), dataset.classes, recipe)
     preprocessing = Preprocessing(
         **inputs.model_dump(),
         channels=stored.channels,

@@ -10,13 +10,13 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 
-from models.networks.errors import NetworkError, code_of_others
+from models.networks.errors import NetworkError, code_of_others, how_to_install, is_there
 from models.networks.reached_files import reached_files
 
 
@@ -46,16 +46,20 @@ def module_of_name(name: str, place: str) -> ModuleType:
     """
     doing, top, folder = f"{place} cannot be imported", name.partition(".")[0], Path.cwd()
     with code_of_others(doing):
+        names = _names(name, folder)
+        _check_own(names, folder, doing)
         if importlib.util.find_spec(top) is None or top in searched().get(str(folder), ()):
-            search({str(folder): _names(name, folder)})
+            search({str(folder): names})
         try:
             return importlib.import_module(name)
         except ModuleNotFoundError as error:
             if error.name is None or not f"{name}.".startswith(f"{error.name}."):
                 raise  # the module is there, and imports another that is not
+            if is_there(top):
+                raise NetworkError(f"{doing}: {top} has no module {error.name!r}; check the name") from error
             raise NetworkError(
-                f"{doing}: there is no module {error.name!r}, neither installed nor in the current folder {folder}; "
-                f"of a file elsewhere, write folder/file.py:{place.rpartition('.')[2]}"
+                f"{doing}: there is no module {error.name!r}, neither installed nor in the current folder {folder}: "
+                f"{how_to_install(top)}; of a file elsewhere, write folder/file.py:{place.rpartition('.')[2]}"
             ) from error
 
 
@@ -63,11 +67,14 @@ def module_of_file(file: Path) -> ModuleType:
     """Imports a file by its own name; modules beside it can be imported by theirs, while it is and later.
 
     Raises:
-        NetworkError: There is no such file, its name belongs to another module, or it cannot be imported.
+        NetworkError: There is no such file, its name, or that of a module beside it, belongs to another module, or it
+            cannot be imported.
     """
     check_file(file)
     with code_of_others(f"{file} cannot be imported"):
-        search({str(file.parent): _names(file.stem, file.parent)})
+        names = _names(file.stem, file.parent)
+        _check_own(names, file.parent, f"{file} cannot be imported")
+        search({str(file.parent): names})
         module = importlib.import_module(file.stem)
     found = getattr(module, "__file__", None)
     if found is None or Path(found).resolve() != file.resolve():
@@ -119,6 +126,30 @@ def search(names: Mapping[str, set[str]]) -> None:
 def searched() -> dict[str, set[str]]:
     """Returns what `search` was given, so that another process can be given it, too."""
     return {finder.folder: finder.names for finder in _finders()}
+
+
+def _check_own(names: Iterable[str], folder: Path, doing: str) -> None:
+    """Checks that no module of these names was imported from another network's folder, as it would be taken here too.
+
+    Args:
+        names: Modules of the folder, the first parts of their names.
+        folder: Where they lie.
+        doing: The start of the message.
+
+    Raises:
+        NetworkError: One was.
+    """
+    others = {Path(each).resolve(): wanted for each, wanted in searched().items()}
+    for name in sorted(names):
+        file = getattr(sys.modules.get(name), "__file__", None)
+        if file is None or PathFinder.find_spec(name) is not None:
+            continue  # not imported yet, or found before any folder of a network is
+        home = Path(file).resolve().parents[Path(file).name == "__init__.py"]
+        if home != folder.resolve() and name in others.get(home, ()):
+            raise NetworkError(
+                f"{doing}: it would be given {file}, as a Python process has one module of the name {name!r}, and has "
+                "imported that one for another network; use this network in another process"
+            )
 
 
 def _finders() -> list[_Beside]:

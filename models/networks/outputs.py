@@ -10,6 +10,7 @@ from torch import Tensor, fx, nn
 from models.networks.errors import NetworkError
 
 Output = int | str
+_LOGITS = 4  # axes (N, classes, H, W)
 _STACKED = 5  # axes (N, outputs, C, H, W): what MONAI's DynUNet gives in training
 
 
@@ -49,9 +50,7 @@ def one_of(outputs: Any, output: Output) -> Tensor:
         return outputs
     entries = entries_of(outputs)
     if output not in entries:
-        raise NetworkError(
-            f"model.output is {output!r}, and the network gives {described(outputs)}; choose one of them"
-        )
+        raise NetworkError(f"model.output is {output!r}, and the network gives {described(outputs)}{choices(outputs)}")
     chosen = entries[output]
     if not isinstance(chosen, Tensor):
         raise NetworkError(
@@ -68,6 +67,15 @@ def entries_of(outputs: Any) -> dict[Output, Any]:
     if isinstance(outputs, Tensor):
         return dict(enumerate(outputs.unbind(1))) if outputs.ndim == _STACKED else {}
     return dict(enumerate(outputs)) if isinstance(outputs, Sequence) and not isinstance(outputs, str) else {}
+
+
+def choices(outputs: Any) -> str:
+    """Returns the end of a message: which entries may be the logits, tensors (N, classes, H, W)."""
+    found = [name for name, entry in entries_of(outputs).items() if isinstance(entry, Tensor) and entry.ndim == _LOGITS]
+    if not found:
+        return "; logits are a tensor (N, classes, H, W): name a module of your own that returns them"
+    said = " or ".join(f"model.output={name}" for name in found)
+    return f"; say which are the logits: {said}" if len(found) > 1 else f"; for the logits, give {said}"
 
 
 def described(outputs: Any) -> str:

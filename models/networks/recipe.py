@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -20,8 +20,8 @@ from models.networks.imports import module_of_file, module_of_name
 from models.networks.outputs import OneOutput, Output
 from torch_lowrank.checks import check_network
 
-_CHANNELS = ("in_channels", "n_channels")
-_CLASSES = ("out_channels", "classes", "num_classes", "n_classes")
+CHANNELS = ("in_channels", "n_channels")
+CLASSES = ("out_channels", "classes", "num_classes", "n_classes")
 _AXES = ("spatial_dims",)
 _SHOWN = 30  # names of arguments in a message
 
@@ -34,11 +34,14 @@ class Recipe:
         place: Where its constructor lies: `package.module.Name`, or `folder/file.py:Name`.
         arguments: What the constructor is called with, as JSON holds it.
         output: Which entry of a list, tuple or dictionary is taken as logits; None where the network gives a tensor.
+        code: Digest of the code that the network ran with when it was saved; None where it is not known. It tells, and
+            decides nothing: loading compares it with nothing.
     """
 
     place: str
     arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     output: Output | None = None
+    code: str | None = dataclasses.field(default=None, compare=False)
 
     @property
     def name(self) -> str:
@@ -68,15 +71,18 @@ class Recipe:
         Raises:
             NetworkError: The constructor cannot be imported.
         """
-        values = dict.fromkeys(_CHANNELS, channels) | dict.fromkeys(_CLASSES, classes) | dict.fromkeys(_AXES, 2)
+        values = dict.fromkeys(CHANNELS, channels) | dict.fromkeys(CLASSES, classes) | dict.fromkeys(_AXES, 2)
         taken = _parameters(self.constructor())
         missing = {name: values[name] for name in taken if name in values and name not in self.arguments}
         return dataclasses.replace(self, arguments={**self.arguments, **missing})
 
-    def build(self) -> nn.Module:
+    def build(self, advice: str = "give others by --network_args") -> nn.Module:
         """Makes the network; `arguments` is an attribute of it, so that `torch_lowrank.save_network` records them.
 
         A network that has something else of that name keeps it; the recipe, which is stored beside it, holds them too.
+
+        Args:
+            advice: What to do where the constructor does not take the arguments.
 
         Raises:
             NetworkError: The constructor cannot be imported, fails, or makes no network whose layers can be replaced.
@@ -84,7 +90,7 @@ class Recipe:
         constructor = self.constructor()
         shown = ", ".join(f"{name}={value!r}" for name, value in self.arguments.items())
         taken = ", ".join(list(_parameters(constructor))[:_SHOWN])
-        repair = f"; give others by --network_args (it takes {taken})" if taken else "; give others by --network_args"
+        repair = f"; {advice} (it takes {taken})" if taken else f"; {advice}"
         with code_of_others(f"{self.name}({shown}) makes no network", repair):
             network = constructor(**self.arguments)
         if not isinstance(network, nn.Module):
@@ -98,40 +104,73 @@ class Recipe:
             network.arguments = dict(self.arguments)  # type: ignore[assignment]
         return network
 
+    def how_to_tell(self, names: Sequence[str], value: object) -> str:
+        """Returns how the constructor is told a number, for messages.
+
+        Args:
+            names: What libraries call its argument.
+            value: The number.
+        """
+        taken = _parameters(self.constructor())
+        known = next((name for name in names if name in taken), None)
+        if known is not None:
+            return f"give {known}={value} by --network_args"
+        if not taken:
+            return f"change {self.name}, which takes no arguments"
+        listed = ", ".join([*taken][:_SHOWN])
+        return (
+            f"give the argument that sets it by --network_args, if one of these does ({listed}), or change {self.name}"
+        )
+
     def to_dict(self) -> dict[str, Any]:
-        """Returns name, arguments and output as JSON-like data."""
-        return {"name": self.name, "arguments": dict(self.arguments), "output": self.output}
+        """Returns name, arguments, output, and the code where it is known, as JSON-like data."""
+        code = {"code": self.code} if self.code is not None else {}
+        return {"name": self.name, "arguments": dict(self.arguments), "output": self.output, **code}
 
     @classmethod
-    def of_saved(cls, saved: Mapping[str, Any], allowed: Iterable[str], where: object) -> Recipe:
+    def of_saved(cls, saved: Mapping[str, Any], allowed: str | Iterable[str], where: object) -> Recipe:
         """Returns the recipe that a saved network names, if the caller allows it; imports nothing.
 
         Args:
             saved: What `to_dict` returned, from a file.
-            allowed: Places of constructors that may be imported.
+            allowed: Places of constructors that may be imported; one alone may be given by itself.
             where: The folder, for the message.
 
         Raises:
             NetworkError: The caller does not allow it.
         """
+        places = _places(allowed)
         name, arguments, output = (saved.get(key) for key in ("name", "arguments", "output"))
         if not isinstance(name, str) or not isinstance(arguments, dict) or not isinstance(output, Output | None):
             raise NetworkError(f"{where} is damaged: its network is made by {dict(saved)!r}; save the network again")
-        for place in allowed:
+        for place in places:
             if name_of(place) == name:
-                return cls(place, arguments, output)
-        raise not_allowed(name, where)
+                return cls(place, arguments, output, code if isinstance(code := saved.get("code"), str) else None)
+        raise not_allowed(name, where, places)
 
 
-def not_allowed(name: str, where: object) -> NetworkError:
-    """Returns the error for a saved network whose constructor the caller does not allow."""
+def not_allowed(name: str, where: object, allowed: Sequence[str] = ()) -> NetworkError:
+    """Returns the error for a saved network whose constructor is none of those that the caller allows."""
     file, colon, attribute = name.rpartition(":")
     allow = f"folder/of/{file}:{attribute}" if colon else name
+    others = f" (allowed: {', '.join(map(name_of, allowed))})" if allowed else ""
+    renamed = f"; a file that was renamed must get its name {file} back" if colon and allowed else ""
     return NetworkError(
-        f"{where} says that its network is made by {name}, and nothing of that was imported or run, as files from "
-        f"elsewhere may name any code. If you trust it, allow it by name: --network {allow} on the command line, "
-        f"Variant.load({str(where)!r}, networks=[{allow!r}]) in Python"
+        f"{where} says that its network is made by {name}, and nothing of that was imported or run{others}, as files "
+        f"from elsewhere may name any code. If you trust it, allow it by name: --network {allow} on the command line, "
+        f"Variant.load({str(where)!r}, networks=[{allow!r}]) in Python{renamed}"
     )
+
+
+def _places(allowed: str | Iterable[str]) -> list[str]:
+    places = [allowed] if isinstance(allowed, str) else list(allowed)
+    for place in places:
+        if not isinstance(place, str):
+            raise NetworkError(
+                f"networks holds {place!r}; give names of constructors, as 'monai.networks.nets.BasicUNet', or "
+                "'folder/file.py:Name'"
+            )
+    return places
 
 
 def name_of(place: str) -> str:

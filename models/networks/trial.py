@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from models.networks.errors import NetworkError, code_of_others, first_words, missing_package
-from models.networks.outputs import described, entries_of
+from models.networks.outputs import OneOutput, choices, described, entries_of
+from models.networks.recipe import CHANNELS, CLASSES, Recipe
 from torch_lowrank.io import weights
 from torch_lowrank.modes import evaluating, undisturbed
 
@@ -42,12 +43,13 @@ class Wanted:
     classes: int | None
 
 
-def try_network(network: nn.Module, wanted: Wanted) -> list[str]:
+def try_network(network: nn.Module, wanted: Wanted, recipe: Recipe | None = None) -> list[str]:
     """Tries training on a batch of two random images, and one image in evaluation mode; the network stays as it is.
 
     Args:
         network: Maps images (N, C, H, W) to logits (N, classes, H, W).
         wanted: What the data are.
+        recipe: How the network is made, for messages.
 
     Returns:
         Notes on what is unusual and no error: parameters that no gradient reaches.
@@ -63,11 +65,14 @@ def try_network(network: nn.Module, wanted: Wanted) -> list[str]:
     tries = code_of_others("the network cannot be tried on random images and weights")
     with tries, torch.random.fork_rng(devices=[]), undisturbed(), torch.enable_grad():
         torch.manual_seed(0)
-        _check_logits(_logits(tried.train(), _images(wanted, _BATCH), wanted), wanted, "in training")
+        logits = _logits(tried.train(), _images(wanted, _BATCH), wanted, recipe)
+        _check_logits(logits, wanted, "in training", recipe)
         notes = _check_gradients(tried, wanted)
         with evaluating(tried):
-            _check_logits(_logits(tried, _images(wanted, 1), wanted), wanted, "in evaluation")
+            logits = _logits(tried, _images(wanted, 1), wanted, recipe)
+            _check_logits(logits, wanted, "in evaluation", recipe)
             _check_range(tried, wanted)
+        _check_chosen(tried, wanted)
     return notes
 
 
@@ -97,12 +102,13 @@ def likely_classes(multi_class: bool, categories: int) -> int:
     return max(categories, 1) + 1 if multi_class else 1
 
 
-def check_classes(found: int, wanted: int | None) -> None:
+def check_classes(found: int, wanted: int | None, recipe: Recipe | None = None) -> None:
     """Checks the number of channels of a network's logits.
 
     Args:
         found: What the network gives.
         wanted: What the masks need; None is two or more.
+        recipe: How the network is made, for the message.
 
     Raises:
         NetworkError: They differ.
@@ -110,13 +116,18 @@ def check_classes(found: int, wanted: int | None) -> None:
     if found == wanted or (wanted is None and found > 1):
         return
     if wanted == 1:
-        said = "binary masks need 1, the logit of the foreground: set its argument to 1 (out_channels, classes)"
+        said = f"binary masks need 1, the logit of the foreground: {_told(recipe, CLASSES, 1)}"
         raise NetworkError(f"the network gives {found} channels, and {said}, or add --multi_class for several classes")
     number = "2 or more" if wanted is None else str(wanted)
     raise NetworkError(
-        f"the network gives {found} channels, and the masks need {number}, the background included: set its argument "
-        "(out_channels, classes)" + (", or drop --multi_class for a single foreground" if found == 1 else "")
+        f"the network gives {found} channels, and the masks need {number}, the background included: "
+        f"{_told(recipe, CLASSES, wanted or 2)}" + (", or drop --multi_class for a single foreground" * (found == 1))
     )
+
+
+def _told(recipe: Recipe | None, names: Sequence[str], value: int) -> str:
+    """Returns how a network is made for another number of channels or classes."""
+    return recipe.how_to_tell(names, value) if recipe is not None else f"make it for {value} ({', '.join(names)})"
 
 
 def _images(wanted: Wanted, number: int, scale: float = 1.0) -> Tensor:
@@ -124,7 +135,7 @@ def _images(wanted: Wanted, number: int, scale: float = 1.0) -> Tensor:
     return images.contiguous(memory_format=torch.channels_last)
 
 
-def _logits(network: nn.Module, images: Tensor, wanted: Wanted) -> Tensor:
+def _logits(network: nn.Module, images: Tensor, wanted: Wanted, recipe: Recipe | None = None) -> Tensor:
     """Returns what a network gives for images, one tensor."""
     try:
         outputs = network(images)
@@ -133,22 +144,20 @@ def _logits(network: nn.Module, images: Tensor, wanted: Wanted) -> Tensor:
     except Exception as error:  # code of others may raise anything
         raise NetworkError(
             f"the network cannot take images {tuple(images.shape)}: {first_words(error)}"
-            f"{missing_package(error) or _of_dtypes(network) or _repair(network, wanted)}"
+            f"{missing_package(error) or _of_dtypes(network) or _repair(network, wanted, recipe)}"
         ) from error
     if not isinstance(outputs, Tensor) or entries_of(outputs):
-        choices = ", ".join(f"model.output={name}" for name in entries_of(outputs))
-        repair = f"say which are the logits: {choices}" if choices else "logits are a tensor (N, classes, H, W)"
-        raise NetworkError(f"the network gives {described(outputs)}; {repair}")
+        raise NetworkError(f"the network gives {described(outputs)}{choices(outputs)}")
     return outputs
 
 
-def _repair(network: nn.Module, wanted: Wanted) -> str:
+def _repair(network: nn.Module, wanted: Wanted, recipe: Recipe | None) -> str:
     """Returns what images the network does take, found by trying."""
     for channels in _CHANNELS:
         if channels != wanted.channels and _takes(network, dataclasses.replace(wanted, channels=channels)):
             return (
-                f"; it takes {channels} channels: use --channels {channels}, or set its argument to "
-                f"{wanted.channels} (in_channels)"
+                f"; it takes {channels} channels: use --channels {channels}, or "
+                f"{_told(recipe, CHANNELS, wanted.channels)}"
             )
     for multiple, size in _larger(wanted.size):
         if _takes(network, dataclasses.replace(wanted, size=size)):
@@ -174,7 +183,19 @@ def _takes(network: nn.Module, wanted: Wanted) -> bool:
     return not isinstance(outputs, Tensor) or outputs.shape[-2:] == images.shape[-2:]
 
 
-def _check_logits(logits: Tensor, wanted: Wanted, when: str) -> None:
+def _check_chosen(network: nn.Module, wanted: Wanted) -> None:
+    """Checks that a network of which an output was chosen has several, in training or in evaluation."""
+    if not isinstance(network, OneOutput):
+        return
+    given = [network.network.train(mode)(_images(wanted, _BATCH)) for mode in (True, False)]
+    if not any(entries_of(outputs) for outputs in given):
+        raise NetworkError(
+            f"model.output={network.output} chooses nothing, as the network gives {described(given[0])} and no "
+            "other output; leave it out"
+        )
+
+
+def _check_logits(logits: Tensor, wanted: Wanted, when: str, recipe: Recipe | None) -> None:
     number, height, width = len(logits), *wanted.size
     if logits.ndim != 4:
         raise NetworkError(
@@ -189,7 +210,7 @@ def _check_logits(logits: Tensor, wanted: Wanted, when: str) -> None:
         )
     if not logits.is_floating_point():
         raise NetworkError(f"the network gives {logits.dtype} {when}, as labels are; it must give logits")
-    check_classes(logits.shape[1], wanted.classes)
+    check_classes(logits.shape[1], wanted.classes, recipe)
     if not bool(logits.isfinite().all()):
         raise NetworkError(f"the network gives values that are not finite {when}; check its arguments and weights")
 

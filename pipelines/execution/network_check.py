@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from configs.schema import RunConfig
-from models.checkpoint import load_checkpoint
+from materializers.variant import StoredNetwork
+from models.checkpoint import load_checkpoint, misfit
 from models.networks.code_digest import code_digest
 from models.networks.errors import NetworkError
 from models.networks.recipe import Recipe, absolute, name_of
@@ -22,6 +23,10 @@ from torch_lowrank.layers.factorized import count_parameters
 from torch_lowrank.layers.parameter_shares import parameter_shares
 from torch_lowrank.ranks.budgets import BudgetError
 from torch_lowrank.ranks.costs import mac_costs, parameter_costs, possible_schemes, smallest_share
+
+_TRAINED_SO = (
+    "put back the code of the training, whose arguments these are, or leave out --reuse_training to train anew"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +79,7 @@ def check_network(config: RunConfig) -> NamedNetwork | None:
     network = recipe.build()
     if config.checkpoint is not None:
         load_checkpoint(config.checkpoint, network)
-    notes = try_network(network, wanted)
+    notes = try_network(network, wanted, recipe)
     if config.recalibration.enabled and not has_batch_norm(network):
         notes.append("the network has no BatchNorm that keeps statistics, so that --recalibrate changes nothing")
     if wanted.classes is None and given.filled(wanted.channels, likely + 1) != recipe:
@@ -97,9 +102,10 @@ def reused_network(config: RunConfig, places: list[str], wanted: str | None) -> 
     """
     name = config.model.network
     if wanted is not None and (name is None or name_of(wanted) != name):
+        renamed = ", give a file that was renamed its name back" if name is not None and ":" in name else ""
         raise NetworkError(
             f"--network {wanted} is not the network of the training that --reuse_training names, which is "
-            f"{name or 'our U-Net'}: leave out --network, or leave out --reuse_training to train anew"
+            f"{name or 'our U-Net'}: leave out --network{renamed}, or leave out --reuse_training to train anew"
         )
     if name is None:
         return None
@@ -107,7 +113,29 @@ def reused_network(config: RunConfig, places: list[str], wanted: str | None) -> 
     saved = {"name": name, "arguments": config.model.arguments, "output": config.model.output}
     recipe = Recipe.of_saved(saved, here, "the earlier run")
     filled = recipe.filled(config.data.channels, _likely_classes(config))
-    return NamedNetwork(recipe.place, code_digest(filled, filled.build()))
+    return NamedNetwork(recipe.place, code_digest(filled, filled.build(_TRAINED_SO)))
+
+
+def check_weights_fit(network: NamedNetwork, stored: StoredNetwork, shown: str) -> None:
+    """Checks that the weights of an earlier training fit the network that its constructor makes today.
+
+    Args:
+        network: The network.
+        stored: What the training stored.
+        shown: The stored network, to show.
+
+    Raises:
+        NetworkError: They do not, or the constructor fails.
+    """
+    if stored.recipe is None:
+        return
+    recipe = Recipe.of_saved(stored.recipe, [network.place], shown)
+    if said := misfit(recipe.build(_TRAINED_SO), stored.shapes):
+        arguments = ", ".join(f"{name}={value!r}" for name, value in recipe.arguments.items())
+        raise NetworkError(
+            f"the weights of {shown} do not fit the network that {network.place} makes today ({arguments}): {said}; "
+            f"{_TRAINED_SO}"
+        )
 
 
 def without_place(config: RunConfig) -> RunConfig:

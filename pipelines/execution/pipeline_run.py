@@ -13,7 +13,7 @@ from configs.schema import RunConfig
 from materializers.variant import networks_in_extra
 from pipelines.comparison import comparison
 from pipelines.devices import Devices
-from pipelines.execution.network_check import NamedNetwork, reused_network, without_place
+from pipelines.execution.network_check import NamedNetwork, check_weights_fit, reused_network, without_place
 from pipelines.execution.placement import read_settings
 from pipelines.execution.remote_results import check_finished, copy_results, remote_errors
 from pipelines.execution.reuse_training import Training, find_training
@@ -44,6 +44,8 @@ def run_on_stack(
         training.origin.check_same_data(training.network, config, remote)
         wanted, config = config.model.network, training.configure(config)
         network = reused_network(config, training.networks, wanted)
+        if network is not None and network.code != training.network_code:
+            check_weights_fit(network, training.stored(), training.network)
     changed = _changed(training, network)
     runtime = dataclasses.replace(
         runtime_of(config, root, command, remote),
@@ -85,7 +87,7 @@ def _with_network(options: dict[str, Any], network: NamedNetwork | None, config:
     for name, step in steps.items():
         if name not in _NO_NETWORK:
             step["environment"] = {"NETWORK_CODE": network.code}
-    extra = options["extra"] | networks_in_extra([network.place])
+    extra = options["extra"] | networks_in_extra([network.place], network.code)
     return options | {"extra": extra, "steps": {name: step for name, step in steps.items() if step}}
 
 

@@ -13,7 +13,7 @@ from zenml.models import StepRunResponse
 from configs.loading import network_title, stored_as
 from configs.schema import RunConfig
 from configs.sections import DataConfig, InputConfig, ModelConfig, TrainingConfig
-from materializers.variant import networks_of
+from materializers.variant import StoredNetwork, StoredNetworkMaterializer, networks_of
 from pipelines.training_origin import Origin, origin_of
 from steps.runtime import network_code_of
 
@@ -53,6 +53,15 @@ class Training:
     def configure(self, config: RunConfig) -> RunConfig:
         """Returns the configuration with the sections of this training."""
         return config.model_copy(update=self.config)
+
+    def stored(self) -> StoredNetwork:
+        """Reads what is known of the network without its code.
+
+        Raises:
+            DamagedArtifactError: Its files are not those that were stored.
+        """
+        uri, store = Client().get_artifact_version(self.network_id).uri, Client().active_stack.artifact_store
+        return StoredNetworkMaterializer(uri, store).load(StoredNetwork)
 
     def describe(self, wanted: RunConfig) -> str:
         """Returns a description of the network, with the fields of a configuration that do not hold for it."""

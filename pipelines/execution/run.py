@@ -10,8 +10,10 @@ from configs.loading import network_title, stored_as
 from configs.schema import RunConfig
 from materializers.folders import DamagedArtifactError
 from models.checkpoint import load_checkpoint
+from models.checkpoint_description import Description
 from models.checkpoint_file import CheckpointError
 from models.unet import UNet
+from pipelines.described_checkpoint import as_described
 from pipelines.execution.abandoned_runs import mark_abandoned
 from pipelines.execution.console import StepMessages
 from pipelines.execution.failures import INPUT_ERRORS, InputError, RunFailedError, explain_failure
@@ -57,7 +59,7 @@ def run(config: RunConfig, root: Path, command: str) -> None:
         raise RunFailedError(str(error)) from error
     except RuntimeError as error:
         raise explain_failure(messages.failures, error) from error
-    comparison = Comparison(bundle.results)
+    comparison = Comparison(bundle.results, imported=config.checkpoint is not None)
     print_results(config, root, comparison, bundle.view)
     try:
         register_chosen(config.registration, comparison, bundle.runs, tracking_uri(root))
@@ -75,11 +77,12 @@ def _prepare_and_run(config: RunConfig, root: Path, command: str, messages: Step
     remote = is_remote()
     devices = resolve_devices(config, remote)
     config = config.model_copy(update={"device": devices.default})  # as the report shows it
+    config, described = as_described(config)
     if config.checkpoint is not None and config.model.network is None:
         config = _with_architecture_of(load_checkpoint(config.checkpoint), config)
     network = check_network(config) if config.reuse_training is None else None
     if config.checkpoint is not None:
-        print(f"{config.checkpoint}: {_read_as(config)}", file=sys.stderr)
+        print(f"{config.checkpoint}: {_read_as(config, described)}", file=sys.stderr)
     check_mlflow(tracking_uri(root), lock_of(tracking_uri(root), root))
     mark_abandoned("its process ended before it did")
     repaired: set[str] = set()
@@ -111,7 +114,8 @@ def _with_architecture_of(network: UNet, config: RunConfig) -> RunConfig:
     """Returns the configuration with the architecture of a network, and with its channels unless they were chosen.
 
     Raises:
-        CheckpointError: The network takes images of another kind than can be read.
+        CheckpointError: The network takes images of another kind than can be read, or has another architecture than
+            was asked for.
     """
     arguments = network.arguments
     if arguments["in_channels"] not in _CHANNELS:
@@ -119,6 +123,12 @@ def _with_architecture_of(network: UNet, config: RunConfig) -> RunConfig:
             f"{config.checkpoint} takes {arguments['in_channels']} channels, and images are read as gray (1) or colour "
             "(3): use a network that was trained on one of these"
         )
+    for name in ("base_filters", "bilinear"):
+        if name in config.model.model_fields_set and getattr(config.model, name) != arguments[name]:
+            raise CheckpointError(
+                f"model.{name}={getattr(config.model, name)} contradicts {config.checkpoint}, whose network has "
+                f"{arguments[name]}: leave it out, as the weights tell it"
+            )
     model = config.model.model_copy(update={key: arguments[key] for key in ("base_filters", "bilinear", "dropout")})
     if "channels" in config.data.model_fields_set:
         return config.model_copy(update={"model": model})
@@ -126,12 +136,14 @@ def _with_architecture_of(network: UNet, config: RunConfig) -> RunConfig:
     return config.model_copy(update={"model": model, "data": data})
 
 
-def _read_as(config: RunConfig) -> str:
+def _read_as(config: RunConfig, described: Description | None) -> str:
     """Returns in a line what a state dict does not tell, and how it is told."""
     data, inputs = config.data, config.input
     normalised = f"(x / 255 - {inputs.mean:g}) / {inputs.std:g}"
+    read = f"{network_title(config.model)}, given images as {stored_as(data)}, resized by {data.interpolation}"
+    if described is not None and described.preprocessing is not None:
+        return f"{read}, {normalised}, as {described.file.name} beside it says"
     return (
-        f"{network_title(config.model)}, given images as {stored_as(data)}, resized by "
-        f"{data.interpolation}, {normalised}; a checkpoint does not say: if it was trained otherwise, set "
+        f"{read}, {normalised}; a checkpoint does not say: if it was trained otherwise, set "
         "--image_size, --channels, --interpolation, input.mean and input.std"
     )

@@ -20,7 +20,7 @@ from materializers.records import HistoryMaterializer, ResultMaterializer
 from materializers.report import ReportMaterializer
 from materializers.spectra import SpectraMaterializer
 from materializers.statistics import StatisticsMaterializer
-from materializers.variant import VariantMaterializer, networks_in_extra
+from materializers.variant import StoredNetwork, StoredNetworkMaterializer, VariantMaterializer, networks_in_extra
 from models.evaluation.results import Cost, EvaluationResult
 from models.networks.errors import NetworkError
 from models.networks.recipe import Recipe
@@ -170,6 +170,13 @@ def of_monai(store):
     return stored("variant", {"variant": variant}, store), variant
 
 
+def test_what_a_network_is_made_by_and_its_shapes_are_read_without_its_code(of_monai):
+    materializer, variant = of_monai
+    known = StoredNetworkMaterializer(materializer.uri, materializer.artifact_store).load(StoredNetwork)
+    assert known.recipe == variant.recipe.to_dict()
+    assert known.shapes == {name: tuple(value.shape) for name, value in variant.network.state_dict().items()}
+
+
 def test_outside_of_a_step_a_network_is_read_where_the_caller_allows_its_constructor(of_monai):
     materializer, variant = of_monai
     with pytest.raises(NetworkError, match=r"made by monai\.networks\.nets\.BasicUNet.*networks="):
@@ -182,7 +189,7 @@ def test_in_a_step_the_runs_configuration_allows_and_the_artifact_does_not(of_mo
     materializer, variant = of_monai
 
     def running(networks):
-        extra = networks_in_extra(networks)
+        extra = networks_in_extra(networks, "c0de")
         step = SimpleNamespace(step_run=SimpleNamespace(config=SimpleNamespace(extra=extra)))
         monkeypatch.setattr("materializers.variant.get_step_context", lambda: step)
 
@@ -190,7 +197,9 @@ def test_in_a_step_the_runs_configuration_allows_and_the_artifact_does_not(of_mo
     with pytest.raises(NetworkError, match="nothing of that was imported"):
         materializer.load(Variant)
     running(["monai.networks.nets.BasicUNet"])
-    assert materializer.load(Variant).digest() == variant.digest()
+    loaded = materializer.load(Variant)
+    assert loaded.digest() == variant.digest()
+    assert loaded.recipe.code == "c0de"
 
 
 def test_an_artifact_that_names_other_code_runs_none_of_it(of_monai, tmp_path):

@@ -1,5 +1,6 @@
 """Variants: networks with their origin, through storage and back."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import torch
 
 from models.compress_variant import compress_variant, svd_rule
 from models.networks.errors import NetworkError
+from models.networks.recipe import Recipe
 from models.preprocessing import Preprocessing
 from models.unet import UNet
 from models.variant import Variant, VariantError
@@ -72,6 +74,19 @@ def test_compression_says_how_the_network_came_about() -> None:
     variant = compressed(baseline())
     assert variant.spec == VariantSpec("svd", rank=3, scheme="channel")
     assert any(layer.rank == 3 for layer in variant.layers)
+
+
+def test_the_code_of_a_network_travels_with_it_and_is_no_part_of_its_digest(tmp_path: Path) -> None:
+    recipe = Recipe("torch.nn.Conv2d", {"in_channels": 1, "out_channels": 1, "kernel_size": 1}, code="c0de")
+    variant = Variant(BASELINE, recipe.build(), Preprocessing(0.18, 0.18), 1, recipe=recipe)
+    variant.save(tmp_path / "network")
+    assert json.loads((tmp_path / "network" / "network.json").read_text())["about"]["network"]["code"] == "c0de"
+    loaded = Variant.load(tmp_path / "network", networks=["torch.nn.Conv2d"])
+    assert loaded.recipe is not None
+    assert loaded.recipe.code == "c0de"
+    other = dataclasses.replace(variant, recipe=dataclasses.replace(recipe, code="other"))
+    assert other.about() != variant.about()
+    assert other.digest() == variant.digest() == loaded.digest()
 
 
 def test_digests_differ_in_weights_and_in_origin() -> None:

@@ -50,7 +50,9 @@ def test_a_network_in_a_file_is_trained_reused_and_forgotten_when_its_code_chang
     assert "Small: 98.4 % of the parameters can be factorised; not: normalisation 1.64 %" in run.stderr
     fresh.assert_complete({"baseline", "svd_rank_2"})
     said = networks(fresh)["svd_rank_2"]
+    code = fresh.summary()["provenance"]["network_code"]
     assert said["about"]["network"] == {
+        "code": code,
         "name": "small_net.py:Small",
         "arguments": {"width": 12, "in_channels": 1, "classes": 1},
         "output": None,
@@ -72,8 +74,22 @@ def test_a_network_in_a_file_is_trained_reused_and_forgotten_when_its_code_chang
     assert fresh.summary()["baseline"]["metrics"] != before
     assert "its weights are run by the code of today" in again.stderr
     assert "changed since it was trained" in fresh.summary()["provenance"]["network"]
+    assert {said["about"]["network"]["code"] for said in networks(fresh).values()} == {
+        fresh.summary()["provenance"]["network_code"]
+    }
+    assert fresh.summary()["provenance"]["network_code"] != code
 
     beside.write_text(BESIDE)
+    file.write_text(
+        SOURCE.replace("nn.Conv2d(width, width, 3", "nn.Conv2d(width, width, 5").replace(
+            "1)\n        self.l", "2)\n        self.l"
+        )
+    )
+    other = fresh.run("--reuse_training", *ONE, check=False)
+    assert (other.status, other.steps) == (2, {})
+    assert "of another shape: second.weight (12, 12, 3, 3) instead of (12, 12, 5, 5); put back the code" in other.stderr
+
+    file.write_text(SOURCE)
     back = fresh.run("--reuse_training", *ONE)
     assert back.ran == {"compare"}
     assert "the code of today" not in back.stderr

@@ -8,8 +8,16 @@ from torch import nn
 
 from configs.loading import load_config
 from configs.schema import RunConfig
+from materializers.variant import StoredNetwork
 from models.networks.errors import NetworkError
-from pipelines.execution.network_check import NamedNetwork, check_network, reused_network, without_place
+from models.networks.recipe import Recipe
+from pipelines.execution.network_check import (
+    NamedNetwork,
+    check_network,
+    check_weights_fit,
+    reused_network,
+    without_place,
+)
 from torch_lowrank.ranks.budgets import BudgetError
 
 BASIC = ("--network", "monai.networks.nets.BasicUNet", "--image_size", "32", "32", "--channels", "1")
@@ -76,6 +84,31 @@ def test_an_earlier_networks_file_is_found_where_it_was_or_where_it_is_now(tmp_p
         with pytest.raises(NetworkError, match=r"is not the network of the training.*leave out --reuse_training"):
             reused_network(earlier, places, other)
     assert reused_network(load_config([]), [], None) is None
+
+
+def test_weights_that_do_not_fit_todays_code_are_told_by_layer_with_their_shapes() -> None:
+    recipe = Recipe("torch.nn.Conv2d", {"in_channels": 1, "out_channels": 2, "kernel_size": 1})
+    network, shown = NamedNetwork("torch.nn.Conv2d", "x"), "baseline_network:3"
+    shapes = {"weight": (2, 1, 1, 1), "bias": (2,)}
+    check_weights_fit(network, StoredNetwork(recipe.to_dict(), shapes), shown)
+    check_weights_fit(network, StoredNetwork(None, {}), shown)
+    with pytest.raises(NetworkError) as caught:
+        check_weights_fit(network, StoredNetwork(recipe.to_dict(), {**shapes, "weight": (2, 1, 3, 3)}), shown)
+    told = str(caught.value)
+    assert "the weights of baseline_network:3 do not fit the network that torch.nn.Conv2d makes today (in_" in told
+    assert "of another shape: weight (2, 1, 3, 3) instead of (2, 1, 1, 1); put back the code" in told
+    assert "leave out --reuse_training" in told
+
+
+def test_arguments_of_a_training_that_the_code_takes_no_more_are_told_with_what_can_be_done() -> None:
+    recipe = Recipe("torch.nn.Conv2d", {"in_channels": 1, "out_channels": 2, "kernel_size": 1, "width": 3})
+    with pytest.raises(
+        NetworkError, match=r"width=3\) makes no network.*put back the code.*leave out --reuse_training"
+    ):
+        check_weights_fit(NamedNetwork("torch.nn.Conv2d", "x"), StoredNetwork(recipe.to_dict(), {}), "one")
+    trained = named("torch.nn.Conv2d", "--network_args", json.dumps(dict(recipe.arguments)))
+    with pytest.raises(NetworkError, match=r"makes no network.*leave out --reuse_training"):
+        reused_network(trained, ["torch.nn.Conv2d"], None)
 
 
 def test_steps_elsewhere_see_files_of_the_repository_alone() -> None:

@@ -95,6 +95,7 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (NETWORKS, "models/networks", "__init__ errors imported_names imports outputs reached_files recipe"),
     (frozenset({"train", "import"}), "models/networks", "trial"),
     (NOTHING, "models/networks", "code_digest"),  # it makes keys
+    (NOTHING, "models", "checkpoint_description"),  # it fills in the configuration, which is in the keys
     (NETWORKS, "materializers", "variant"),
     (NETWORKS, "torch_lowrank", "io report"),
     (NETWORKS, "torch_lowrank/quantization", "__init__ bits coding packing stored_state"),

@@ -76,3 +76,50 @@ def test_a_file_whose_name_is_none_in_python_is_told_with_its_repair(tmp_path: P
     file.write_text(NET)
     with pytest.raises(NetworkError, match=r"'my\.net' is no name in Python; rename it"):
         module_of_file(file)
+
+
+TWICE = """
+import os, sys
+from models.networks.recipe import Recipe
+from models.networks.errors import NetworkError
+arguments = {"in_channels": 1, "out_channels": 1, "kernel_size": 1}
+for folder, place in zip(sys.argv[1::2], sys.argv[2::2]):
+    os.chdir(folder)
+    try:
+        print(Recipe(place, arguments).build().word)
+    except NetworkError as error:
+        print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("places", "name"),
+    [
+        (("net.py:Net", "net.py:Net"), "beside"),
+        (("net.Net", "net.Net"), "beside"),
+        (("alone.py:Net", "alone.py:Net"), "alone"),
+        (("net.py:Net", "other.py:Net"), "beside"),
+    ],
+)
+def test_a_second_module_of_one_name_is_refused_and_not_taken_for_the_first(
+    places: tuple[str, str], name: str, tmp_path: Path
+) -> None:
+    for number, folder in enumerate(("one", "two")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "beside.py").write_text(f"word = {number}\n")
+        (tmp_path / folder / "alone.py").write_text(f"{NET}    word = {number}\n")
+        for file in ("net.py", "other.py"):
+            (tmp_path / folder / file).write_text(f"from beside import word as said\n{NET}    word = said\n")
+    one, two = str(tmp_path / "one"), str(tmp_path / "two")
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", TWICE, one, places[0], two, places[1], one, places[0]],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    first, refused, again = done.stdout.splitlines()
+    assert (first, again) == ("0", "0")
+    assert f"given {tmp_path}/one/{name}.py, as" in refused
+    assert "use this network in another process" in refused

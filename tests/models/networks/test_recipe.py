@@ -99,7 +99,9 @@ def test_what_cannot_be_built_is_told(file: Path, place: str, arguments: dict, s
 
 def test_a_file_with_an_error_is_told(file: Path) -> None:
     file.write_text("import no_such_library")
-    with pytest.raises(NetworkError, match=r"cannot be imported.*pip install no_such_library"):
+    with pytest.raises(
+        NetworkError, match=r"cannot be imported.*no_such_library is not installed: pip install no_such_library, if"
+    ):
         Recipe(f"{file}:Net").build()
 
 
@@ -131,6 +133,21 @@ def test_a_saved_name_that_is_not_allowed_imports_nothing(allowed: list[str], tm
     with pytest.raises(NetworkError, match=r"made by antigravity\.system, and nothing .* imported or run.*networks="):
         Recipe.of_saved(saved, allowed, tmp_path)
     assert "antigravity" not in sys.modules
+
+
+def test_one_name_is_allowed_by_itself(tmp_path: Path) -> None:
+    saved = Recipe("a.b.Net").to_dict()
+    assert Recipe.of_saved(saved, "a.b.Net", tmp_path) == Recipe("a.b.Net")
+    with pytest.raises(NetworkError, match=r"networks holds <class.*give names of constructors"):
+        Recipe.of_saved(saved, [Path], tmp_path)
+
+
+def test_of_a_renamed_file_both_names_are_told_with_what_to_do(tmp_path: Path) -> None:
+    saved = Recipe("/there/net.py:Net").to_dict()
+    with pytest.raises(
+        NetworkError, match=r"by net\.py:Net.* \(allowed: new\.py:Net\).*must get its name net\.py back"
+    ):
+        Recipe.of_saved(saved, ["/here/new.py:Net"], tmp_path)
 
 
 @pytest.mark.parametrize("saved", [{}, {"name": 3, "arguments": {}}, {"name": "a.B", "arguments": [1], "output": None}])

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from models.networks.errors import NetworkError
+from models.networks.outputs import OneOutput
+from models.networks.recipe import Recipe
 from models.networks.trial import Wanted, check_classes, likely_classes, output_classes, try_network
 
 DATA = Wanted(1, (32, 32), 1)
@@ -48,9 +50,17 @@ REFUSED = {
     "detached": (Net(after=Tensor.detach), "no gradient reaches"),
     "sigmoid": (Net(after=torch.sigmoid), "after a sigmoid"),
     "softmax over one": (Net(after=lambda logits: logits.softmax(1)), "a softmax over a single channel"),
-    "several": (Net(after=lambda x: [x, x]), r"a list of 2 \(0: \(2, 1, 32, 32\), .*model\.output=0, model\.output=1"),
-    "stacked": (Net(after=lambda x: torch.stack([x, x], 1)), r"model\.output=0, model\.output=1"),
+    "several": (
+        Net(after=lambda x: [x, x]),
+        r"a list of 2 \(0: \(2, 1, 32, 32\), .*model\.output=0 or model\.output=1",
+    ),
+    "stacked": (Net(after=lambda x: torch.stack([x, x], 1)), r"model\.output=0 or model\.output=1"),
     "dictionary": (Net(after=lambda x: {"out": x}), r"model\.output=out"),
+    "one in a list": (Net(after=lambda x: [x]), r"for the logits, give model\.output=0$"),
+    "one of its tensors": (Net(after=lambda x: (x.mean(), x, [x])), r"for the logits, give model\.output=1$"),
+    "deeper": (Net(after=lambda x: [[x]]), r"a tensor \(N, classes, H, W\): name a module of your own"),
+    "no output to choose": (OneOutput(Net(), 1), r"model\.output=1 chooses nothing.*leave it out"),
+    "no such output": (OneOutput(Net(after=lambda x: [x]), 1), r"is 1, and .*for the logits, give model\.output=0"),
     "thing": (Net(after=str), "gives a str; logits are a tensor"),
     "library": (Net(before=needs_einops), "pip install einops"),
 }
@@ -190,6 +200,29 @@ def test_classes_that_fit(found: int, wanted: int | None) -> None:
 def test_classes_that_do_not(found: int, wanted: int | None, said: str) -> None:
     with pytest.raises(NetworkError, match=said):
         check_classes(found, wanted)
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("monai.networks.nets.BasicUNet", "give out_channels=1 by --network_args"),
+        ("torch.nn.Linear", r"if one of these does \(in_features, out_features.*or change torch\.nn\.Linear"),
+        ("torch.nn.Tanh", r"change torch\.nn\.Tanh, which takes no arguments"),
+    ],
+)
+def test_the_repair_is_an_argument_that_the_constructor_has(place: str, said: str) -> None:
+    with pytest.raises(NetworkError, match=said):
+        try_network(Net(classes=2), DATA, Recipe(place))
+    with pytest.raises(NetworkError, match=said.replace("out_channels=1", "in_channels=1")):
+        try_network(Net(channels=3), DATA, Recipe(place))
+
+
+def test_a_network_that_gives_several_outputs_in_training_alone_keeps_its_choice() -> None:
+    class Deep(Net):
+        def forward(self, x: Tensor):
+            return [self.layer(x), x] if self.training else self.layer(x)
+
+    assert try_network(OneOutput(Deep(), 0), DATA) == []
 
 
 def test_the_classes_of_a_network_are_counted() -> None:

@@ -1,0 +1,66 @@
+"""What is said of a baseline that is useless, and of one that was trained elsewhere."""
+
+import dataclasses
+
+import pytest
+
+from analysis.comparison import Comparison
+from analysis.conclusions import answer, describe, methods_answer
+from analysis.table_rows import variant_rows
+from models.variant_spec import VariantSpec
+from tests.comparisons import images, means
+
+
+def at_budget(result, method: str, dice: float, params: int):
+    made = result(method, 1, dice, params)
+    return dataclasses.replace(made, spec=VariantSpec(method, budget=0.25, scheme="channel"))
+
+
+@pytest.mark.parametrize(("dice", "found"), [(0.02, r"almost nothing (Dice 0.020)"), (0.0, "nothing")])
+def test_of_a_useless_baseline_nothing_else_is_said(result, dice, found):
+    full = result("baseline", None, dice, 9000)
+    variants = [at_budget(result, "svd", dice / 2, 2000), at_budget(result, "arsvd", dice, 2000)]
+    comparison = Comparison([full, *variants])
+    assert answer(comparison) == (
+        f"The baseline finds {found}: train it longer before comparing what compression keeps of it."
+    )
+    assert methods_answer(comparison) == ""
+    assert comparison.recommended is comparison.chosen_by_valid is None
+    assert not any(row.chosen for row in variant_rows(comparison))
+    assert describe(comparison, comparison.compressed[0]).endswith("with 2,000 parameters.")
+
+
+def test_a_baseline_that_is_useless_on_valid_alone_is_useless(result):
+    full = dataclasses.replace(result("baseline", None, 0.7, 9000), valid=means(0.01))
+    assert answer(Comparison([full, result("svd", 8, 0.7, 900)])).startswith(
+        "The baseline finds almost nothing (Dice 0."
+    )
+
+
+@pytest.mark.parametrize("dice", [0.0, 0.02, 0.2])
+def test_a_baseline_from_a_checkpoint_is_not_told_to_train_longer(result, dice):
+    results = [result("baseline", None, dice, 9000), result("svd", 8, dice, 900)]
+    assert "train it longer" in answer(Comparison(results))
+    said = answer(Comparison(results, imported=True))
+    assert "train it" not in said
+    assert "check that it gets images as it was trained on (--image_size, " in said
+
+
+def test_a_network_that_has_two_names_is_marked_by_both(result):
+    full, first = result("baseline", None, 0.77, 9000), result("svd", 8, 0.77, 900)
+    again = dataclasses.replace(first, spec=VariantSpec("svd", rank=16, scheme="channel"))
+    marked = {row.name: row.on_front for row in variant_rows(Comparison([full, first, again]))}
+    assert marked == {"baseline": False, "svd_rank_8": True, "svd_rank_16": True}
+
+
+@pytest.mark.parametrize("surely", [True, False])
+def test_equal_values_are_marked_both_or_neither(result, surely):
+    """Of two networks with one Dice, one alone may be better than a smaller one by more than chance."""
+    small = dataclasses.replace(result("svd", 4, 0.7, 500), per_image=images([0.7] * 12))
+    even = dataclasses.replace(result("svd", 8, 0.71, 900), per_image=images([0.71] * 12))
+    uneven = dataclasses.replace(result("arsvd", 0.9, 0.71, 900), per_image=images([0.42, 1.0] * 6))
+    second = even if surely else uneven
+    twin = dataclasses.replace(second, spec=VariantSpec("arsvd", tau=0.5, scheme="channel"), layers=[])
+    rows = variant_rows(Comparison([result("baseline", None, 0.7, 9000), small, even, twin]))
+    marked = {row.name: row.on_front for row in rows}
+    assert marked["svd_rank_8"] == marked["arsvd_tau_0.5"] == surely
