@@ -27,7 +27,7 @@ from tracking.addresses import without_password
 from tracking.errors import ServiceError, first_line
 from tracking.mlflow_store import SECONDS_TO_WAIT, NewRun, RunStore, curves, is_finished
 from tracking.run_records import Recorded, TrainingRecord, used_for
-from tracking.served_models import TRAINING, is_complete, network_digest
+from tracking.served_models import TRAINING, ModelLog, is_complete, network_digest
 from tracking.shared_view import view_link, view_state, view_tag
 
 _NOTE = (
@@ -100,13 +100,15 @@ class _Recorder:
         log = self._store.models(experiment)
         models = log.by_run(training.tags[TRAINING])
         data = used_for(self._data(parent, training), "evaluation")
+        for orphan in models.keys() - {run.info.run_id for run in existing}:  # somebody has deleted its run
+            log.discard(orphan, models[orphan])
         for result in reversed(comparison.results):  # MLflow's table has the newest first
             made = _variant_run(result, parent, data, training, comparison)
             same_name = [run for run in existing if run.info.run_name == result.name]
             right = [run for run in same_name if _is_right(run, made, models)][:1]
             for run in same_name:
                 if run not in right:
-                    log.delete_run(run.info.run_id, models.get(run.info.run_id, ()))
+                    self._delete(run, log, models)
             for run in right:
                 model = models[run.info.run_id][0].model_id
                 self._store.renew(run, model, made.metrics, {_TIMED_ON: made.tags[_TIMED_ON]})
@@ -162,7 +164,11 @@ class _Recorder:
         log = self._store.models(experiment)
         models = log.by_run(training)
         for run in (*self._store.children(experiment, parent.info.run_id), parent):
-            log.delete_run(run.info.run_id, models.get(run.info.run_id, ()))
+            self._delete(run, log, models)
+
+    def _delete(self, run: Run, log: ModelLog, models: Mapping[str, Sequence[LoggedModel]]) -> None:
+        log.discard(run.info.run_id, models.get(run.info.run_id, ()))
+        self._client.delete_run(run.info.run_id)
 
 
 def _variant_run(

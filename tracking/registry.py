@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Iterator
 
 import mlflow
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
 from tracking.served_models import DATA_DIGEST, VARIANT, WEIGHTS_BYTES
 
@@ -64,6 +66,9 @@ def _new_version(client: MlflowClient, name: str, variant: str, run_id: str, des
     made = client.create_model_version(
         name, f"models:/{model.model_id}", run_id, tags=tags, description=description, model_id=model.model_id
     )
+    versions = json.loads(model.tags.get(MLFLOW_MODEL_VERSIONS, "[]"))
+    versions.append({"name": name, "version": made.version})  # MLflow's page of the model shows what this tag says
+    client.set_logged_model_tags(model.model_id, {MLFLOW_MODEL_VERSIONS: json.dumps(versions)})
     return str(made.version)
 
 

@@ -46,7 +46,7 @@ def signature(serving: Serving) -> ModelSignature:
 
 
 class ModelLog:
-    """Writes the MLflow models of an experiment's runs, and removes them with their runs.
+    """Writes the MLflow models of an experiment's runs, and removes them.
 
     Args:
         client: MLflow's client.
@@ -102,12 +102,11 @@ class ModelLog:
         self._client.log_model_artifacts(model_id, str(network), _NETWORK)
         self._client.finalize_logged_model(model_id, LoggedModelStatus.READY)
 
-    def delete_run(self, run_id: str, models: Sequence[LoggedModel]) -> None:
-        """Deletes a run and its models, but for models that the registry has versions of."""
+    def discard(self, run_id: str, models: Sequence[LoggedModel]) -> None:
+        """Deletes the models of a run, unless the registry has versions of them."""
         if not self._client.search_model_versions(f"run_id = '{run_id}'", max_results=1):
             for model in models:
                 self._client.delete_logged_model(model.model_id)
-        self._client.delete_run(run_id)
 
 
 def is_complete(models: Sequence[LoggedModel]) -> bool:

@@ -3,87 +3,16 @@
 import base64
 import dataclasses
 import json
-import shutil
 import zlib
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
-from mlflow.entities import Run
 
-from analysis.comparison import Comparison
 from tests.comparisons import make_result, recovered
-from tracking import mlflow_runs as runs
-from tracking.database_setup import make_mlflow_database
+from tests.tracking.recorded import RESULTS, active, everything, names, parent_of, record, training
 from tracking.mlflow_store import EXPERIMENT
 from tracking.registry import ALIAS, RegistrationError, register
-from tracking.run_records import Data, Recorded, Serving, TrainingRecord
-
-HISTORY = {"epochs": [{"epoch": 0, "valid_dice": 0.5, "lr": 0.1}, {"epoch": 1, "valid_dice": 0.6, "lr": 0.05}]}
-RESULTS = [make_result("baseline", None, 0.8, 1000), make_result("svd", 8, 0.7, 300)]
-
-
-DATA = Data(
-    "phantoms: 30 images 32x32 gray",
-    "d",
-    {"images": {"train": 20, "valid": 5, "test": 5}},
-    "s3://somebody:secret@bucket/phantoms",
-    (32, 32, 1),
-)
-SERVING = Serving("opener", {"opener.py": b"def _load_pyfunc(folder): ..."}, ("torch==2.6",), {}, 1, 1, (4, 4))
-
-
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MLflow takes seconds to make one."""
-    file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    make_mlflow_database(file)
-    return file
-
-
-@pytest.fixture
-def uri(tmp_path: Path, empty_database: Path) -> str:
-    return f"sqlite:///{shutil.copy(empty_database, tmp_path / 'mlflow.db')}"
-
-
-def training(key: str = "one", **changes) -> TrainingRecord:
-    fields = {
-        "key": key,
-        "name": "training",
-        "description": "**The answer.**",
-        "params": {"training.epochs": 2},
-        "tags": {"data_digest": "d"},
-        "history": HISTORY,
-        "data": DATA,
-        "serving": SERVING,
-        "files": [],
-    }
-    return TrainingRecord(**fields | {"networks": Path()} | changes)
-
-
-def record(uri: str, results: list, record_of: TrainingRecord, tmp_path: Path) -> dict[str, str]:
-    return everything(uri, results, record_of, tmp_path).runs
-
-
-def everything(uri: str, results: list, record_of: TrainingRecord, tmp_path: Path) -> Recorded:
-    for result in results:
-        (tmp_path / "networks" / result.name).mkdir(parents=True, exist_ok=True)
-        (tmp_path / "networks" / result.name / "network.json").write_text("{}")
-    placed = dataclasses.replace(record_of, networks=tmp_path / "networks")
-    return runs.record(uri, placed, Comparison(results), tmp_path / "lock")
-
-
-def parent_of(uri: str) -> Run:
-    return next(run for run in active(uri) if run.info.run_name == "training")
-
-
-def active(uri: str) -> list[Run]:
-    client = MlflowClient(uri)
-    return client.search_runs([client.get_experiment_by_name(EXPERIMENT).experiment_id])
-
-
-def names(uri: str) -> list[str]:
-    return sorted(run.info.run_name for run in active(uri))
 
 
 def test_each_variant_is_one_run_below_the_training(uri: str, tmp_path: Path) -> None:
