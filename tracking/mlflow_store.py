@@ -123,7 +123,7 @@ class RunStore:
         for file, folder in files:
             self.client.log_artifact(run_id, str(file), folder)
         kept = {f"{folder}/{file.name}" for file, folder in files}
-        stored = get_artifact_repository(self.client.get_run(run_id).info.artifact_uri)
+        stored = get_artifact_repository(self.client.get_run(run_id).info.artifact_uri, tracking_uri=self._uri)
         for folder in {folder for _, folder in files if folder is not None}:
             for found in stored.list_artifacts(folder):
                 if found.path not in kept:

@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.entities import LoggedModel, Run
 
 from analysis.comparison import Comparison
 from tests.comparisons import make_result
@@ -63,3 +63,13 @@ def active(uri: str) -> list[Run]:
 
 def names(uri: str) -> list[str]:
     return sorted(run.info.run_name for run in active(uri))
+
+
+def models(uri: str) -> list[LoggedModel]:
+    client = MlflowClient(uri)
+    return client.search_logged_models([client.get_experiment_by_name(EXPERIMENT).experiment_id])
+
+
+def model_of(uri: str, run_id: str) -> LoggedModel:
+    (model,) = [model for model in models(uri) if model.source_run_id == run_id]
+    return model

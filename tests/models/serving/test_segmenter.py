@@ -86,7 +86,11 @@ def test_a_saved_compressed_variant_is_opened_as_it_was(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("config", "message"),
-    [({"batch_size": 0}, "batch_size is 0"), ({"batch_size": "8"}, "batch_size is '8'"), ({"gpu": 1}, "has gpu; known")],
+    [
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"batch_size": "8"}, "batch_size is '8'"),
+        ({"gpu": 1}, "has gpu; known"),
+    ],
 )
 def test_settings_that_cannot_be_are_refused(tmp_path: Path, config: dict, message: str) -> None:
     variant().save(tmp_path / "saved")
