@@ -12,9 +12,12 @@ from analysis.comparison import joined
 from configs.loading import OF_NAMED, OF_UNET, network_title
 from configs.schema import RunConfig
 from configs.sections import ModelConfig
+from dataset.manifest import Manifest
 from dataset.store import Dataset
 from materializers.report import ReportMaterializer
 from models.evaluation.results import EvaluationResult, Latencies
+from models.serving.segmenter import DEFAULTS
+from models.serving.travelling_code import travelling_code
 from models.variant import Variant
 from reporting.bundle import ReportBundle, ReportContent, remove_stale_networks, write_files
 from reporting.html.report import About
@@ -23,10 +26,11 @@ from steps.caching import ROOT
 from tracking.addresses import lock_of
 from tracking.mlflow_runs import record
 from tracking.provenance import provenance
-from tracking.run_records import Data, TrainingRecord
+from tracking.run_records import Data, Serving, TrainingRecord
 from tracking.stack import tracking_uri
 
 _DIGITS = 16  # of digests that people see
+_EXAMPLE_SIZE = (32, 32)  # of an input of our U-Net in MLflow
 _NOT_SHOWN = {"data_root", "out_dir", "checkpoint", "verbose", "no_cache", "registration", "run_settings", "remote_dir"}
 
 
@@ -69,7 +73,7 @@ def compare(  # noqa: PLR0913, PLR0917 - everything meets here
     write_files(files, folder)
     uri = tracking_uri(ROOT)
     training = dataclasses.replace(
-        _training(dataset, baseline, config, content), files=_placed(files, folder), networks=folder / "networks"
+        _training(dataset, baseline, config, content, now), files=_placed(files, folder), networks=folder / "networks"
     )
     recorded = record(uri, training, comparison, lock_of(uri, ROOT))
     return ReportBundle(results=comparison.results, files=files, runs=recorded.runs, view=recorded.view)
@@ -83,7 +87,9 @@ def _link_to_model(*inputs: str) -> None:
             link_artifact_to_model(artifact)
 
 
-def _training(dataset: Dataset, baseline: Variant, config: RunConfig, content: ReportContent) -> TrainingRecord:
+def _training(
+    dataset: Dataset, baseline: Variant, config: RunConfig, content: ReportContent, now: runtime.Runtime
+) -> TrainingRecord:
     """Returns what MLflow says of the training, still without files."""
     data_digest, manifest = dataset.content_digest(), dataset.manifest
     key = hashlib.sha256(f"{baseline.digest()} {data_digest}".encode()).hexdigest()
@@ -97,9 +103,32 @@ def _training(dataset: Dataset, baseline: Variant, config: RunConfig, content: R
         params=_training_params(config),
         tags={"data_digest": data_digest[:_DIGITS], "git_commit": content.about.provenance["git_commit"]},
         history=dict(content.about.history),
-        data=Data(f"{sum(images.values()):,} images {size}", data_digest[:_DIGITS], {"images": images}),
+        data=Data(
+            name=": ".join(
+                filter(None, (runtime.data_name_of(now.to_extra()), f"{sum(images.values()):,} images {size}"))
+            ),
+            digest=data_digest[:_DIGITS],
+            profile={"images": images, "classes": manifest.class_names},
+            place=now.data_root or get_step_context().inputs["dataset"][0].uri,
+            image_shape=(*manifest.image_size, manifest.channels),
+        ),
+        serving=_serving(baseline, manifest),
         files=[],
         networks=Path(),
+    )
+
+
+def _serving(baseline: Variant, manifest: Manifest) -> Serving:
+    """Returns what opens the networks in MLflow; not all that are not ours take an example of another size."""
+    code = travelling_code(baseline)
+    return Serving(
+        loader=code.loader,
+        code=code.files,
+        requirements=code.requirements,
+        config=DEFAULTS,
+        channels=manifest.channels,
+        classes=baseline.classes,
+        example_size=manifest.image_size if baseline.recipe is not None else _EXAMPLE_SIZE,
     )
 
 

@@ -9,23 +9,25 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
-from mlflow.entities import Experiment, Run
+from mlflow.entities import Dataset, DatasetInput, Experiment, LoggedModel, Run
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 from sqlalchemy.exc import SQLAlchemyError
 
 from analysis.comparison import Comparison
 from analysis.conclusions import answer, describe
+from models.evaluation.results import EvaluationResult
 from reporting.summary import TIMES, run_metrics
 from tracking.addresses import without_password
 from tracking.errors import ServiceError, first_line
 from tracking.mlflow_store import SECONDS_TO_WAIT, NewRun, RunStore, curves, is_finished
-from tracking.run_records import Recorded, TrainingRecord
+from tracking.run_records import Recorded, TrainingRecord, used_for
+from tracking.served_models import TRAINING, ModelLog, is_complete, network_digest
 from tracking.shared_view import view_link, view_state, view_tag
 
 _NOTE = (
@@ -38,7 +40,6 @@ _KEY = "content_key"  # tag: digest of all that a run records
 _FRONT, _RECOMMENDED = "pareto_front", "recommended"  # tags: yes or no, of the variants of the latest comparison
 _TIMED_ON = "timed_on"  # tag: the machine that `TIMES` are of
 _LATEST = "latest"  # tag of these
-_TRAINING = "training"  # tag of all runs of one training
 _DIGITS = 12  # of a digest that people see
 
 
@@ -75,56 +76,53 @@ class _Recorder:
         """Writes what is missing."""
         experiment = self._store.experiment()
         self._store.mark_abandoned(experiment)
-        training = dataclasses.replace(training, tags={**training.tags, _TRAINING: training.key[:_DIGITS]})
+        training = dataclasses.replace(training, tags={**training.tags, TRAINING: training.key[:_DIGITS]})
         parent = self._parent(experiment, training)
         recorded = self._record_variants(experiment, parent, training, comparison)
-        self._mark(self._store.children(experiment, parent), comparison)
-        self._store.keep_files(parent, training.files)
-        self._client.set_tag(parent, MLFLOW_RUN_NOTE, training.description)
+        self._mark(self._store.children(experiment, parent.info.run_id), comparison)
+        self._store.keep_files(parent.info.run_id, training.files)
+        self._client.set_tag(parent.info.run_id, MLFLOW_RUN_NOTE, training.description)
         return Recorded(recorded, self._show(experiment, training.key[:_DIGITS], answer(comparison)))
 
     def _show(self, experiment: Experiment, training: str, found: str) -> str:
         """Stores a view of this comparison, links it in the experiment's description, and returns the link."""
         link = view_link(experiment.experiment_id, training)
-        state = view_state(f"tags.{_TRAINING} = '{training}' and tags.{_LATEST} = 'yes'")
+        state = view_state(f"tags.{TRAINING} = '{training}' and tags.{_LATEST} = 'yes'")
         for tag, value in ((view_tag(training), state), (MLFLOW_RUN_NOTE, _NOTE.format(link=link, answer=found))):
             if experiment.tags.get(tag) != value:
                 self._client.set_experiment_tag(experiment.experiment_id, tag, value)
         return link
 
     def _record_variants(
-        self, experiment: Experiment, parent: str, training: TrainingRecord, comparison: Comparison
+        self, experiment: Experiment, parent: Run, training: TrainingRecord, comparison: Comparison
     ) -> dict[str, str]:
-        existing, recorded = self._store.children(experiment, parent), {}
+        existing, recorded = self._store.children(experiment, parent.info.run_id), {}
+        log = self._store.models(experiment)
+        models = log.by_run(training.tags[TRAINING])
+        data = used_for(self._data(parent, training), "evaluation")
+        for orphan in models.keys() - {run.info.run_id for run in existing}:  # somebody has deleted its run
+            log.discard(orphan, models[orphan])
         for result in reversed(comparison.results):  # MLflow's table has the newest first
-            metrics, tuning = run_metrics(result, comparison), result.finetune_history
-            params = {**training.params, "method": result.method, **result.spec.parameters()}
-            # Another network beside it has all timed anew, which is no reason for another run of this one.
-            lasting = {name: value for name, value in metrics.items() if name not in TIMES}
-            key = _digest([training.key, result.name, params, lasting, tuning])
+            made = _variant_run(result, parent, data, training, comparison)
             same_name = [run for run in existing if run.info.run_name == result.name]
-            right = [run for run in same_name if run.data.tags.get(_KEY) == key and is_finished(run)][:1]
+            right = [run for run in same_name if _is_right(run, made, models)][:1]
             for run in same_name:
                 if run not in right:
-                    self._client.delete_run(run.info.run_id)
-            tags = {**training.tags, _KEY: key, MLFLOW_PARENT_RUN_ID: parent, "method": result.method}
-            tags |= {
-                "recovery": result.spec.recovery,
-                _TIMED_ON: comparison.machine.title if comparison.machine else "",
-            }
-            made = NewRun(
-                name=result.name,
-                params=params,
-                metrics=metrics,
-                tags={**tags, MLFLOW_RUN_NOTE: describe(comparison, result)},
-                curves=curves(tuning, "finetune/"),
-                data=training.data.used_for("evaluation"),
-                network=training.networks / result.name,
-            )
-            recorded[result.name] = right[0].info.run_id if right else self._store.create(experiment, made)
+                    self._delete(run, log, models)
             for run in right:
-                self._store.renew(run, metrics, {_TIMED_ON: tags[_TIMED_ON]})
+                model = models[run.info.run_id][0].model_id
+                self._store.renew(run, model, made.metrics, {_TIMED_ON: made.tags[_TIMED_ON]})
+            recorded[result.name] = right[0].info.run_id if right else self._store.create(experiment, made)
         return recorded
+
+    def _data(self, parent: Run, training: TrainingRecord) -> Dataset:
+        """Returns the data set as the training's run names it, by the place where it lay then; older ones had none."""
+        for given in parent.inputs.dataset_inputs:
+            if given.dataset.schema:
+                return given.dataset
+        dataset = training.data.entity()
+        self._client.log_inputs(parent.info.run_id, [used_for(dataset, "training")])
+        return dataset
 
     def _mark(self, children: Sequence[Run], comparison: Comparison) -> None:
         """Tags the variants of this comparison and its best trade-offs; tags of earlier comparisons are removed."""
@@ -144,25 +142,69 @@ class _Recorder:
                 elif tag not in marks and tag in run.data.tags:
                     self._client.delete_tag(run.info.run_id, tag)
 
-    def _parent(self, experiment: Experiment, training: TrainingRecord) -> str:
+    def _parent(self, experiment: Experiment, training: TrainingRecord) -> Run:
         runs = self._store.runs(experiment, f"tags.training_key = '{training.key}'")
         finished = [run for run in runs if is_finished(run)]
         for run in runs:
             if run not in finished[:1]:  # left half-written by a process that was killed
-                for orphan in self._store.children(experiment, run.info.run_id):
-                    self._client.delete_run(orphan.info.run_id)
-                self._client.delete_run(run.info.run_id)
+                self._delete_training(experiment, run, training.tags[TRAINING])
         if finished:
-            return finished[0].info.run_id
+            return finished[0]
         made = NewRun(
             name=training.name,
             params=training.params,
             metrics={},
             tags={**training.tags, "training_key": training.key},
             curves=curves(training.history),
-            data=training.data.used_for("training"),
+            data=used_for(training.data.entity(), "training"),
         )
-        return self._store.create(experiment, made)
+        return self._client.get_run(self._store.create(experiment, made))
+
+    def _delete_training(self, experiment: Experiment, parent: Run, training: str) -> None:
+        log = self._store.models(experiment)
+        models = log.by_run(training)
+        for run in (*self._store.children(experiment, parent.info.run_id), parent):
+            self._delete(run, log, models)
+
+    def _delete(self, run: Run, log: ModelLog, models: Mapping[str, Sequence[LoggedModel]]) -> None:
+        log.discard(run.info.run_id, models.get(run.info.run_id, ()))
+        self._client.delete_run(run.info.run_id)
+
+
+def _variant_run(
+    result: EvaluationResult, parent: Run, data: DatasetInput, training: TrainingRecord, comparison: Comparison
+) -> NewRun:
+    """Returns the run of a variant; its key is a digest of all that may not change while the run stays."""
+    metrics, tuning = run_metrics(result, comparison), result.finetune_history
+    params = {**training.params, "method": result.method, **result.spec.parameters()}
+    # Another network beside it has all timed anew, which is no reason for another run of this one.
+    lasting = {name: value for name, value in metrics.items() if name not in TIMES}
+    network = training.networks / result.name
+    model = [network_digest(network), training.serving.digest()]
+    tags = {
+        **training.tags,
+        _KEY: _digest([training.key, result.name, params, lasting, tuning, model]),
+        MLFLOW_PARENT_RUN_ID: parent.info.run_id,
+        "method": result.method,
+        "recovery": result.spec.recovery,
+        _TIMED_ON: comparison.machine.title if comparison.machine else "",
+        MLFLOW_RUN_NOTE: describe(comparison, result),
+    }
+    return NewRun(
+        name=result.name,
+        params=params,
+        metrics=metrics,
+        tags=tags,
+        curves=curves(tuning, "finetune/"),
+        data=data,
+        network=(network, training.serving),
+    )
+
+
+def _is_right(run: Run, wanted: NewRun, models: Mapping[str, Sequence[LoggedModel]]) -> bool:
+    """Returns whether a run was written to its end, with its model, and holds what it should."""
+    same = run.data.tags.get(_KEY) == wanted.tags[_KEY]
+    return same and is_finished(run) and is_complete(models.get(run.info.run_id, ()))
 
 
 def _digest(value: Any) -> str:

@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.entities import DatasetInput, Experiment, Metric, Param, Run, RunStatus
+from mlflow.entities import Dataset, DatasetInput, Experiment, Metric, Param, Run, RunStatus
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_SOURCE_NAME
 
 from tracking.addresses import database_file
+from tracking.run_records import Serving
+from tracking.served_models import ModelLog
 
 EXPERIMENT = "arsvd_comparison"
-NETWORK_FOLDER = "network"
 SECONDS_TO_WAIT = 600  # for the lock of a database
 _EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the UI's view for trained models
 _BATCH = 900  # MLflow takes at most 1,000 metrics a call
@@ -34,7 +35,7 @@ class NewRun:
         tags: Tags, those of MLflow among them.
         curves: Metrics that have a value for each epoch.
         data: The data set that was used.
-        network: Folder of a network to keep with the run.
+        network: Folder of a network that becomes the run's model, and how it is opened.
     """
 
     name: str
@@ -43,7 +44,7 @@ class NewRun:
     tags: dict[str, str]
     curves: Sequence[Metric]
     data: DatasetInput
-    network: Path | None = None
+    network: tuple[Path, Serving] | None = None
 
 
 class RunStore:
@@ -85,21 +86,27 @@ class RunStore:
         """Creates a run and returns its id; it is marked as finished last, and counts as recorded only then."""
         tags = {**made.tags, MLFLOW_RUN_NAME: made.name, MLFLOW_SOURCE_NAME: "run_pipeline.py"}
         run_id = self.client.create_run(experiment.experiment_id, tags=tags, run_name=made.name).info.run_id
-        now = now_ms()
-        points = [*made.curves, *(Metric(key, value, now, 0) for key, value in made.metrics.items())]
+        models, model = self.models(experiment), None
+        if made.network is not None:
+            model = models.start(run_id, made.name, made.network[0], made.params, made.tags)
+        points = [*made.curves, *_points(made.metrics, model, made.data.dataset)]
         self.client.log_batch(run_id, params=[Param(key, str(value)) for key, value in made.params.items()])
         for first in range(0, len(points), _BATCH):
             self.client.log_batch(run_id, metrics=points[first : first + _BATCH])
         self.client.log_inputs(run_id, [made.data])
-        if made.network is not None:
-            self.client.log_artifacts(run_id, str(made.network), NETWORK_FOLDER)
+        if made.network is not None and model is not None:
+            models.finish(run_id, model, *made.network)
         self.client.set_terminated(run_id, RunStatus.to_string(RunStatus.FINISHED))
         return run_id
 
-    def renew(self, run: Run, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
-        """Gives a run other values of metrics and tags, where they differ from those that it has."""
-        now = now_ms()
-        others = [Metric(key, value, now, 0) for key, value in metrics.items() if run.data.metrics.get(key) != value]
+    def models(self, experiment: Experiment) -> ModelLog:
+        """Returns the log of the experiment's MLflow models."""
+        return ModelLog(self.client, experiment.experiment_id)
+
+    def renew(self, run: Run, model: str, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
+        """Gives a run and its model other values of metrics, and the run of tags, where they differ."""
+        changed = {key: value for key, value in metrics.items() if run.data.metrics.get(key) != value}
+        others = _points(changed, model, run.inputs.dataset_inputs[0].dataset)
         if others:
             self.client.log_batch(run.info.run_id, metrics=others)
         for tag, value in tags.items():
@@ -116,7 +123,7 @@ class RunStore:
         for file, folder in files:
             self.client.log_artifact(run_id, str(file), folder)
         kept = {f"{folder}/{file.name}" for file, folder in files}
-        stored = get_artifact_repository(self.client.get_run(run_id).info.artifact_uri)
+        stored = get_artifact_repository(self.client.get_run(run_id).info.artifact_uri, tracking_uri=self._uri)
         for folder in {folder for _, folder in files if folder is not None}:
             for found in stored.list_artifacts(folder):
                 if found.path not in kept:
@@ -163,6 +170,13 @@ def curves(history: Mapping[str, Any], prefix: str = "") -> list[Metric]:
         for key, value in record.items()
         if key != "epoch" and value is not None
     ]
+
+
+def _points(values: Mapping[str, float], model: str | None, data: Dataset) -> list[Metric]:
+    """Returns metrics of one value, which belong to a model and to the data that it was judged on."""
+    now = now_ms()
+    about = {"model_id": model, "dataset_name": data.name, "dataset_digest": data.digest} if model is not None else {}
+    return [Metric(key, value, now, 0, **about) for key, value in values.items()]
 
 
 def _artifacts_beside(uri: str) -> str | None:

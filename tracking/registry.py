@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+
+import mlflow
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
-from tracking.mlflow_store import NETWORK_FOLDER
+from tracking.served_models import DATA_DIGEST, VARIANT, WEIGHTS_BYTES
 
 ALIAS = "champion"
+_SHOWN = ("dice", "dice_lesion")  # metrics that a version's tags repeat
+_DEFAULT_SERVER = "MLFLOW_TRACKING_URI"
 
 
 class RegistrationError(RuntimeError):
@@ -23,7 +32,7 @@ def register(tracking_uri: str, name: str, variant: str, run_id: str, descriptio
         tracking_uri: MLflow's server or database.
         name: Name of the registered model, which is created if it is missing.
         variant: Name of the variant, for the tag of the version.
-        run_id: The variant's run, which holds the network.
+        run_id: The variant's run, whose model becomes the version.
         description: Description of the version.
 
     Returns:
@@ -40,10 +49,38 @@ def register(tracking_uri: str, name: str, variant: str, run_id: str, descriptio
         if versions:
             version = versions[0].version
         else:
-            source = f"{client.get_run(run_id).info.artifact_uri}/{NETWORK_FOLDER}"
-            tags = {"variant": variant}
-            version = client.create_model_version(name, source, run_id, tags=tags, description=description).version
+            with _as_default(tracking_uri):
+                version = _new_version(client, name, variant, run_id, description)
         client.set_registered_model_alias(name, ALIAS, str(version))
     except MlflowException as error:
         raise RegistrationError(f"{variant} cannot be registered as {name!r}: {error.message}") from error
     return str(version)
+
+
+def _new_version(client: MlflowClient, name: str, variant: str, run_id: str, description: str) -> str:
+    """Makes a version of a run's model; its tags say how good and large it is, and on which data that was judged."""
+    run = client.get_run(run_id)
+    model = client.get_logged_model(run.outputs.model_outputs[0].model_id)
+    tags = {VARIANT: variant, WEIGHTS_BYTES: model.tags[WEIGHTS_BYTES], DATA_DIGEST: run.data.tags[DATA_DIGEST]}
+    tags |= {metric: f"{run.data.metrics[metric]:.6g}" for metric in _SHOWN if metric in run.data.metrics}
+    made = client.create_model_version(
+        name, f"models:/{model.model_id}", run_id, tags=tags, description=description, model_id=model.model_id
+    )
+    versions = json.loads(model.tags.get(MLFLOW_MODEL_VERSIONS, "[]"))
+    versions.append({"name": name, "version": made.version})  # MLflow's page of the model shows what this tag says
+    client.set_logged_model_tags(model.model_id, {MLFLOW_MODEL_VERSIONS: json.dumps(versions)})
+    return str(made.version)
+
+
+@contextlib.contextmanager
+def _as_default(tracking_uri: str) -> Iterator[None]:
+    """Lets a registry that is a database find models: it asks the process's default server where they lie."""
+    before, variable = mlflow.get_tracking_uri(), os.environ.get(_DEFAULT_SERVER)
+    mlflow.set_tracking_uri(tracking_uri)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before)
+        os.environ.pop(_DEFAULT_SERVER, None)
+        if variable is not None:
+            os.environ[_DEFAULT_SERVER] = variable

@@ -26,17 +26,31 @@ def code_digest(recipe: Recipe, network: nn.Module) -> str:
         recipe: How the network was made.
         network: The network.
     """
+    files, versions = code_of(recipe, network)
+    content = hashlib.sha256(" ".join(sorted(versions)).encode())
+    for name, file in sorted(files.items()):
+        content.update(name.encode())
+        content.update(file.read_bytes())
+    return content.hexdigest()
+
+
+def code_of(recipe: Recipe, network: nn.Module) -> tuple[dict[str, Path], set[str]]:
+    """Returns what a network's code consists of.
+
+    Args:
+        recipe: How the network was made.
+        network: The network.
+
+    Returns:
+        The files that are not installed, by the names of their modules; and the installed packages, `name==version`,
+        beside names of the standard library.
+    """
     inner = network.network if isinstance(network, OneOutput) else network
     modules = {type(module).__module__ for module in inner.modules()} | {recipe.constructor().__module__}
     modules.add(module_of(recipe.place))  # it may take its constructor from elsewhere, and change it
     own = {name for name in modules if _version(name) is None}
     files, others = reached_files((name, root) for name in own if (root := _root(name)) is not None)
-    versions = {_version(name) for name in modules | others} - {None}
-    content = hashlib.sha256(" ".join(sorted(filter(None, versions))).encode())
-    for name, file in sorted(files.items()):
-        content.update(name.encode())
-        content.update(file.read_bytes())
-    return content.hexdigest()
+    return files, set(filter(None, map(_version, modules | others)))
 
 
 def _version(module: str) -> str | None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from importlib.util import resolve_name
 from itertools import accumulate
 
 
+@functools.cache  # the files of this project are looked at for cache keys, and again for what travels with models
 def imported_names(source: bytes, package: str) -> tuple[str, ...]:
     """Returns the names that a file imports, also inside functions, and of all packages on the way to them.
 
