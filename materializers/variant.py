@@ -46,7 +46,7 @@ class VariantMaterializer(FolderMaterializer):
         Raises:
             NetworkError: Its constructor is not one that the run, or the caller, allows.
         """
-        return Variant.load(folder, _of_this_step() if self._allowed is None else self._allowed)
+        return Variant.load(folder, networks_of_this_step() if self._allowed is None else self._allowed)
 
     def compute_content_hash(self, data: Variant) -> str:
         """Returns a digest of structure, weights and origin."""
@@ -88,10 +88,13 @@ def recipe_of_run(name: str | None, arguments: Mapping[str, Any], output: int | 
     """
     if name is None:
         return None
-    return Recipe.of_saved({"name": name, "arguments": dict(arguments), "output": output}, _of_this_step(), "the run")
+    return Recipe.of_saved(
+        {"name": name, "arguments": dict(arguments), "output": output}, networks_of_this_step(), "the run"
+    )
 
 
-def _of_this_step() -> list[str]:
+def networks_of_this_step() -> list[str]:
+    """Returns the constructors that the running step may import; none outside of a step."""
     try:
         context = get_step_context()
     except RuntimeError:  # there is none
