@@ -5,9 +5,6 @@ from __future__ import annotations
 import sys
 from collections import Counter
 
-from rich.console import Console
-from rich.table import Table
-
 from dataset.message_text import escaped, shortened
 from reporting.prediction_folder import LEFT_OUT, MASKS, OVERLAYS, TABLE, Predictions
 
@@ -26,13 +23,12 @@ def print_outcome(predictions: Predictions, classes: int) -> None:
     for row in predictions.rows():
         images += 1
         found.update(title for title, column in columns.items() if int(row[column]))
-    table = Table.grid(padding=(0, 2))
-    table.add_row("images", f"{images:,}")
-    for title in columns:
-        table.add_row(f"with {title}", f"{found[title]:,} ({found[title] / images:.0%})")
-    for name, place in (("masks", MASKS), ("overlays", OVERLAYS), ("table", TABLE)):
-        table.add_row(name, str(predictions.folder.absolute() / place))
-    Console(soft_wrap=True).print(table, highlight=False)
+    lines = {"images": f"{images:,}"}
+    lines |= {f"with {title}": f"{found[title]:,} ({found[title] / images:.0%})" for title in columns}
+    places = {"masks": MASKS, "overlays": OVERLAYS, "table": TABLE}
+    lines |= {name: str(predictions.folder.absolute() / place) for name, place in places.items()}
+    for name, value in lines.items():  # whole paths, however narrow the terminal is
+        print(f"{name:<{max(map(len, lines))}}  {value}")
     left_out = predictions.left_out()
     if left_out:
         print(f"note: left out, as they cannot be used ({len(left_out)}; all in {LEFT_OUT}):", file=sys.stderr)
