@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from torch_lowrank.io import DESCRIPTION
 from tracking.addresses import without_password
 from tracking.errors import first_line
+
+_VARIABLE = "MLFLOW_TRACKING_URI"
 
 
 class ModelFilesError(ValueError):
@@ -27,11 +32,12 @@ def network_of_model(uri: str, tracking_uri: str, folder: Path) -> Path:
     Raises:
         ModelFilesError: There is no such model, its files cannot be had, or it is no network of this project.
     """
-    import mlflow  # noqa: PLC0415 - seconds, where a model is asked for alone
+    import mlflow.artifacts  # noqa: PLC0415 - seconds, where a model is asked for alone
     from mlflow.exceptions import MlflowException  # noqa: PLC0415
 
     try:
-        place = Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(folder), tracking_uri=tracking_uri))
+        with _told_where(tracking_uri):
+            place = Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(folder)))
     except (MlflowException, OSError, ValueError) as error:
         raise ModelFilesError(
             f"MLflow at {without_password(tracking_uri)} does not give {uri} ({first_line(error)}): check the name, "
@@ -44,3 +50,16 @@ def network_of_model(uri: str, tracking_uri: str, folder: Path) -> Path:
         raise ModelFilesError(f"{uri} is no network of this project: there is no {DESCRIPTION} in it")
     names = ", ".join(each.relative_to(place).as_posix() for each in found)
     raise ModelFilesError(f"{uri} holds several networks ({names}): name the place of one, as runs:/RUN/PLACE")
+
+
+@contextlib.contextmanager
+def _told_where(tracking_uri: str) -> Iterator[None]:
+    """Tells MLflow where it is for a while: names of models are looked up there, and not where an argument says."""
+    import mlflow  # noqa: PLC0415
+
+    before = os.environ.get(_VARIABLE)
+    mlflow.set_tracking_uri(tracking_uri)  # sets the variable, too
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before)

@@ -1,7 +1,9 @@
 """A network's folder by its name in MLflow."""
 
+import os
 from pathlib import Path
 
+import mlflow
 import pytest
 from mlflow import MlflowClient
 
@@ -48,6 +50,14 @@ def test_the_files_of_a_run_have_a_name_too(uri: str, tmp_path: Path) -> None:
     (run,) = client.search_runs([experiment], "tags.is = 'top'")
     found = network_of_model(f"runs:/{run.info.run_id}/network", uri, tmp_path)
     assert (found / "network.json").is_file()
+
+
+def test_where_mlflow_records_is_as_it_was(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = mlflow.get_tracking_uri()
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    network_of_model("models:/top/1", uri, tmp_path)
+    assert mlflow.get_tracking_uri() == before
+    assert "MLFLOW_TRACKING_URI" not in os.environ
 
 
 @pytest.mark.parametrize(
