@@ -126,6 +126,7 @@ def _set_environment(verbose: bool) -> None:
     if not verbose:
         os.environ.setdefault("ZENML_LOGGING_VERBOSITY", "ERROR")
         os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         logging.getLogger("alembic").setLevel(logging.WARNING)
         warnings.filterwarnings("ignore")
 
