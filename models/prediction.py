@@ -21,20 +21,22 @@ from torch_lowrank.modes import evaluating, evaluation_mode
 
 
 class Readable(Protocol):
-    """An image, as `dataset.pictures.read` reads it.
-
-    Attributes:
-        name: Its file.
-        pixels: uint8 (H, W, C) in its own size.
-        stored: uint8 (h, w, C) in the network's size.
-    """
+    """An image, as `dataset.pictures.read` reads it."""
 
     @property
-    def name(self) -> str: ...  # noqa: D102
+    def name(self) -> str:
+        """Its file."""
+        ...
+
     @property
-    def pixels(self) -> NDArray[np.uint8]: ...  # noqa: D102
+    def pixels(self) -> NDArray[np.uint8]:
+        """The image in its own size, uint8 (H, W, C)."""
+        ...
+
     @property
-    def stored(self) -> NDArray[np.uint8]: ...  # noqa: D102
+    def stored(self) -> NDArray[np.uint8]:
+        """The image in the network's size, uint8 (h, w, C)."""
+        ...
 
 
 def predict_masks(
