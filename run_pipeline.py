@@ -1,4 +1,4 @@
-"""Train a U-Net, compress it by SVD and ARSVD, compare: the command line of the pipeline."""
+"""Train a U-Net, compress it by SVD and ARSVD, compare, predict: the command line of the pipelines."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from configs.loading import ConfigError, load_config, network_title, stored_as
 from pipelines.checks.first_look import faults_of_places
+from pipelines.checks.prediction_places import prediction_outline
 from pipelines.execution.interrupts import Interrupts
 from tracking.connectivity import check_zenml
 from tracking.errors import ServiceError, first_line
@@ -52,7 +53,13 @@ def _main(arguments: list[str], interrupts: Interrupts) -> int:
         from tracking.stack import prepare_stack  # noqa: PLC0415
 
         prepare_stack(ROOT)
-        from pipelines.execution.run import InputError, RunFailedError, mark_interrupted, run  # noqa: PLC0415
+        from pipelines.execution.abandoned_runs import mark_interrupted  # noqa: PLC0415
+        from pipelines.execution.failures import InputError, RunFailedError  # noqa: PLC0415
+
+        if config.prediction.images is None:
+            from pipelines.execution.run import run  # noqa: PLC0415
+        else:
+            from pipelines.prediction.run_prediction import run  # noqa: PLC0415
     finally:
         if not config.verbose:
             sys.excepthook = _say_uncaught  # ZenML has set its own
@@ -68,6 +75,8 @@ def _main(arguments: list[str], interrupts: Interrupts) -> int:
 
 def _outline(config: RunConfig) -> str:
     """Returns in a line what the run is about: the libraries then take seconds to load, in which nothing is seen."""
+    if config.prediction.images is not None:
+        return _printable(prediction_outline(config))
     data = config.data_root or "built-in phantoms (no --data_root)"
     if config.reuse_training is not None:
         about = f"data and network of an earlier training ({config.reuse_training})"
@@ -117,6 +126,7 @@ def _set_environment(verbose: bool) -> None:
     if not verbose:
         os.environ.setdefault("ZENML_LOGGING_VERBOSITY", "ERROR")
         os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         logging.getLogger("alembic").setLevel(logging.WARNING)
         warnings.filterwarnings("ignore")
 

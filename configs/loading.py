@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from configs.prediction import unused_settings
 from configs.schema import RunConfig
 from configs.sections import DataConfig, ModelConfig
 
@@ -89,6 +90,14 @@ FLAGS: dict[str, tuple[str, dict[str, Any]]] = {
         {"metavar": "NAME", "help": "register the chosen network in MLflow by this name"},
     ),
     "register_variant": ("registration.variant", {"metavar": "VARIANT", "help": "that one, not the recommended one"}),
+    "predict": (
+        "prediction.images",
+        {"metavar": "PATH", "help": "an image or a folder of images: write masks, by --model"},
+    ),
+    "model": (
+        "prediction.network",
+        {"metavar": "FOLDER|URI", "help": "the network for that: networks/VARIANT of results, models:/NAME@ALIAS"},
+    ),
     "no_cache": ("no_cache", {"action": "store_true", "help": "run every step"}),
     "verbose": ("verbose", {"action": "store_true", "help": "all messages, and tracebacks"}),
 }
@@ -130,12 +139,15 @@ def load_config(arguments: Sequence[str]) -> RunConfig:
         key, equals, text = override.partition("=")
         if not equals:
             raise ConfigError(f"{override!r} is neither a flag nor key=value (lists are written 16,32); see --help")
-        _put(values, FLAGS[key][0] if key in FLAGS else key, _parse_value(override, text))
+        is_flag = key in FLAGS and key not in RunConfig.model_fields  # model=... is the section, not --model
+        _put(values, FLAGS[key][0] if is_flag else key, _parse_value(override, text))
     try:
         config = RunConfig.model_validate(values)
     except ValidationError as error:
         raise ConfigError(_explain(error)) from error
     _check_model(config.model)
+    if fault := unused_settings(config, {place: flag for flag, (place, _) in FLAGS.items()}):
+        raise ConfigError(fault)
     return config
 
 

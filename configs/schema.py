@@ -12,6 +12,7 @@ from configs.sections import (
     InputConfig,
     ModelConfig,
     Positive,
+    PredictionConfig,
     Section,
     Share,
     TrainingConfig,
@@ -189,6 +190,7 @@ class RunConfig(Section):
     finetune: FinetuneConfig = FinetuneConfig()
     timing: TimingConfig = TimingConfig()
     registration: RegistrationConfig = RegistrationConfig()
+    prediction: PredictionConfig = PredictionConfig()
 
     @property
     def recovers(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
@@ -220,3 +221,38 @@ class TrainingConfig(Section):
                 f"batch_size is {self.batch_size} and devices {self.devices}; give each device an image at least"
             )
         return self
+
+
+class PredictionConfig(Section):
+    """Masks of images that have none, by a network that exists; nothing is trained or compressed.
+
+    Attributes:
+        images: An image, or a folder of images; None trains and compares networks instead.
+        network: A network's folder, or the URI of one in MLflow: `models:/name@alias`, `models:/name/version`,
+            `runs:/run/place`.
+    """
+
+    images: Path | None = None
+    network: Annotated[str, Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _both(self) -> PredictionConfig:
+        if self.images is not None and self.network is None:
+            raise ValueError(
+                "--predict needs a network: give its folder, or models:/name@alias, by --model (the networks of a run "
+                "are in networks/ of its folder of results)"
+            )
+        if self.images is None and self.network is not None:
+            raise ValueError("--model is the network that predicts: give the images, too, by --predict")
+        return self
+
+
+class ReadingConfig(Section):
+    """How a network that exists reads images without masks; what decides the masks of a run with `--predict`."""
+
+    image_size: tuple[Extent, Extent]
+    channels: Literal[1, 3]
+    interpolation: Interpolation
+    exif: Exif
+    skip_bad_samples: bool
+    batch_size: Annotated[int, Field(ge=1)]

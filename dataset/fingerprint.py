@@ -1,21 +1,12 @@
 """Digest of a data set's content: the same wherever the data lies, another one after any change."""
 
-import functools
-import hashlib
-import os
-import sys
-from concurrent.futures import ThreadPoolExecutor
-
-from rich.console import Console
-from rich.progress import track
-
-from dataset.cores import usable_cores
-from dataset.errors import DatasetError, combined_error
+from dataset.errors import combined_error
+from dataset.file_digests import digest_files
 from dataset.layouts.layout import Wanted
 from dataset.layouts.recognise import recognise
 from dataset.options import Format
 from dataset.sources.local_folder import as_source
-from dataset.sources.source import DataRoot, Source, cannot_read
+from dataset.sources.source import DataRoot
 
 
 def fingerprint(root: DataRoot, num_workers: int = 0, layout: Format = "auto") -> str:
@@ -41,33 +32,7 @@ def fingerprint(root: DataRoot, num_workers: int = 0, layout: Format = "auto") -
     source.check()
     found = recognise(source, Wanted(layout))
     unreadable: list[str] = []
-    files = sorted((os.fsencode(name), name) for name in found.files(unreadable))
-    total = hashlib.sha256()
-    with ThreadPoolExecutor(num_workers or usable_cores()) as pool:
-        digests = pool.map(functools.partial(_digest, source), [name for _, name in files])
-        shown = track(
-            digests,
-            "fingerprint",
-            len(files),
-            console=Console(stderr=True),
-            transient=True,
-            disable=not sys.stderr.isatty(),
-        )
-        for (name, _), digest in zip(files, shown, strict=True):
-            if isinstance(digest, DatasetError):
-                unreadable += digest.problems
-            else:
-                total.update(len(name).to_bytes(8, "big") + name + digest)
+    digest = digest_files(source, found.files(unreadable), unreadable, num_workers)
     if unreadable:
         raise combined_error(unreadable)
-    return total.hexdigest()
-
-
-def _digest(source: Source, name: str) -> bytes | DatasetError:
-    try:
-        with source.open(name) as file:
-            return hashlib.file_digest(file, "sha256").digest()  # type: ignore[arg-type]
-    except FileNotFoundError:  # a link to nothing, which `ingest` refuses
-        return b""
-    except OSError as error:
-        return cannot_read(source.location(name), error)
+    return digest

@@ -1,15 +1,13 @@
 """Turns a data set into stored arrays: recognises its layout, checks and resizes in threads, writes in order."""
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import get_args
 
-import cv2
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -23,6 +21,7 @@ from dataset.group_warnings import Told, name_patients, partly_known
 from dataset.groups import group_noun, row_noun
 from dataset.images.decode import DecodeRequest
 from dataset.images.masks import LabelledObject, draw_mask
+from dataset.images.opencv_settings import plain_opencv
 from dataset.images.resize import resize_image
 from dataset.layout import SPLITS
 from dataset.layouts.divide import check_splits, divide_part, division, shares_missed
@@ -143,7 +142,7 @@ def _write(source: Source, folder: Path, options: IngestOptions) -> None:
     def prepare(samples: Sequence[Sample]) -> list[PreparedSample | Refusal]:
         return _prepare(reader, samples, labels, options)
 
-    with new_folder(folder) as partial, _plain_opencv():
+    with new_folder(folder) as partial, plain_opencv():
         statistics: dict[str, SplitStatistics] = {}
         refused: list[Refusal] = []
         with _progress_bar() as progress, ThreadPoolExecutor(options.num_workers or usable_cores()) as pool:
@@ -280,16 +279,3 @@ def _progress_bar() -> Progress:
     """Returns a bar with one line per split, count and remaining time; silent if standard error is no terminal."""
     columns = (TextColumn("{task.description:>6}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
-
-
-@contextmanager
-def _plain_opencv() -> Iterator[None]:
-    """Keeps OpenCV from printing about damaged files, which we report, and from starting threads within our threads."""
-    level, threads = cv2.utils.logging.getLogLevel(), cv2.getNumThreads()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.utils.logging.setLogLevel(level)
-        cv2.setNumThreads(threads)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
 import functools
 import hashlib
@@ -13,7 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, ClassVar
 
+from zenml import get_step_context
 from zenml.artifact_stores import BaseArtifactStore
+from zenml.client import Client
 from zenml.materializers.base_materializer import BaseMaterializer
 
 SEAL = "seal.json"  # file to digest, of all files of an artifact
@@ -103,6 +106,22 @@ class FolderMaterializer(BaseMaterializer):
                 with _opened(self.artifact_store, self.uri, place) as source, target.open("wb") as copy:
                     shutil.copyfileobj(source, copy)
             yield Path(temporary)
+
+
+def folder_to_fill(name: str) -> Path:
+    """Returns where the running step may write the files of its output before a materializer sees them.
+
+    Args:
+        name: `FOLDER` of the materializer.
+
+    Returns:
+        A folder that is missing: of the artifact itself if the store is local, else a temporary one.
+    """
+    if Client().active_stack.artifact_store.config.is_local:
+        return Path(get_step_context().get_output_artifact_uri()) / name
+    folder = Path(tempfile.mkdtemp(prefix="artifact-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder / name
 
 
 @dataclasses.dataclass(frozen=True)

@@ -52,7 +52,7 @@ class VariantMaterializer(FolderMaterializer):
         Raises:
             NetworkError: Its constructor is not one that the run, or the caller, allows.
         """
-        variant = Variant.load(folder, _of_this_step() if self._allowed is None else self._allowed)
+        variant = Variant.load(folder, networks_of_this_step() if self._allowed is None else self._allowed)
         return dataclasses.replace(variant, recipe=_of_today(variant.recipe))
 
     def compute_content_hash(self, data: Variant) -> str:
@@ -121,7 +121,7 @@ def recipe_of_run(name: str | None, arguments: Mapping[str, Any], output: int | 
     if name is None:
         return None
     saved = {"name": name, "arguments": dict(arguments), "output": output}
-    return _of_today(Recipe.of_saved(saved, _of_this_step(), "the run"))
+    return _of_today(Recipe.of_saved(saved, networks_of_this_step(), "the run"))
 
 
 def _of_today(recipe: Recipe | None) -> Recipe | None:
@@ -130,7 +130,8 @@ def _of_today(recipe: Recipe | None) -> Recipe | None:
     return recipe if recipe is None or code is None else dataclasses.replace(recipe, code=str(code))
 
 
-def _of_this_step() -> list[str]:
+def networks_of_this_step() -> list[str]:
+    """Returns the constructors that the running step may import; none outside of a step."""
     return networks_of(_extra_of_this_step())
 
 

@@ -1,13 +1,8 @@
 """Step: a data set, in COCO or another layout, to memory-mapped arrays."""
 
-import atexit
-import shutil
-import tempfile
-from pathlib import Path
 from typing import Annotated
 
-from zenml import get_step_context, step
-from zenml.client import Client
+from zenml import step
 
 from configs.sections import DataConfig
 from dataset.errors import DatasetError
@@ -15,6 +10,7 @@ from dataset.fingerprint import fingerprint as digest
 from dataset.ingest import IngestOptions, ingest
 from dataset.store import Dataset
 from materializers.dataset import ARRAYS, DatasetMaterializer
+from materializers.folders import folder_to_fill
 from steps import runtime
 from steps.caching import cached_by_sources, sources_of
 from steps.data_roots.open_data_root import open_data_root
@@ -38,18 +34,9 @@ def ingest_coco(fingerprint: str, data: DataConfig) -> Annotated[Dataset, "datas
     make_phantoms(now)
     options = IngestOptions(**data.model_dump(), num_workers=now.num_workers)
     with open_data_root(now.data_root) as source:
-        dataset = ingest(source, _output_folder(), options)
+        dataset = ingest(source, folder_to_fill(ARRAYS), options)
     with open_data_root(now.data_root) as source:
         changed = digest(source, now.num_workers, data.format) != fingerprint
     if changed:
         raise DatasetError(f"{now.data_root} was changed while it was read; run again")
     return dataset
-
-
-def _output_folder() -> Path:
-    """Returns where to write: directly into the artifact if the store is local, else into a temporary folder."""
-    if Client().active_stack.artifact_store.config.is_local:
-        return Path(get_step_context().get_output_artifact_uri()) / ARRAYS
-    folder = Path(tempfile.mkdtemp(prefix="dataset-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder / ARRAYS

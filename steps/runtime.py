@@ -32,6 +32,7 @@ class Runtime:
         commit: The commit, where steps see no repository.
         gpu_steps: Steps that have a GPU of their own, for the report.
         checkpoint: File of a network that was trained elsewhere.
+        network: Folder of the network that predicts.
         network_code: Digest of the code of a network that is not ours.
         network_changed: Whether that code is another than that with which the reused network was trained.
     """
@@ -43,6 +44,7 @@ class Runtime:
     command: str
     process: str
     checkpoint: str | None = None
+    network: str | None = None
     network_code: str | None = None
     network_changed: bool = False
     phantom_seed: int | None = None
@@ -59,6 +61,17 @@ class Runtime:
         if self.checkpoint is None:
             raise ValueError("this run has no checkpoint; give --checkpoint")
         return self.checkpoint
+
+    @property
+    def network_folder(self) -> str:
+        """The folder of the network that predicts.
+
+        Raises:
+            ValueError: The run has none.
+        """
+        if self.network is None:
+            raise ValueError("this run predicts nothing; give --predict and --model")
+        return self.network
 
     def to_extra(self) -> dict[str, Any]:
         """Returns the pipeline's `extra` that `current` reads."""

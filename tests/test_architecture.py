@@ -127,6 +127,7 @@ def test_what_comes_after_results_knows_no_networks(package: str) -> None:
         assert not {name for name in imported(file) if name in MODULES and name.startswith("models.")} - {
             "models.evaluation",
             "models.evaluation.results",
+            "models.predicted",
             "models.variant_spec",
         }, file
 

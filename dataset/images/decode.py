@@ -93,16 +93,36 @@ def decode_image(data: bytes, request: DecodeRequest) -> DecodedImage:
     Raises:
         ImageError: It is no image, damaged, too large, of another size, or holds several images.
     """
-    if not is_whole(data):
-        raise ImageError("the image file is cut off or damaged: copy or export it again")
+    _check_whole(data)
     jpeg = jpeg_frame(data)
     divisor = _divisor(jpeg, request)
     orientation = orientation_of(data)
     image = _decode(data, _flags(divisor, request.channels, jpeg is not None), orientation)
     image, taken = _oriented(image, orientation, request, divisor)
-    if has_several_frames(data):
-        raise ImageError("the image file holds several frames: export each as an image of its own")
+    _check_single(data)
     return DecodedImage(to_channels(_to_8_bit(image), request.channels), image.dtype != np.uint8, taken)
+
+
+def decode_any_size(data: bytes, channels: int, exif: Exif = "apply") -> DecodedImage:
+    """Decodes all pixels of an image on which nothing was drawn, so that its size is what the file says.
+
+    Args:
+        data: The file's bytes.
+        channels: 1 for gray, 3 for red, green, blue.
+        exif: Whether an image with an orientation tag is turned.
+
+    Raises:
+        ImageError: It is no image, damaged, too large, or holds several images.
+    """
+    _check_whole(data)
+    orientation = orientation_of(data)
+    image = _decode(data, _flags(1, channels, jpeg_frame(data) is not None), orientation)
+    _check_single(data)
+    taken: Taken | None = None
+    if orientation != UPRIGHT:
+        taken = "turned_by_option" if exif == "apply" else "kept_by_option"
+    shown = turned(image, orientation) if taken == "turned_by_option" else image
+    return DecodedImage(to_channels(_to_8_bit(shown), channels), image.dtype != np.uint8, taken)
 
 
 def decode_as_stored(data: bytes) -> NDArray[np.generic]:
@@ -118,6 +138,16 @@ def decode_as_stored(data: bytes) -> NDArray[np.generic]:
         ImageError: It is no picture, or too large.
     """
     return _decode(data, _AS_STORED | cv2.IMREAD_IGNORE_ORIENTATION, orientation_of(data))
+
+
+def _check_whole(data: bytes) -> None:
+    if not is_whole(data):
+        raise ImageError("the image file is cut off or damaged: copy or export it again")
+
+
+def _check_single(data: bytes) -> None:
+    if has_several_frames(data):
+        raise ImageError("the image file holds several frames: export each as an image of its own")
 
 
 def _divisor(jpeg: JpegFrame | None, request: DecodeRequest) -> int:

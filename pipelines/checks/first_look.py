@@ -15,13 +15,24 @@ from dataset.errors import DatasetError
 from dataset.sources.local_folder import as_source
 from dataset.sources.source import is_uri
 from models.checkpoint_file import CheckpointError, check_checkpoint_file
+from models.network_files import NetworkFilesError
 from models.networks.errors import NetworkError
 from models.networks.imports import check_place
+from pipelines.checks.prediction_places import prediction_looks
 from pipelines.checks.run_settings import SettingsError, read_settings_file
 from pipelines.execution.output_folder import OutputFolderError, check_output_folder
+from reporting.prediction_folder import PredictionFolderError
 from tracking.connectivity import zenml_server
 
-_FAULTS = (DatasetError, CheckpointError, NetworkError, SettingsError, OutputFolderError)
+_FAULTS = (
+    DatasetError,
+    CheckpointError,
+    NetworkError,
+    NetworkFilesError,
+    SettingsError,
+    OutputFolderError,
+    PredictionFolderError,
+)
 
 
 def faults_of_places(config: RunConfig) -> list[str]:
@@ -44,6 +55,7 @@ def faults_of_places(config: RunConfig) -> list[str]:
     if config.run_settings is not None:
         looks.append(partial(read_settings_file, config.run_settings))
     looks.append(partial(check_output_folder, config.out_dir))
+    looks += prediction_looks(config)
     return [fault for look in looks if (fault := _fault(look)) is not None]
 
 

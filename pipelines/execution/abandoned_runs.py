@@ -42,6 +42,11 @@ def mark_abandoned(reason: str, *, own: bool = False) -> None:
             _mark(run, reason)
 
 
+def mark_interrupted() -> None:
+    """Marks the run of this process as failed, after an interrupt."""
+    mark_abandoned("interrupted", own=True)
+
+
 def _identity(process: psutil.Process) -> str:
     return f"{platform.node()}:{process.pid}:{process.create_time():.0f}"
 

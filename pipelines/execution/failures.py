@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from dataset.errors import DatasetError
 from models.checkpoint_file import CheckpointError
+from models.network_files import NetworkFilesError
 from models.networks.errors import NetworkError
 from models.training.options import TrainingError
 from models.variant import VariantError
@@ -14,8 +16,10 @@ from pipelines.checks.run_settings import SettingsError
 from pipelines.execution.output_folder import OutputFolderError
 from pipelines.execution.reuse_training import TrainingNotFoundError
 from pipelines.training_origin import OtherDataError
+from reporting.prediction_folder import PredictionFolderError
 from torch_lowrank.ranks.budgets import BudgetError
 from tracking.errors import ServiceError, first_line
+from tracking.model_files import ModelFilesError
 from tracking.registry import RegistrationError
 
 
@@ -38,8 +42,32 @@ INPUT_ERRORS = (
     VariantError,
     BudgetError,
     RegistrationError,
+    ModelFilesError,
+    NetworkFilesError,
+    PredictionFolderError,
 )
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextmanager
+def explained(failures: Sequence[tuple[str, BaseException]]) -> Iterator[None]:
+    """Turns the errors of a run into those that users see.
+
+    Args:
+        failures: Name of the step and exception of each step that has failed, as they come.
+
+    Raises:
+        InputError: What was given is wrong.
+        RunFailedError: The run failed.
+    """
+    try:
+        yield
+    except INPUT_ERRORS as error:
+        raise InputError(str(error)) from error
+    except ServiceError as error:
+        raise RunFailedError(str(error)) from error
+    except RuntimeError as error:
+        raise explain_failure(failures, error) from error
 
 
 def explain_failure(failures: Sequence[tuple[str, BaseException]], error: RuntimeError) -> InputError | RunFailedError:

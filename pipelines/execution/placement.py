@@ -6,9 +6,8 @@ import fnmatch
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import torch
 from pydantic import ValidationError
 from zenml.client import Client
 from zenml.config.pipeline_run_configuration import PipelineRunConfiguration
@@ -17,15 +16,10 @@ from zenml.config.resource_settings import ResourceSettings
 from configs.schema import RunConfig
 from models.evaluation.latency import this_machine
 from pipelines.checks.run_settings import SettingsError, StepSettings, explain_faults, read_settings_file
-from pipelines.devices import Devices
+from pipelines.devices import Devices, local_device
 from pipelines.variants import step_names
 
 _RESOURCES = "resources"
-
-
-def is_remote() -> bool:
-    """Whether the active stack runs steps on other machines."""
-    return not Client().active_stack.orchestrator.config.is_local
 
 
 def resolve_devices(config: RunConfig, remote: bool) -> Devices:
@@ -38,7 +32,7 @@ def resolve_devices(config: RunConfig, remote: bool) -> Devices:
     """
     if not remote:
         _warn_if_unused(config)
-        device = _local_device(config.device)
+        device = local_device(config.device)
         return Devices(device, machine=this_machine(device, config.timing.threads))
     asked = gpu_steps(read_settings(config), step_names(config.compression))
     if config.device == "cuda" and not asked:
@@ -103,14 +97,3 @@ def _matched(steps: Mapping[str, StepSettings], names: Sequence[str], file: Path
             raise SettingsError(f"run_settings {file}: there is no step {pattern!r}; there are {', '.join(names)}")
         matched |= dict.fromkeys(found, options.model_dump())
     return matched
-
-
-def _local_device(wanted: str) -> Literal["cpu", "cuda"]:
-    available = torch.cuda.is_available()
-    if wanted == "cuda" and not available:
-        print(
-            "warning: device is cuda, and CUDA is not available; going on with the CPU, which may take many times as "
-            "long (check the driver and torch.cuda.is_available(), or give --device cpu)",
-            file=sys.stderr,
-        )
-    return "cuda" if available and wanted != "cpu" else "cpu"

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+from typing import TypeVar
+
 from zenml.client import Client
 from zenml.enums import ExecutionStatus
 from zenml.models import ArtifactVersionResponse, StepRunUpdate
@@ -9,6 +13,8 @@ from zenml.utils.time_utils import utc_now
 
 from materializers.folders import DamagedArtifactError, check_artifact
 from pipelines.execution.abandoned_runs import run_of, this_process
+
+T = TypeVar("T")
 
 
 def invalidate_damaged(error: DamagedArtifactError) -> list[str]:
@@ -31,6 +37,26 @@ def invalidate_damaged(error: DamagedArtifactError) -> list[str]:
             raise RuntimeError(f"artifact {artifact.name} was made by no step, and so by none that can run again")
         Client().zen_store.update_run_step(artifact.producer_step_run_id, StepRunUpdate(cache_expires_at=utc_now()))
     return [artifact.name for artifact in found]
+
+
+def repaired(start: Callable[[], T], failures: list[tuple[str, BaseException]]) -> T:
+    """Starts a run, and again where it fails because stored results are damaged, which another run makes again.
+
+    Args:
+        start: Starts it, and returns its outcome.
+        failures: The errors of its steps, as they come; cleared before it is started again.
+    """
+    known: set[str] = set()
+    while True:
+        try:
+            return start()
+        except RuntimeError:
+            damaged = [cause for _, cause in failures if isinstance(cause, DamagedArtifactError)]
+            if not damaged or damaged[0].uri in known or not (names := invalidate_damaged(damaged[0])):
+                raise
+            known.add(damaged[0].uri)
+            print(f"damaged in the store, and made again: {', '.join(names)}", file=sys.stderr)
+            failures.clear()
 
 
 def _is_damaged(artifact: ArtifactVersionResponse) -> bool:

@@ -8,27 +8,26 @@ from pathlib import Path
 from analysis.comparison import Comparison
 from configs.loading import network_title, stored_as
 from configs.schema import RunConfig
-from materializers.folders import DamagedArtifactError
 from models.checkpoint import load_checkpoint
 from models.checkpoint_description import Description
 from models.checkpoint_file import CheckpointError
 from models.unet import UNet
 from pipelines.described_checkpoint import as_described
+from pipelines.devices import is_remote
 from pipelines.execution.abandoned_runs import mark_abandoned
 from pipelines.execution.console import StepMessages
-from pipelines.execution.failures import INPUT_ERRORS, InputError, RunFailedError, explain_failure
+from pipelines.execution.failures import RunFailedError, explained
 from pipelines.execution.final_output import print_results
 from pipelines.execution.network_check import check_network
 from pipelines.execution.output_folder import output_folder, reported_removals
 from pipelines.execution.pipeline_run import run_on_stack
-from pipelines.execution.placement import is_remote, resolve_devices
+from pipelines.execution.placement import resolve_devices
 from pipelines.execution.registration import check_registration, register_chosen
-from pipelines.execution.repair import invalidate_damaged
+from pipelines.execution.repair import repaired
 from reporting.bundle import ReportBundle
 from steps.caching import fix_sources
 from tracking.addresses import lock_of
 from tracking.connectivity import check_mlflow
-from tracking.errors import ServiceError
 from tracking.registry import RegistrationError
 from tracking.stack import tracking_uri
 
@@ -50,26 +49,14 @@ def run(config: RunConfig, root: Path, command: str) -> None:
     fix_sources()
     messages = StepMessages(config.verbose)
     messages.attach()
-    try:
-        with output_folder(config.out_dir), reported_removals(config.out_dir):
-            bundle = _prepare_and_run(config, root, command, messages)
-    except INPUT_ERRORS as error:
-        raise InputError(str(error)) from error
-    except ServiceError as error:
-        raise RunFailedError(str(error)) from error
-    except RuntimeError as error:
-        raise explain_failure(messages.failures, error) from error
+    with explained(messages.failures), output_folder(config.out_dir), reported_removals(config.out_dir):
+        bundle = _prepare_and_run(config, root, command, messages)
     comparison = Comparison(bundle.results, imported=config.checkpoint is not None)
     print_results(config, root, comparison, bundle.view)
     try:
         register_chosen(config.registration, comparison, bundle.runs, tracking_uri(root))
     except RegistrationError as error:
         raise RunFailedError(str(error)) from error
-
-
-def mark_interrupted() -> None:
-    """Marks the run of this process as failed, after an interrupt."""
-    mark_abandoned("interrupted", own=True)
 
 
 def _prepare_and_run(config: RunConfig, root: Path, command: str, messages: StepMessages) -> ReportBundle:
@@ -85,29 +72,7 @@ def _prepare_and_run(config: RunConfig, root: Path, command: str, messages: Step
         print(f"{config.checkpoint}: {_read_as(config, described)}", file=sys.stderr)
     check_mlflow(tracking_uri(root), lock_of(tracking_uri(root), root))
     mark_abandoned("its process ended before it did")
-    repaired: set[str] = set()
-    while True:
-        try:
-            return run_on_stack(config, devices, root, command, remote, network)
-        except RuntimeError:
-            if not _can_repeat(messages, repaired):
-                raise
-
-
-def _can_repeat(messages: StepMessages, repaired: set[str]) -> bool:
-    """Whether the run failed because stored results are damaged, and another run makes them again.
-
-    Args:
-        messages: The errors of the steps.
-        repaired: URIs of damaged artifacts that were found before; another one is added.
-    """
-    damaged = [cause for _, cause in messages.failures if isinstance(cause, DamagedArtifactError)]
-    if not damaged or damaged[0].uri in repaired or not (names := invalidate_damaged(damaged[0])):
-        return False
-    repaired.add(damaged[0].uri)
-    print(f"damaged in the store, and made again: {', '.join(names)}", file=sys.stderr)
-    messages.failures.clear()
-    return True
+    return repaired(lambda: run_on_stack(config, devices, root, command, remote, network), messages.failures)
 
 
 def _with_architecture_of(network: UNet, config: RunConfig) -> RunConfig:

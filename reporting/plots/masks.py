@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from analysis.comparison import Comparison
 from analysis.examples import Examples
+from reporting.label_colors import LABEL_COLORS, label_color
 from reporting.plots.style import long_label, new_figure, shortened
 
-# colours of labels 1, 2, ...: Okabe and Ito, ordered so that lightness alternates
-LABEL_COLORS = ("#E69F00", "#0072B2", "#F0E442", "#D55E00", "#56B4E9", "#009E73", "#CC79A7")
 _ALPHA = 0.5
 _EDGE = 0.3  # share of the colour in edges: dark edges show on bright tissue, and the filled area shows on dark
 _MAX_COLUMNS = 8  # of predictions
@@ -120,7 +119,7 @@ def _draw_outline(axes: Axes, lines: list[NDArray[np.float64]]) -> None:
 
 def _color(label: int) -> tuple[float, float, float]:
     """Returns the red, green and blue of a label, 0 to 1."""
-    return to_rgb(LABEL_COLORS[(label - 1) % len(LABEL_COLORS)])
+    return to_rgb(label_color(label))
 
 
 def _add_legend(figure: Figure, labels: int) -> None:

@@ -50,6 +50,8 @@ def test_every_flag_is_known_with_underscores_and_with_dashes(flag: str) -> None
         "split": ["0.6,0.2,0.2"],
         "network": ["monai.networks.nets.UNet"],
         "network_args": ["{}"],
+        "predict": ["scans", "--model", "network"],
+        "model": ["network", "--predict", "scans"],
     }
     value = values.get(flag, [] if FLAGS[flag][1].get("action") == "store_true" else ["1"])
     others = ["--budgets", "0.5"] if flag == "mac_budgets" else []

@@ -7,6 +7,7 @@ import uuid
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from zenml.artifact_stores.local_artifact_store import LocalArtifactStore, LocalArtifactStoreConfig
@@ -16,6 +17,7 @@ from dataset.ingest import ingest
 from materializers.dataset import DatasetMaterializer
 from materializers.folders import SEAL, DamagedArtifactError, check_artifact
 from materializers.pictures import PicturesMaterializer
+from materializers.predictions import PredictionsMaterializer
 from materializers.records import HistoryMaterializer, ResultMaterializer
 from materializers.report import ReportMaterializer
 from materializers.spectra import SpectraMaterializer
@@ -24,11 +26,14 @@ from materializers.variant import StoredNetwork, StoredNetworkMaterializer, Vari
 from models.evaluation.results import Cost, EvaluationResult
 from models.networks.errors import NetworkError
 from models.networks.recipe import Recipe
+from models.predicted import Predicted
 from models.preprocessing import Preprocessing
 from models.unet import UNet
 from models.variant import Variant
 from models.variant_spec import BASELINE, VariantSpec
 from reporting.bundle import ReportBundle
+from reporting.prediction_folder import Predictions
+from reporting.predictions import write_predictions
 from tests.dataset.coco_folder import CocoFolder, options
 from torch_lowrank.curvature.collect import collect_statistics
 from torch_lowrank.decomposition.decompose import decompose
@@ -43,6 +48,7 @@ KINDS = {
     "report": ReportMaterializer,
     "pictures": PicturesMaterializer,
     "dataset": DatasetMaterializer,
+    "predictions": PredictionsMaterializer,
 }
 
 
@@ -88,7 +94,18 @@ def data(tmp_path_factory):
         ),
         "pictures": {"training": b"png", "masks": b"gnp"},
         "dataset": ingest(CocoFolder(folder / "coco").write(), folder / "arrays", options()),
+        "predictions": predictions(folder / "predictions"),
     }
+
+
+def predictions(folder):
+    """Two masks, in two folders."""
+    names, labels = ["a.png", "deep/b.png"], np.eye(4, dtype=np.uint8)
+    folder.mkdir()
+    write_predictions(
+        (Predicted(name, labels[..., None], labels, np.float32(labels)) for name in names), names, folder, 1
+    )
+    return Predictions(folder)
 
 
 def stored(kind, data, store):
@@ -109,6 +126,12 @@ def test_what_is_stored_comes_back(kind, data, store):
     check_artifact(store, materializer.uri)
     if kind in ("report", "pictures"):
         assert again == data[kind]
+    elif kind == "predictions":
+        assert list(again.rows()) == list(data[kind].rows())
+        assert (again.folder / "masks" / "deep" / "b.png").read_bytes() == (
+            data[kind].folder / "masks" / "deep" / "b.png"
+        ).read_bytes()
+        assert materializer.extract_metadata(again) == {"images": 2, "left_out": 0}
     else:
         assert materializer.compute_content_hash(again) == materializer.compute_content_hash(data[kind])
 

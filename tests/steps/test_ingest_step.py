@@ -21,7 +21,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = write_phantoms(tmp_path / "data", 1, {"train": 4, "valid": 2, "test": 2}, 64)
     now = Runtime(data_root=str(root), out_dir=str(tmp_path), num_workers=1, resume=True, command="", process="")
     monkeypatch.setattr("steps.runtime.current", lambda: now)
-    monkeypatch.setattr(module, "_output_folder", lambda: tmp_path / "stored")
+    monkeypatch.setattr(module, "folder_to_fill", lambda _: tmp_path / "stored")
     return root
 
 
@@ -54,6 +54,6 @@ def test_a_layout_that_is_forced_is_fingerprinted_and_read_alike(folder: Path, m
     coco = fingerprint(folder)
     write(folder / "masks" / "train" / "a.png", mask(wide=3))
     assert fingerprint(folder) == coco
-    monkeypatch.setattr(module, "_output_folder", lambda: folder.parent / "again")
+    monkeypatch.setattr(module, "folder_to_fill", lambda _: folder.parent / "again")
     with pytest.raises(DatasetError, match="was changed while it was read"):
         module.ingest_coco.entrypoint(coco, pairs)

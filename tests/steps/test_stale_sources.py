@@ -40,10 +40,12 @@ STEP_OF = {  # the groups, and each one's step
     "evaluate": "evaluate",
     "time": "time_networks",
     "pictures": "draw_pictures",
+    "predict": "predict_images",
 }
 
 ALL = frozenset(STEP_OF)
 INGEST = frozenset({"ingest"})
+PREDICT = frozenset({"predict"})
 READERS = frozenset(
     {"train", "statistics", "smallest", "recalibrate", "finetune", "evaluate", "pictures"}
 )  # of the data set
@@ -69,20 +71,32 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
         "__init__ annotation_file classes coco image_entries json_stream json_values segmentation segmentation_cache "
         "shortages usual_forms value_names",
     ),
-    (INGEST, "dataset/images", "__init__ decode image_headers label_maps masks orientation resize true_size"),
+    (INGEST, "dataset/images", "label_maps masks true_size"),
     (INGEST, "dataset/images", "volume_intensity"),
-    (INGEST, "dataset/layouts", "__init__ coco_files coco_images coco_splits dicom divide file_roles layout nifti"),
+    (INGEST, "dataset/layouts", "coco_files coco_images coco_splits dicom divide layout nifti"),
     (INGEST, "dataset/layouts", "paired_files pairing patients picture_files recognise units"),
     (NOTHING, "dataset/layouts", "name_check"),  # it refuses before anything runs
-    (INGEST, "dataset/sources", "__init__ local_folder near_names source split_names"),
+    (INGEST, "dataset/sources", "near_names"),
     (INGEST, "dataset", "group_warnings groups ingest notes split_statistics splitting"),
     (INGEST, "dataset/leaks", "__init__ across_splits near_duplicates"),
-    (INGEST, "dataset", "cores fingerprint"),  # wider: only to see that nothing changed meanwhile
+    (INGEST, "dataset", "fingerprint"),  # wider: only to see that nothing changed meanwhile
     (INGEST, "steps/data_roots", "__init__ open_data_root bucket"),
-    (INGEST | READERS, "dataset", "__init__ layout manifest options store"),
+    (INGEST | READERS, "dataset", "manifest store"),
+    (INGEST | READERS | PREDICT, "dataset", "__init__ layout options"),
     (INGEST | READERS, "materializers", "dataset"),
     # Wider: the store raises errors, whose texts train nothing.
-    (INGEST | READERS, "dataset", "errors message_text"),
+    (INGEST | READERS | PREDICT, "dataset", "errors message_text"),
+    # Images without masks are read as ingestion reads those with masks. Wider: `layout` and `split_names` go with that.
+    (INGEST | PREDICT, "dataset/images", "__init__ decode image_headers opencv_settings orientation resize"),
+    (INGEST | PREDICT, "dataset/layouts", "__init__ file_roles"),
+    (INGEST | PREDICT, "dataset/sources", "__init__ local_folder source split_names"),
+    (INGEST | PREDICT, "dataset", "cores file_digests"),
+    (PREDICT, "dataset/pictures", "__init__ find read"),
+    (PREDICT, "models", "network_files predicted prediction"),
+    (PREDICT, "analysis", "mask_numbers"),
+    (PREDICT, "reporting", "overlay prediction_folder predictions"),
+    (PREDICT, "materializers", "predictions"),
+    (PREDICT | {"pictures"}, "reporting", "__init__ label_colors"),
     # Wider: the fingerprint sees the bytes that the phantoms are written as.
     (INGEST, "steps/data_roots", "phantoms"),
     (INGEST, "dataset/phantoms", "__init__ write_phantoms brain_slices"),
@@ -109,10 +123,11 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (TRAINING, "models/training", "__init__ history"),
     (TRAINING - {"import"}, "models/training", "augmentation batches checkpoints fit losses module multiprocess"),
     (TRAINING - {"import"}, "models/training", "options winograd"),
-    (TRAINING - {"import"} | EVALUATION | {"pictures"}, "models/evaluation", "metrics"),
+    (TRAINING - {"import"} | EVALUATION | PREDICT | {"pictures"}, "models/evaluation", "metrics"),
     (TRAINING | EVALUATION | {"time", "pictures"}, "materializers", "records"),
     # Wider: histories, results and times are stored by one file.
-    (TRAINING | EVALUATION | {"time", "pictures"}, "models/evaluation", "__init__ results"),
+    (TRAINING | EVALUATION | {"time", "pictures"}, "models/evaluation", "results"),
+    (TRAINING | EVALUATION | PREDICT | {"time", "pictures"}, "models/evaluation", "__init__"),
     # Wider: the engine leaves contexts that the steps are never in, training switches modes only for a teacher.
     (NETWORKS, "torch_lowrank", "modes"),
     (LOW_RANK - {"finetune"}, "torch_lowrank", "progress"),  # wider: shows
@@ -143,22 +158,19 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (frozenset({"smallest"}), "models", "smallest"),
     (frozenset({"recalibrate", "smallest"}), "models", "recalibrate_variant"),
     # Pictures. Wider: of `equal_size` they show nothing.
-    (
-        frozenset({"pictures"}),
-        "analysis",
-        "comparison equal_bytes equal_size examples front intervals quality signed_numbers",
-    ),
-    (frozenset({"pictures", "smallest"}), "analysis", "__init__ ranking"),
-    (frozenset({"pictures"}), "analysis", "singular_values"),
-    (frozenset({"pictures"}), "reporting", "__init__"),
+    (frozenset({"pictures"}), "analysis", "comparison equal_bytes equal_size examples front intervals quality"),
+    (frozenset({"pictures", "smallest"}), "analysis", "ranking"),
+    (frozenset({"pictures", "smallest", "predict"}), "analysis", "__init__"),
+    (frozenset({"pictures"}), "analysis", "signed_numbers singular_values"),
     (frozenset({"pictures"}), "reporting/plots", "__init__ draw labels layer_ranks masks spectra style sweeps"),
     (frozenset({"pictures"}), "reporting/plots", "tradeoffs training"),
     (frozenset({"pictures"}), "materializers", "pictures"),
     # Steps. `runtime` is wider: where and how fast changes no result.
     *((frozenset({group}), "steps", step) for group, step in STEP_OF.items()),
-    (TRAINING | INGEST, "steps", "runtime"),
+    (TRAINING | INGEST | PREDICT, "steps", "runtime"),
     # Steps that run always, and what only they and the start of a run use.
     (NOTHING, "steps", "fingerprint_dataset fingerprint_checkpoint compare"),
+    (NOTHING, "steps", "fingerprint_images fingerprint_network write_predictions"),
     (NOTHING, "materializers", "report"),
     (NOTHING, "analysis", "conclusions table_rows"),
     (NOTHING, "reporting", "bundle console summary"),

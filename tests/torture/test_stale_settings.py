@@ -139,8 +139,17 @@ FIELDS: dict[str, tuple[str, frozenset[str]]] = {
     "finetune.distillation": ("finetune.distillation=0.25", SHOW | steps("finetune", "evaluate")),
     "timing.seconds": ("timing.seconds=0.02", SHOW),
     "timing.threads": ("timing.threads=2", SHOW),
+    # Another pipeline, with which settings of a training are refused; tests/pipelines/test_predict.py.
+    "prediction.images": ("prediction.images=scans", NOTHING),
+    "prediction.network": ("prediction.network=networks/baseline", NOTHING),
     "registration.name": ("registration.name=tumor registration.variant=svd_rank_1", NOTHING),  # none is recommended
     "registration.variant": ("registration.name=tumor registration.variant=arsvd_tau_0.5", NOTHING),
+}
+
+REFUSED = {
+    "data.split": "leave out --split",  # the data have splits
+    "prediction.images": "--predict needs a network",
+    "prediction.network": "give the images, too, by --predict",
 }
 
 
@@ -177,9 +186,9 @@ def test_a_changed_field_runs_what_depends_on_it_and_no_more(field: str, worksho
     places = {"moved": tmp_path / "data", "elsewhere": tmp_path / "out", "checkpoint": workshop.checkpoint}
     if field == "data_root":
         shutil.copytree(workshop.data, places["moved"])
-    if field == "data.split":  # the data have splits
+    if field in REFUSED:
         done = workshop.run("--data_root", str(workshop.data), line, check=False)
-        assert (done.status, "leave out --split" in done.stderr) == (2, True)
+        assert (done.status, REFUSED[field] in done.stderr) == (2, True)
         return
     always = {"compare"} if field == "reuse_training" else ALWAYS  # which reads no data folder
     assert change(workshop, *line.format(**places).split()) == always | expected

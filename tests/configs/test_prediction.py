@@ -1,0 +1,60 @@
+"""What a run with `--predict` may be told."""
+
+from pathlib import Path
+
+import pytest
+
+from configs.loading import ConfigError, load_config
+
+BOTH = ("--predict", "scans", "--model", "networks/baseline")
+
+
+def test_images_and_a_network_are_all_that_is_needed() -> None:
+    wanted = load_config(BOTH).prediction
+    assert (wanted.images, wanted.network) == (Path("scans"), "networks/baseline")
+    assert load_config([]).prediction.images is None
+
+
+def test_the_section_of_the_network_is_still_called_model() -> None:
+    config = load_config(["model={}", "model.base_filters=8"])
+    assert (config.model.base_filters, config.prediction.network) == (8, None)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ("--out_dir", "out"),
+        ("--device", "cpu"),
+        ("--num_workers", "2"),
+        ("--image_size", "64", "64"),
+        ("--channels", "1"),
+        ("--interpolation", "linear"),
+        ("--skip_bad_samples",),
+        ("--batch_size", "2"),
+        ("--network", "monai.networks.nets.UNet"),
+        ("--no_cache", "--verbose"),
+        ("data.exif=ignore",),
+    ],
+)
+def test_what_says_how_to_predict_goes_beside_it(more: tuple[str, ...]) -> None:
+    load_config([*BOTH, *more])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (BOTH[:2], "--predict needs a network: give its folder, or models:/name@alias, by --model"),
+        (BOTH[2:], "--model is the network that predicts: give the images, too, by --predict"),
+        ((*BOTH, "--data_root", "data"), "so leave out --data_root; beside it there are"),
+        ((*BOTH, "--epochs", "3", "--budgets", "0.5"), "so leave out --budgets, --epochs; beside it there are"),
+        ((*BOTH, "--reuse_training"), "so leave out --reuse_training"),
+        ((*BOTH, "--checkpoint", "a.pth"), "so leave out --checkpoint"),
+        ((*BOTH, "input.mean=0.5"), "so leave out input.mean"),
+        ((*BOTH, "--seed", "42"), "so leave out --seed"),  # whatever the value
+    ],
+)
+def test_what_says_nothing_to_it_is_refused(arguments: tuple[str, ...], said: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_config(arguments)
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
