@@ -12,30 +12,33 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from torch_lowrank.quantization.coding import HALF, Coding, codings
+from torch_lowrank.quantization.coding import HALF, Coding, bytes_of, codings
+from torch_lowrank.quantization.packing import pack
 
 _ROUNDING = 1e-5  # relative to the largest weight: of float32, after the multiplication by another number
 _SMALL = 4  # bits up to which two codes share a byte
 _FILTER_AXES = (0, 1)  # output channels of a convolution, and of a transposed one
 
 
-def store_codes(model: onnx.ModelProto, network: nn.Module, prefix: str) -> int:
-    """Replaces those weights of a model by their codes that the network has in few bits, in place.
+def store_codes(model: onnx.ModelProto, coded: nn.Module, exported: nn.Module, prefix: str) -> int:
+    """Replaces those weights of a model, in place, that a network has in few bits, by that network's codes.
 
     Args:
-        model: What `onnx_model` made of the network.
-        network: It remembers how its weights are stored; see `quantization.coding`.
+        model: What `onnx_model` made of a network.
+        coded: The network to store, which remembers how its weights are stored; see `quantization.coding`.
+        exported: The network that the model was made of: the same one, or the one that was rounded.
         prefix: Of the names of the network's tensors in the model.
 
     Returns:
         How many weights were replaced. Weights that the exporter has changed by more than a factor a filter stay.
     """
-    state, weights = network.state_dict(), {weight.name: weight for weight in model.graph.initializer}
+    rounded, state = coded.state_dict(), exported.state_dict()
+    weights = {weight.name: weight for weight in model.graph.initializer}
     nodes: list[onnx.NodeProto] = []
     replaced = 0
-    for name, coding in codings(network).items():
+    for name, coding in codings(coded).items():
         weight = weights.get(f"{prefix}{name}")
-        made = None if weight is None else _coded(weight, coding, state[name])
+        made = None if weight is None else _coded(weight, coding, state[name], rounded[name])
         if weight is not None and made is not None:
             model.graph.initializer.remove(weight)
             model.graph.initializer.extend(made[0])
@@ -49,7 +52,7 @@ def store_codes(model: onnx.ModelProto, network: nn.Module, prefix: str) -> int:
 
 
 def _coded(
-    weight: onnx.TensorProto, coding: Coding, before: Tensor
+    weight: onnx.TensorProto, coding: Coding, before: Tensor, rounded: Tensor
 ) -> tuple[list[onnx.TensorProto], list[onnx.NodeProto]] | None:
     """Returns tensors and nodes that give a weight, or None where it is not the network's."""
     after = torch.from_numpy(np.array(numpy_helper.to_array(weight)))
@@ -62,7 +65,7 @@ def _coded(
     factor = _factor(before.detach().cpu(), after)
     if factor is None or coding.scale is None:
         return None
-    codes = torch.from_numpy(coding.encode(before))
+    codes = torch.from_numpy(coding.encode(rounded))
     scale = coding.scale.double() * factor.unflatten(0, (len(coding.scale) if len(factor) > 1 else 1, -1))
     return _dequantised(weight.name, codes, scale.float(), list(after.shape), coding.bits)
 
@@ -88,17 +91,16 @@ def _dequantised(
 
     Where scales differ along one axis alone that is one node, which runtimes know.
     """
-    kind = TensorProto.INT4 if bits <= _SMALL else TensorProto.INT8
     varying = [axis for axis, side in enumerate(scale.shape) if side > 1]
     if len(codes) == 1 and len(varying) <= 1:
         axis = varying[0] - 1 if varying else 0
-        stored = helper.make_tensor(f"{name}_codes", kind, shape, codes.flatten().numpy())
+        stored = _whole_numbers(f"{name}_codes", codes.reshape(shape), bits)
         scales = scale.flatten().numpy() if varying else scale.reshape(()).numpy()
         attributes = {"axis": axis} if varying else {}
         tensors = [stored, numpy_helper.from_array(scales, f"{name}_scale")]
         return tensors, [helper.make_node("DequantizeLinear", [each.name for each in tensors], [name], **attributes)]
     tensors = [
-        helper.make_tensor(f"{name}_codes", kind, list(codes.shape), codes.flatten().numpy()),
+        _whole_numbers(f"{name}_codes", codes, bits),
         numpy_helper.from_array(np.float32(1.0).reshape(()), f"{name}_one"),
         numpy_helper.from_array(scale.numpy(), f"{name}_scale"),
         numpy_helper.from_array(np.array(shape, np.int64), f"{name}_shape"),
@@ -108,3 +110,12 @@ def _dequantised(
         helper.make_node("Mul", [f"{name}_plain", f"{name}_scale"], [f"{name}_scaled"]),
         helper.make_node("Reshape", [f"{name}_scaled", f"{name}_shape"], [name]),
     ]
+
+
+def _whole_numbers(name: str, codes: Tensor, bits: int) -> onnx.TensorProto:
+    """Returns codes as a tensor of 4 bits each, where they fit, or of 8."""
+    values = codes.numpy()
+    if bits > _SMALL:
+        return numpy_helper.from_array(values, name)
+    packed = pack(bytes_of(values).ravel() & (2**_SMALL - 1), _SMALL)
+    return helper.make_tensor(name, TensorProto.INT4, values.shape, packed, raw=True)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
 
 from models.deployment.coded_weights import store_codes
@@ -74,37 +75,37 @@ class Maker:
         }
         try:
             return makers[kind]()
-        except CannotBeTracedError as error:
+        except (CannotBeTracedError, ExportError) as error:
             raise ExportError(f"{kind} cannot be made of {self._variant.name}: {error}") from error
         except Exception as error:
             raise ExportError(f"{kind} cannot be made of {self._variant.name}: {first_words(error)}") from error
 
     def _onnx(self) -> Made:
         """In float32; weights that the variant has in few bits are stored so."""
-        program, sizes = self._plain
-        model = onnx_model(program, self._about)
-        store_codes(model, self._variant.network, _PREFIX)
-        return Made({PLACES["onnx"]: model.SerializeToString()}, sizes)
+        return self._with_codes("onnx", self._variant.network)
 
     def _onnx_w8(self) -> Made:
-        """All weights in 8 bits, or fewer where the variant has fewer; computes in float32."""
+        """The same with all weights in 8 bits, or as the variant has them where it has fewer."""
         network = self._variant.network
-        if not codings(network):
-            network = quantize_weights(network, 8)
-        program, sizes = self._trace(network)
-        model = onnx_model(program, self._about)
-        if not store_codes(model, network, _PREFIX):
-            raise ExportError("none of its weights could be stored in 8 bits")
-        return Made({PLACES["onnx_w8"]: model.SerializeToString()}, sizes)
+        return self._with_codes("onnx_w8", network if codings(network) else quantize_weights(network, 8))
+
+    def _with_codes(self, kind: Format, network: torch.nn.Module) -> Made:
+        model = onnx.ModelProto()
+        model.CopyFrom(self._model)
+        replaced = store_codes(model, network, self._variant.network, _PREFIX)
+        if replaced < len(codings(network)):
+            raise ExportError(
+                f"{len(codings(network)) - replaced} of its weights in few bits are not stored by the exporter as they are"
+            )
+        return Made({PLACES[kind]: model.SerializeToString()}, self._plain[1])
 
     def _onnx_int8(self) -> Made:
-        program, sizes = self._plain
-        size = _CALIBRATION_BATCH if sizes.batch else 1
+        size = _CALIBRATION_BATCH if self._plain[1].batch else 1
         batches = (
             np.ascontiguousarray(self._calibration[first : first + size])
             for first in range(0, len(self._calibration), size)
         )
-        return Made({PLACES["onnx_int8"]: static_int8(onnx_model(program, self._about), batches)}, sizes)
+        return Made({PLACES["onnx_int8"]: static_int8(self._model, batches)}, self._plain[1])
 
     def _pt2(self) -> Made:
         content, sizes = self._program
@@ -119,6 +120,10 @@ class Maker:
     def _plain(self) -> _Traced:
         """As the network is: the exporter makes BatchNorm part of convolutions, and codes must be found again."""
         return self._trace(self._variant.network)
+
+    @functools.cached_property
+    def _model(self) -> onnx.ModelProto:
+        return onnx_model(self._plain[0], self._about)
 
     @functools.cached_property
     def _program(self) -> tuple[bytes, Sizes]:
