@@ -78,6 +78,11 @@ FLAGS: dict[str, tuple[str, dict[str, Any]]] = {
         {"metavar": "NAME", "help": "register the chosen network in MLflow by this name"},
     ),
     "register_variant": ("registration.variant", {"metavar": "VARIANT", "help": "that one, not the recommended one"}),
+    "export": (
+        "export.formats",
+        {"metavar": "LIST", "help": "files to deploy: onnx, onnx_w8, onnx_int8, pt2, monai_bundle"},
+    ),
+    "export_variant": ("export.variant", {"metavar": "VARIANT", "help": "of that one, not the recommended one"}),
     "no_cache": ("no_cache", {"action": "store_true", "help": "run every step"}),
     "verbose": ("verbose", {"action": "store_true", "help": "all messages, and tracebacks"}),
 }

@@ -6,6 +6,8 @@ same then, and scales are multiplied.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 import torch
@@ -96,12 +98,12 @@ def _dequantised(
         axis = varying[0] - 1 if varying else 0
         stored = _whole_numbers(f"{name}_codes", codes.reshape(shape), bits)
         scales = scale.flatten().numpy() if varying else scale.reshape(()).numpy()
-        attributes = {"axis": axis} if varying else {}
+        attributes: dict[str, Any] = {"axis": axis} if varying else {}
         tensors = [stored, numpy_helper.from_array(scales, f"{name}_scale")]
         return tensors, [helper.make_node("DequantizeLinear", [each.name for each in tensors], [name], **attributes)]
     tensors = [
         _whole_numbers(f"{name}_codes", codes, bits),
-        numpy_helper.from_array(np.float32(1.0).reshape(()), f"{name}_one"),
+        numpy_helper.from_array(np.ones((), np.float32), f"{name}_one"),
         numpy_helper.from_array(scale.numpy(), f"{name}_scale"),
         numpy_helper.from_array(np.array(shape, np.int64), f"{name}_shape"),
     ]

@@ -1,4 +1,4 @@
-"""A variant as files to deploy: made, opened again, measured, and handed out where they compute what the network does."""
+"""A variant as files to deploy: made, opened again, measured, and left out where they compute something else."""
 
 from __future__ import annotations
 

@@ -94,9 +94,8 @@ class Maker:
         model.CopyFrom(self._model)
         replaced = store_codes(model, network, self._variant.network, _PREFIX)
         if replaced < len(codings(network)):
-            raise ExportError(
-                f"{len(codings(network)) - replaced} of its weights in few bits are not stored by the exporter as they are"
-            )
+            missing = len(codings(network)) - replaced
+            raise ExportError(f"{missing} of its weights in few bits are changed by the exporter, and have no codes")
         return Made({PLACES[kind]: model.SerializeToString()}, self._plain[1])
 
     def _onnx_int8(self) -> Made:

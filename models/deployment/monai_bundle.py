@@ -161,7 +161,8 @@ def _readme(variant: Variant, labels: Sequence[str], sizes: Sizes) -> str:
 
 Segments two-dimensional images: {", ".join(labels) or "foreground"} against background.
 
-    python -m monai.bundle run --config_file configs/inference.json --bundle_root . --dataset_dir IMAGES --output_dir MASKS
+    python -m monai.bundle run --config_file configs/inference.json --bundle_root . \\
+        --dataset_dir IMAGES --output_dir MASKS
 
 writes a mask `<image>_mask.png` for every image of 8 bits in the folder IMAGES, in the image's own size. It needs
 `pip install "monai[fire]" torch pillow`.

@@ -1,4 +1,4 @@
-"""ONNX models that compute in whole numbers of 8 bits: weights and activations, by ONNX Runtime's static quantisation."""
+"""ONNX models that compute in 8 bits, weights and activations, by ONNX Runtime's static quantisation."""
 
 from __future__ import annotations
 

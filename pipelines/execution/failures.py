@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from dataset.errors import DatasetError
 from models.checkpoint_file import CheckpointError
+from models.deployment.errors import ExportError
 from models.networks.errors import NetworkError
 from models.training.options import TrainingError
 from models.variant import VariantError
@@ -38,6 +39,7 @@ INPUT_ERRORS = (
     VariantError,
     BudgetError,
     RegistrationError,
+    ExportError,
 )
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 

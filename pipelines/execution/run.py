@@ -14,6 +14,7 @@ from models.checkpoint_file import CheckpointError
 from models.unet import UNet
 from pipelines.execution.abandoned_runs import mark_abandoned
 from pipelines.execution.console import StepMessages
+from pipelines.execution.exporting import check_export
 from pipelines.execution.failures import INPUT_ERRORS, InputError, RunFailedError, explain_failure
 from pipelines.execution.final_output import print_results
 from pipelines.execution.network_check import check_network
@@ -23,6 +24,7 @@ from pipelines.execution.placement import is_remote, resolve_devices
 from pipelines.execution.registration import check_registration, register_chosen
 from pipelines.execution.repair import invalidate_damaged
 from reporting.bundle import ReportBundle
+from reporting.exports import export_faults
 from steps.caching import fix_sources
 from tracking.addresses import lock_of
 from tracking.connectivity import check_mlflow
@@ -58,11 +60,14 @@ def run(config: RunConfig, root: Path, command: str) -> None:
     except RuntimeError as error:
         raise explain_failure(messages.failures, error) from error
     comparison = Comparison(bundle.results)
-    print_results(config, root, comparison, bundle.view)
+    print_results(config, root, comparison, bundle.view, bundle.exports)
+    faults = export_faults(bundle.exports)
     try:
         register_chosen(config.registration, comparison, bundle.runs, tracking_uri(root))
     except RegistrationError as error:
-        raise RunFailedError(str(error)) from error
+        faults.append(str(error))
+    if faults:
+        raise RunFailedError("\n".join(faults))
 
 
 def mark_interrupted() -> None:
@@ -72,6 +77,7 @@ def mark_interrupted() -> None:
 
 def _prepare_and_run(config: RunConfig, root: Path, command: str, messages: StepMessages) -> ReportBundle:
     check_registration(config)
+    check_export(config)
     remote = is_remote()
     devices = resolve_devices(config, remote)
     config = config.model_copy(update={"device": devices.default})  # as the report shows it
