@@ -5,7 +5,7 @@ from typing import Annotated
 from zenml import step
 from zenml.materializers.built_in_materializer import BuiltInMaterializer
 
-from analysis.comparison import Comparison
+from analysis.ranking import recommended
 from materializers.variant import VariantMaterializer
 from models.evaluation.results import EvaluationResult
 from models.variant import Variant
@@ -29,6 +29,6 @@ def choose_variant(
         baseline: The baseline.
         name: The variant's name; None is the recommended one.
     """
-    recommended = Comparison(results).recommended
-    wanted = name if name is not None or recommended is None else recommended.name
+    best = recommended(results)
+    wanted = name if name is not None or best is None else best.name
     return next((variant for variant in (baseline, *compressed) if variant.name == wanted), None)

@@ -83,6 +83,8 @@ def test_the_configuration_loads_nothing_heavy() -> None:
         assert {name for name in imported(file) if name in MODULES and name.startswith(("models.", "dataset."))} <= {
             "models.training",
             "models.training.options",
+            "models.deployment",
+            "models.deployment.options",
             "dataset.options",
         }
     code = "import sys, configs.loading; sys.exit(bool({'torch', 'lightning', 'zenml', 'mlflow'} & {*sys.modules}))"
@@ -121,6 +123,8 @@ def test_what_comes_after_results_knows_no_networks(package: str) -> None:
         assert not {name for name in imported(file) if name in MODULES and name.startswith("models.")} - {
             "models.evaluation",
             "models.evaluation.results",
+            "models.deployment",
+            "models.deployment.records",
             "models.variant_spec",
         }, file
 

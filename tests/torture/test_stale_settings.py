@@ -134,6 +134,8 @@ FIELDS: dict[str, tuple[str, frozenset[str]]] = {
     "timing.seconds": ("timing.seconds=0.02", SHOW),
     "timing.threads": ("timing.threads=2", SHOW),
     "registration.name": ("registration.name=tumor registration.variant=svd_rank_1", NOTHING),  # none is recommended
+    "export.formats": ("export.formats=pt2 export.variant=svd_rank_1", frozenset({"choose_variant", "export"})),
+    "export.variant": ("export.formats=onnx export.variant=baseline", frozenset({"choose_variant", "export"})),
     "registration.variant": ("registration.name=tumor registration.variant=arsvd_tau_0.5", NOTHING),
 }
 
