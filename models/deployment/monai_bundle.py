@@ -25,6 +25,15 @@ under which terms that is.
 """
 _READING = {1: "L", 3: "RGB"}  # Pillow's modes
 _CHANNELS = {1: {"0": "gray"}, 3: {"0": "red", "1": "green", "2": "blue"}}
+_STORED = "$lambda image: image.as_tensor().permute(2, 1, 0).round().clamp(0, 255).to(torch.uint8)[None]"
+_OWN_SIZE = (  # of probabilities and the image that they are of
+    "$lambda pair: type(pair[1])(torch.nn.functional.interpolate(pair[0].transpose(2, 3), size=tuple(int(side) "
+    "for side in pair[1].meta['spatial_shape']), mode='bilinear')[0], meta=pair[1].meta)"
+)
+_EVERY_FILE = (  # arguments with defaults, as a lambda in a configuration sees no references
+    "$list(map(lambda f, load=@load, stored=@stored, network=@network, own_size=@own_size, label=@label, save=@save: "
+    "save(label(own_size((network(stored(image := load(f))), image)))), @files))"
+)
 _ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 
@@ -47,22 +56,11 @@ def bundle_files(variant: Variant, labels: Sequence[str], program: bytes, sizes:
 
 
 def _inference(variant: Variant) -> dict[str, Any]:
-    """Returns the configuration that MONAI runs. MONAI's images are (C, W, H), the network's (N, H, W, C)."""
-    how = variant.preprocessing
-    mode = _READING[how.channels or 1]
-    steps: list[dict[str, Any]] = [
-        {
-            "_target_": "LoadImage",
-            "reader": "PILReader",
-            "converter": f"$lambda image: image.convert('{mode}')",
-            "ensure_channel_first": True,
-        }
-    ]
-    if how.image_size is not None:
-        steps.append({"_target_": "Resize", "spatial_size": list(reversed(how.image_size)), "mode": "area"})
-    label = "AsDiscrete(threshold=0.5)" if variant.classes == 1 else "AsDiscrete(argmax=True)"
-    kind, _, arguments = label.rstrip(")").partition("(")
-    name, _, value = arguments.partition("=")
+    """Returns the configuration that MONAI runs: of each file the image, probabilities in its own size, and the mask.
+
+    MONAI's images are (C, W, H), the network's (N, H, W, C).
+    """
+    binary = variant.classes == 1
     return {
         "imports": ["$import glob", "$import os", "$import torch"],
         "bundle_root": ".",
@@ -70,35 +68,36 @@ def _inference(variant: Variant) -> dict[str, Any]:
         "output_dir": "$@bundle_root + '/eval'",
         "files": f"$[f for f in sorted(glob.glob(@dataset_dir + '/*')) if f.lower().endswith({_ENDINGS})]",
         "network": f"$torch.export.load(@bundle_root + '/{PROGRAM}').module()",
-        "load": {"_target_": "Compose", "transforms": steps},
-        "stored": {
-            "_target_": "Lambda",
-            "func": "$lambda image: image.as_tensor().permute(2, 1, 0).round().clamp(0, 255).to(torch.uint8)[None]",
-        },
-        "own_size": {
-            "_target_": "Lambda",
-            "func": (
-                "$lambda pair: type(pair[1])(torch.nn.functional.interpolate(pair[0].transpose(2, 3), size=tuple("
-                "int(side) for side in pair[1].meta['spatial_shape']), mode='bilinear')[0], meta=pair[1].meta)"
-            ),
-        },
-        "label": {"_target_": kind, name: json.loads(value.lower())},
+        "load": {"_target_": "Compose", "transforms": _loading(variant)},
+        "stored": {"_target_": "Lambda", "func": _STORED},
+        "own_size": {"_target_": "Lambda", "func": _OWN_SIZE},
+        "label": {"_target_": "AsDiscrete", **({"threshold": 0.5} if binary else {"argmax": True})},
         "save": {
             "_target_": "SaveImage",
             "output_dir": "@output_dir",
             "output_postfix": "mask",
             "output_ext": ".png",
             "output_dtype": "$__import__('numpy').uint8",
-            "scale": 255 if variant.classes == 1 else None,
+            "scale": 255 if binary else None,
             "separate_folder": False,
             "print_log": False,
         },
-        "run": [
-            "$torch.set_grad_enabled(False)",
-            "$list(map(lambda f, load=@load, stored=@stored, network=@network, own_size=@own_size, label=@label, "
-            "save=@save: save(label(own_size((network(stored(image := load(f))), image)))), @files))",
-        ],
+        "run": ["$torch.set_grad_enabled(False)", _EVERY_FILE],
     }
+
+
+def _loading(variant: Variant) -> list[dict[str, Any]]:
+    """Returns the transforms that read an image as training images were read."""
+    how = variant.preprocessing
+    read = {
+        "_target_": "LoadImage",
+        "reader": "PILReader",
+        "converter": f"$lambda image: image.convert('{_READING[how.channels or 1]}')",
+        "ensure_channel_first": True,
+    }
+    if how.image_size is None:
+        return [read]
+    return [read, {"_target_": "Resize", "spatial_size": list(reversed(how.image_size)), "mode": "area"}]
 
 
 def _metadata(variant: Variant, labels: Sequence[str], sizes: Sizes) -> dict[str, Any]:

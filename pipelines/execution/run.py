@@ -12,9 +12,9 @@ from materializers.folders import DamagedArtifactError
 from models.checkpoint import load_checkpoint
 from models.checkpoint_file import CheckpointError
 from models.unet import UNet
+from pipelines.checks.exporting import check_export
 from pipelines.execution.abandoned_runs import mark_abandoned
 from pipelines.execution.console import StepMessages
-from pipelines.execution.exporting import check_export
 from pipelines.execution.failures import INPUT_ERRORS, InputError, RunFailedError, explain_failure
 from pipelines.execution.final_output import print_results
 from pipelines.execution.network_check import check_network

@@ -210,6 +210,4 @@ def test_a_network_of_monai_is_exported_in_every_format(tmp_path: Path) -> None:
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_bytes(content)
         found = opened(kind, tmp_path, 1)(OTHERS["large"])
-        np.testing.assert_allclose(
-            found, expected(other, OTHERS["large"]), atol=0.3 if kind == "onnx_int8" else 1e-5
-        )
+        np.testing.assert_allclose(found, expected(other, OTHERS["large"]), atol=0.3 if kind == "onnx_int8" else 1e-5)
