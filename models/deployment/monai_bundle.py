@@ -6,10 +6,13 @@ every image of a folder, in the image's own size.
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
+import PIL
+import torch
 
 from models.deployment.layout import INFERENCE, PROGRAM
 from models.deployment.sizes import Sizes
@@ -101,6 +104,8 @@ def _loading(variant: Variant) -> list[dict[str, Any]]:
 
 
 def _metadata(variant: Variant, labels: Sequence[str], sizes: Sizes) -> dict[str, Any]:
+    import monai  # noqa: PLC0415 - seconds, for bundles alone
+
     channels = variant.preprocessing.channels or 1
     side = "*" if sizes.multiple == 1 else f"{sizes.multiple}*n"
     shape: list[Any] = list(sizes.least) if sizes.multiple is None else [side, side]
@@ -110,13 +115,10 @@ def _metadata(variant: Variant, labels: Sequence[str], sizes: Sizes) -> dict[str
         "version": _VERSION,
         "changelog": {_VERSION: "exported"},
         "name": variant.name,
-        "monai_version": importlib.metadata.version("monai"),
-        "pytorch_version": importlib.metadata.version("torch"),
-        "numpy_version": importlib.metadata.version("numpy"),
-        "required_packages_version": {
-            "fire": importlib.metadata.version("fire"),
-            "pillow": importlib.metadata.version("pillow"),
-        },
+        "monai_version": monai.__version__,
+        "pytorch_version": torch.__version__.partition("+")[0],
+        "numpy_version": np.__version__,
+        "required_packages_version": {"pillow": PIL.__version__},
         "task": "segmentation of two-dimensional images",
         "description": (
             f"{variant.name}: takes stored images (N, H, W, C), preprocessing is inside; {sizes.describe()}"
