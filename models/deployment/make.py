@@ -82,20 +82,18 @@ class Maker:
 
     def _onnx(self) -> Made:
         """In float32; weights that the variant has in few bits are stored so."""
-        return self._with_codes("onnx", self._variant.network)
+        return self._with_codes("onnx", self._variant.network, least=0)
 
     def _onnx_w8(self) -> Made:
         """The same with all weights in 8 bits, or as the variant has them where it has fewer."""
         network = self._variant.network
-        return self._with_codes("onnx_w8", network if codings(network) else quantize_weights(network, 8))
+        return self._with_codes("onnx_w8", network if codings(network) else quantize_weights(network, 8), least=1)
 
-    def _with_codes(self, kind: Format, network: torch.nn.Module) -> Made:
+    def _with_codes(self, kind: Format, network: torch.nn.Module, least: int) -> Made:
         model = onnx.ModelProto()
         model.CopyFrom(self._model)
-        replaced = store_codes(model, network, self._variant.network, _PREFIX)
-        if replaced < len(codings(network)):
-            missing = len(codings(network)) - replaced
-            raise ExportError(f"{missing} of its weights in few bits are changed by the exporter, and have no codes")
+        if store_codes(model, network, self._variant.network, _PREFIX) < least:
+            raise ExportError("none of its weights can be stored in few bits; use onnx, or onnx_int8")
         return Made({PLACES[kind]: model.SerializeToString()}, self._plain[1])
 
     def _onnx_int8(self) -> Made:

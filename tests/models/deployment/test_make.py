@@ -127,10 +127,12 @@ def test_weights_in_8_bits_are_those_of_the_rounded_network(maker: Maker, small:
 )
 def test_weights_in_few_bits_stay_so_and_compute_what_the_variant_does(network, bits) -> None:
     full = network()
-    coded = variant(quantize_weights(full, bits))
+    coded = variant(quantize_weights(full, bits, other_bits=16))
     content = Maker(coded, images(2), []).make("onnx").files["model.onnx"]
     whole = Maker(variant(full), images(2), []).make("onnx").files["model.onnx"]
     assert len(content) < len(whole)
+    kinds = {tensor.data_type for tensor in onnx.load_from_string(content).graph.initializer}
+    assert kinds >= {onnx.TensorProto.INT8, onnx.TensorProto.INT4}
     batch = images(2, 48, 64)
     np.testing.assert_allclose(by_onnx(content, batch), expected(coded, batch), atol=1e-5)
 
