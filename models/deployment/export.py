@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
+from models.deployment.deployed import deployed
 from models.deployment.errors import ExportError
 from models.deployment.layout import PLACES
 from models.deployment.make import Made, Maker
 from models.deployment.measure import Opened, measure
 from models.deployment.options import Format
 from models.deployment.records import ExportedFile, Exports, Measured
-from models.deployment.runtimes import opened
+from models.deployment.runtimes import opened, run_module
 from models.variant import Variant
 from torch_lowrank.whole_files import write_whole
 
@@ -63,7 +64,7 @@ def export_variant(
         for kind in formats:
             try:
                 made[kind] = maker.make(kind)
-                files[kind] = _opened_again(kind, made[kind], Path(folder), judging)
+                files[kind] = _opened_again(kind, made[kind], Path(folder), variant, judging)
             except ExportError as error:
                 faults[kind] = str(error)
         metrics, latency, measured = measure(
@@ -81,19 +82,27 @@ def export_variant(
     return Exports(variant.name, metrics, latency, entries, content)
 
 
-def _opened_again(kind: Format, made: Made, folder: Path, judging: Judging) -> Opened:
-    """Writes files and opens them, as their user does; tries them on one image.
+def _opened_again(kind: Format, made: Made, folder: Path, variant: Variant, judging: Judging) -> Opened:
+    """Writes files and opens them, as their user does; tries them on an image of another size, if they take any.
 
     Raises:
-        ExportError: The runtime cannot open or run them.
+        ExportError: The runtime cannot open or run them, or they compute something else.
     """
     for name, content in made.files.items():
         write_whole(folder / name, content)
     run = opened(kind, folder, judging.threads)
+    image, multiple = np.array(judging.images[:1]), made.sizes.multiple or 0
+    other = np.pad(image, ((0, 0), (0, multiple), (0, 3 * multiple), (0, 0)), mode="wrap")
+    shape = f"{other.shape[1]}x{other.shape[2]}"
     try:
-        run(np.array(judging.images[:1]))
+        found = run(other)
     except Exception as error:
-        raise ExportError(f"{kind} cannot be run: {error}") from error
+        raise ExportError(f"{kind} of {variant.name} cannot be run on an image of {shape}: {error}") from error
+    if not multiple:
+        return Opened(run, made.sizes.batch)
+    expected = run_module(deployed(variant), other)
+    if found.shape != expected.shape or (kind not in ROUNDED and not np.abs(found - expected).max() <= TOLERANCE):
+        raise ExportError(f"{kind} does not compute what {variant.name} does on an image of {shape}")
     return Opened(run, made.sizes.batch)
 
 

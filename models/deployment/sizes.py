@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -13,6 +13,9 @@ from torch import Tensor, nn
 from models.networks.errors import first_words
 
 _MULTIPLES = (1, 2, 4, 8, 16, 32, 64)  # of pixels that networks want a side to be
+_LATER = (16, 32)  # which are tried where the smallest one is not kept by what torch.export has made
+_MORE = ((1, 3), (2, 6))  # multiples by which a height and a width are larger, to see whether another size is taken
+_CLOSE = 1e-4  # of a probability, between the network and what torch.export has made
 _BATCH = 2  # images of the example: one would be taken for a fixed number
 
 
@@ -64,6 +67,8 @@ def traced(network: nn.Module, size: tuple[int, int], channels: int) -> tuple[to
         except Exception as error:  # noqa: BLE001 - code of others, and torch's many kinds of errors
             failed = failed or error
             continue
+        if multiple is not None and not _keeps_its_word(program, network, size, channels, multiple):
+            continue
         program._example_inputs = None  # it would be stored in the file, as a pickle
         return program, Sizes(batch, multiple, size if multiple is None else _least(program, multiple))
     raise CannotBeTracedError(f"torch.export cannot follow its code ({first_words(failed or ValueError())})")
@@ -74,6 +79,9 @@ def _attempts(network: nn.Module, size: tuple[int, int], channels: int) -> Itera
     multiple = _smallest_multiple(network, size, channels)
     if multiple is not None:
         yield True, multiple
+        for later in _LATER:
+            if later > multiple and not any(side % later for side in size):
+                yield True, later
     yield True, None
     yield False, None
 
@@ -83,20 +91,43 @@ def _smallest_multiple(network: nn.Module, size: tuple[int, int], channels: int)
     for multiple in _MULTIPLES:
         if any(side % multiple for side in size):
             break
-        height, width = (multiple * (side // multiple + add) for side, add in zip(size, (1, 3), strict=True))
-        images = torch.zeros(1, height, width, channels, dtype=torch.uint8)
-        if _takes(network, images):
+        outputs = [_outputs(network, images) for images in _others(size, channels, multiple)]
+        if all(each is not None for each in outputs):
             return multiple
     return None
 
 
-def _takes(network: nn.Module, images: Tensor) -> bool:
+def _keeps_its_word(
+    program: torch.export.ExportedProgram, network: nn.Module, size: tuple[int, int], channels: int, multiple: int
+) -> bool:
+    """Returns whether a program gives what the network does for other sizes, too.
+
+    Code that looks at sizes may be followed along one of its branches alone.
+    """
+    module = program.module()
+    for images in _others(size, channels, multiple):
+        found, expected = _outputs(module, images), _outputs(network, images)
+        if found is None or expected is None or not torch.allclose(found, expected, atol=_CLOSE, rtol=0):
+            return False
+    return True
+
+
+def _others(size: tuple[int, int], channels: int, multiple: int) -> Iterator[Tensor]:
+    """Yields one random image each of sizes that are larger by some multiples."""
+    chance = torch.Generator().manual_seed(0)
+    for more in _MORE:
+        height, width = (multiple * (side // multiple + add) for side, add in zip(size, more, strict=True))
+        yield torch.randint(0, 256, (1, height, width, channels), generator=chance, dtype=torch.uint8)
+
+
+def _outputs(network: Callable[[Tensor], Tensor], images: Tensor) -> Tensor | None:
+    """Returns maps (N, classes, H, W), None where there are none for images of that size."""
     try:
         with torch.no_grad():
             outputs = network(images)
     except Exception:  # noqa: BLE001 - code of others may raise anything
-        return False
-    return outputs.shape[-2:] == images.shape[1:3]
+        return None
+    return outputs if outputs.shape[-2:] == images.shape[1:3] else None
 
 
 def _dimensions(batch: bool, multiple: int | None) -> dict[int, Any]:

@@ -36,8 +36,8 @@ def judging() -> Judging:
 def made_elsewhere(monkeypatch: pytest.MonkeyPatch, small: Variant):
     """Files whose content does not matter: what they compute is the network's probabilities plus a shift a format."""
 
-    def shifted(shifts: dict[str, float]) -> None:
-        made = lambda _, kind: Made({kind: b"content"}, Sizes(kind != "pt2", 1, (1, 1)))  # noqa: E731
+    def shifted(shifts: dict[str, float], multiple: int | None = None) -> None:
+        made = lambda _, kind: Made({kind: b"content"}, Sizes(kind != "pt2", multiple, (32, 48)))  # noqa: E731
         monkeypatch.setattr(Maker, "make", made)
 
         def run(kind: str, batch: np.ndarray) -> np.ndarray:
@@ -59,6 +59,15 @@ def test_a_float_file_that_differs_is_not_handed_out_and_the_others_are(
     assert faults == {"pt2": None, "onnx_int8": None}
     assert exports.files.keys() == {"pt2", "onnx_int8"}
     assert [entry.measured.max_difference for entry in exports.formats] == pytest.approx([0.002, 0.0005, 0.3], rel=1e-3)
+
+
+def test_a_float_file_that_differs_on_images_of_another_size_is_not_handed_out(
+    made_elsewhere, small: Variant, judging: Judging
+) -> None:
+    made_elsewhere({"onnx": 0.002, "onnx_int8": 0.002}, multiple=2)
+    exports = export_variant(small, ("onnx", "onnx_int8"), images(2), [], judging)
+    assert exports.formats[0].fault == "onnx does not compute what baseline does on an image of 34x54"
+    assert exports.formats[1].fault is None
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
