@@ -98,6 +98,11 @@ FLAGS: dict[str, tuple[str, dict[str, Any]]] = {
         "prediction.network",
         {"metavar": "FOLDER|URI", "help": "the network for that: networks/VARIANT of results, models:/NAME@ALIAS"},
     ),
+    "export": (
+        "export.formats",
+        {"metavar": "LIST", "help": "files to deploy: onnx, onnx_w8, onnx_int8, pt2, monai_bundle"},
+    ),
+    "export_variant": ("export.variant", {"metavar": "VARIANT", "help": "of that one, not the recommended one"}),
     "no_cache": ("no_cache", {"action": "store_true", "help": "run every step"}),
     "verbose": ("verbose", {"action": "store_true", "help": "all messages, and tracebacks"}),
 }

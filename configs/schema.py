@@ -18,6 +18,7 @@ from configs.sections import (
     TrainingConfig,
     split_list,
 )
+from models.deployment.options import Format
 from torch_lowrank.quantization.bits import BITS, HALF
 
 Rank = Annotated[int, Field(ge=1)]
@@ -151,6 +152,31 @@ class RegistrationConfig(Section):
         return self
 
 
+class ExportConfig(Section):
+    """The files to deploy that are made of one variant.
+
+    Attributes:
+        formats: Which; none exports nothing. `onnx` computes in float32, and stores weights that the variant has in few
+            bits so; `onnx_w8` stores all weights in 8 bits; `onnx_int8` also computes in 8 bits; `pt2` is a program of
+            torch.export; `monai_bundle` is a folder that MONAI runs.
+        variant: Name of the variant; None is the recommended one.
+    """
+
+    formats: Annotated[tuple[Format, ...], Sweep] = ()
+    variant: str | None = None
+
+    @field_validator("formats")
+    @classmethod
+    def _once(cls, formats: tuple[Format, ...]) -> tuple[Format, ...]:
+        return tuple(dict.fromkeys(formats))
+
+    @model_validator(mode="after")
+    def _wanted(self) -> ExportConfig:
+        if self.variant is not None and not self.formats:
+            raise ValueError("export_variant says of which network; say which files, too (--export onnx,pt2)")
+        return self
+
+
 class RunConfig(Section):
     """One run of the pipeline.
 
@@ -191,6 +217,7 @@ class RunConfig(Section):
     timing: TimingConfig = TimingConfig()
     registration: RegistrationConfig = RegistrationConfig()
     prediction: PredictionConfig = PredictionConfig()
+    export: ExportConfig = ExportConfig()
 
     @property
     def recovers(self) -> bool:

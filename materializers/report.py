@@ -10,6 +10,7 @@ from zenml.enums import ArtifactType, VisualizationType
 from zenml.metadata.metadata_types import MetadataType
 
 from materializers.folders import FolderMaterializer
+from models.deployment.records import Exports
 from models.evaluation.results import EvaluationResult
 from reporting.bundle import ReportBundle
 
@@ -27,6 +28,7 @@ class ReportMaterializer(FolderMaterializer):
         """Writes results and files."""
         results = [result.to_dict() for result in data.results]
         content = {"results": results, "files": list(data.files), "runs": data.runs, "view": data.view}
+        content["exports"] = None if data.exports is None else data.exports.to_dict()
         (folder / _RESULTS).write_text(json.dumps(content), encoding="utf-8")
         for name, file in data.files.items():
             (folder / _FILES / name).parent.mkdir(parents=True, exist_ok=True)
@@ -37,7 +39,8 @@ class ReportMaterializer(FolderMaterializer):
         content = json.loads((folder / _RESULTS).read_bytes())
         results = [EvaluationResult.from_dict(result) for result in content["results"]]
         files = {name: (folder / _FILES / name).read_bytes() for name in content["files"]}
-        return ReportBundle(results, files, content["runs"], content["view"])
+        exports = Exports.from_dict(content["exports"]) if content.get("exports") else None
+        return ReportBundle(results, files, content["runs"], content["view"], exports)
 
     def save_visualizations(self, data: ReportBundle) -> dict[str, VisualizationType]:
         """Returns where `save` has written the files that people look at."""

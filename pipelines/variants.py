@@ -9,8 +9,10 @@ from configs.schema import CompressionConfig, RunConfig
 from models.variant_spec import BASELINE, VariantSpec
 from pipelines.devices import Devices
 from pipelines.variant_steps import STAGES, VariantSteps, stages_of
+from steps.choose_variant import choose_variant
 from steps.compare import compare
 from steps.draw_pictures import draw_pictures
+from steps.export import export
 from steps.time_networks import time_networks
 
 _SHARED_STEPS = (
@@ -24,6 +26,8 @@ _SHARED_STEPS = (
     "decompose_weighted",
     "time_networks",
     "draw_pictures",
+    "choose_variant",
+    "export",
     "compare",
 )
 MODEL = "compressed_unet"  # ZenML's model: a version of it links data, network and variants of a run
@@ -113,7 +117,7 @@ def sweep(baseline: Any, dataset: Any, config: RunConfig, devices: Devices) -> S
 def draw_and_compare(
     swept: Sweep, baseline: Any, history: Any, dataset: Any, config: RunConfig, devices: Devices
 ) -> None:
-    """Adds time_networks -> draw_pictures -> compare to a pipeline.
+    """Adds time_networks -> draw_pictures -> (choose_variant -> export) -> compare to a pipeline.
 
     Args:
         swept: All variants.
@@ -131,4 +135,12 @@ def draw_and_compare(
     )
     device = devices.of("draw_pictures")
     pictures = draw_pictures(results, latencies, networks, tunings, swept.spectra, dataset, baseline, history, device)
-    compare(dataset, history, baseline, networks, tunings, results, latencies, pictures, config)
+    exports = _exported(swept, baseline, dataset, config, devices) if config.export.formats else None
+    compare(dataset, history, baseline, networks, tunings, results, latencies, pictures, exports, config)
+
+
+def _exported(swept: Sweep, baseline: Any, dataset: Any, config: RunConfig, devices: Devices) -> Any:
+    chosen = choose_variant(swept.results, swept.networks, baseline, config.export.variant)
+    timing, batch_size = config.timing, config.training.batch_size
+    formats, machine = config.export.formats, devices.machine
+    return export(chosen, dataset, formats, batch_size, config.seed, timing.seconds, timing.threads, machine)

@@ -12,8 +12,10 @@ from analysis.conclusions import answer, methods_answer
 from analysis.equal_size import gain_text
 from analysis.ranking import JUDGED
 from analysis.table_rows import VariantRow, variant_rows
+from models.deployment.records import Exports
 from models.evaluation.results import EvaluationResult
 from models.variant_spec import VariantSpec
+from reporting.exports import exports_summary
 from reporting.html.report import About, render_report
 from reporting.plots.catalogue import PICTURES
 from reporting.summary import per_image_table, results_table, summarize, to_json
@@ -38,7 +40,8 @@ class ReportContent:
     def files(self) -> dict[str, bytes]:
         """Returns file name, relative to the folder of results, to content; what people look at comes first."""
         about = self.about
-        summary = summarize(self.comparison, {"config": about.config, "provenance": about.provenance})
+        exports = {} if about.exports is None else {"exports": exports_summary(about.exports, self.comparison)}
+        summary = summarize(self.comparison, {"config": about.config, "provenance": about.provenance, **exports})
         return {
             "report.html": render_report(self.comparison, about, self.pictures),
             **{_picture_file(name): self.pictures[name] for name in PICTURES if name in self.pictures},
@@ -76,12 +79,14 @@ class ReportBundle:
         files: File name, relative to the folder of results, to content.
         runs: Variant to the id of its run in MLflow.
         view: The view of the comparison in MLflow's UI, to be appended to the UI's address.
+        exports: What is known of the files to deploy, without their content; None where none were asked for.
     """
 
     results: list[EvaluationResult]
     files: dict[str, bytes]
     runs: dict[str, str]
     view: str
+    exports: Exports | None = None
 
     def pages(self) -> list[str]:
         """Returns the names of the files that people look at: the report and the pictures."""

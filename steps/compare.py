@@ -15,11 +15,13 @@ from configs.sections import ModelConfig
 from dataset.manifest import Manifest
 from dataset.store import Dataset
 from materializers.report import ReportMaterializer
+from models.deployment.records import Exports
 from models.evaluation.results import EvaluationResult, Latencies
 from models.serving.segmenter import DEFAULTS
 from models.serving.travelling_code import travelling_code
 from models.variant import Variant
 from reporting.bundle import ReportBundle, ReportContent, remove_stale_networks, write_files
+from reporting.exports import EXPORTS, write_exports
 from reporting.html.report import About
 from steps import runtime
 from steps.caching import ROOT
@@ -44,6 +46,7 @@ def compare(  # noqa: PLR0913, PLR0917 - everything meets here
     results: list[EvaluationResult],
     latencies: Latencies,
     pictures: dict[str, bytes],
+    exports: Exports | None,
     config: RunConfig,
 ) -> Annotated[ReportBundle, "comparison"]:
     """Writes the results and brings MLflow up to date; runs always, so that both are complete after cached runs too."""
@@ -67,16 +70,19 @@ def compare(  # noqa: PLR0913, PLR0917 - everything meets here
             **({"gpu_steps": ", ".join(now.gpu_steps)} if now.gpu_steps else {}),
             **provenance(ROOT, now.commit),
         },
+        exports=exports,
     )
     content = ReportContent(comparison, about, pictures)
     files = content.files()
     write_files(files, folder)
+    write_exports(exports, folder / EXPORTS)
     uri = tracking_uri(ROOT)
     training = dataclasses.replace(
         _training(dataset, baseline, config, content, now), files=_placed(files, folder), networks=folder / "networks"
     )
     recorded = record(uri, training, comparison, lock_of(uri, ROOT))
-    return ReportBundle(results=comparison.results, files=files, runs=recorded.runs, view=recorded.view)
+    known = None if exports is None else dataclasses.replace(exports, files={})
+    return ReportBundle(comparison.results, files, recorded.runs, recorded.view, known)
 
 
 def _link_to_model(*inputs: str) -> None:

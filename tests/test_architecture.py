@@ -87,6 +87,8 @@ def test_the_configuration_loads_nothing_heavy() -> None:
         } <= {
             "models.training",
             "models.training.options",
+            "models.deployment",
+            "models.deployment.options",
             "dataset.options",
             "torch_lowrank.quantization",
             "torch_lowrank.quantization.bits",
@@ -128,6 +130,8 @@ def test_what_comes_after_results_knows_no_networks(package: str) -> None:
             "models.evaluation",
             "models.evaluation.results",
             "models.predicted",
+            "models.deployment",
+            "models.deployment.records",
             "models.variant_spec",
         }, file
 

@@ -12,7 +12,7 @@ import os
 import platform
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -71,10 +71,28 @@ def time_in_turns(
         structures[name] = _structure(copy)
         if structures[name] not in deployed:
             deployed[structures[name]] = copy.to(device)
-    with _threads(threads):
-        rounds = _timed(deployed, image, seconds)
-    machine = this_machine(device, threads)
-    return {name: _latency(rounds[structures[name]], next(iter(rounds.values())), machine) for name in networks}
+    calls = {structure: _call(network, image) for structure, network in deployed.items()}
+    found = time_calls_in_turns(calls, this_machine(device, threads), seconds)
+    return {name: found[structures[name]] for name in networks}
+
+
+def time_calls_in_turns(
+    calls: Mapping[str, Callable[[], object]], machine: Machine, seconds: float = _SECONDS
+) -> dict[str, Latency]:
+    """Times whatever computes the same, of any library, in turn; as `time_in_turns` does.
+
+    Args:
+        calls: Name to a pass, which returns when it is done; first the one that the others are compared to.
+        machine: Where they compute; torch does so with this many threads.
+        seconds: How long to time each, about; longer where fifteen rounds take longer.
+
+    Returns:
+        Name to latency: the ratio of deciles, with a 95 % interval from the bootstrap over rounds.
+    """
+    with _threads(machine.threads):
+        rounds = _timed(calls, seconds)
+    first = next(iter(rounds.values()))
+    return {name: _latency(values, first, machine) for name, values in rounds.items()}
 
 
 def this_machine(device: str | torch.device, threads: int) -> Machine:
@@ -101,32 +119,41 @@ def _threads(number: int) -> Iterator[None]:
 
 
 @torch.inference_mode()
-def _timed(networks: Mapping[str, nn.Module], image: Tensor, seconds: float) -> dict[str, np.ndarray]:
-    """Returns the seconds of each pass (rounds, passes), by network."""
-    slowest = max(min(_block(network, image, 2)) for network in networks.values())
+def _timed(calls: Mapping[str, Callable[[], object]], seconds: float) -> dict[str, np.ndarray]:
+    """Returns the seconds of each pass (rounds, passes), by name."""
+    slowest = max(min(_block(call, 2)) for call in calls.values())
     passes = min(_MAX_PASSES, math.ceil(_BLOCK_SECONDS / slowest))
     start = time.perf_counter()
-    for network in networks.values():  # a round to warm up, which says how many there is time for
-        _block(network, image, passes)
-    affordable = seconds * len(networks) / (time.perf_counter() - start)
+    for call in calls.values():  # a round to warm up, which says how many there is time for
+        _block(call, passes)
+    affordable = seconds * len(calls) / (time.perf_counter() - start)
     rounds = min(_MAX_ROUNDS, max(_MIN_ROUNDS, round(affordable)))
-    chance, order = random.Random(0), list(networks)  # noqa: S311 - no secret
-    found: dict[str, list[list[float]]] = {name: [] for name in networks}
+    chance, order = random.Random(0), list(calls)  # noqa: S311 - no secret
+    found: dict[str, list[list[float]]] = {name: [] for name in calls}
     for _ in tracked(range(rounds), "time networks"):
         chance.shuffle(order)
         for name in order:
-            found[name].append(_block(networks[name], image, passes))
+            found[name].append(_block(calls[name], passes))
     return {name: np.array(values) for name, values in found.items()}
 
 
-def _block(network: nn.Module, image: Tensor, passes: int) -> list[float]:
+def _call(network: nn.Module, image: Tensor) -> Callable[[], object]:
+    """Returns a forward pass, which ends when the device has computed it."""
+
+    def call() -> None:
+        network(image)
+        if image.is_cuda:
+            torch.cuda.synchronize(image.device)
+
+    return call
+
+
+def _block(call: Callable[[], object], passes: int) -> list[float]:
     """Returns the seconds of some passes in a row."""
     took = []
     for _ in range(passes):
         start = time.perf_counter()
-        network(image)
-        if image.is_cuda:
-            torch.cuda.synchronize(image.device)
+        call()
         took.append(time.perf_counter() - start)
     return took
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from dataset.errors import DatasetError
 from models.checkpoint_file import CheckpointError
+from models.deployment.errors import ExportError
 from models.network_files import NetworkFilesError
 from models.networks.errors import NetworkError
 from models.training.options import TrainingError
@@ -45,6 +46,7 @@ INPUT_ERRORS = (
     ModelFilesError,
     NetworkFilesError,
     PredictionFolderError,
+    ExportError,
 )
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 

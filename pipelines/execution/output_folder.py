@@ -12,7 +12,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-_WRITTEN_FOLDERS = ("networks", "plots", "phantoms")
+from models.deployment.records import RECORD
+from reporting.exports import EXPORTS
+
+_WRITTEN_FOLDERS = ("networks", "plots", "phantoms", "export")
 _LOCK = ".lock"
 
 
@@ -91,15 +94,17 @@ def _check_writable(folder: Path) -> None:
 @contextmanager
 def reported_removals(folder: Path) -> Iterator[None]:
     """Prints which networks of earlier runs were removed from the folder of results meanwhile."""
-    before = _networks(folder)
+    places = {"networks": "*/network.json", EXPORTS: f"*/{RECORD}"}
+    before = {name: _variants(folder / name, files) for name, files in places.items()}
     yield
-    if removed := sorted(before - _networks(folder)):
-        names = ", ".join(removed)
-        print(f"removed from {folder / 'networks'}, as this run has no such variants: {names}", file=sys.stderr)
+    for name, files in places.items():
+        if removed := sorted(before[name] - _variants(folder / name, files)):
+            what = "has no such variants" if name != EXPORTS else "exports no such variants"
+            print(f"removed from {folder / name}, as this run {what}: {', '.join(removed)}", file=sys.stderr)
 
 
-def _networks(folder: Path) -> set[str]:
-    return {file.parent.name for file in folder.glob("networks/*/network.json")}
+def _variants(folder: Path, files: str) -> set[str]:
+    return {file.parent.name for file in folder.glob(files)}
 
 
 def _remove_partial_files(folder: Path) -> None:

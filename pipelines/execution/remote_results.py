@@ -10,11 +10,14 @@ from zenml.client import Client
 from zenml.enums import ExecutionStatus
 from zenml.models import PipelineRunResponse, StepRunResponse
 
+from materializers.exports import ExportsMaterializer
 from materializers.variant import VariantMaterializer
+from models.deployment.records import Exports
 from models.variant import Variant
 from pipelines.execution.abandoned_runs import run_of
 from pipelines.execution.failures import INPUT_ERRORS, InputError, RunFailedError
 from reporting.bundle import ReportBundle, remove_stale_networks, write_files
+from reporting.exports import EXPORTS, write_exports
 
 _LAST_STEP = "compare"
 
@@ -35,6 +38,8 @@ def copy_results(run: PipelineRunResponse, bundle: ReportBundle, folder: Path, n
         variant = VariantMaterializer(artifact.uri, store).allow(networks).load(Variant)
         variant.save(folder / "networks" / variant.name)
     remove_stale_networks(folder / "networks", [result.name for result in bundle.results])
+    exported = [ExportsMaterializer(artifact.uri, store).load(Exports) for artifact in inputs.get("exports", ())]
+    write_exports(next(iter(exported), None), folder / EXPORTS)
 
 
 def check_finished(run: PipelineRunResponse) -> None:

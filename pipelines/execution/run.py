@@ -12,6 +12,7 @@ from models.checkpoint import load_checkpoint
 from models.checkpoint_description import Description
 from models.checkpoint_file import CheckpointError
 from models.unet import UNet
+from pipelines.checks.exporting import check_export
 from pipelines.described_checkpoint import as_described
 from pipelines.devices import is_remote
 from pipelines.execution.abandoned_runs import mark_abandoned
@@ -25,6 +26,7 @@ from pipelines.execution.placement import resolve_devices
 from pipelines.execution.registration import check_registration, register_chosen
 from pipelines.execution.repair import repaired
 from reporting.bundle import ReportBundle
+from reporting.exports import export_faults
 from steps.caching import fix_sources
 from tracking.addresses import lock_of
 from tracking.connectivity import check_mlflow
@@ -52,15 +54,19 @@ def run(config: RunConfig, root: Path, command: str) -> None:
     with explained(messages.failures), output_folder(config.out_dir), reported_removals(config.out_dir):
         bundle = _prepare_and_run(config, root, command, messages)
     comparison = Comparison(bundle.results, imported=config.checkpoint is not None)
-    print_results(config, root, comparison, bundle.view)
+    print_results(config, root, comparison, bundle.view, bundle.exports)
+    faults = export_faults(bundle.exports)
     try:
         register_chosen(config.registration, comparison, bundle.runs, tracking_uri(root))
     except RegistrationError as error:
-        raise RunFailedError(str(error)) from error
+        faults.append(str(error))
+    if faults:
+        raise RunFailedError("\n".join(faults))
 
 
 def _prepare_and_run(config: RunConfig, root: Path, command: str, messages: StepMessages) -> ReportBundle:
     check_registration(config)
+    check_export(config)
     remote = is_remote()
     devices = resolve_devices(config, remote)
     config = config.model_copy(update={"device": devices.default})  # as the report shows it

@@ -19,6 +19,8 @@ from analysis.intervals import TOO_FEW
 from analysis.ranking import PARAMETER, TITLES
 from analysis.signed_numbers import signed, signed_ends
 from analysis.table_rows import TIME_WORDS, variant_rows
+from models.deployment.records import Exports
+from reporting.exports import export_sentences
 from reporting.html.failures import failure_tables
 from reporting.html.formatting import as_list, count, is_columns, is_records, keys_of, number, readable, scalar
 from reporting.plots.catalogue import PICTURES
@@ -43,12 +45,14 @@ class About:
         manifest: What is known of the data, as in `dataset_manifest.json`; any key may be absent, and any is shown.
         config: The resolved configuration, nested.
         provenance: What is needed to make the page again: versions, git commit, seed, command.
+        exports: The files to deploy, None where none were asked for.
     """
 
     history: Mapping[str, Any]
     manifest: Mapping[str, Any]
     config: Mapping[str, Any]
     provenance: Mapping[str, str]
+    exports: Exports | None = None
 
 
 def render_report(comparison: Comparison, about: About, pictures: Mapping[str, bytes]) -> bytes:
@@ -77,6 +81,8 @@ def render_report(comparison: Comparison, about: About, pictures: Mapping[str, b
             pairs=[pair for pair in PAIRS if any(pair in line.dice_gains for line in comparison.equal_sizes)],
             lesion_groups=comparison.lesion_groups,
             machine=comparison.machine,
+            exports=about.exports,
+            export_sentences=export_sentences(about.exports, comparison.tolerated_loss),
             empty=comparison.has_empty_images,
             over=comparison.judged_over,
             patients=comparison.test_patients,

@@ -36,7 +36,7 @@ def test_networks_recover_if_anything_is_done_after_truncation(flag: str) -> Non
     assert load_config([flag]).recovers
 
 
-@pytest.mark.parametrize("flag", [flag for flag in FLAGS if flag != "register_variant"])
+@pytest.mark.parametrize("flag", [flag for flag in FLAGS if flag not in ("register_variant", "export_variant")])
 def test_every_flag_is_known_with_underscores_and_with_dashes(flag: str) -> None:
     values = {
         "image_size": ["64", "32"],
@@ -52,11 +52,23 @@ def test_every_flag_is_known_with_underscores_and_with_dashes(flag: str) -> None
         "network_args": ["{}"],
         "predict": ["scans", "--model", "network"],
         "model": ["network", "--predict", "scans"],
+        "export": ["onnx,pt2"],
     }
     value = values.get(flag, [] if FLAGS[flag][1].get("action") == "store_true" else ["1"])
     others = ["--budgets", "0.5"] if flag == "mac_budgets" else []
     dashes = flag.replace("_", "-")
     assert load_config([f"--{flag}", *value, *others]) == load_config([f"--{dashes}", *value, *others])
+
+
+def test_files_to_deploy_are_named_once_each_and_the_variant_goes_with_them() -> None:
+    config = load_config(["--export", "onnx, onnx_int8,pt2,monai_bundle,onnx", "--export-variant", "baseline"])
+    assert config.export.formats == ("onnx", "onnx_int8", "pt2", "monai_bundle")
+    assert config.export.variant == "baseline"
+    assert load_config([]).export.formats == ()
+    with pytest.raises(ConfigError, match=r"\(--export\) is 'tflite': Input should be 'onnx'"):
+        load_config(["--export", "onnx,tflite"])
+    with pytest.raises(ConfigError, match="export_variant says of which network; say which files, too"):
+        load_config(["--export_variant", "baseline"])
 
 
 def test_shares_of_the_splits_are_three_numbers() -> None:

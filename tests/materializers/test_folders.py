@@ -15,6 +15,7 @@ from zenml.enums import StackComponentType
 
 from dataset.ingest import ingest
 from materializers.dataset import DatasetMaterializer
+from materializers.exports import ExportsMaterializer
 from materializers.folders import SEAL, DamagedArtifactError, check_artifact
 from materializers.pictures import PicturesMaterializer
 from materializers.predictions import PredictionsMaterializer
@@ -23,6 +24,7 @@ from materializers.report import ReportMaterializer
 from materializers.spectra import SpectraMaterializer
 from materializers.statistics import StatisticsMaterializer
 from materializers.variant import StoredNetwork, StoredNetworkMaterializer, VariantMaterializer, networks_in_extra
+from models.deployment.records import ExportedFile, Exports
 from models.evaluation.results import Cost, EvaluationResult
 from models.networks.errors import NetworkError
 from models.networks.recipe import Recipe
@@ -49,6 +51,7 @@ KINDS = {
     "pictures": PicturesMaterializer,
     "dataset": DatasetMaterializer,
     "predictions": PredictionsMaterializer,
+    "exports": ExportsMaterializer,
 }
 
 
@@ -91,8 +94,15 @@ def data(tmp_path_factory):
             {"report.html": b"<p>", "plots/a.png": b"png", "results.csv": b"1"},
             {"svd_rank_1": "id"},
             "view",
+            Exports("svd_rank_1", {"dice": 0.5}, formats=[ExportedFile("pt2", "model.pt2", fault="a fault")]),
         ),
         "pictures": {"training": b"png", "masks": b"gnp"},
+        "exports": Exports(
+            "svd_rank_1",
+            {"dice": 0.5},
+            formats=[ExportedFile("pt2", "model.pt2", 7, "one image", None, "a fault")],
+            files={"model.pt2": b"content", "monai_bundle/LICENSE": b"text"},
+        ),
         "dataset": ingest(CocoFolder(folder / "coco").write(), folder / "arrays", options()),
         "predictions": predictions(folder / "predictions"),
     }
@@ -124,7 +134,7 @@ def test_what_is_stored_comes_back(kind, data, store):
     materializer = stored(kind, data, store)
     again = materializer.load(type(data[kind]))
     check_artifact(store, materializer.uri)
-    if kind in ("report", "pictures"):
+    if kind in ("report", "pictures", "exports"):
         assert again == data[kind]
     elif kind == "predictions":
         assert list(again.rows()) == list(data[kind].rows())

@@ -41,13 +41,15 @@ STEP_OF = {  # the groups, and each one's step
     "time": "time_networks",
     "pictures": "draw_pictures",
     "predict": "predict_images",
+    "choose": "choose_variant",
+    "export": "export",
 }
 
 ALL = frozenset(STEP_OF)
 INGEST = frozenset({"ingest"})
 PREDICT = frozenset({"predict"})
 READERS = frozenset(
-    {"train", "statistics", "smallest", "recalibrate", "finetune", "evaluate", "pictures"}
+    {"train", "statistics", "smallest", "recalibrate", "finetune", "evaluate", "pictures", "export"}
 )  # of the data set
 NETWORKS = ALL - INGEST
 COMPRESSION = frozenset({"svd", "arsvd", "budget", "smallest", "size"})
@@ -58,6 +60,7 @@ LOW_RANK = NETWORKS - {"train", "import"}  # they see compressed layers, or what
 # A network that was trained elsewhere has an empty history, and this class stands beside the training. Importing again
 # takes a second, and as the network comes out the same, nothing follows.
 TRAINING = frozenset({"train", "finetune", "import"})
+EXPORT = frozenset({"export"})
 NOTHING = frozenset()
 
 # Which results an edit of a file forgets: groups of steps, a room, its files.
@@ -114,7 +117,7 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (NETWORKS, "materializers", "variant"),
     (NETWORKS, "torch_lowrank", "io report"),
     (NETWORKS, "torch_lowrank/quantization", "__init__ bits coding packing stored_state"),
-    (COMPRESSION | {"round"}, "torch_lowrank/quantization", "quantize rounding thin_moments"),
+    (COMPRESSION | EXPORT | {"round"}, "torch_lowrank/quantization", "quantize rounding thin_moments"),
     (COMPRESSION, "torch_lowrank/quantization", "size_allocation size_budget size_options"),
     (LOW_RANK, "torch_lowrank/layers", "factorized"),
     (NETWORKS, "torch_lowrank/layers", "__init__"),
@@ -123,28 +126,34 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (TRAINING, "models/training", "__init__ history"),
     (TRAINING - {"import"}, "models/training", "augmentation batches checkpoints fit losses module multiprocess"),
     (TRAINING - {"import"}, "models/training", "options winograd"),
-    (TRAINING - {"import"} | EVALUATION | PREDICT | {"pictures"}, "models/evaluation", "metrics"),
-    (TRAINING | EVALUATION | {"time", "pictures"}, "materializers", "records"),
+    (TRAINING - {"import"} | EVALUATION | PREDICT | {"pictures", "export"}, "models/evaluation", "metrics"),
+    # Wider for exports: histories of trainings are stored by the same file.
+    (TRAINING | EVALUATION | {"time", "pictures", "choose", "export"}, "materializers", "records"),
     # Wider: histories, results and times are stored by one file.
-    (TRAINING | EVALUATION | {"time", "pictures"}, "models/evaluation", "results"),
-    (TRAINING | EVALUATION | PREDICT | {"time", "pictures"}, "models/evaluation", "__init__"),
+    (TRAINING | EVALUATION | {"time", "pictures", "choose", "export"}, "models/evaluation", "results"),
+    (TRAINING | EVALUATION | PREDICT | {"time", "pictures", "choose", "export"}, "models/evaluation", "__init__"),
     # Wider: the engine leaves contexts that the steps are never in, training switches modes only for a teacher.
     (NETWORKS, "torch_lowrank", "modes"),
-    (LOW_RANK - {"finetune"}, "torch_lowrank", "progress"),  # wider: shows
+    (LOW_RANK - {"finetune", "choose"}, "torch_lowrank", "progress"),  # wider: shows
     (frozenset({"import"}), "models", "checkpoint checkpoint_file"),
     (frozenset({"recalibrate", "smallest"}), "torch_lowrank", "recalibration"),
-    (frozenset({"recalibrate", "smallest", "statistics", "time"}), "torch_lowrank", "batches"),
-    (frozenset({"evaluate", "time"}), "models/evaluation", "cost"),  # wider: times are of the same image
-    (frozenset({"time"}), "models/evaluation", "latency"),
+    (frozenset({"recalibrate", "smallest", "statistics", "time", "export"}), "torch_lowrank", "batches"),
+    (frozenset({"evaluate", "time", "export"}), "models/evaluation", "cost"),  # wider: times are of the same image
+    (frozenset({"time", "export"}), "models/evaluation", "latency"),
     # Wider: pictures show predictions, for which `evaluate` has the function; of metrics, they show what was stored.
     (EVALUATION | {"pictures"}, "models/evaluation", "evaluate hausdorff"),
-    (frozenset({"time"}), "models", "unet_inference"),
-    (frozenset({"time"}), "torch_lowrank", "branches inference norm_folding"),
+    (frozenset({"time", "export"}), "models", "unet_inference"),
+    (frozenset({"time", "export"}), "torch_lowrank", "branches inference norm_folding"),
+    # Files to deploy.
+    (EXPORT, "models/deployment", "__init__ coded_weights deployed errors export layout make measure monai_bundle"),
+    (EXPORT, "models/deployment", "onnx_files options records runtimes sizes static_int8"),
+    (EXPORT, "materializers", "exports"),
     # Curvature, spectra, compression. Wider: `decompose` makes plain and weighted spectra in one file, and
     # `compression` knows all rules and the refinement, which compress_budget alone uses. All of it is fast.
     (frozenset({"statistics"}), "torch_lowrank/curvature", "collect patches sums"),
-    (SPECTRA | {"statistics", "round"}, "torch_lowrank/curvature", "__init__ moments"),
-    (SPECTRA | {"statistics", "evaluate", "round"}, "torch_lowrank/layers", "eligibility padding"),
+    # Wider for exports: weights are rounded to 8 bits without moments.
+    (SPECTRA | {"statistics", "round", "export"}, "torch_lowrank/curvature", "__init__ moments"),
+    (SPECTRA | {"statistics", "evaluate", "round", "export"}, "torch_lowrank/layers", "eligibility padding"),
     (frozenset({"evaluate"}), "torch_lowrank/layers", "parameter_shares"),
     (frozenset({"statistics", "decompose_weighted", *OF_STATISTICS}), "materializers", "statistics"),
     (SPECTRA, "torch_lowrank/decomposition", "decompose svd weighted_svd"),
@@ -159,8 +168,8 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (frozenset({"recalibrate", "smallest"}), "models", "recalibrate_variant"),
     # Pictures. Wider: of `equal_size` they show nothing.
     (frozenset({"pictures"}), "analysis", "comparison equal_bytes equal_size examples front intervals quality"),
-    (frozenset({"pictures", "smallest"}), "analysis", "ranking"),
-    (frozenset({"pictures", "smallest", "predict"}), "analysis", "__init__"),
+    (frozenset({"pictures", "smallest", "choose"}), "analysis", "ranking"),
+    (frozenset({"pictures", "smallest", "predict", "choose"}), "analysis", "__init__"),
     (frozenset({"pictures"}), "analysis", "signed_numbers singular_values"),
     (frozenset({"pictures"}), "reporting/plots", "__init__ draw labels layer_ranks masks spectra style sweeps"),
     (frozenset({"pictures"}), "reporting/plots", "tradeoffs training"),
@@ -173,7 +182,7 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (NOTHING, "steps", "fingerprint_images fingerprint_network write_predictions"),
     (NOTHING, "materializers", "report"),
     (NOTHING, "analysis", "conclusions table_rows"),
-    (NOTHING, "reporting", "bundle console summary"),
+    (NOTHING, "reporting", "bundle console exports summary"),
     (NOTHING, "reporting/html", "__init__ failures formatting report"),
     (NOTHING, "reporting/plots", "catalogue"),  # captions, which the report prints below the pictures
     (NOTHING, "steps", "caching"),  # it makes the keys: a change matters by the digests that come out
@@ -198,6 +207,8 @@ NO_RESULT = {
 
 # Libraries that decide the results of some steps alone.
 OF_SOME = {"matplotlib": frozenset({"pictures"}), "nibabel": INGEST, "pydicom": INGEST}
+OF_SOME |= {"onnx": EXPORT, "onnxruntime": EXPORT, "onnxscript": EXPORT}
+THROUGH_TORCH = {"onnxscript"}  # which torch.onnx imports
 
 
 def forget() -> None:
@@ -284,7 +295,7 @@ def test_a_new_module_is_part_of_the_digest_however_it_is_imported(copy: Path, l
     try:
         file.write_text(f"{content}\n{line}\n")
         forget()
-        assert {group for group in ALL if "models.added" in reached(group)} == {"evaluate", "time"}
+        assert {group for group in ALL if "models.added" in reached(group)} == {"evaluate", "time", "export"}
     finally:
         file.write_text(content)
         (copy / "models" / "added.py").unlink()
@@ -373,7 +384,7 @@ def libraries(file: Path) -> set[str]:
 
 def test_the_digests_know_the_version_of_every_library_that_decides_results() -> None:
     found = {library for file in {file for group in ALL for file in sources(group)} for library in libraries(file)}
-    assert found == {*caching._LIBRARIES, *NO_RESULT, *OF_SOME}
+    assert found | THROUGH_TORCH == {*caching._LIBRARIES, *NO_RESULT, *OF_SOME}
     assert not {*caching._LIBRARIES} & {*NO_RESULT}
 
 

@@ -143,6 +143,8 @@ FIELDS: dict[str, tuple[str, frozenset[str]]] = {
     "prediction.images": ("prediction.images=scans", NOTHING),
     "prediction.network": ("prediction.network=networks/baseline", NOTHING),
     "registration.name": ("registration.name=tumor registration.variant=svd_rank_1", NOTHING),  # none is recommended
+    "export.formats": ("export.formats=pt2 export.variant=svd_rank_1", frozenset({"choose_variant", "export"})),
+    "export.variant": ("export.formats=onnx export.variant=baseline", frozenset({"choose_variant", "export"})),
     "registration.variant": ("registration.name=tumor registration.variant=arsvd_tau_0.5", NOTHING),
 }
 
