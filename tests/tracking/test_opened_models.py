@@ -77,7 +77,7 @@ def test_the_model_folder_holds_no_pickle_and_the_network_as_it_was(logged: Logg
             file.read_text(encoding="utf-8")
             assert not file.read_bytes().startswith(b"\x80"), "a pickle begins so"
     for name in ("network.json", "weights.safetensors"):
-        assert (logged.folder / "network" / name).read_bytes() == (logged.network / name).read_bytes()
+        assert (logged.folder / name).read_bytes() == (logged.network / name).read_bytes()
 
 
 def test_the_model_says_what_goes_in_and_out_and_what_it_needs(logged: Logged) -> None:

@@ -141,4 +141,4 @@ def test_a_version_stays_when_its_run_is_replaced(uri: str, tmp_path: Path) -> N
     version = client.get_model_version("tumor", "1")
     assert client.get_logged_model(version.source.removeprefix("models:/")).source_run_id == run
     place = client.get_model_version_download_uri("tumor", "1").removeprefix("file://")
-    assert (Path(place) / "network" / "network.json").is_file()
+    assert (Path(place) / "network.json").is_file()
