@@ -143,7 +143,9 @@ assert not any("ROOT" in (getattr(module, "__file__", None) or "") for module in
 """
 
 
-def test_the_code_of_the_manual_opens_the_champion_where_this_project_is_not(logged: Logged, elsewhere: Path, tmp_path: Path) -> None:
+def test_the_code_of_the_manual_opens_the_champion_where_this_project_is_not(
+    logged: Logged, elsewhere: Path, tmp_path: Path
+) -> None:
     np.save(tmp_path / "images.npy", IMAGES)
     _, _, page = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8").partition("## MLflow")
     code = page.partition("```python\n")[2].partition("```")[0]
