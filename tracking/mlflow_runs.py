@@ -110,14 +110,13 @@ class _Recorder:
                 if run not in right:
                     self._delete(run, log, models)
             for run in right:
-                model = models[run.info.run_id][0].model_id
-                self._store.renew(run, model, made.metrics, {_TIMED_ON: made.tags[_TIMED_ON]})
+                self._store.renew(run, models[run.info.run_id][0].model_id, made, [_TIMED_ON])
             recorded[result.name] = right[0].info.run_id if right else self._store.create(experiment, made)
         return recorded
 
     def _data(self, parent: Run, training: TrainingRecord) -> Dataset:
         """Returns the data set as the training's run names it, by the place where it lay then; older ones had none."""
-        for given in parent.inputs.dataset_inputs:
+        for given in parent.inputs.dataset_inputs if parent.inputs else ():
             if given.dataset.schema:
                 return given.dataset
         dataset = training.data.entity()

@@ -103,15 +103,14 @@ class RunStore:
         """Returns the log of the experiment's MLflow models."""
         return ModelLog(self.client, experiment.experiment_id)
 
-    def renew(self, run: Run, model: str, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
-        """Gives a run and its model other values of metrics, and the run of tags, where they differ."""
-        changed = {key: value for key, value in metrics.items() if run.data.metrics.get(key) != value}
-        others = _points(changed, model, run.inputs.dataset_inputs[0].dataset)
-        if others:
-            self.client.log_batch(run.info.run_id, metrics=others)
-        for tag, value in tags.items():
-            if run.data.tags.get(tag) != value:
-                self.client.set_tag(run.info.run_id, tag, value)
+    def renew(self, run: Run, model: str, wanted: NewRun, tags: Sequence[str]) -> None:
+        """Gives a run and its model the metrics that are wanted, and the run these tags, where they differ."""
+        changed = {key: value for key, value in wanted.metrics.items() if run.data.metrics.get(key) != value}
+        if changed:
+            self.client.log_batch(run.info.run_id, metrics=_points(changed, model, wanted.data.dataset))
+        for tag in tags:
+            if run.data.tags.get(tag) != wanted.tags[tag]:
+                self.client.set_tag(run.info.run_id, tag, wanted.tags[tag])
 
     def keep_files(self, run_id: str, files: Sequence[tuple[Path, str | None]]) -> None:
         """Stores files with a run, and removes what else is in their sub-folders: pictures of earlier comparisons.

@@ -60,7 +60,10 @@ def register(tracking_uri: str, name: str, variant: str, run_id: str, descriptio
 def _new_version(client: MlflowClient, name: str, variant: str, run_id: str, description: str) -> str:
     """Makes a version of a run's model; its tags say how good and large it is, and on which data that was judged."""
     run = client.get_run(run_id)
-    model = client.get_logged_model(run.outputs.model_outputs[0].model_id)
+    outputs = run.outputs.model_outputs if run.outputs else []
+    if not outputs:
+        raise RegistrationError(f"{variant} cannot be registered: its run {run_id} has no model; run the command again")
+    model = client.get_logged_model(outputs[0].model_id)
     tags = {VARIANT: variant, WEIGHTS_BYTES: model.tags[WEIGHTS_BYTES], DATA_DIGEST: run.data.tags[DATA_DIGEST]}
     tags |= {metric: f"{run.data.metrics[metric]:.6g}" for metric in _SHOWN if metric in run.data.metrics}
     made = client.create_model_version(

@@ -26,7 +26,7 @@ from tracking.run_records import Serving
 
 VARIANT, WEIGHTS_BYTES = "variant", "weights_bytes"  # tags of a model
 TRAINING, DATA_DIGEST = "training", "data_digest"  # tags of all runs of one training, and of their models
-_NETWORK, _WEIGHTS = "network", "weights.safetensors"
+_WEIGHTS = "weights.safetensors"
 _CODE, _REQUIREMENTS, _CONDA, _VIRTUALENV = "code", "requirements.txt", "conda.yaml", "python_env.yaml"
 _SHARED_TAGS = (TRAINING, DATA_DIGEST, "git_commit")
 _EXAMPLE, _REQUEST = "input_example.json", "serving_input_example.json"
@@ -99,7 +99,7 @@ class ModelLog:
         with tempfile.TemporaryDirectory() as temporary:
             write_model(Path(temporary), serving, Model(run_id=run_id, model_id=model_id, model_uuid=model_id))
             self._client.log_model_artifacts(model_id, temporary)
-        self._client.log_model_artifacts(model_id, str(network), _NETWORK)
+        self._client.log_model_artifacts(model_id, str(network))  # so that `load_network` opens the whole folder, too
         self._client.finalize_logged_model(model_id, LoggedModelStatus.READY)
 
     def discard(self, run_id: str, models: Sequence[LoggedModel]) -> None:
@@ -115,7 +115,7 @@ def is_complete(models: Sequence[LoggedModel]) -> bool:
 
 
 def write_model(folder: Path, serving: Serving, about: Model) -> None:
-    """Writes a folder that `mlflow.pyfunc.load_model` opens, without its sub-folder `network`.
+    """Writes a folder that `mlflow.pyfunc.load_model` opens once the files of a saved network are added to it.
 
     Args:
         folder: Where to.
@@ -138,7 +138,6 @@ def write_model(folder: Path, serving: Serving, about: Model) -> None:
     mlflow.pyfunc.add_to_model(
         about,
         loader_module=serving.loader,
-        data=_NETWORK,
         code=_CODE,
         conda_env=_CONDA,
         python_env=_VIRTUALENV,

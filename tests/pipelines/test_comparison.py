@@ -243,12 +243,15 @@ def test_a_network_is_registered_by_name_and_loads_from_there(workshop: Workshop
     assert "registered svd_rank_2 as models:/tumor@champion, version 1" in done.stdout
     assert "version 1" in workshop.run("--register", "tumor", "--register_variant", "svd_rank_2").stdout
     code = (
-        "import mlflow; from models.unet import UNet; from torch_lowrank.io import load_network;"
+        "import mlflow, numpy as np; from models.unet import UNet; from torch_lowrank.io import load_network;"
         "mlflow.set_tracking_uri('sqlite:///mlflow.db');"
         "network = load_network(mlflow.artifacts.download_artifacts('models:/tumor@champion'), UNet);"
+        "served = mlflow.pyfunc.load_model('models:/tumor@champion');"
+        "print(*served.predict(np.zeros((2, 40, 50, 1), np.uint8)).shape);"
         "print(sum(weight.numel() for weight in network.parameters()))"
     )
-    params = workshop.call("python", "-c", code).stdout.split()[-1]
+    *_, shape, params = workshop.call("python", "-c", code).stdout.splitlines()
+    assert shape == "2 1 40 50"
     assert int(params) == workshop.variants()["svd_rank_2"]["info"]["params"]
 
 

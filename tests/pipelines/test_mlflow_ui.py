@@ -18,12 +18,13 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.pipelines.workshop import TINY_VARIANTS, Workshop
+from tracking.registry import register
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
 
 SECONDS_TO_START = 120
 SHOWN_MS = 180_000  # a busy machine takes its time
-RUN_LINK = "a[href*='/runs/']"
+RUN_LINK, MODEL_LINK = "a[href*='/runs/']", "a[href*='/models/m-']"
 
 
 @contextlib.contextmanager
@@ -79,6 +80,24 @@ def as_shown(value: float) -> str:
     return f"{round(value, max(0, 3 - len(str(int(value))) + 1)):g}"
 
 
+def look_at_model(page: Page, address: str, workshop: Workshop, pictures: Path) -> None:
+    """Opens the page of a model, and that of a version of it, and checks what they show."""
+    ((model, run, experiment),) = workshop.query(
+        "SELECT model_id, source_run_id, experiment_id FROM logged_models "
+        "WHERE name = 'svd_rank_2' AND lifecycle_stage = 'active'"
+    )
+    version = register(f"sqlite:///{workshop.root / 'mlflow.db'}", "tumor-unet", "svd_rank_2", run, "A description.")
+    page.goto(f"{address}/#/experiments/{experiment}/models/{model}")
+    for shown in ("dice_lesion", "training.epochs", "tumor-unet"):
+        page.get_by_text(shown).first.wait_for()
+    page.screenshot(path=pictures / "model.png")
+    page.goto(f"{address}/#/models/tumor-unet/versions/{version}")
+    page.get_by_text("Inputs (1)").click()
+    page.get_by_text("Tensor (dtype: uint8, shape: [-1,-1,-1,1])").wait_for()
+    page.get_by_text("weights_bytes").wait_for()
+    page.screenshot(path=pictures / "version.png")
+
+
 def look(chromium: Browser, workshop: Workshop, variants: set[str], pictures: Path) -> None:
     """Opens the runs table, the compare page and the view of the comparison, and checks what they show."""
     ((experiment,),) = workshop.query("SELECT experiment_id FROM experiments WHERE name = 'arsvd_comparison'")
@@ -94,6 +113,8 @@ def look(chromium: Browser, workshop: Workshop, variants: set[str], pictures: Pa
         page.screenshot(path=pictures / "runs.png")
         _, *children = shown_runs(page)
         assert sorted(name for name, _ in children) == sorted(variants)
+        assert page.locator(MODEL_LINK).count() == len(variants)
+        look_at_model(page, address, workshop, pictures)
 
         compare = f"compare-runs?runs={quoted([run for _, run in children])}&experiments={quoted([str(experiment)])}"
         page.goto(f"{address}/#/{compare}")

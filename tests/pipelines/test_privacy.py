@@ -81,7 +81,8 @@ def test_results_name_no_user_and_no_folder_of_this_machine(watched: Workshop) -
 
 
 def test_mlflow_shows_no_user_and_no_folder_of_this_machine(watched: Workshop) -> None:
-    for table in ("params", "tags", "metrics", "experiment_tags"):
+    """But for where its own files lie, and the data set that was read."""
+    for table in ("params", "tags", "metrics", "experiment_tags", "logged_model_params", "logged_model_tags"):
         rows = watched.query(f"SELECT * FROM {table}")
         assert rows
         assert not [row for row in rows if USER in str(row) or str(watched.root.parent) in str(row)]

@@ -16,6 +16,7 @@ from typing import ClassVar
 
 import pytest
 import yaml
+from mlflow.entities import LoggedModelStatus
 
 from dataset.phantoms.write_phantoms import write_phantoms
 from tests.pipelines import warm
@@ -41,6 +42,7 @@ TINY = {
     "compression": {"svd_ranks": [1, 2], "arsvd_taus": [0.5, 0.8]},
     "timing": {"seconds": 0.01},
 }
+MODEL_READY = LoggedModelStatus.READY.to_int()
 PATIENCE = 900  # seconds for a command
 TINY_VARIANTS = {"baseline", "svd_rank_1", "svd_rank_2", "arsvd_tau_0.5", "arsvd_tau_0.8"}
 
@@ -160,9 +162,14 @@ class Workshop:
         return {entry["name"]: entry for entry in itertools.chain([summary["baseline"]], *lists)}
 
     def recorded(self) -> dict[str, dict[str, dict]]:
-        """What MLflow holds: parent run's id to its nested runs' metrics by name; a name twice is an error."""
+        """What MLflow holds: parent run's id to its nested runs' metrics by name.
+
+        A name twice is an error, and so is a nested run that has not one model, written to its end.
+        """
         names = self.query("SELECT run_uuid, name, status FROM runs WHERE lifecycle_stage = 'active'")
         parent_of = dict(self.query("SELECT run_uuid, value FROM tags WHERE key = 'mlflow.parentRunId'"))
+        models = self.query("SELECT source_run_id, status FROM logged_models WHERE lifecycle_stage = 'active'")
+        assert sorted(models) == sorted((run, MODEL_READY) for run, _, _ in names if run in parent_of)
         parents = {run: {} for run, _, _ in names if run not in parent_of}
         for run, name, status in names:
             assert status == "FINISHED"

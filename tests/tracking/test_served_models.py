@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 
 from tests.comparisons import make_result
 from tests.tracking.recorded import DATA, RESULTS, active, model_of, models, names, record, training
-from tracking.registry import register
+from tracking.registry import RegistrationError, register
 from tracking.run_records import Data
 from tracking.served_models import ModelLog
 
@@ -133,6 +133,13 @@ def test_registering_leaves_the_process_with_its_own_server(
     assert (mlflow.get_tracking_uri(), "MLFLOW_TRACKING_URI" in os.environ) == (before, False)
 
 
+def test_a_run_without_a_model_is_not_registered(uri: str, tmp_path: Path) -> None:
+    record(uri, RESULTS, training(), tmp_path)
+    (parent,) = [run for run in active(uri) if run.info.run_name == "training"]
+    with pytest.raises(RegistrationError, match="has no model; run the command again"):
+        register(uri, "tumor", "svd_rank_8", parent.info.run_id, "small")
+
+
 def test_a_version_stays_when_its_run_is_replaced(uri: str, tmp_path: Path) -> None:
     run = record(uri, RESULTS, training(), tmp_path)["svd_rank_8"]
     register(uri, "tumor", "svd_rank_8", run, "small")
@@ -141,4 +148,4 @@ def test_a_version_stays_when_its_run_is_replaced(uri: str, tmp_path: Path) -> N
     version = client.get_model_version("tumor", "1")
     assert client.get_logged_model(version.source.removeprefix("models:/")).source_run_id == run
     place = client.get_model_version_download_uri("tumor", "1").removeprefix("file://")
-    assert (Path(place) / "network" / "network.json").is_file()
+    assert (Path(place) / "network.json").is_file()
