@@ -85,9 +85,10 @@ class Maker:
         return self._with_codes("onnx", self._variant.network, least=0)
 
     def _onnx_w8(self) -> Made:
-        """The same with all weights in 8 bits, or as the variant has them where it has fewer."""
+        """The same with all weights in 8 bits, or as the variant has them where it has some in as few."""
         network = self._variant.network
-        return self._with_codes("onnx_w8", network if codings(network) else quantize_weights(network, 8), least=1)
+        in_few = any(coding.scale is not None for coding in codings(network).values())
+        return self._with_codes("onnx_w8", network if in_few else quantize_weights(network, 8), least=1)
 
     def _with_codes(self, kind: Format, network: torch.nn.Module, least: int) -> Made:
         model = onnx.ModelProto()
