@@ -17,13 +17,13 @@ import numpy as np
 from torch import nn
 
 from benchmarks.accuracy_bench import EVALUATION, Bench, timed
-from benchmarks.accuracy_bytes_page import SHARES, key, write_bytes_page
+from benchmarks.accuracy_bytes_page import BITS, SHARES, key, write_bytes_page
 from torch_lowrank.compression import compress
 from torch_lowrank.curvature.moments import Statistics
 from torch_lowrank.decomposition.decompose import decompose
 from torch_lowrank.decomposition.spectra import Spectra
 from torch_lowrank.io import weights
-from torch_lowrank.quantization.coding import BITS, HALF
+from torch_lowrank.quantization.coding import HALF
 from torch_lowrank.quantization.quantize import quantize_weights
 from torch_lowrank.quantization.size_budget import SizeBudget, float_size
 from torch_lowrank.ranks.budgets import BudgetError, ParameterBudget
@@ -71,10 +71,11 @@ class Bytes(Bench):
         for bits in BITS:
             self._measure(f"nearest {bits}", functools.partial(self._in_few_bits, bits, knows_data=False))
             self._measure(f"baseline {bits}", functools.partial(self._in_few_bits, bits, knows_data=True))
+        for method in self.solved:
+            for share in SHARES:
+                self._measure(key(method, share), functools.partial(self._solve, method, share))
         for share in SHARES:
             self._measure(key("size", share), functools.partial(self._to_size, share))
-            for method in self.solved:
-                self._measure(key(method, share), functools.partial(self._solve, method, share))
 
     def _measure(self, name: str, make: Callable[[], Made]) -> None:
         """Measures a network, unless that was done before; if a budget cannot be met, the reason is kept."""

@@ -9,8 +9,8 @@ import numpy as np
 from analysis.intervals import Interval, mean_interval, paired_interval
 from benchmarks.accuracy_bench import EVALUATION
 from benchmarks.pages import write_section
-from torch_lowrank.quantization.coding import BITS
 
+BITS = (8, 4, 3, 2)  # of the network itself
 SHARES = (15, 20, 30, 50, 80)  # one of so many parts of the bytes
 OURS = "scheme, rank and bits of each layer together (`size`)"
 TITLES = {
@@ -70,13 +70,12 @@ def table(record: dict[str, Any], chosen: np.ndarray) -> list[str]:
     for method, title in TITLES.items():
         cells = [_cell(_at(record, method, share), chosen) for share in SHARES]
         rows.append(f"| {title} | {' | '.join(cells)} |")
-    bits = sorted(BITS, reverse=True)
-    sizes = [f"{bit} bits, {_part(record, f'baseline {bit}')}" for bit in bits]
+    sizes = [f"{bits} bits, {_part(record, f'baseline {bits}')}" for bits in BITS]
     few = [
-        f"| {title} | {' | '.join(_cell(record['results'][f'{name} {bit}'], chosen) for bit in bits)} |"
+        f"| {title} | {' | '.join(_cell(record['results'][f'{name} {bits}'], chosen) for bits in BITS)} |"
         for name, title in (("baseline", "rounding that knows the data"), ("nearest", "rounding to the nearest"))
     ]
-    head = [f"| the network itself in | {' | '.join(sizes)} |", "|---" * (len(bits) + 1) + "|"]
+    head = [f"| the network itself in | {' | '.join(sizes)} |", "|---" * (len(BITS) + 1) + "|"]
     return [*_head("bytes"), *rows, "", *head, *few, ""]
 
 
@@ -96,7 +95,7 @@ def differences(record: dict[str, Any], chosen: np.ndarray) -> list[str]:
     others = {"the baseline in float32": [results["baseline"]["plain"]] * len(SHARES)}
     for method, title in list(TITLES.items())[1:]:
         others[title] = [_at(record, method, share).get("recalibrated") for share in SHARES]
-    for bits in (4, 3, 2):
+    for bits in BITS[1:]:
         title = f"the network itself in {bits} bits, {_part(record, f'baseline {bits}')}"
         others[title] = [results[f"baseline {bits}"]["recalibrated"]] * len(SHARES)
     for title, values in others.items():
