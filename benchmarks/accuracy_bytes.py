@@ -7,6 +7,7 @@ training images, and BatchNorm recalibrated afterwards. Rank, share and bits are
 from __future__ import annotations
 
 import argparse
+import copy
 import dataclasses
 import functools
 from collections.abc import Callable
@@ -26,9 +27,11 @@ from torch_lowrank.io import weights
 from torch_lowrank.quantization.coding import HALF
 from torch_lowrank.quantization.quantize import quantize_weights
 from torch_lowrank.quantization.size_budget import SizeBudget, float_size
+from torch_lowrank.quantization.training import round_while_training
 from torch_lowrank.ranks.budgets import BudgetError, ParameterBudget
 from torch_lowrank.ranks.rules import FixedRank
 
+RATES = (1e-3, 3e-3)  # learning rates of recovery
 Made = tuple[nn.Module, dict[str, Any]]  # a network and what is said of it
 
 
@@ -36,6 +39,8 @@ def at_equal_bytes(arguments: argparse.Namespace, file: Path, folder: Path) -> N
     """Measures every method at shares of the bytes, and writes the section of the page."""
     bench = Bytes(arguments, file, folder)
     bench.measure()
+    if arguments.finetune:
+        bench.recover()
     write_bytes_page(arguments.name, bench.record)
 
 
@@ -76,6 +81,27 @@ class Bytes(Bench):
                 self._measure(key(method, share), functools.partial(self._solve, method, share))
         for share in SHARES:
             self._measure(key("size", share), functools.partial(self._to_size, share))
+
+    def recover(self) -> None:
+        """Trains ours on at every size but the first, with rounded weights; the learning rate is chosen on valid."""
+        for share in SHARES[1:]:
+            name = key("recovered", share)
+            if name in self.record["results"] or "reason" in self.record["results"][key("size", share)]:
+                continue
+            made, _ = self._to_size(share)
+            self.recalibrate(made)
+            tried = [self._tuned(made, share, lr) for lr in RATES]
+            network, lr, _ = max(tried, key=lambda each: each[2])
+            valid = {f"{lr:g}": dice for _, lr, dice in tried}
+            about = {"bytes": len(weights(network)), "lr": lr, "valid": valid}
+            self.keep(name, {**about, "recovered": self.dice(network)})
+
+    def _tuned(self, made: nn.Module, share: int, lr: float) -> tuple[nn.Module, float, float]:
+        """Returns a copy that was trained on, the learning rate, and its Dice on valid."""
+        network = copy.deepcopy(made)
+        with round_while_training(network):
+            history = self.tune(network, f"{share}_{lr:g}", lr)
+        return network, lr, history.best.judged
 
     def _measure(self, name: str, make: Callable[[], Made]) -> None:
         """Measures a network, unless that was done before; if a budget cannot be met, the reason is kept."""

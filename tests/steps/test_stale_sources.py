@@ -97,8 +97,9 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (
         COMPRESSION,
         "torch_lowrank/quantization",
-        "quantize rounding size_allocation size_budget size_options thin_moments",
+        "expected_rounding quantize rounding size_allocation size_budget size_options thin_moments",
     ),
+    (NOTHING, "torch_lowrank/quantization", "training"),
     (LOW_RANK, "torch_lowrank/layers", "factorized"),
     (NETWORKS, "torch_lowrank/layers", "__init__"),
     (LOW_RANK, "torch_lowrank/layers", "unfolding"),

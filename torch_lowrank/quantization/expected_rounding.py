@@ -1,8 +1,8 @@
 """What rounding a matrix with feedback will cost, from some of its rows and columns.
 
 The errors of the entries are the smaller part of a step each, and independent: their sum, weighted by Cholesky's
-diagonals (`rounding`), is known from a few thousand of them. Columns that count most are always among these; the
-others, and the rows, are drawn, and stand for those that were not.
+diagonals (`rounding`), is known from a few thousand of them. Columns that count most, or would if their largest entry
+were clipped, are always among these; the others, and the rows, are drawn, and stand for those that were not.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch_lowrank.quantization.rounding import (
     round_to_nearest,
 )
 
-_SAMPLE = 128  # of the columns that count most, as many of the others, and of the rows
+_SAMPLE = 128  # columns that count most, that cost most where clipped, and of the others; rows
 _CLIPPINGS = 8  # fewer than in the end: errors near the best clipping differ little
 
 
@@ -63,7 +63,7 @@ class RoundingError:
     """
 
     def __init__(self, matrix: Tensor, rows: Side, columns: Side, taps: int) -> None:
-        self._chosen, self._weights = _columns(columns.variances)
+        self._chosen, self._weights = _columns(matrix, columns.variances)
         self._matrix, self._taps = matrix, taps
         self._rows = rows.variances
         self._noise = feedback_noise(rows.fed_back(), columns.fed_back()[:, self._chosen])
@@ -89,13 +89,16 @@ class RoundingError:
         return (error.square() @ self._weights[:, :, None]).squeeze(2) * self._rows[:, rows]
 
 
-def _columns(variances: Tensor) -> tuple[Tensor, Tensor]:
+def _columns(matrix: Tensor, variances: Tensor) -> tuple[Tensor, Tensor]:
     """Returns which columns are looked at, and what each counts, (groups, columns)."""
     size = variances.shape[1]
-    if size <= 2 * _SAMPLE:
+    if size <= 3 * _SAMPLE:
         return torch.arange(size), variances
-    order = variances.sum(0).argsort(descending=True)
-    most, others = order[:_SAMPLE], order[_SAMPLE:]
+    count, cost_clipped = variances.sum(0), (variances * matrix.square().amax(1)).sum(0)
+    chosen = torch.zeros(size, dtype=torch.bool)
+    for each in (count, cost_clipped):
+        chosen[each.topk(_SAMPLE).indices] = True
+    most, others = chosen.nonzero().squeeze(1), (~chosen).nonzero().squeeze(1)
     drawn = others[_drawn(len(others), _SAMPLE)]
     more = variances[:, others].sum(1, keepdim=True) / variances[:, drawn].sum(1, keepdim=True)
     return torch.cat([most, drawn]), torch.cat([variances[:, most], variances[:, drawn] * more], 1)
