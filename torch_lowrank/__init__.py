@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch_lowrank.layers.factorized import LowRank, count_parameters
     from torch_lowrank.quantization.quantize import quantize_weights
     from torch_lowrank.quantization.size_budget import SizeBudget
+    from torch_lowrank.quantization.training import round_while_training
     from torch_lowrank.ranks.budgets import BudgetError, JointBudget, MacBudget, ParameterBudget
     from torch_lowrank.ranks.costs import count_macs
     from torch_lowrank.ranks.rules import Energy, Entropy, FixedRank, LayerRule, Parameter, RankRatio
@@ -54,6 +55,7 @@ _HOME = {
     "load_network": "io",
     "quantize_weights": "quantization.quantize",
     "recalibrate": "recalibration",
+    "round_while_training": "quantization.training",
     "save_network": "io",
 }
 
@@ -84,6 +86,7 @@ __all__ = [
     "load_network",
     "quantize_weights",
     "recalibrate",
+    "round_while_training",
     "save_network",
 ]
 

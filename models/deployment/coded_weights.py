@@ -14,7 +14,8 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from torch_lowrank.quantization.coding import HALF, Coding, bytes_of, codings
+from torch_lowrank.quantization.bits import HALF
+from torch_lowrank.quantization.coding import Coding, bytes_of, codings
 from torch_lowrank.quantization.packing import pack
 
 _ROUNDING = 1e-5  # relative to the largest weight: of float32, after the multiplication by another number

@@ -41,6 +41,7 @@ def choose_steps(
     importance: Tensor | None = None,
     per: int = 1,
     clippings: int = _CLIPPINGS,
+    whole: Tensor | None = None,
 ) -> Tensor:
     """Returns the step of each row that leaves the smallest sum of squared errors when all entries are rounded.
 
@@ -50,6 +51,7 @@ def choose_steps(
         importance: Factors of the columns' squared errors, (groups, n); None is 1.
         per: So many rows that follow each other share a step.
         clippings: So many shares of the largest value are tried as the largest code.
+        whole: What `matrices` are some of the columns of: the largest value is sought in all of them.
 
     Returns:
         (groups, m, 1), values that bfloat16 holds. Negative where the largest entry is positive: there is one code more
@@ -58,7 +60,8 @@ def choose_steps(
     low, high = code_range(bits)
     together = matrices.float().unflatten(1, (-1, per)).flatten(2)
     factor = torch.ones_like(together[:, 0]) if importance is None else importance.repeat(1, per).float()
-    lowest, highest = together.amin(2), together.amax(2)
+    every = together if whole is None else whole.float().unflatten(1, (-1, per)).flatten(2)
+    lowest, highest = every.amin(2), every.amax(2)
     largest = torch.maximum(-lowest, highest)
     signed = torch.where(highest > -lowest, -largest, largest)[:, :, None] / high
     unit = torch.where(largest > 0, largest, 1.0)[:, :, None]  # so that squares stay within float32
@@ -143,7 +146,7 @@ def expected_error(steps: Tensor, rows: Tensor, columns: Tensor, *, feedback: bo
     return float((of_rows * factors[1].sum(1)).sum()) / 12
 
 
-def feedback_noise(rows: Tensor, columns: Tensor) -> Tensor:
+def feedback_noise(of_rows: Tensor, of_columns: Tensor) -> Tensor:
     """Draws what feedback adds to each entry, (groups, m, n), float32, in steps: normal, always the same numbers.
 
     An entry is fed back the errors of all later ones, step / sqrt(12) each, times their entries in the unit triangular
@@ -151,10 +154,9 @@ def feedback_noise(rows: Tensor, columns: Tensor) -> Tensor:
     clipped than of the weights alone.
 
     Args:
-        rows: K', (groups, m, m), result of `unit_factor`.
-        columns: L', (groups, n, n).
+        of_rows: The squared norms of the columns of K', (groups, m), see `unit_factor`.
+        of_columns: Those of L', (groups, n).
     """
-    of_rows, of_columns = (factor.square().sum(1) for factor in (rows, columns))
     deviation = ((of_rows[:, :, None] * of_columns[:, None, :] - 1).clamp_min(0) / 12).sqrt().float()
     generator = torch.Generator("cpu").manual_seed(0)
     return deviation * torch.randn(deviation.shape, generator=generator, dtype=torch.float32, device="cpu")

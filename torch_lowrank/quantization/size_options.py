@@ -13,7 +13,6 @@ few ranks, and interpolated between.
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import math
 
@@ -28,21 +27,13 @@ from torch_lowrank.decomposition.svd import balanced
 from torch_lowrank.layers.factorized import LowRank
 from torch_lowrank.layers.unfolding import folding_of
 from torch_lowrank.quantization.bits import BITS
+from torch_lowrank.quantization.expected_rounding import RoundingError, Side
 from torch_lowrank.quantization.packing import packed_size
-from torch_lowrank.quantization.rounding import (
-    choose_steps,
-    conditional_variances,
-    damped_for_rounding,
-    feedback_noise,
-    round_to_nearest,
-    unit_factor,
-)
 from torch_lowrank.quantization.thin_moments import even_out, first_moments, matrix_of, second_moments
 from torch_lowrank.ranks.allocation import Points
 
 _SCALE_BYTES = 2  # bfloat16
 _RANK_STEP = 1.3  # ratio of the ranks for which the second factor's errors are computed
-_CLIPPINGS = 8  # fewer than in the end: errors near the best clipping differ little
 _RISE = 0.5  # the loss rises by half of the squared norm of a change
 
 
@@ -73,19 +64,20 @@ def options_of(
         moments: Its moments.
         ranks: The ranks that are allowed; None is all, and to leave the layer as it is.
     """
-    costs, errors, choices = ([], [], []) if ranks else _as_it_is(layer, moments)
+    columns = Side.of(moments.damped(layer)[1])  # of the layer as it is and of the channel scheme's first factor
+    costs, errors, choices = ([], [], []) if ranks else _as_it_is(layer, moments, columns)
     for spectrum in spectra:
-        found = _factorized(layer, spectrum, moments, ranks)
+        found = _factorized(layer, spectrum, moments, columns, ranks)
         costs, errors, choices = costs + found[0], errors + found[1], choices + found[2]
     return Points.worth_making(costs, errors, choices)
 
 
-def _as_it_is(layer: nn.Module, moments: Moments) -> tuple[list[int], list[float], list[StoredAs]]:
+def _as_it_is(layer: nn.Module, moments: Moments, columns: Side) -> tuple[list[int], list[float], list[StoredAs]]:
     if isinstance(layer, LowRank):
-        pairs = ((layer.first, first_moments(layer, moments)), (layer.second, second_moments(layer, moments)))
+        parts = ((layer.first, first_moments(layer, moments)), (layer.second, second_moments(layer, moments)))
+        tables = [_Rounded(part, *map(Side.of, own)) for part, own in parts]
     else:
-        pairs = ((layer, moments.damped(layer)),)  # type: ignore[assignment]
-    tables = [_Rounded(part, *own) for part, own in pairs]
+        tables = [_Rounded(layer, Side.of(moments.damped(layer)[0]), columns)]
     costs, errors, choices = [], [], []
     for bits in np.ndindex(*[len(BITS)] * len(tables)):
         own = tuple(BITS[each] for each in bits)
@@ -98,23 +90,22 @@ def _as_it_is(layer: nn.Module, moments: Moments) -> tuple[list[int], list[float
 class _Rounded:
     """A plain layer's weight in any number of bits."""
 
-    def __init__(self, layer: nn.Module, rows: Tensor, columns: Tensor) -> None:
-        self.matrix = matrix_of(layer)
-        self.sides = _Sides(rows, columns)
-        self.taps = _taps(layer)
+    def __init__(self, layer: nn.Module, rows: Side, columns: Side) -> None:
+        matrix, taps = matrix_of(layer), _taps(layer)
+        self.entries, self.scales = matrix.numel(), matrix.shape[0] * matrix.shape[1] // taps
+        self.cost = RoundingError(matrix, rows, columns, taps)
 
     def size(self, bits: int) -> int:
         """Returns the bytes of codes and scales."""
-        groups, m, _ = self.matrix.shape
-        return packed_size(self.matrix.numel(), bits) + _SCALE_BYTES * groups * m // self.taps
+        return packed_size(self.entries, bits) + _SCALE_BYTES * self.scales
 
     def error(self, bits: int) -> float:
         """Returns tr(R E C E^T) as expected with feedback."""
-        return float(self.sides.row_errors(self.matrix, bits, self.taps).sum())
+        return self.cost.total(bits)
 
 
 def _factorized(
-    layer: nn.Module, spectrum: Spectrum, moments: Moments, ranks: tuple[int, ...] | None
+    layer: nn.Module, spectrum: Spectrum, moments: Moments, columns: Side, ranks: tuple[int, ...] | None
 ) -> tuple[list[int], list[float], list[StoredAs]]:
     """Returns bytes, predicted rise and description for all ranks and bits of a scheme."""
     groups, m, n = spectrum.shape
@@ -124,7 +115,7 @@ def _factorized(
         return [], [], []
     thin = LowRank.from_factors(layer, spectrum.scheme, *_balanced(spectrum, largest))
     even_out(thin)
-    first, second = _errors_of_first(thin, moments), _errors_of_second(thin, moments)
+    first, second = _errors_of_first(thin, moments, columns), _errors_of_second(thin, moments)
     tails = [*spectrum.singular_values.square().flip(0).cumsum(0).flip(0).tolist(), 0.0]
     outputs = thin.second.get_parameter("weight").numel() // (largest * _kernel(thin.second))
     costs, errors, choices = [], [], []
@@ -138,50 +129,27 @@ def _factorized(
     return costs, errors, choices
 
 
-def _errors_of_first(thin: LowRank, moments: Moments) -> NDArray[np.float64]:
+def _errors_of_first(thin: LowRank, moments: Moments, of_channel: Side) -> NDArray[np.float64]:
     """Returns the expected error of the first factor, (bits, ranks)."""
-    side = _Sides(*first_moments(thin, moments))
-    matrix, taps = matrix_of(thin.first), _taps(thin.first)
-    each = torch.stack([side.row_errors(matrix, bits, taps).sum(0) for bits in BITS])
+    rows, columns = first_moments(thin, moments)
+    seen = of_channel if thin.scheme == "channel" else Side.of(columns)
+    cost = RoundingError(matrix_of(thin.first), Side.of(rows), seen, _taps(thin.first))
+    each = torch.stack([cost.of_rows(bits).sum(0) for bits in BITS])
     return each.unflatten(1, (thin.rank, -1)).sum(2).cumsum(1).numpy()
 
 
 def _errors_of_second(thin: LowRank, moments: Moments) -> NDArray[np.float64]:
     """Returns the expected error of the second factor, (bits, ranks)."""
-    side = _Sides(*second_moments(thin, moments))
+    rows, columns = (Side.of(each) for each in second_moments(thin, moments))
     matrix, taps = matrix_of(thin.second), _taps(thin.second)
     of_each = matrix.shape[2] // thin.rank  # columns for each rank
     ranks = sorted({min(thin.rank, math.ceil(_RANK_STEP**power)) for power in range(_powers(thin.rank) + 1)})
     table = np.empty((len(BITS), len(ranks)))
     for column, rank in enumerate(ranks):
-        part = side.of_columns(rank * of_each)
-        for line, bits in enumerate(BITS):
-            table[line, column] = float(part.row_errors(matrix[:, :, : rank * of_each], bits, taps).sum())
+        number = rank * of_each
+        cost = RoundingError(matrix[:, :, :number], rows, columns.first(number), taps)
+        table[:, column] = [cost.total(bits) for bits in BITS]
     return np.stack([np.interp(np.arange(1, thin.rank + 1), ranks, line) for line in table])
-
-
-class _Sides:
-    """What the moments of rows and columns say of rounding with feedback: of what is fed back, and what it leaves."""
-
-    def __init__(self, rows: Tensor, columns: Tensor) -> None:
-        rows, columns = (damped_for_rounding(each.cpu()) for each in (rows, columns))
-        self._of_rows, self._of_columns = conditional_variances(rows), conditional_variances(columns)
-        self._rows, self._columns = unit_factor(rows), unit_factor(columns)
-        self._noise = feedback_noise(self._rows, self._columns)
-
-    def of_columns(self, number: int) -> _Sides:
-        """Returns the same for the first columns alone, whose Cholesky factor is a part of the whole one."""
-        part = copy.copy(self)
-        part._of_columns = self._of_columns[:, :number]
-        part._noise = feedback_noise(self._rows, self._columns[:, :number, :number])
-        return part
-
-    def row_errors(self, matrix: Tensor, bits: int, taps: int) -> Tensor:
-        """Returns what the errors of each row cost, (groups, m), so that their sum is tr(R E C E^T) as expected."""
-        steps = choose_steps(matrix, bits, self._of_columns, taps, _CLIPPINGS).double()
-        target = matrix + self._noise * steps
-        error = round_to_nearest(target, steps, bits) * steps - target
-        return (error.square() @ self._of_columns[:, :, None]).squeeze(2) * self._of_rows
 
 
 def _balanced(spectrum: Spectrum, rank: int) -> tuple[Tensor, Tensor]:

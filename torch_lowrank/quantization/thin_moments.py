@@ -52,13 +52,29 @@ def first_moments(layer: LowRank, moments: Moments) -> tuple[Tensor, Tensor]:
 
 def second_moments(layer: LowRank, moments: Moments) -> tuple[Tensor, Tensor]:
     """Returns the same for the second layer."""
-    if exact_in_second(layer):
-        rows, columns = moments.damped(layer)
-        before = before_second(layer)
-    else:
+    before = right_factor(layer)
+    if layer.scheme == "channel" or not exact_in_second(layer):
         rows, columns = moments.weights(layer, layer.scheme)
-        before = right_factor(layer)
-    return rows, before @ columns @ before.mT
+        return rows, before @ columns @ before.mT
+    rows, columns = moments.damped(layer)
+    return rows, _through_first(layer, before, columns)
+
+
+def _through_first(layer: LowRank, before: Tensor, columns: Tensor) -> Tensor:
+    """Returns X C X^T with X = `before_second`, for the spatial scheme of a convolution.
+
+    The first layer has the first kernel axis alone, so X has the same block for each tap of the others, and zeros
+    elsewhere: most of the product need not be computed.
+
+    Args:
+        layer: The layer.
+        before: That block, (groups, rank, a).
+        columns: C, (groups, a * taps, a * taps).
+    """
+    taps = math.prod(layer.second.kernel_size)  # type: ignore[arg-type]
+    groups, rank, size = before.shape
+    half = (before @ columns.reshape(groups, size, -1)).view(groups, rank, taps, size, taps)
+    return torch.einsum("grtas,gqa->grtqs", half, before).reshape(groups, rank * taps, -1)
 
 
 def exact_in_second(layer: LowRank) -> bool:

@@ -101,7 +101,7 @@ def test_what_is_fed_back_is_foreseen_where_few_codes_clip_it(bits):
         error = round_to_nearest(target, steps, bits) * steps.double() - target
         return float((error.square() @ factor[0]).sum())
 
-    foreseen = predicted(feedback_noise(unit_factor(rows), unit_factor(columns)))
+    foreseen = predicted(feedback_noise(*(unit_factor(each).square().sum(1) for each in (rows, columns))))
     assert measured / 3 < foreseen < 3 * measured
     assert bits == 4 or predicted(torch.zeros_like(weight)) < foreseen
 

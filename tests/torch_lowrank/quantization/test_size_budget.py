@@ -178,7 +178,7 @@ def test_what_is_predicted_for_a_rank_is_what_its_factors_give(name):
 def rounding_error(part, bits, rows, columns):
     rows, columns = damped_for_rounding(rows), damped_for_rounding(columns)
     of_rows, of_columns = conditional_variances(rows), conditional_variances(columns)
-    matrix, noise = matrix_of(part), feedback_noise(unit_factor(rows), unit_factor(columns))
+    matrix, noise = matrix_of(part), feedback_noise(*(unit_factor(each).square().sum(1) for each in (rows, columns)))
     steps = choose_steps(matrix, bits, of_columns, taps(part), 8).double()
     target = matrix + noise * steps
     error = round_to_nearest(target, steps, bits) * steps - target
