@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import glob
-
-from torch import nn
 
 from models.variant import Variant
 from torch_lowrank.curvature.moments import Statistics
 from torch_lowrank.quantization.bits import HALF
-from torch_lowrank.quantization.coding import codings
 from torch_lowrank.quantization.quantize import quantize_weights
 
 
@@ -28,23 +24,3 @@ def round_variant(variant: Variant, bits: int, statistics: Statistics) -> Varian
     network = quantize_weights(variant.network, bits, statistics=statistics, other_bits=HALF)
     rounded = dataclasses.replace(variant, network=network).with_spec(weight_bits=bits)
     return dataclasses.replace(rounded, layers=[dataclasses.replace(each, bits=bits) for each in variant.layers])
-
-
-def round_as(variant: Variant, rounded: nn.Module, statistics: Statistics) -> Variant:
-    """Returns a variant that was trained on, with every weight in the bits that it had before.
-
-    Args:
-        variant: The variant; it is not changed.
-        rounded: Its network as it was rounded before.
-        statistics: Of the baseline.
-
-    Raises:
-        ValueError: A weight cannot be rounded so, see `torch_lowrank.quantize_weights`.
-    """
-    bits = {
-        glob.escape(name.removesuffix("weight").removesuffix(".")): coding.bits
-        for name, coding in codings(rounded).items()
-        if coding.scale is not None
-    }
-    network = quantize_weights(variant.network, bits, statistics=statistics, other_bits=HALF)
-    return dataclasses.replace(variant, network=network)

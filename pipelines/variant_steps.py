@@ -22,21 +22,18 @@ from steps.recalibrate import recalibrate
 from steps.round_weights import round_weights
 
 # What a network has become at each stage, and how the step is called that makes it so: `<step>_<variant>`.
-STAGES = {"truncated": "compress", "recalibrated": "recalibrate", "finetuned": "finetune", "rounded": "round"}
+STAGES = {"truncated": "compress", "recalibrated": "recalibrate", "finetuned": "finetune"}
 
 
 def stages_of(spec: VariantSpec, config: RunConfig) -> list[str]:
     """Returns what is done to a variant, one after the other.
 
-    A twin in few bits is made of a network that is worked on already; rounding moves what BatchNorm sees. A network of
-    a size loses its bits where it is trained on, and is rounded to the same ones again.
+    A twin in few bits is made of a network that is worked on already; rounding moves what BatchNorm sees.
     """
     recalibrated = ["recalibrated"] if config.recalibration.enabled else []
     finetuned = ["finetuned"] if config.finetune.enabled else []
     if spec.weight_bits is not None:
         return ["truncated", *recalibrated]
-    if spec.method == "size":
-        return ["truncated", *finetuned, *(["rounded"] if finetuned else []), *recalibrated]
     return ["truncated", *recalibrated, *finetuned]
 
 
@@ -91,11 +88,8 @@ class VariantSteps:
                 network = self._compressed(spec, origin, full, artifact, id_)
             elif stage == "recalibrated":
                 network = self._recalibrated(spec, networks[-1], artifact, id_)
-            elif stage == "finetuned":
-                network, tuning = self._finetuned(spec, networks[-1], artifact, id_)
             else:
-                step = _named(round_weights, spec, artifact)
-                network = step(self._statistics, None, networks[0], networks[-1], id=id_)
+                network, tuning = self._finetuned(spec, networks[-1], artifact, id_)
             networks.append(network)
         return networks, tuning
 
@@ -110,7 +104,7 @@ class VariantSteps:
         # baseline is no step's output, it counts as the last.
         device, baseline = self._devices.of(id_), self._baseline
         if spec.weight_bits is not None:
-            return _named(round_weights, spec, artifact)(self._statistics, spec.weight_bits, None, origin, id=id_)
+            return _named(round_weights, spec, artifact)(self._statistics, spec.weight_bits, origin, id=id_)
         if spec.max_dice_loss is not None:
             return self._smallest(spec, full, artifact, id_)
         if spec.method == "size":

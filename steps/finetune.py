@@ -13,7 +13,6 @@ from models.training.options import TrainingOptions
 from models.variant import Variant
 from steps import runtime
 from steps.caching import cached_by_sources, sources_of
-from torch_lowrank.quantization.coding import forget
 
 sources = sources_of(__name__)
 
@@ -36,7 +35,7 @@ def finetune(
 ]:
     """Trains as the baseline was trained, for fewer epochs at a lower rate; keeps the best epoch.
 
-    Weights in few bits become float32. With a teacher, which is the baseline, its predictions are learned beside the
+    Weights in few bits stay in as many. With a teacher, which is the baseline, its predictions are learned beside the
     masks.
     """
     from models.training.fit import fit  # noqa: PLC0415 - Lightning: seconds, for a training alone
@@ -45,7 +44,6 @@ def finetune(
     settings = training.model_dump() | tuning.model_dump(exclude={"enabled"})
     taught_by = teacher.digest() if teacher else None
     identity = (compressed.digest(), dataset.content_digest(), taught_by, sources(), settings, seed, device)
-    forget(compressed.network)  # that its weights are in few bits: they change
     history = fit(
         compressed.network,
         dataset["train"],

@@ -28,6 +28,7 @@ from models.training.losses import check_teacher, teacher_ready
 from models.training.module import SegmentationModule
 from models.training.multiprocess import ProcessLostError, check_devices, run_together
 from models.training.options import TrainingError, TrainingOptions
+from torch_lowrank.quantization.training import round_while_training
 
 
 def fit(  # noqa: PLR0913 - data, how to train, and where, each in one argument
@@ -49,7 +50,8 @@ def fit(  # noqa: PLR0913 - data, how to train, and where, each in one argument
     one that was not interrupted, on the CPU.
 
     Args:
-        network: Maps (N, C, H, W) to logits (N, classes, H, W). It ends on the CPU, in the mode it had before.
+        network: Maps (N, C, H, W) to logits (N, classes, H, W). It ends on the CPU, in the mode it had before. Weights
+            in few bits are trained as they are rounded, and stay in as many.
         train: Images to train on.
         valid: Images on which the best epoch is chosen.
         preprocessing: Turns stored images into network input.
@@ -78,7 +80,8 @@ def fit(  # noqa: PLR0913 - data, how to train, and where, each in one argument
         recorder.read_checkpoint()
     if not recorder.history.is_over(options.epochs, options.patience):
         _run_job(_Job(network, (train, valid), preprocessing, options, classes, recorder, device, teacher))
-    network.load_state_dict(recorder.best_weights)
+    with round_while_training(network):
+        network.load_state_dict(recorder.best_weights)
     return recorder.history
 
 
@@ -122,7 +125,8 @@ def _train(job: _Job, rank: int = 0) -> None:
     train = load_batches("train", job.splits[0], job.classes, options, rank)
     valid = load_batches("valid", job.splits[1], job.classes, options, rank)
     module = SegmentationModule(job.network, job.preprocessing, options, job.classes, len(train), job.teacher)
-    with _quiet(), _randomness(device), _training(job.network), teacher_ready(job.teacher, device):
+    rounded = round_while_training(job.network)  # within it, and in checkpoints, parameters have names of their own
+    with _quiet(), _randomness(device), rounded, _training(job.network), teacher_ready(job.teacher, device):
         _run(_trainer(options, recorder, device), module, (train, valid), recorder.path)
 
 

@@ -111,13 +111,13 @@ def test_killed_fine_tuning_goes_on_from_its_last_epoch(workshop: Workshop) -> N
     workshop.assert_complete(NAMES)
 
 
-def test_twins_and_sizes_are_rounded_last_and_a_cached_run_keeps_them(workshop: Workshop) -> None:
+def test_sizes_are_trained_as_they_are_rounded_and_twins_before_they_are(workshop: Workshop) -> None:
     few = (*RECOVER, *TUNE, "--weight_bits", "8", "--size_budgets", "0.4")
     done = workshop.run(*few)
     names = NAMES | {"baseline_w8", "svd_rank_1_w8", "size_0.4"}
-    assert {"compress_svd_rank_1_w8", "recalibrate_baseline_w8", "round_size_0.4"} < done.ran
-    assert network_of(workshop, "finetune_size_0.4") == "size_0.4_finetuned_network"
-    assert network_of(workshop, "recalibrate_size_0.4") == "size_0.4_network"
+    assert {"compress_svd_rank_1_w8", "recalibrate_baseline_w8", "finetune_size_0.4"} < done.ran
+    assert network_of(workshop, "recalibrate_size_0.4") == "size_0.4_recalibrated_network"
+    assert network_of(workshop, "finetune_size_0.4") == "size_0.4_network"
     workshop.assert_complete(names)
     variants = workshop.variants()
     full = variants["baseline"]["info"]["size_MB"]

@@ -15,7 +15,7 @@ def test_every_network_in_float32_has_a_twin_for_each_number_of_bits() -> None:
     in_float32 = ["svd_rank_4", "svd_budget_0.25", "arsvd_budget_0.25", "budget_0.25", "smallest"]
     twins = [f"{name}_w{bits}" for name in ("baseline", *in_float32) for bits in (8, 4)]
     assert names == [*in_float32, *twins, "size_0.1"]
-    assert {"compress_baseline_w8", "recalibrate_smallest_w4", "round_size_0.1"} <= {*step_names(settings)}
+    assert {"compress_baseline_w8", "recalibrate_smallest_w4", "finetune_size_0.1"} <= {*step_names(settings)}
 
 
 @pytest.mark.parametrize(
@@ -26,18 +26,18 @@ def test_every_network_in_float32_has_a_twin_for_each_number_of_bits() -> None:
             ("recalibration",),
             (["truncated", "recalibrated"], ["truncated", "recalibrated"], ["truncated", "recalibrated"]),
         ),
-        (("finetune",), (["truncated", "finetuned"], ["truncated"], ["truncated", "finetuned", "rounded"])),
+        (("finetune",), (["truncated", "finetuned"], ["truncated"], ["truncated", "finetuned"])),
         (
             ("recalibration", "finetune"),
             (
                 ["truncated", "recalibrated", "finetuned"],
                 ["truncated", "recalibrated"],
-                ["truncated", "finetuned", "rounded", "recalibrated"],
+                ["truncated", "recalibrated", "finetuned"],
             ),
         ),
     ],
 )
-def test_a_twin_is_trained_before_it_is_rounded_and_a_size_is_rounded_again(
+def test_a_twin_is_trained_before_it_is_rounded_and_a_size_as_it_is_rounded(
     recover: tuple[str, ...], stages: tuple[list[str], ...]
 ) -> None:
     config = RunConfig.model_validate({name: {"enabled": True} for name in recover})

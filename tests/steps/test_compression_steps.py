@@ -1,6 +1,5 @@
 """Steps through their entry point: no pipeline, no store."""
 
-import copy
 import dataclasses
 
 import pytest
@@ -20,7 +19,6 @@ from steps.decompose_weighted import decompose_weighted
 from steps.round_weights import round_weights
 from torch_lowrank.curvature.collect import collect_statistics
 from torch_lowrank.quantization.bits import BITS
-from torch_lowrank.quantization.coding import codings, forget
 from torch_lowrank.ranks.budgets import BudgetError
 
 SHAPE = (1, 32, 32)
@@ -71,34 +69,13 @@ def test_a_size_is_kept_header_included(baseline: Variant, statistics) -> None:
 
 def test_a_twin_has_few_bits_and_is_otherwise_what_it_was_rounded_from(baseline: Variant, spectra, statistics) -> None:
     svd = compress_svd.entrypoint(spectra, baseline, VariantSpec("svd", rank=2, scheme="channel"))
-    twin = round_weights.entrypoint(statistics, 8, None, svd)
+    twin = round_weights.entrypoint(statistics, 8, svd)
     assert twin.name == "svd_rank_2_w8"
     assert twin.spec.unrounded == svd.spec
     assert [dataclasses.replace(layer, bits=None) for layer in twin.layers] == svd.layers
     assert {layer.bits for layer in twin.layers} == {8}
     assert weights_size_bytes(twin.network) < 0.4 * weights_size_bytes(svd.network)
-    assert round_weights.entrypoint(statistics, 4, None, baseline).name == "baseline_w4"
-
-
-def test_a_network_that_was_trained_on_gets_the_bits_that_it_had(baseline: Variant, statistics) -> None:
-    weighted = decompose_weighted.entrypoint(statistics, baseline, "cpu")
-    spec = VariantSpec("size", size=0.1, weighting="curvature", scheme="auto")
-    before = compress_size.entrypoint(weighted, statistics, baseline, spec, "cpu")
-    trained = copy.deepcopy(before)
-    forget(trained.network)
-    with torch.no_grad():
-        for parameter in trained.network.parameters():
-            parameter.mul_(1.01).add_(0.001 * torch.randn_like(parameter))
-    after = round_weights.entrypoint(statistics, None, before, trained)
-
-    def bits(variant: Variant) -> dict[str, int]:
-        return {name: each.bits for name, each in codings(variant.network).items() if each.scale is not None}
-
-    assert bits(after) == bits(before) != {}
-    assert weights_size_bytes(after.network) <= 0.1 * weights_size_bytes(baseline.network)
-    assert after.digest() != before.digest()
-    with pytest.raises(ValueError, match="neither bits nor a network"):
-        round_weights.entrypoint(statistics, None, None, trained)
+    assert round_weights.entrypoint(statistics, 4, baseline).name == "baseline_w4"
 
 
 def test_a_budget_is_kept(baseline: Variant) -> None:

@@ -117,7 +117,7 @@ FIELDS: dict[str, tuple[str, frozenset[str]]] = {
     "compression.arsvd_taus": ("compression.arsvd_taus=0.5,0.8", SHOW | chain("arsvd_tau_0.8")),
     "compression.budgets": ("compression.budgets=0.5,0.6", SHOW | chain(*BUDGETS)),
     "compression.mac_budgets": ("compression.mac_budgets=0.6", SHOW | chain("budget_0.5_macs_0.6")),
-    "compression.size_budgets": ("compression.size_budgets=0.3", SHOW | chain("size_0.3") | {"round_size_0.3"}),
+    "compression.size_budgets": ("compression.size_budgets=0.3", SHOW | chain("size_0.3")),
     "compression.weight_bits": (
         "compression.weight_bits=8",
         DRAW | steps("compress", "recalibrate", "evaluate", of=TWINS),

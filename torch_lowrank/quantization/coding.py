@@ -71,13 +71,6 @@ def remember(module: nn.Module, name: str, coding: Coding) -> None:
     setattr(module, _CODINGS, {**getattr(module, _CODINGS, {}), name: coding})
 
 
-def forget(network: nn.Module) -> None:
-    """Lets a network forget how its tensors are stored, so that they may change; they are stored as they are then."""
-    for module in network.modules():
-        if hasattr(module, _CODINGS):
-            delattr(module, _CODINGS)
-
-
 def coding_of(module: nn.Module, name: str = "weight") -> Coding | None:
     """Returns how a tensor of a module is stored, None where it is stored as it is."""
     return getattr(module, _CODINGS, {}).get(name)
