@@ -31,7 +31,7 @@ from torch_lowrank.quantization.training import round_while_training
 from torch_lowrank.ranks.budgets import BudgetError, ParameterBudget
 from torch_lowrank.ranks.rules import FixedRank
 
-RATES = (2e-4, 1e-3)  # learning rates of recovery
+RATES = (5e-5, 2e-4)  # learning rates of recovery
 Made = tuple[nn.Module, dict[str, Any]]  # a network and what is said of it
 
 
