@@ -171,7 +171,6 @@ def with_finetuning(
 def joined(
     results: Sequence[EvaluationResult],
     latencies: Latencies,
-    tuned: Sequence[str],
     histories: Sequence[Mapping[str, Any]],
     *,
     imported: bool = False,
@@ -180,11 +179,12 @@ def joined(
 
     Args:
         results: The variants.
-        latencies: Of all of them.
-        tuned: The networks that were fine-tuned, by name.
-        histories: The histories of their fine-tuning, in the same order; none at all where nothing was fine-tuned.
+        latencies: Of all of them but twins in few bits.
+        histories: Of the fine-tuning of all compressed networks but twins in few bits, in the order of the results;
+            none at all where nothing was fine-tuned.
         imported: Whether the baseline was trained elsewhere.
     """
+    tuned = [each.name for each in results if each.spec.weight_bits is None and not each.spec.is_baseline]
     return Comparison(with_latencies(with_finetuning(results, tuned, histories), latencies), imported=imported)
 
 

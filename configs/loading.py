@@ -252,7 +252,10 @@ def _explain(error: ValidationError) -> str:
         flag = f" (--{flags[place]})" if place in flags else ""
         message = fault["msg"].removeprefix("Value error, ")
         whole_section = fault["type"] == "value_error" and isinstance(fault["input"], dict)
-        if fault["type"] == "extra_forbidden":
+        if fault["type"] == "model_type":
+            fields = ", ".join(field for field in _fields(RunConfig) if field.startswith(f"{place}."))
+            lines.append(f"{place} is a section, it cannot be {fault['input']!r}; set one of {fields}")
+        elif fault["type"] == "extra_forbidden":
             lines.append(f"{place}: there is no such field{_meant_field(place)}")
         elif place and not whole_section:
             lines.append(f"{place}{flag} is {fault['input']!r}: {message}")

@@ -1,4 +1,4 @@
-"""The list of variants, and the part that all pipelines share: each is compressed and evaluated by steps of its own."""
+"""The part that all pipelines share: each variant is compressed and evaluated by steps of its own."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import dataclasses
 from typing import Any
 
 from configs.schema import CompressionConfig, RunConfig
-from models.variant_spec import BASELINE, VariantSpec
+from models.variant_spec import BASELINE
 from pipelines.devices import Devices
+from pipelines.variant_list import variant_specs
 from pipelines.variant_steps import STAGES, VariantSteps, stages_of
 from steps.choose_variant import choose_variant
 from steps.compare import compare
@@ -31,32 +32,6 @@ _SHARED_STEPS = (
     "compare",
 )
 MODEL = "compressed_unet"  # ZenML's model: a version of it links data, network and variants of a run
-
-
-def variant_specs(settings: CompressionConfig) -> list[VariantSpec]:
-    """Returns all variants of a comparison but the baseline, in the order in which they are made."""
-    entropy = settings.distribution
-    svd = [VariantSpec("svd", rank=rank, scheme=settings.scheme) for rank in settings.svd_ranks]
-    arsvd = [VariantSpec("arsvd", tau=tau, distribution=entropy, scheme=settings.scheme) for tau in settings.arsvd_taus]
-    solved = [
-        VariantSpec(method, budget=budget, distribution=entropy if method == "arsvd" else None, scheme=settings.scheme)
-        for budget in settings.budgets
-        for method in ("svd", "arsvd")
-    ]
-    allocated = [
-        VariantSpec("budget", budget=budget, mac_budget=macs, weighting="curvature", scheme="auto")
-        for budget in settings.budgets
-        for macs in (None, *settings.mac_budgets)
-    ]
-    if settings.max_dice_loss is not None:
-        smallest = VariantSpec("budget", max_dice_loss=settings.max_dice_loss, weighting="curvature", scheme="auto")
-        allocated.append(smallest)
-    in_float32 = [*svd, *arsvd, *solved, *allocated]
-    twins = [
-        dataclasses.replace(spec, weight_bits=bits) for spec in (BASELINE, *in_float32) for bits in settings.weight_bits
-    ]
-    sizes = [VariantSpec("size", size=size, weighting="curvature", scheme="auto") for size in settings.size_budgets]
-    return [*in_float32, *twins, *sizes]
 
 
 def step_names(settings: CompressionConfig) -> list[str]:

@@ -14,10 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.comparison import Comparison
-from models.deployment.records import RECORD, ExportedFile, Exports
+from models.deployment.layout import RECORD
+from models.deployment.records import ExportedFile, Exports
 from torch_lowrank.whole_files import whole_folder
 
-EXPORTS = "export"  # in the folder of results
 NOTHING = "nothing was exported, as no variant is recommended; choose one by --export_variant"
 _JUDGED = ("dice_lesion", "dice")  # the first that there is
 _MEANING = "differs: the largest difference of a probability;\nchanged: pixels with another label; time: of one image"

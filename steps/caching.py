@@ -33,8 +33,9 @@ _READ_BY = {
     "models.evaluation.results": "materializers.records",
 }
 
-# A trained network does not depend on how compressed layers are built, nor on what can be said of a variant.
-COMPRESSION_ONLY = ("torch_lowrank.layers.factorized", "models.variant_spec")
+# A trained network does not depend on how compressed layers are built, or trained in few bits, nor on what can be said
+# of a variant.
+COMPRESSION_ONLY = ("torch_lowrank.layers.factorized", "torch_lowrank.quantization.training", "models.variant_spec")
 
 # It gives users names of the whole package, each imported when it is used. The project imports nothing through it
 # (tests/test_architecture.py), so a name more is no reason to train again.

@@ -38,8 +38,7 @@ def draw_pictures(  # noqa: PLR0913, PLR0917 - pictures are of everything
     """Predicts the masks of a few test images, and draws every picture there is data for, as PNG."""
     from reporting.plots.draw import Shown, draw_all  # noqa: PLC0415 - Matplotlib: seconds, for drawing alone
 
-    tuned = [variant.name for variant in compressed if variant.spec.weight_bits is None]  # twins are not
-    comparison = joined(results, latencies, tuned, tunings)
+    comparison = joined(results, latencies, tunings)
     examples = _examples(comparison, (baseline, *compressed), dataset, device)
     return draw_all(Shown(comparison, history, singular_values(spectra), examples))
 

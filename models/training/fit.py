@@ -50,8 +50,7 @@ def fit(  # noqa: PLR0913 - data, how to train, and where, each in one argument
     one that was not interrupted, on the CPU.
 
     Args:
-        network: Maps (N, C, H, W) to logits (N, classes, H, W). It ends on the CPU, in the mode it had before. Weights
-            in few bits are trained as they are rounded, and stay in as many.
+        network: Maps (N, C, H, W) to logits (N, classes, H, W). It ends on the CPU, in the mode and bits it had before.
         train: Images to train on.
         valid: Images on which the best epoch is chosen.
         preprocessing: Turns stored images into network input.

@@ -1,4 +1,4 @@
-"""What is wrong with the files and folders that a command line names, told before imports that take seconds.
+"""What is wrong with the files, folders and variants that a command line names, told before imports that take seconds.
 
 Each is looked at by the function that looks at it again where it is used: it may have changed since, and reading all of
 it finds more.
@@ -18,6 +18,7 @@ from models.checkpoint_file import CheckpointError, check_checkpoint_file
 from models.network_files import NetworkFilesError
 from models.networks.errors import NetworkError
 from models.networks.imports import check_place
+from pipelines.checks.chosen_variants import ChosenVariantError, check_chosen_variants
 from pipelines.checks.prediction_places import prediction_looks
 from pipelines.checks.run_settings import SettingsError, read_settings_file
 from pipelines.execution.output_folder import OutputFolderError, check_output_folder
@@ -32,6 +33,7 @@ _FAULTS = (
     SettingsError,
     OutputFolderError,
     PredictionFolderError,
+    ChosenVariantError,
 )
 
 
@@ -55,6 +57,7 @@ def faults_of_places(config: RunConfig) -> list[str]:
     if config.run_settings is not None:
         looks.append(partial(read_settings_file, config.run_settings))
     looks.append(partial(check_output_folder, config.out_dir))
+    looks.append(partial(check_chosen_variants, config))
     looks += prediction_looks(config)
     return [fault for look in looks if (fault := _fault(look)) is not None]
 

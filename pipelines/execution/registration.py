@@ -6,22 +6,8 @@ from collections.abc import Mapping
 
 from analysis.comparison import Comparison
 from analysis.conclusions import describe
-from configs.schema import RegistrationConfig, RunConfig
-from models.variant_spec import BASELINE
-from pipelines.variants import variant_specs
+from configs.schema import RegistrationConfig
 from tracking.registry import ALIAS, RegistrationError, register
-
-
-def check_registration(config: RunConfig) -> None:
-    """Checks before any training that the variant to register is one of this run.
-
-    Raises:
-        RegistrationError: It is not.
-    """
-    wanted = config.registration.variant
-    names = [spec.name for spec in (BASELINE, *variant_specs(config.compression))]
-    if wanted is not None and wanted not in names:
-        raise RegistrationError(f"--register_variant {wanted}: there is no such variant; there are {', '.join(names)}")
 
 
 def register_chosen(

@@ -12,7 +12,6 @@ from models.checkpoint import load_checkpoint
 from models.checkpoint_description import Description
 from models.checkpoint_file import CheckpointError
 from models.unet import UNet
-from pipelines.checks.exporting import check_export
 from pipelines.described_checkpoint import as_described
 from pipelines.devices import is_remote
 from pipelines.execution.abandoned_runs import mark_abandoned
@@ -23,7 +22,7 @@ from pipelines.execution.network_check import check_network
 from pipelines.execution.output_folder import output_folder, reported_removals
 from pipelines.execution.pipeline_run import run_on_stack
 from pipelines.execution.placement import resolve_devices
-from pipelines.execution.registration import check_registration, register_chosen
+from pipelines.execution.registration import register_chosen
 from pipelines.execution.repair import repaired
 from reporting.bundle import ReportBundle
 from reporting.exports import export_faults
@@ -65,8 +64,6 @@ def run(config: RunConfig, root: Path, command: str) -> None:
 
 
 def _prepare_and_run(config: RunConfig, root: Path, command: str, messages: StepMessages) -> ReportBundle:
-    check_registration(config)
-    check_export(config)
     remote = is_remote()
     devices = resolve_devices(config, remote)
     config = config.model_copy(update={"device": devices.default})  # as the report shows it

@@ -73,7 +73,7 @@ def test_a_twin_has_the_time_of_what_it_was_rounded_from(few_bits: list[Evaluati
     latency = make_latency(10)
     assert latency is not None
     timed = {result.name: latency for result in few_bits if result.spec.weight_bits is None}
-    comparison = joined(few_bits, Latencies(timed), [], [])
+    comparison = joined(few_bits, Latencies(timed), [])
     assert all(result.latency == latency for result in comparison.results)
 
 

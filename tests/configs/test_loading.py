@@ -230,3 +230,8 @@ def test_bits_and_sizes_are_lists_of_what_can_be() -> None:
         load_config(["--weight_bits", "9"])
     with pytest.raises(ConfigError, match=r"--size_budgets\) is '5': give a share above 0, at most 1"):
         load_config(["--size_budgets", "5"])
+
+
+def test_a_section_that_is_given_as_a_value_names_its_fields() -> None:
+    with pytest.raises(ConfigError, match=r"export is a section, .* set one of export\.formats, export\.variant"):
+        load_config(["export=onnx,pt2"])

@@ -3,8 +3,9 @@
 import pytest
 
 from configs.schema import CompressionConfig, RunConfig
+from pipelines.variant_list import variant_specs
 from pipelines.variant_steps import stages_of
-from pipelines.variants import step_names, variant_specs
+from pipelines.variants import step_names
 
 
 def test_every_network_in_float32_has_a_twin_for_each_number_of_bits() -> None:

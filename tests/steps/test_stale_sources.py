@@ -119,7 +119,7 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (NETWORKS, "torch_lowrank/quantization", "__init__ bits coding packing stored_state"),
     (COMPRESSION | EXPORT | {"round"}, "torch_lowrank/quantization", "quantize rounding thin_moments"),
     (COMPRESSION, "torch_lowrank/quantization", "expected_rounding size_allocation size_budget size_options"),
-    (TRAINING - {"import"}, "torch_lowrank/quantization", "training"),
+    (frozenset({"finetune"}), "torch_lowrank/quantization", "training"),
     (LOW_RANK, "torch_lowrank/layers", "factorized"),
     (NETWORKS, "torch_lowrank/layers", "__init__"),
     (LOW_RANK, "torch_lowrank/layers", "unfolding"),

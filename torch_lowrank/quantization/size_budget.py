@@ -29,8 +29,9 @@ _HEADER = 96  # bytes of a safetensors header of one tensor, at most
 class SizeBudget:
     """At most a fraction of the bytes of the network's own file in float32, header included.
 
-    Weights are stored in 2 to 8 bits, everything else in half precision where that changes it by less than a
-    thousandth. It needs statistics with curvature, whose predicted rise of the loss is what is minimised.
+    Weights are stored in 2 to 8 bits, every other tensor in half precision where that changes it by less than a
+    thousandth of its largest value. It needs statistics with curvature, whose predicted rise of the loss is what is
+    minimised.
     """
 
     fraction: float

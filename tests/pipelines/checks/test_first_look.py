@@ -74,6 +74,8 @@ WRONG = {  # what is typed: what is said
     "--checkpoint {0}/cut.pth": "cut.pth is damaged, or no such file as its name says: its end is missing",
     "--checkpoint {0}/arrays.npz": "it is a zip file that torch.save has not written; give a checkpoint (.safetensors",
     "--network {0}/none.py:Net": "{0}/none.py is no Python file that is there; give --network with the file's present",
+    "--export pt2 --export_variant svd": "--export_variant svd: there is no such variant; there are baseline, svd",
+    "--register x --register_variant svd_rank_3": "--register_variant svd_rank_3: there is no such variant",
     "--run_settings {0}/none.yaml": "run_settings {0}/none.yaml cannot be read",
     "--run_settings {0}/broken.yaml": "run_settings {0}/broken.yaml cannot be read",
     "--run_settings {0}/list.yaml": "run_settings {0}/list.yaml holds settings and steps alone",
