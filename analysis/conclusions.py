@@ -146,7 +146,10 @@ def _lowered(comparison: Comparison) -> str:
     lower = sum(change <= -_NOTED for change in alone)
     if not lower:
         return ""
-    return f" Recalibration lowered the Dice of {lower} of {len(alone)} variants; compare without it."
+    return (
+        f" Recalibration lowered the Dice of {lower} of {len(alone)} variants by {_NOTED:g} or more; compare with "
+        "a run without --recalibrate."
+    )
 
 
 def _choice(comparison: Comparison, chosen: EvaluationResult) -> str:
@@ -154,7 +157,8 @@ def _choice(comparison: Comparison, chosen: EvaluationResult) -> str:
     rows = [row for row, area in enumerate(chosen.valid_per_image.get("lesion_px", [])) if area > 0]
     known = chosen.valid_groups
     unit, lesions = ("patients", len({known[row] for row in rows})) if known else ("images", len(rows))
-    few = f"; it has {lesions} {unit} with a lesion, too few to choose by" if lesions < MIN_UNITS else ""
+    unit = unit.removesuffix("s") if lesions == 1 else unit
+    few = f"; valid has {lesions} {unit} with a lesion, too few to choose by" if lesions < MIN_UNITS else ""
     return (
         f" It was chosen on valid, as the smallest within {comparison.tolerated_loss:g} of the baseline's Dice{few}; "
         "the figures are those on test."

@@ -23,7 +23,10 @@ def check_network_files(folder: str | Path) -> None:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise NetworkFilesError(f"{folder} is no folder; give that of a network, as artifacts/networks/baseline")
+        raise NetworkFilesError(
+            f"{folder} is no folder; give that of a network, as artifacts/networks/baseline, or a name in MLflow, as "
+            "models:/NAME@ALIAS"
+        )
     if not (folder / DESCRIPTION).is_file():
         below = sorted(str(file.parent) for file in folder.glob(f"**/{DESCRIPTION}"))[:3]
         instead = f"; give one of those below it, as {', '.join(below)}" if below else ""

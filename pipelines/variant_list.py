@@ -31,4 +31,4 @@ def variant_specs(settings: CompressionConfig) -> list[VariantSpec]:
         dataclasses.replace(spec, weight_bits=bits) for spec in (BASELINE, *in_float32) for bits in settings.weight_bits
     ]
     sizes = [VariantSpec("size", size=size, weighting="curvature", scheme="auto") for size in settings.size_budgets]
-    return [*in_float32, *twins, *sizes]
+    return [*sizes, *in_float32, *twins]  # a size that is too small is told before the others are made

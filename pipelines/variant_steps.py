@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from configs.schema import RunConfig
-from models.variant_spec import VariantSpec
+from models.variant_spec import BASELINE, VariantSpec
 from pipelines.devices import Devices
 from steps.collect_statistics import collect_statistics
 from steps.compress_arsvd import compress_arsvd
@@ -28,12 +28,13 @@ STAGES = {"truncated": "compress", "recalibrated": "recalibrate", "finetuned": "
 def stages_of(spec: VariantSpec, config: RunConfig) -> list[str]:
     """Returns what is done to a variant, one after the other.
 
-    A twin in few bits is made of a network that is worked on already; rounding moves what BatchNorm sees.
+    A twin in few bits is made of a network that is worked on already. Rounding moves what BatchNorm sees, so that it is
+    recalibrated as the one that it is made of was, which the baseline never is.
     """
     recalibrated = ["recalibrated"] if config.recalibration.enabled else []
     finetuned = ["finetuned"] if config.finetune.enabled else []
     if spec.weight_bits is not None:
-        return ["truncated", *recalibrated]
+        return ["truncated", *(recalibrated if spec.method != BASELINE.method else [])]
     return ["truncated", *recalibrated, *finetuned]
 
 

@@ -85,7 +85,8 @@ def sweep(baseline: Any, dataset: Any, config: RunConfig, devices: Devices) -> S
             swept.timed.append(network)
         if tuning is not None:
             swept.tunings.append(tuning)
-        swept.results.append(steps.evaluated(spec.name, network, networks[0] if len(networks) > 1 else None))
+        truncated = networks[0] if len(stages) > 1 and spec.weight_bits is None else None
+        swept.results.append(steps.evaluated(spec.name, network, truncated))
     return swept
 
 

@@ -18,10 +18,14 @@ from analysis.signed_numbers import signed_ends
 from analysis.table_rows import TIME_WORDS, VariantRow, variant_rows
 
 WIDE = 120  # columns; from here on, methods at equal size show their Dice again
-FRONT_NOTE = "> best trade-offs: {larger};\n  those without half of the baseline's Dice and found lesions are left out"
+FRONT_NOTE = (
+    "> best trade-offs of file size and Dice: {larger};\n"
+    "  those without half of the baseline's Dice and found lesions are left out"
+)
 BEYOND_CHANCE = "larger ones if their Dice is higher by more than chance"
 AT_ALL = "larger ones if their Dice is higher (images are too few for more)"
 CHOSEN_NOTE = "+ recommended"
+TWIN_NOTE = "time of a network in few bits (_w8): that of the one it was rounded from, as which it computes"
 BEFORE_NOTE = "before: Dice straight after truncation, not yet recalibrated or fine-tuned"
 BYTES_NOTE = "below each size: what else fits into its bytes, the best of each method by valid"
 GAIN_NOTE = "difference in Dice over the same images, 95 % interval; * excludes zero"
@@ -109,7 +113,7 @@ def print_equal_bytes(comparison: Comparison, console: Console) -> None:
         for result in (line.result, *line.others.values()):
             own = result is line.result
             share = f"{100 * (line.result.spec.size or 0):.4g} %" if own else ""
-            gain = "" if own else _change(line.gains.get(result.method))
+            gain = ("" if line.others else "nothing else fits") if own else _change(line.gains.get(result.method))
             dice = _number(metric(result, JUDGED), ".4f")
             table.add_row(share, result.name, f"{result.cost.size_mb:.3g}", dice, gain)
     console.print()
@@ -206,6 +210,7 @@ def _notes(comparison: Comparison, rows: Sequence[VariantRow], shown: Collection
         PATIENT_NOTE: "patient" in shown,
         BEFORE_NOTE: "before" in shown,
         _time_note(rows): "time" in shown and any(row.latency is not None for row in rows),
+        TWIN_NOTE: "time" in shown and any(result.spec.weight_bits is not None for result in comparison.results),
     }
     same = [f"{name} is the same network as {first}" for name, first in comparison.same_networks.items()]
     return [note for note, holds in notes.items() if holds] + same

@@ -119,7 +119,7 @@ def shares_missed(splits: Mapping[str, SplitSummary], shares: Shares, noun: str,
         return []
     have, asked = (", ".join(f"{100 * share:.0f}" for share in each) for each in (got, shares))
     largest = groups.most_common(1)[0][1]
-    repair = ", or, if these are not patients, give another --group_by" if noun == "patient" else ""
+    repair = ", or, if these are not patients, give a --group_by that names them" if noun == "patient" else ""
     return [
         f"{', '.join(splits)} have {have} % of the {plural(row)}, and --split asks for {asked} %: a {noun} is never "
         f"divided, and there are {counted(len(groups), noun)}, the largest with {largest} of {counted(images, row)}; "

@@ -21,10 +21,11 @@ class Picture:
 # file name without `.png` -> picture; the most telling first
 PICTURES = {
     "dice_vs_bytes": Picture(
-        "Dice against the bytes of the weights file: what fewer ranks and fewer bits make of the same bytes",
+        "Dice against the bytes of the weights file: what fewer ranks and fewer bits make of the same bytes; the "
+        "ringed ones are marked in the table",
     ),
     "dice_vs_params": Picture(
-        "Dice against parameters: the further up and left, the better; the ringed ones are marked in the table. Bars: "
+        "Dice against parameters: the further up and left, the better; ringed: the best trade-offs of the two. Bars: "
         "95 % intervals of each mean; whether two networks differ is seen in the column 'change', not in the bars",
     ),
     "masks": Picture(

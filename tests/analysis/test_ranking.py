@@ -195,7 +195,7 @@ def test_few_validation_images_are_said(baseline, result):
     few = [
         dataclasses.replace(each, valid_per_image=images([0.7, 0.8])) for each in (baseline, result("svd", 16, 0.77, 9))
     ]
-    assert "it has 2 images with a lesion, too few to choose by" in answer(Comparison(few))
+    assert "valid has 2 images with a lesion, too few to choose by" in answer(Comparison(few))
 
 
 def test_no_loss_is_excluded_for_a_network_that_finds_nothing(baseline, result):
@@ -224,7 +224,7 @@ def test_answer_says_over_how_many_patients_its_interval_is(baseline, result):
 
 def test_answer_trusts_no_few_patients_however_many_images_they_have(baseline, result):
     text = answer(Comparison(of_patients([baseline, result("svd", 16, 0.775, 1000)], 4)))
-    assert "it has 4 patients with a lesion, too few to choose by" in text
+    assert "valid has 4 patients with a lesion, too few to choose by" in text
     assert text.endswith("is from 4 patients, too few to judge.")
 
 
@@ -262,7 +262,9 @@ def test_that_recalibration_lowered_dice_is_said(baseline, result):
         )
         for each, before in zip(made, befores, strict=True)
     ]
-    said = "Recalibration lowered the Dice of 1 of 3 variants; compare without it."
+    said = (
+        "Recalibration lowered the Dice of 1 of 3 variants by 0.001 or more; compare with a run without --recalibrate."
+    )
     assert answer(Comparison([baseline, *recalibrated])).endswith(said)
     assert "lowered" not in answer(Comparison([baseline, *recalibrated[1:]]))
     tuned = dataclasses.replace(recalibrated[0], spec=dataclasses.replace(recalibrated[0].spec, finetune_epochs=2))

@@ -115,7 +115,7 @@ def test_sizes_are_trained_as_they_are_rounded_and_twins_before_they_are(worksho
     few = (*RECOVER, *TUNE, "--weight_bits", "8", "--size_budgets", "0.4")
     done = workshop.run(*few)
     names = NAMES | {"baseline_w8", "svd_rank_1_w8", "size_0.4"}
-    assert {"compress_svd_rank_1_w8", "recalibrate_baseline_w8", "finetune_size_0.4"} < done.ran
+    assert {"compress_svd_rank_1_w8", "recalibrate_svd_rank_1_w8", "finetune_size_0.4"} < done.ran
     assert network_of(workshop, "recalibrate_size_0.4") == "size_0.4_recalibrated_network"
     assert network_of(workshop, "finetune_size_0.4") == "size_0.4_network"
     workshop.assert_complete(names)
@@ -124,6 +124,9 @@ def test_sizes_are_trained_as_they_are_rounded_and_twins_before_they_are(worksho
     assert variants["size_0.4"]["info"]["size_MB"] <= 0.4 * full
     assert variants["baseline_w8"]["info"]["size_MB"] < variants["baseline"]["info"]["size_MB"]
     assert variants["svd_rank_1_w8"]["finetune_epochs"] == 2, "it was rounded from the one that was fine-tuned"
+    assert "recalibrated" not in variants["baseline_w8"]
+    assert set(variants["size_0.4"]["metrics"]) >= BEFORE
+    assert not set(variants["svd_rank_1_w8"]["metrics"]) & BEFORE, "it was never without recovery"
     assert "finetune_history" in variants["size_0.4"]
     assert "finetune_history" not in variants["svd_rank_1_w8"]
     for name in names:

@@ -120,7 +120,7 @@ FIELDS: dict[str, tuple[str, frozenset[str]]] = {
     "compression.size_budgets": ("compression.size_budgets=0.3", SHOW | chain("size_0.3")),
     "compression.weight_bits": (
         "compression.weight_bits=8",
-        DRAW | steps("compress", "recalibrate", "evaluate", of=TWINS),
+        DRAW | steps("compress", "evaluate", of=TWINS) | steps("recalibrate", of=TWINS[1:]),
     ),
     "compression.max_dice_loss": ("compression.max_dice_loss=0.5", SHOW | chain("smallest")),
     "compression.distribution": ("compression.distribution=sigma", SHOW | chain("arsvd_tau_0.5", "arsvd_budget_0.5")),

@@ -175,13 +175,25 @@ def cholesky(matrices: Tensor, damping: float = 1e-12) -> Tensor:
 
     Moments that were stored in float32 may have eigenvalues slightly below zero; as much is added as it takes.
     """
-    factor, failed = torch.linalg.cholesky_ex(matrices)
+    return _positive(matrices, damping)[1]
+
+
+def positive(matrices: Tensor, damping: float = 1e-12) -> Tensor:
+    """Returns moments (groups, n, n), float64, with as much added as it takes to have no eigenvalue below zero."""
+    return _positive(matrices, damping)[0]
+
+
+def _positive(matrices: Tensor, damping: float) -> tuple[Tensor, Tensor]:
+    """Returns the moments that `positive` does, and their Cholesky factor."""
+    tried = matrices
+    factor, failed = torch.linalg.cholesky_ex(tried)
     while bool(failed.any()):
         if damping > 1:
             raise FloatingPointError("a second moment is not finite or not positive; collect the statistics again")
-        factor, failed = torch.linalg.cholesky_ex(_damp(matrices.clone(), damping))
+        tried = _damp(matrices.clone(), damping)
+        factor, failed = torch.linalg.cholesky_ex(tried)
         damping *= 10
-    return factor
+    return tried, factor
 
 
 def _damp(matrices: Tensor, share: float) -> Tensor:

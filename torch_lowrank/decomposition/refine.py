@@ -15,7 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from torch_lowrank.curvature.moments import Moments, cholesky
+from torch_lowrank.curvature.moments import Moments, cholesky, positive
 from torch_lowrank.decomposition.svd import balanced
 from torch_lowrank.layers.unfolding import folding_of, stored_weight
 from torch_lowrank.modes import Device, exact_device, undisturbed
@@ -45,16 +45,20 @@ def refine(
     place = exact_device(stored_weight(layer).device, device)
     moments = moments.to(place)
     weight = folding_of(layer, "channel").matrix(layer).to(place, torch.float64)
-    rows, columns = moments.damped(layer)
+    rows, columns = (positive(each) for each in moments.damped(layer))  # else the error has no minimum
     total = float(((rows @ weight @ columns) * weight).sum())
     if total == 0:
         return left, right
     coordinates = _Coordinates(layer, scheme, moments)
     inner = coordinates.inside(left.to(place, torch.float64), right.to(place, torch.float64))
-    problem = _Problem(layer, scheme, weight.float(), rows.float() / total, columns.float(), coordinates)
-    found = problem.solve(*(each.float() for each in inner))
-    outside = balanced(*(each.double() for each in coordinates.outside(*found)))
-    return tuple(each.to(left.device, left.dtype) for each in outside)  # type: ignore[return-value]
+    exact = _Problem(layer, scheme, weight, rows / total, columns, coordinates)
+    # Of moments of few images, float32 does not see the directions that hardly any image took, and may run away there.
+    for dtype in (torch.float32, torch.float64):
+        found = tuple(each.double() for each in exact.to(dtype).solve(*(each.to(dtype) for each in inner)))
+        if exact.error(*found) < exact.error(*inner):  # false for nan
+            outside = balanced(*coordinates.outside(*found))
+            return tuple(each.to(left.device, left.dtype) for each in outside)  # type: ignore[return-value]
+    return left, right
 
 
 class _Coordinates:
@@ -84,18 +88,25 @@ class _Problem:
         self._weight, self._rows, self._columns = weight, rows, columns
         self._groups = len(weight)
 
+    def to(self, dtype: torch.dtype) -> _Problem:
+        """Returns the problem computed in another type."""
+        weight, rows, columns = (each.to(dtype) for each in (self._weight, self._rows, self._columns))
+        return _Problem(self._layer, self._scheme, weight, rows, columns, self._place)
+
+    def error(self, left: Tensor, right: Tensor) -> float:
+        """Returns the error of factors."""
+        difference = self._unfolded(*self._place.outside(left, right)) - self._weight
+        return float(((self._rows @ difference @ self._columns) * difference).sum())
+
     def solve(self, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the factors after a few steps, or those given where these are better."""
+        """Returns the factors after a few steps."""
         factors = [left.clone().requires_grad_(), right.clone().requires_grad_()]
         optimizer = torch.optim.LBFGS(
             factors, max_iter=_STEPS, history_size=_STEPS, tolerance_grad=0, line_search_fn="strong_wolfe"
         )
         with torch.enable_grad():
-            before = self._error_and_gradient(factors)
             optimizer.step(lambda: self._error_and_gradient(factors))
-            after = self._error_and_gradient(factors)
-        better = after < before  # false for nan
-        return (factors[0].detach(), factors[1].detach()) if better else (left, right)
+        return factors[0].detach(), factors[1].detach()
 
     def _error_and_gradient(self, factors: list[Tensor]) -> float:
         for factor in factors:

@@ -30,7 +30,7 @@ def test_three_folders_are_far_from_the_shares_that_were_asked_for():
     assert told == (
         "train, valid, test have 33, 33, 33 % of the images, and --split asks for 70, 15, 15 %: a patient is never "
         "divided, and there are 3 patients, the largest with 10 of 30 images; give data of more patients, or, if these "
-        "are not patients, give another --group_by"
+        "are not patients, give a --group_by that names them"
     )
 
 

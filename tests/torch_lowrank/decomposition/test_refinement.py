@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from torch_lowrank.curvature.moments import Moments, Statistics
+from torch_lowrank.curvature.moments import Moments, Statistics, positive
 from torch_lowrank.curvature.patches import input_vectors, output_vectors
+from torch_lowrank.decomposition import refine as refining
 from torch_lowrank.decomposition.decompose import decompose
 from torch_lowrank.decomposition.refine import refine
 from torch_lowrank.layers.factorized import folding_of
@@ -186,3 +187,32 @@ def test_degenerate_moments_give_finite_factors(kind, zero, dtype):
     tolerance = {torch.float16: 1e-2, torch.bfloat16: 8e-2, torch.float32: 1e-4}[dtype]
     matrix = folding_of(layer, "spatial").matrix(layer).float()
     torch.testing.assert_close(left.float() @ right.float(), matrix, rtol=0, atol=tolerance)
+
+
+def test_moments_that_rounding_left_indefinite_become_positive_and_stay_nearly_the_same() -> None:
+    """Stored in float32, moments of few images have eigenvalues as far below zero as their largest one is rounded by."""
+    torch.manual_seed(0)
+    seen = torch.randn(1, 300, 20)
+    stored = (seen @ seen.mT).double() - 1e-4 * torch.eye(300, dtype=torch.float64)
+    found = positive(stored)
+    assert float(torch.linalg.eigvalsh(stored).min()) < 0 < float(torch.linalg.eigvalsh(found).min())
+    assert float((found - stored).abs().max()) < 1e-2
+
+
+def test_steps_that_run_away_in_float32_are_taken_in_float64(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    layer = nn.Conv2d(6, 8, 3, padding=1).requires_grad_(False)
+    moments = Moments(torch.eye(54)[None], torch.eye(8)[None])
+    start = cut(spectrum_of(layer, moments), 3)
+    start = start[0] + 0.1, start[1]
+    honest, solve = refine(layer, "spatial", *start, moments), refining._Problem.solve
+
+    def runs_away(self, left, right):
+        found = solve(self, left, right)
+        return tuple(1e7 * each for each in found) if left.dtype == torch.float32 else found
+
+    monkeypatch.setattr(refining._Problem, "solve", runs_away)
+    found = refine(layer, "spatial", *start, moments)
+    errors = [exact_error(layer, "spatial", *each, moments) for each in (start, honest, found)]
+    assert errors[2] == pytest.approx(errors[1], rel=1e-2)
+    assert errors[2] < errors[0]
