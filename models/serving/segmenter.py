@@ -71,10 +71,10 @@ class Segmenter:
         return range(0, number, self._batch_size)
 
     def _probabilities(self, images: np.ndarray) -> np.ndarray:
-        logits = self._network(self._preprocessing(torch.from_numpy(np.array(images)).to(self._device)))
+        logits = self._network(self._preprocessing(torch.from_numpy(np.array(images)).to(self._device))).float()
         if not bool(torch.isfinite(logits).all()):
             raise FloatingPointError("the network gives logits that are not finite for these images")
-        return (logits.sigmoid() if self._classes == 1 else logits.softmax(1)).float().cpu().numpy()
+        return (logits.sigmoid() if self._classes == 1 else logits.softmax(1)).cpu().numpy()
 
 
 def _load_pyfunc(folder: str, model_config: Mapping[str, Any] | None = None) -> Segmenter:
