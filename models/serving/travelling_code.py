@@ -1,6 +1,6 @@
 """The code that travels with an MLflow model, so that it opens where this project is not.
 
-Of this project that is `segmenter` and what it imports of `models`, a dozen small files; `torch_lowrank` is installed
+Of this project that is `segmenter` and what it imports of `models`, fifteen small files; `torch_lowrank` is installed
 there. The package gets a name of its own, with a digest of its content: it meets no other package called `models`, and
 models of several versions can be open in one process. Of networks that are not ours, installed packages are named as
 requirements, and other files travel, too, as modules of that package.
