@@ -79,11 +79,17 @@ def _of_network(variant: Variant) -> tuple[dict[str, bytes], set[str]]:
 
 
 def _is_run(name: str, file: Path) -> bool:
-    """Returns whether a file is what its name imports, and not one that an installed package goes before."""
-    found = getattr(sys.modules.get(name), "__file__", None)
-    if found is None and "." not in name:  # not imported yet, or a package without `__init__.py`
-        found = getattr(PathFinder.find_spec(name), "origin", None)
-    return found is None or Path(found).resolve() == file.resolve()
+    """Returns whether a file is what its name imports, and no module of Python or an installed package goes before."""
+    top = name.partition(".")[0]
+    if top in sys.builtin_module_names:
+        return False
+    found = getattr(sys.modules.get(top), "__file__", None) or getattr(PathFinder.find_spec(top), "origin", None)
+    return found is None or _root(top, Path(found)) == _root(name, file)
+
+
+def _root(name: str, file: Path) -> Path:
+    """Returns the folder that a module's name counts from."""
+    return file.parents[name.count(".") + (file.name == "__init__.py")].resolve()
 
 
 def _place(name: str, file: Path) -> str:

@@ -203,12 +203,14 @@ def test_a_network_in_a_package_of_a_user_is_opened_with_what_its_package_import
     np.testing.assert_array_equal(opened(code, variant, tmp_path / "model").predict(STORED), expected)
 
 
-def test_a_file_that_an_installed_package_goes_before_does_not_travel_although_it_is_not_imported_yet(
-    own: Path,
-) -> None:
-    assert "this" not in sys.modules  # of Python itself; it prints a poem
-    (own / "this.py").write_text("def same(x):\n    return x\n")
-    (own / "small_net.py").write_text(SMALL_NET.replace("import found_late\n", "import found_late, this\n"))
-    theirs = {Path(place).name for place in travelling_code(named(f"{own}/small_net.py:Small")).files}
-    assert "found_late.py" in theirs
-    assert "this.py" not in theirs
+def test_a_file_that_python_goes_before_does_not_travel_although_it_is_not_imported_yet(own: Path) -> None:
+    assert "wsgiref" not in sys.modules
+    for name in ("wsgiref/__init__.py", "wsgiref/util.py", "time.py"):
+        (own / name).parent.mkdir(exist_ok=True)
+        (own / name).write_text("raise ImportError('the wrong one')\n")
+    imports = "import found_late, time, wsgiref.util"
+    (own / "small_net.py").write_text(SMALL_NET.replace("import found_late\n", f"{imports}\n"))
+    code = travelling_code(named(f"{own}/small_net.py:Small")).files
+    places = {place.partition("network_code/")[2]: content.decode() for place, content in code.items()}
+    assert {*places} - {""} == {"small_net.py", "blocks_beside.py", "found_late.py"}
+    assert "found_late as found_late; import time; import wsgiref.util\n" in places["small_net.py"]
