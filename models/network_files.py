@@ -8,7 +8,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-DESCRIPTION, WEIGHTS = "network.json", "weights.safetensors"  # as torch_lowrank.io has them
+DESCRIPTION, WEIGHTS = "network.json", "weights.safetensors"  # those of torch_lowrank.io, which needs torch
 
 
 class NetworkFilesError(ValueError):

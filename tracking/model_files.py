@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 from torch_lowrank.io import DESCRIPTION
 from tracking.addresses import without_password
+from tracking.default_server import VARIABLE, default_server
 from tracking.errors import first_line
-
-_VARIABLE = "MLFLOW_TRACKING_URI"
 
 
 class ModelFilesError(ValueError):
@@ -36,12 +32,12 @@ def network_of_model(uri: str, tracking_uri: str, folder: Path) -> Path:
     from mlflow.exceptions import MlflowException  # noqa: PLC0415
 
     try:
-        with _told_where(tracking_uri):
+        with default_server(tracking_uri):  # names of models are looked up there, whatever an argument says
             place = Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(folder)))
     except (MlflowException, OSError, ValueError) as error:
         raise ModelFilesError(
             f"MLflow at {without_password(tracking_uri)} does not give {uri} ({first_line(error)}): check the name, "
-            "the alias or version, and MLFLOW_TRACKING_URI"
+            f"the alias or version, and {VARIABLE}"
         ) from error
     found = sorted(file.parent for file in place.glob(f"**/{DESCRIPTION}"))
     if len(found) == 1:
@@ -50,16 +46,3 @@ def network_of_model(uri: str, tracking_uri: str, folder: Path) -> Path:
         raise ModelFilesError(f"{uri} is no network of this project: there is no {DESCRIPTION} in it")
     names = ", ".join(each.relative_to(place).as_posix() for each in found)
     raise ModelFilesError(f"{uri} holds several networks ({names}): name the place of one, as runs:/RUN/PLACE")
-
-
-@contextlib.contextmanager
-def _told_where(tracking_uri: str) -> Iterator[None]:
-    """Tells MLflow where it is for a while: names of models are looked up there, and not where an argument says."""
-    import mlflow  # noqa: PLC0415
-
-    before = os.environ.get(_VARIABLE)
-    mlflow.set_tracking_uri(tracking_uri)  # sets the variable, too
-    try:
-        yield
-    finally:
-        mlflow.set_tracking_uri(before)  # type: ignore[arg-type]  # None is what it was before anybody said it

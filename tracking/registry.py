@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-from collections.abc import Iterator
 
-import mlflow
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
+from tracking.default_server import default_server
 from tracking.served_models import DATA_DIGEST, VARIANT, WEIGHTS_BYTES
 
 ALIAS = "champion"
 _SHOWN = ("dice", "dice_lesion")  # metrics that a version's tags repeat
-_DEFAULT_SERVER = "MLFLOW_TRACKING_URI"
 
 
 class RegistrationError(RuntimeError):
@@ -49,7 +45,7 @@ def register(tracking_uri: str, name: str, variant: str, run_id: str, descriptio
         if versions:
             version = versions[0].version
         else:
-            with _as_default(tracking_uri):
+            with default_server(tracking_uri):  # which a registry that is a database asks where a model lies
                 version = _new_version(client, name, variant, run_id, description)
         client.set_registered_model_alias(name, ALIAS, str(version))
     except MlflowException as error:
@@ -73,17 +69,3 @@ def _new_version(client: MlflowClient, name: str, variant: str, run_id: str, des
     versions.append({"name": name, "version": made.version})  # MLflow's page of the model shows what this tag says
     client.set_logged_model_tags(model.model_id, {MLFLOW_MODEL_VERSIONS: json.dumps(versions)})
     return str(made.version)
-
-
-@contextlib.contextmanager
-def _as_default(tracking_uri: str) -> Iterator[None]:
-    """Lets a registry that is a database find models: it asks the process's default server where they lie."""
-    before, variable = mlflow.get_tracking_uri(), os.environ.get(_DEFAULT_SERVER)
-    mlflow.set_tracking_uri(tracking_uri)
-    try:
-        yield
-    finally:
-        mlflow.set_tracking_uri(before)
-        os.environ.pop(_DEFAULT_SERVER, None)
-        if variable is not None:
-            os.environ[_DEFAULT_SERVER] = variable

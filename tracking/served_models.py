@@ -22,11 +22,11 @@ from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus
 from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
 
+from torch_lowrank.io import DESCRIPTION, WEIGHTS
 from tracking.run_records import Serving
 
 VARIANT, WEIGHTS_BYTES = "variant", "weights_bytes"  # tags of a model
 TRAINING, DATA_DIGEST = "training", "data_digest"  # tags of all runs of one training, and of their models
-_WEIGHTS = "weights.safetensors"
 _CODE, _REQUIREMENTS, _CONDA, _VIRTUALENV = "code", "requirements.txt", "conda.yaml", "python_env.yaml"
 _SHARED_TAGS = (TRAINING, DATA_DIGEST, "git_commit")
 _EXAMPLE, _REQUEST = "input_example.json", "serving_input_example.json"
@@ -35,7 +35,7 @@ _NOT_IN_NAMES = str.maketrans(dict.fromkeys("/:.%\"'", "_"))  # MLflow's rule fo
 
 def network_digest(network: Path) -> str:
     """Returns a digest of a saved network's folder: its description holds the digest of its weights."""
-    return hashlib.sha256((network / "network.json").read_bytes()).hexdigest()
+    return hashlib.sha256((network / DESCRIPTION).read_bytes()).hexdigest()
 
 
 def signature(serving: Serving) -> ModelSignature:
@@ -165,5 +165,5 @@ def _environments(requirements: list[str]) -> dict[str, dict[str, Any]]:
 
 def _size(network: Path) -> int:
     """Returns the bytes of a network's weights, 0 where there are none."""
-    file = network / _WEIGHTS
+    file = network / WEIGHTS
     return file.stat().st_size if file.exists() else 0

@@ -6,15 +6,20 @@ This file and what it imports travel with every MLflow model, under another pack
 from __future__ import annotations
 
 import contextlib
+import importlib
 import sys
+import threading
 from collections.abc import Iterator, Mapping
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from models.networks.imports import search
+from models.networks.errors import code_of_others
+from models.networks.imports import searched
+from models.networks.recipe import module_of
 from models.unet_inference import for_inference
 from models.variant import Variant
 from torch_lowrank.io import read_description
@@ -22,6 +27,8 @@ from torch_lowrank.io import read_description
 # Beside this package where it travels: the files of a network that is neither ours nor installed.
 NETWORK_CODE = Path(__file__).parent.parent / "network_code"
 DEFAULTS: Mapping[str, Any] = {"device": "cpu", "batch_size": 8}  # what `model_config` of MLflow may change
+# One lock for all versions of this file in a process: `_own_module` changes `sys.modules`, and `for_inference` traces.
+_opening: threading.Lock = vars(sys).setdefault("_lowrank_segmenter_opening", threading.Lock())
 
 
 class Segmenter:
@@ -64,10 +71,10 @@ class Segmenter:
         return range(0, number, self._batch_size)
 
     def _probabilities(self, images: np.ndarray) -> np.ndarray:
-        logits = self._network(self._preprocessing(torch.from_numpy(np.array(images)).to(self._device)))
+        logits = self._network(self._preprocessing(torch.from_numpy(np.array(images)).to(self._device))).float()
         if not bool(torch.isfinite(logits).all()):
             raise FloatingPointError("the network gives logits that are not finite for these images")
-        return (logits.sigmoid() if self._classes == 1 else logits.softmax(1)).float().cpu().numpy()
+        return (logits.sigmoid() if self._classes == 1 else logits.softmax(1)).cpu().numpy()
 
 
 def _load_pyfunc(folder: str, model_config: Mapping[str, Any] | None = None) -> Segmenter:
@@ -86,23 +93,35 @@ def _load_pyfunc(folder: str, model_config: Mapping[str, Any] | None = None) -> 
     if unknown := sorted({*config} - {*DEFAULTS}):
         raise ValueError(f"model_config has {', '.join(unknown)}; known are {', '.join(DEFAULTS)}")
     named = read_description(folder)["about"].get("network", {}).get("name")
-    with _own_modules(NETWORK_CODE):
-        allowed = [] if named is None else [f"{NETWORK_CODE / named}" if ":" in named else named]
-        return Segmenter(Variant.load(folder, allowed), **config)
+    with _opening:
+        if named is None:
+            return Segmenter(Variant.load(folder), **config)
+        with _own_module(module_of(named)):
+            place = f"{NETWORK_CODE / named}" if ":" in named else named
+            return Segmenter(Variant.load(folder, place), **config)
 
 
 @contextlib.contextmanager
-def _own_modules(folder: Path) -> Iterator[None]:
-    """Imports the modules of a folder from there, although the process may have others of their names, which it keeps.
+def _own_module(module: str) -> Iterator[None]:
+    """Lets the module of a network's constructor be found by its name, where it travelled with this package.
 
-    So two versions of a network can be open at once.
+    It is a module of this package, as all files are that travelled and what they import of each other, functions
+    included: no other module of such a name is taken for it, nor it for another. Its own name is lent while the network
+    is opened.
     """
-    names = {file.stem for file in folder.iterdir() if not file.name.startswith("__")} if folder.is_dir() else set()
-    others = {name: sys.modules.pop(name) for name in [*sys.modules] if name.partition(".")[0] in names}
-    search({str(folder): names})  # for what is imported later, within functions
-    sys.path.insert(0, str(folder))
+    names = list(accumulate(module.split("."), "{}.{}".format))
+    if not (NETWORK_CODE / f"{names[0]}.py").is_file() and not (NETWORK_CODE / names[0]).is_dir():
+        yield  # an installed package
+        return
+    package = f"{__name__.partition('.')[0]}.{NETWORK_CODE.name}"
+    with code_of_others(f"{module} cannot be imported"):
+        importlib.import_module(f"{package}.{module}")
+    others = {name: sys.modules[name] for name in names if name in sys.modules}
     try:
+        sys.modules.update({name: sys.modules[f"{package}.{name}"] for name in names})
         yield
     finally:
-        sys.path.remove(str(folder))
+        for name in names:
+            del sys.modules[name]
         sys.modules.update(others)
+        searched().get(str(NETWORK_CODE), set()).clear()

@@ -113,7 +113,11 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (frozenset({"train", "import"}), "models/networks", "trial"),
     (NOTHING, "models/networks", "code_digest"),  # it makes keys
     (NOTHING, "models", "checkpoint_description"),  # it fills in the configuration, which is in the keys
-    (NOTHING, "models/serving", "__init__ segmenter travelling_code"),  # what MLflow opens, which `compare` records
+    (
+        NOTHING,
+        "models/serving",
+        "__init__ renamed_imports segmenter travelling_code",
+    ),  # what MLflow opens, which `compare` records
     (NETWORKS, "materializers", "variant"),
     (NETWORKS, "torch_lowrank", "io report"),
     (NETWORKS, "torch_lowrank/quantization", "__init__ bits coding packing stored_state"),

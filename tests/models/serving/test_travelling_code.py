@@ -2,9 +2,13 @@
 
 import ast
 import importlib
+import shutil
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -135,3 +139,78 @@ def test_two_versions_of_an_own_network_are_open_at_once(own: Path, tmp_path: Pa
     one, other = (segmenter.predict(STORED) for segmenter in segmenters)
     np.testing.assert_allclose(one, 1 - other, atol=1e-6)
     assert np.ptp(one) > 0.1
+
+
+def test_what_a_function_imports_is_of_its_own_version_whichever_ran_before(own: Path, tmp_path: Path) -> None:
+    variant = named(f"{own}/small_net.py:Small")
+    first = travelling_code(variant)
+    (own / "found_late.py").write_text("def same(x):\n    return -x\n")
+    second = travelling_code(variant)
+    sys.modules["found_late"] = ModuleType("found_late")  # the process's own, which has nothing of it
+    one, other = (opened(code, variant, tmp_path / code.loader) for code in (first, second))
+    for _ in range(2):
+        np.testing.assert_allclose(one.predict(STORED), 1 - other.predict(STORED), atol=1e-6)
+    assert np.ptp(one.predict(STORED)) > 0.1
+    assert not hasattr(sys.modules["found_late"], "same")
+
+
+def test_versions_can_be_opened_by_several_threads(own: Path, tmp_path: Path) -> None:
+    slow = "super().__init__()\n        import time; time.sleep(0.05)  # so that they meet"
+    (own / "small_net.py").write_text(SMALL_NET.replace("super().__init__()", slow))
+    variant = named(f"{own}/small_net.py:Small")
+    known, loads = sys.modules["small_net"], []
+    for factor in (2, -2):
+        (own / "blocks_beside.py").write_text(BESIDE.replace("2", f"{factor}"))
+        code = travelling_code(variant)
+        opened(code, variant, tmp_path / code.loader)
+        loads.append(partial(sys.modules[code.loader]._load_pyfunc, str(tmp_path / code.loader / "network")))
+    with ThreadPoolExecutor(4) as threads:
+        segmenters = list(threads.map(lambda load: load(), loads * 4))
+    one, other, *more = (each.predict(STORED) for each in segmenters)
+    np.testing.assert_allclose(one, 1 - other, atol=1e-6)
+    for number, probabilities in enumerate(more):
+        np.testing.assert_array_equal(probabilities, (one, other)[number % 2])
+    assert sys.modules["small_net"] is known
+
+
+def test_a_model_leaves_no_module_by_the_names_of_its_files(own: Path, tmp_path: Path) -> None:
+    variant = named(f"{own}/small_net.py:Small")
+    code = travelling_code(variant)
+    for name in ("small_net", "blocks_beside"):
+        sys.modules.pop(name)
+    sys.meta_path[:] = [finder for finder in sys.meta_path if getattr(finder, "folder", "") != str(own)]
+    opened(code, variant, tmp_path / "model").predict(STORED)
+    for name in ("small_net", "blocks_beside", "found_late"):
+        with pytest.raises(ModuleNotFoundError):
+            importlib.import_module(name)
+
+
+def test_a_network_in_a_package_of_a_user_is_opened_with_what_its_package_imports(
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = own / "found_late_package"
+    package.mkdir()
+    (package / "__init__.py").write_text("import found_late_package.inner\n")
+    (package / "inner.py").write_text("FACTOR = 3\n")
+    late = "import found_late_package.inner, found_late\n        x = found_late_package.inner.FACTOR * x"
+    (package / "net.py").write_text(SMALL_NET.replace("import found_late\n", f"{late}\n"))
+    monkeypatch.chdir(own)
+    variant = named("found_late_package.net.Small")
+    expected = Segmenter(variant).predict(STORED)
+    code = travelling_code(variant)
+    monkeypatch.chdir(tmp_path)
+    shutil.rmtree(package)
+    np.testing.assert_array_equal(opened(code, variant, tmp_path / "model").predict(STORED), expected)
+
+
+def test_a_file_that_python_goes_before_does_not_travel_although_it_is_not_imported_yet(own: Path) -> None:
+    assert "wsgiref" not in sys.modules
+    for name in ("wsgiref/__init__.py", "wsgiref/util.py", "time.py"):
+        (own / name).parent.mkdir(exist_ok=True)
+        (own / name).write_text("raise ImportError('the wrong one')\n")
+    imports = "import found_late, time, wsgiref.util"
+    (own / "small_net.py").write_text(SMALL_NET.replace("import found_late\n", f"{imports}\n"))
+    code = travelling_code(named(f"{own}/small_net.py:Small")).files
+    places = {place.partition("network_code/")[2]: content.decode() for place, content in code.items()}
+    assert {*places} - {""} == {"small_net.py", "blocks_beside.py", "found_late.py"}
+    assert "found_late as found_late; import time; import wsgiref.util\n" in places["small_net.py"]
