@@ -11,6 +11,7 @@ from zenml.metadata.metadata_types import MetadataType
 
 from materializers.folders import FolderMaterializer
 from models.deployment.records import RECORD, Exports
+from reporting.summary import to_json
 
 _FILES = "files"
 
@@ -23,7 +24,7 @@ class ExportsMaterializer(FolderMaterializer):
 
     def write(self, data: Exports, folder: Path) -> None:
         """Writes the record and the files."""
-        (folder / RECORD).write_text(json.dumps(data.to_dict()), encoding="utf-8")
+        (folder / RECORD).write_bytes(to_json(data.to_dict()))
         for name, content in data.files.items():
             (folder / _FILES / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / _FILES / name).write_bytes(content)

@@ -15,13 +15,14 @@ from configs.sections import ModelConfig
 from dataset.manifest import Manifest
 from dataset.store import Dataset
 from materializers.report import ReportMaterializer
+from models.deployment.layout import EXPORTS
 from models.deployment.records import Exports
 from models.evaluation.results import EvaluationResult, Latencies
 from models.serving.segmenter import DEFAULTS
 from models.serving.travelling_code import travelling_code
 from models.variant import Variant
 from reporting.bundle import ReportBundle, ReportContent, remove_stale_networks, write_files
-from reporting.exports import EXPORTS, write_exports
+from reporting.exports import write_exports
 from reporting.html.report import About
 from steps import runtime
 from steps.caching import ROOT

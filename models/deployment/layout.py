@@ -1,9 +1,10 @@
-"""Where exported files lie in a variant's folder of exports."""
+"""Where exported files lie, in the folder of results and in a variant's folder of exports in it."""
 
 from __future__ import annotations
 
 from models.deployment.options import Format
 
+EXPORTS = "export"  # in the folder of results
 BUNDLE = "monai_bundle"
 PROGRAM = "models/model.pt2"  # in a bundle
 INFERENCE = "configs/inference.json"

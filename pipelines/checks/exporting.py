@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from configs.schema import RunConfig
 from models.deployment.errors import ExportError
+from models.deployment.layout import EXPORTS
 from models.deployment.records import RECORD
 from models.variant_spec import BASELINE
 from pipelines.variants import variant_specs
-from reporting.exports import EXPORTS
 
 
 def check_export(config: RunConfig) -> None:

@@ -9,9 +9,10 @@ from rich.console import Console
 
 from analysis.comparison import Comparison
 from configs.schema import RunConfig
+from models.deployment.layout import EXPORTS
 from models.deployment.records import Exports
 from reporting.console import print_comparison
-from reporting.exports import EXPORTS, print_exports
+from reporting.exports import print_exports
 from tracking.addresses import without_password
 from tracking.stack import tracking_uri
 

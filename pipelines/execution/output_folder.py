@@ -12,8 +12,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from models.deployment.layout import EXPORTS
 from models.deployment.records import RECORD
-from reporting.exports import EXPORTS
 
 _WRITTEN_FOLDERS = ("networks", "plots", "phantoms", "export")
 _LOCK = ".lock"

@@ -12,12 +12,13 @@ from zenml.models import PipelineRunResponse, StepRunResponse
 
 from materializers.exports import ExportsMaterializer
 from materializers.variant import VariantMaterializer
+from models.deployment.layout import EXPORTS
 from models.deployment.records import Exports
 from models.variant import Variant
 from pipelines.execution.abandoned_runs import run_of
 from pipelines.execution.failures import INPUT_ERRORS, InputError, RunFailedError
 from reporting.bundle import ReportBundle, remove_stale_networks, write_files
-from reporting.exports import EXPORTS, write_exports
+from reporting.exports import write_exports
 
 _LAST_STEP = "compare"
 
