@@ -11,7 +11,6 @@ from zenml.metadata.metadata_types import MetadataType
 
 from materializers.folders import FolderMaterializer
 from models.deployment.records import RECORD, Exports
-from reporting.summary import to_json
 
 _FILES = "files"
 
@@ -24,7 +23,7 @@ class ExportsMaterializer(FolderMaterializer):
 
     def write(self, data: Exports, folder: Path) -> None:
         """Writes the record and the files."""
-        (folder / RECORD).write_bytes(to_json(data.to_dict()))
+        (folder / RECORD).write_text(json.dumps(data.to_dict(), allow_nan=False), encoding="utf-8")
         for name, content in data.files.items():
             (folder / _FILES / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / _FILES / name).write_bytes(content)

@@ -13,7 +13,6 @@ from materializers.folders import FolderMaterializer
 from models.deployment.records import Exports
 from models.evaluation.results import EvaluationResult
 from reporting.bundle import ReportBundle
-from reporting.summary import finite
 
 _RESULTS, _FILES = "results.json", "files"
 _KINDS = {".html": VisualizationType.HTML, ".png": VisualizationType.IMAGE}
@@ -29,7 +28,7 @@ class ReportMaterializer(FolderMaterializer):
         """Writes results and files."""
         results = [result.to_dict() for result in data.results]
         content = {"results": results, "files": list(data.files), "runs": data.runs, "view": data.view}
-        content["exports"] = None if data.exports is None else finite(data.exports.to_dict())
+        content["exports"] = None if data.exports is None else data.exports.to_dict()
         (folder / _RESULTS).write_text(json.dumps(content), encoding="utf-8")
         for name, file in data.files.items():
             (folder / _FILES / name).parent.mkdir(parents=True, exist_ok=True)

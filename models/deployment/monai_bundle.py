@@ -84,7 +84,12 @@ def _inference(variant: Variant) -> dict[str, Any]:
     """
     binary = variant.classes == 1
     return {
-        "imports": ["$import pathlib", "$import torch", "$from PIL import Image", "$from PIL import ImageOps"],
+        "imports": [
+            "$import pathlib",
+            "$import torch",
+            "$import PIL.Image as Image",
+            "$import PIL.ImageOps as ImageOps",
+        ],
         "bundle_root": ".",
         "dataset_dir": "$@bundle_root + '/images'",
         "output_dir": "$@bundle_root + '/eval'",

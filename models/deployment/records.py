@@ -69,18 +69,26 @@ class Exports:
     files: dict[str, bytes] = dataclasses.field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns all but the files' content as JSON-like data, in which numbers may not be finite."""
-        return dataclasses.asdict(dataclasses.replace(self, files={}))
+        """Returns all but the files' content as data of strict JSON: None for what is no finite number."""
+        return _finite(dataclasses.asdict(dataclasses.replace(self, files={})))
 
     @classmethod
     def from_dict(cls, data: dict[str, Any], files: dict[str, bytes] | None = None) -> Exports:
-        """Rebuilds exports from `to_dict`, in which numbers that are not finite may be None, and the files' content."""
+        """Rebuilds exports from `to_dict` and the content of the files."""
         formats = [
             ExportedFile(**{**entry, "measured": _measured(entry["measured"]) if entry["measured"] else None})
             for entry in data["formats"]
         ]
         latency = _latency(data["latency"]) if data["latency"] else None
         return cls(data["variant"], _numbers(data["metrics"]), latency, formats, files or {})
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _measured(data: dict[str, Any]) -> Measured:
