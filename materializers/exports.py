@@ -10,7 +10,8 @@ from zenml.enums import ArtifactType
 from zenml.metadata.metadata_types import MetadataType
 
 from materializers.folders import FolderMaterializer
-from models.deployment.records import RECORD, Exports
+from models.deployment.layout import RECORD
+from models.deployment.records import Exports
 
 _FILES = "files"
 

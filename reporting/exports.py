@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from models.deployment.records import RECORD, ExportedFile, Exports
+from models.deployment.layout import RECORD
+from models.deployment.records import ExportedFile, Exports
 from reporting.summary import to_json
 from torch_lowrank.whole_files import whole_folder
 

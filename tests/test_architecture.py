@@ -131,6 +131,7 @@ def test_what_comes_after_results_knows_no_networks(package: str) -> None:
             "models.evaluation.results",
             "models.predicted",
             "models.deployment",
+            "models.deployment.layout",
             "models.deployment.records",
             "models.variant_spec",
         }, file

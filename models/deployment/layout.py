@@ -1,10 +1,11 @@
-"""Where exported files lie, in the folder of results and in a variant's folder of exports in it."""
+"""Where exported files lie in a variant's folder of exports."""
 
 from __future__ import annotations
 
 from models.deployment.options import Format
 
-EXPORTS = "export"  # in the folder of results
+EXPORTS = "export"  # in the folder of results; below it a folder for the variant
+RECORD = "export.json"  # in that one, by which it is known
 BUNDLE = "monai_bundle"
 PROGRAM = "models/model.pt2"  # in a bundle
 INFERENCE = "configs/inference.json"

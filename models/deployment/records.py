@@ -8,8 +8,6 @@ from typing import Any
 
 from models.evaluation.results import Latency, Machine
 
-RECORD = "export.json"  # in the folder of a variant's files, by which the folder is known
-
 
 @dataclasses.dataclass(frozen=True)
 class Measured:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from configs.schema import RunConfig
 from models.deployment.errors import ExportError
-from models.deployment.layout import EXPORTS
-from models.deployment.records import RECORD
+from models.deployment.layout import EXPORTS, RECORD
 from models.variant_spec import BASELINE
 from pipelines.variants import variant_specs
 

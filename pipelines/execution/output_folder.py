@@ -12,10 +12,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from models.deployment.layout import EXPORTS
-from models.deployment.records import RECORD
+from models.deployment.layout import EXPORTS, RECORD
 
-_WRITTEN_FOLDERS = ("networks", "plots", "phantoms", "export")
+_WRITTEN_FOLDERS = ("networks", "plots", "phantoms", EXPORTS)
 _LOCK = ".lock"
 
 
