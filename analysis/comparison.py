@@ -14,13 +14,10 @@ from analysis.intervals import Interval
 from analysis.quality import LesionGroup, Quality, lesion_groups, quality
 from analysis.ranking import (
     JUDGED,
-    SPLITS,
-    USELESS_DICE,
     baseline_of,
     chosen_by_valid,
     in_order,
-    is_useful,
-    metric,
+    is_useless,
     recommended,
     same_networks,
     tolerated_loss,
@@ -82,20 +79,17 @@ class Comparison:
     @functools.cached_property
     def recommended(self) -> EvaluationResult | None:
         """The recommended network, see `analysis.ranking.recommended`; None where there is none."""
-        return None if self.is_useless else recommended(self.results)
+        return recommended(self.results)
 
     @functools.cached_property
     def chosen_by_valid(self) -> EvaluationResult | None:
         """The network that the validation images choose, which the test may find useless."""
-        return None if self.is_useless else chosen_by_valid(self.results)
+        return chosen_by_valid(self.results)
 
     @property
     def is_useless(self) -> bool:
-        """Whether the baseline finds so little that what compression keeps of it means nothing."""
-        return self.baseline is not None and any(
-            metric(self.baseline, JUDGED, split) < USELESS_DICE or not is_useful(self.baseline, self.baseline, split)
-            for split in SPLITS
-        )
+        """Whether the baseline is useless, see `analysis.ranking.is_useless`."""
+        return self.baseline is not None and is_useless(self.baseline)
 
     @property
     def has_empty_images(self) -> bool:

@@ -34,6 +34,13 @@ def is_useful(result: EvaluationResult, baseline: EvaluationResult | None, split
     return _keeps_half(_measured(result, split), {} if baseline is None else _measured(baseline, split))
 
 
+def is_useless(baseline: EvaluationResult) -> bool:
+    """Whether a baseline finds so little, of either split, that what compression keeps of it means nothing."""
+    return any(
+        metric(baseline, JUDGED, split) < USELESS_DICE or not is_useful(baseline, baseline, split) for split in SPLITS
+    )
+
+
 def is_close(measured: Mapping[str, float], baseline: Mapping[str, float], tolerated: float) -> bool:
     """Whether a network is useful and loses no more Dice than is tolerated.
 
@@ -65,10 +72,11 @@ def chosen_by_valid(results: Sequence[EvaluationResult]) -> EvaluationResult | N
 
     Size is that of the weights file. Candidates are smaller than the baseline, and close to it, see `is_close`.
     Networks of one budget differ by a few parameters, so sizes up to `SAME_SIZE_FACTOR` times the smallest count as
-    the same size. Of variants that are the same network, the first in reading order is taken.
+    the same size. Of variants that are the same network, the first in reading order is taken. None is chosen where the
+    baseline is useless, see `is_useless`.
     """
     baseline = baseline_of(results)
-    if baseline is None or not is_useful(baseline, baseline, "valid"):
+    if baseline is None or is_useless(baseline):
         return None
     tolerated = tolerated_loss(results)
     close = [

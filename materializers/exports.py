@@ -24,7 +24,7 @@ class ExportsMaterializer(FolderMaterializer):
 
     def write(self, data: Exports, folder: Path) -> None:
         """Writes the record and the files."""
-        (folder / RECORD).write_text(json.dumps(data.to_dict()), encoding="utf-8")
+        (folder / RECORD).write_text(json.dumps(data.to_dict(), allow_nan=False), encoding="utf-8")
         for name, content in data.files.items():
             (folder / _FILES / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / _FILES / name).write_bytes(content)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from analysis.comparison import Comparison
 from models.deployment.layout import RECORD
 from models.deployment.records import ExportedFile, Exports
+from reporting.summary import to_json
 from torch_lowrank.whole_files import whole_folder
+
+if TYPE_CHECKING:
+    from analysis.comparison import Comparison
 
 NOTHING = "nothing was exported, as no variant is recommended; choose one by --export_variant"
 _JUDGED = ("dice_lesion", "dice")  # the first that there is
@@ -40,7 +42,7 @@ def write_exports(exports: Exports | None, folder: Path) -> None:
         for name, content in exports.files.items():
             (new / name).parent.mkdir(parents=True, exist_ok=True)
             (new / name).write_bytes(content)
-        (new / RECORD).write_text(json.dumps(exports.to_dict(), indent=2) + "\n", encoding="utf-8")
+        (new / RECORD).write_bytes(to_json(exports.to_dict()))
 
 
 def exports_summary(exports: Exports, comparison: Comparison) -> dict[str, Any]:

@@ -40,7 +40,8 @@ def export(  # noqa: PLR0913, PLR0917 - makes files and measures them
         threads: CPU threads to time with.
         machine: Where the step runs, a part of the cache key; None where that is not known before.
     """
-    from models.deployment.export import Judging, export_variant  # noqa: PLC0415 - ONNX: seconds, for exports alone
+    from models.deployment.export import export_variant  # noqa: PLC0415 - ONNX: seconds, for exports alone
+    from models.deployment.measure import Judging  # noqa: PLC0415 - the same
 
     if chosen is None:
         return Exports(None)

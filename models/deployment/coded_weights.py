@@ -1,11 +1,12 @@
 """Weights in few bits in an ONNX model: whole numbers and scales, which the runtime multiplies when it loads the file.
 
 The exporter makes BatchNorm part of the convolution before it, that is, multiplies filters by numbers. Codes stay the
-same then, and scales are multiplied.
+same then, and scales are multiplied; weights in half precision get such a factor a filter beside them.
 """
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,8 @@ def store_codes(model: onnx.ModelProto, coded: nn.Module, exported: nn.Module, p
         prefix: Of the names of the network's tensors in the model.
 
     Returns:
-        How many weights were replaced. Weights that the exporter has changed by more than a factor a filter stay.
+        How many weights were replaced. Weights that the exporter has changed by more than a factor a filter stay in
+        float32, and so do those in half precision that would not become smaller with their factors.
     """
     rounded, state = coded.state_dict(), exported.state_dict()
     weights = {weight.name: weight for weight in model.graph.initializer}
@@ -60,17 +62,28 @@ def _coded(
     """Returns tensors and nodes that give a weight, or None where it is not the network's."""
     after = torch.from_numpy(np.array(numpy_helper.to_array(weight)))
     if coding.bits == HALF:
-        halves = after.half()
-        if not torch.equal(halves.float(), after):
-            return None
-        stored = numpy_helper.from_array(halves.numpy(), f"{weight.name}_half")
-        return [stored], [helper.make_node("Cast", [stored.name], [weight.name], to=TensorProto.FLOAT)]
+        return _halves(weight.name, after, rounded.detach().cpu())
     factor = _factor(before.detach().cpu(), after)
     if factor is None or coding.scale is None:
         return None
     codes = torch.from_numpy(coding.encode(rounded))
     scale = coding.scale.double() * factor.unflatten(0, (len(coding.scale) if len(factor) > 1 else 1, -1))
     return _dequantised(weight.name, codes, scale.float(), list(after.shape), coding.bits)
+
+
+def _halves(name: str, after: Tensor, rounded: Tensor) -> tuple[list[onnx.TensorProto], list[onnx.NodeProto]] | None:
+    """Returns a weight in half precision, times a factor a filter in float32 where the exporter has multiplied it."""
+    cast = functools.partial(helper.make_node, "Cast", [f"{name}_half"], to=TensorProto.FLOAT)
+    if torch.equal(after.half().float(), after):
+        return [numpy_helper.from_array(after.half().numpy(), f"{name}_half")], [cast([name])]
+    factor = _factor(rounded, after)
+    if factor is None or 4 * factor.numel() >= 2 * after.numel():  # bytes
+        return None
+    stored = [
+        numpy_helper.from_array(rounded.half().numpy(), f"{name}_half"),
+        numpy_helper.from_array(factor.float().numpy(), f"{name}_factor"),
+    ]
+    return stored, [cast([f"{name}_plain"]), helper.make_node("Mul", [f"{name}_plain", f"{name}_factor"], [name])]
 
 
 def _factor(before: Tensor, after: Tensor) -> Tensor | None:

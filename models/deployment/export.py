@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
+import math
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from models.deployment.deployed import deployed
-from models.deployment.errors import ExportError
+from models.deployment.errors import ExportError, export_errors
 from models.deployment.layout import PLACES
 from models.deployment.make import Made, Maker
-from models.deployment.measure import Opened, measure
+from models.deployment.measure import Judging, Opened, largest, measure
 from models.deployment.options import Format
 from models.deployment.records import ExportedFile, Exports, Measured
 from models.deployment.runtimes import opened, run_module
@@ -25,25 +27,6 @@ from torch_lowrank.whole_files import write_whole
 # another label where its probability is this near to a tie.
 TOLERANCE = 1e-3
 ROUNDED: tuple[Format, ...] = ("onnx_w8", "onnx_int8")  # differ by nature, and are judged by their Dice
-
-
-@dataclasses.dataclass(frozen=True)
-class Judging:
-    """The images that files are judged with, and how they are timed.
-
-    Attributes:
-        images: uint8 (N, H, W, C).
-        masks: Labels uint8 (N, H, W).
-        batch_size: Images a pass.
-        seconds: How long to time each file, about.
-        threads: CPU threads to time with.
-    """
-
-    images: np.ndarray
-    masks: np.ndarray
-    batch_size: int
-    seconds: float
-    threads: int
 
 
 def export_variant(
@@ -67,15 +50,7 @@ def export_variant(
                 files[kind] = _opened_again(kind, made[kind], Path(folder), variant, judging)
             except ExportError as error:
                 faults[kind] = str(error)
-        metrics, latency, measured = measure(
-            variant,
-            files,
-            judging.images,
-            judging.masks,
-            batch_size=judging.batch_size,
-            seconds=judging.seconds,
-            threads=judging.threads,
-        )
+        metrics, latency, measured = measure(variant, files, judging)
     faults |= {kind: fault for kind in files if (fault := _fault(kind, measured[kind], variant.name)) is not None}
     entries = [_entry(kind, made.get(kind), measured.get(kind), faults.get(kind)) for kind in formats]
     content = {name: file for kind in formats if kind not in faults for name, file in made[kind].files.items()}
@@ -94,27 +69,32 @@ def _opened_again(kind: Format, made: Made, folder: Path, variant: Variant, judg
     image, multiple = np.array(judging.images[:1]), made.sizes.multiple or 0
     other = np.pad(image, ((0, 0), (0, multiple), (0, 3 * multiple), (0, 0)), mode="wrap")
     shape = f"{other.shape[1]}x{other.shape[2]}"
-    try:
+    with export_errors(f"{kind} of {variant.name} cannot be run on an image of {shape}", folder):
         found = run(other)
-    except Exception as error:
-        raise ExportError(f"{kind} of {variant.name} cannot be run on an image of {shape}: {error}") from error
     if not multiple:
         return Opened(run, made.sizes.batch)
     expected = run_module(deployed(variant), other)
-    if found.shape != expected.shape or (kind not in ROUNDED and not np.abs(found - expected).max() <= TOLERANCE):
+    if found.shape != expected.shape or not largest(torch.from_numpy(found - expected)) <= _allowed(kind):
         raise ExportError(f"{kind} does not compute what {variant.name} does on an image of {shape}")
     return Opened(run, made.sizes.batch)
 
 
 def _fault(kind: str, measured: Measured, variant: str) -> str | None:
     """Returns why a file is not handed out, None where it is."""
-    if kind in ROUNDED or measured.max_difference <= TOLERANCE:
+    if measured.max_difference <= _allowed(kind):
         return None
+    if not math.isfinite(measured.max_difference):
+        return f"{kind} does not compute what {variant} does: on the test images it gives NaN or infinity; use another"
     return (
         f"{kind} does not compute what {variant} does: a probability on the test images differs by "
         f"{measured.max_difference:.2g}, more than {TOLERANCE:g}, so that the file is not handed out; its runtime "
         "computes an operation of the network in another way"
     )
+
+
+def _allowed(kind: str) -> float:
+    """Returns the largest difference of a probability with which a file of a format is handed out."""
+    return sys.float_info.max if kind in ROUNDED else TOLERANCE
 
 
 def _entry(kind: Format, made: Made | None, measured: Measured | None, fault: str | None) -> ExportedFile:

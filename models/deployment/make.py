@@ -14,14 +14,13 @@ import torch
 
 from models.deployment.coded_weights import store_codes
 from models.deployment.deployed import Deployed, folded
-from models.deployment.errors import ExportError
+from models.deployment.errors import ExportError, export_errors
 from models.deployment.layout import PLACES
 from models.deployment.monai_bundle import bundle_files
 from models.deployment.onnx_files import onnx_model
 from models.deployment.options import Format
-from models.deployment.sizes import CannotBeTracedError, Sizes, traced
+from models.deployment.sizes import Sizes, traced
 from models.deployment.static_int8 import static_int8
-from models.networks.errors import first_words
 from models.variant import Variant
 from torch_lowrank.modes import undisturbed
 from torch_lowrank.quantization.coding import codings
@@ -65,6 +64,7 @@ class Maker:
 
         Raises:
             ExportError: The network cannot be stored so; the message says why.
+            OSError: The disk is full, or the like; errors that tell of too little memory are not changed, either.
         """
         makers: dict[Format, Callable[[], Made]] = {
             "onnx": self._onnx,
@@ -73,12 +73,8 @@ class Maker:
             "pt2": self._pt2,
             "monai_bundle": self._bundle,
         }
-        try:
+        with export_errors(f"{kind} cannot be made of {self._variant.name}"):
             return makers[kind]()
-        except (CannotBeTracedError, ExportError) as error:
-            raise ExportError(f"{kind} cannot be made of {self._variant.name}: {error}") from error
-        except Exception as error:
-            raise ExportError(f"{kind} cannot be made of {self._variant.name}: {first_words(error)}") from error
 
     def _onnx(self) -> Made:
         """In float32; weights that the variant has in few bits are stored so."""

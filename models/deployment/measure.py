@@ -37,6 +37,25 @@ class Opened:
     batch: bool
 
 
+@dataclasses.dataclass(frozen=True)
+class Judging:
+    """The images that files are judged with, and how they are timed.
+
+    Attributes:
+        images: uint8 (N, H, W, C), memory-mapped or not.
+        masks: Labels uint8 (N, H, W).
+        batch_size: Images a pass.
+        seconds: How long to time each file, about.
+        threads: CPU threads to time with.
+    """
+
+    images: np.ndarray
+    masks: np.ndarray
+    batch_size: int
+    seconds: float
+    threads: int
+
+
 class _Found:
     """What was seen of one file so far."""
 
@@ -50,8 +69,7 @@ class _Found:
         """Adds a batch: probabilities (N, classes, H, W), those of the network in PyTorch, labels (N, H, W)."""
         labels = labels_of(probabilities)
         self.counts.append(count_pixels(labels, truth, label_count(probabilities.shape[1])))
-        difference = float((probabilities - expected).abs().max())
-        self.difference = max(self.difference, math.inf if math.isnan(difference) else difference)
+        self.difference = max(self.difference, largest(probabilities - expected))
         self.changed += int((labels != labels_of(expected)).sum())
         self.pixels += labels.numel()
 
@@ -64,12 +82,7 @@ class _Found:
 def measure(
     variant: Variant,
     files: Mapping[str, Opened],
-    images: np.ndarray,
-    masks: np.ndarray,
-    *,
-    batch_size: int,
-    seconds: float,
-    threads: int,
+    judging: Judging,
 ) -> tuple[dict[str, float], Latency, dict[str, Measured]]:
     """Runs files and the network they were made of over the same images, on the CPU, and times them in turn.
 
@@ -78,31 +91,33 @@ def measure(
     Args:
         variant: The network.
         files: Format to file.
-        images: uint8 (N, H, W, C), memory-mapped or not.
-        masks: Labels uint8 (N, H, W).
-        batch_size: Images a pass.
-        seconds: How long to time each, about.
-        threads: CPU threads to time with; those that the files were opened with.
+        judging: The images, and how to time; with as many threads as the files were opened with.
 
     Returns:
         Metrics and time of the network in PyTorch, and format to what was measured.
     """
     network = deployed(variant)
     found = {name: _Found() for name in (IN_PYTORCH, *files)}
-    for first in tracked(range(0, len(images), batch_size), "run exported files"):
-        rows = slice(first, first + batch_size)
-        batch, truth = np.array(images[rows]), torch.from_numpy(np.array(masks[rows]))
+    for first in tracked(range(0, len(judging.images), judging.batch_size), "run exported files"):
+        rows = slice(first, first + judging.batch_size)
+        batch, truth = np.array(judging.images[rows]), torch.from_numpy(np.array(judging.masks[rows]))
         expected = torch.from_numpy(run_module(network, batch))
         found[IN_PYTORCH].add(expected, expected, truth)
         for name, file in files.items():
             found[name].add(torch.from_numpy(_run(file, batch)), expected, truth)
-    latencies = _timed(variant, files, np.array(images[:1]), seconds, threads)
+    latencies = _timed(variant, files, judging)
     measured = {
         name: Measured(each.difference, each.changed / max(1, each.pixels), each.metrics(), latencies[name])
         for name, each in found.items()
     }
     reference = measured.pop(IN_PYTORCH)
     return reference.metrics, reference.latency, measured
+
+
+def largest(differences: Tensor) -> float:
+    """Returns the largest absolute value, infinity where one is NaN."""
+    found = float(differences.abs().max())
+    return math.inf if math.isnan(found) else found
 
 
 def _run(file: Opened, batch: np.ndarray) -> np.ndarray:
@@ -112,14 +127,13 @@ def _run(file: Opened, batch: np.ndarray) -> np.ndarray:
     return np.concatenate([file.run(batch[row : row + 1]) for row in range(len(batch))])
 
 
-def _timed(
-    variant: Variant, files: Mapping[str, Opened], image: np.ndarray, seconds: float, threads: int
-) -> dict[str, Latency]:
+def _timed(variant: Variant, files: Mapping[str, Opened], judging: Judging) -> dict[str, Latency]:
     """Times one image, first by the network in PyTorch as it runs best."""
+    image = np.array(judging.images[:1])
     best = Deployed(for_inference(variant.network), variant.preprocessing, variant.classes).eval()
     calls = {IN_PYTORCH: _pass(lambda images: run_module(best, images), image)}
     calls |= {name: _pass(file.run, image) for name, file in files.items()}
-    return time_calls_in_turns(calls, this_machine("cpu", threads), seconds)
+    return time_calls_in_turns(calls, this_machine("cpu", judging.threads), judging.seconds)
 
 
 def _pass(run: Run, image: np.ndarray) -> Callable[[], object]:

@@ -38,6 +38,25 @@ _EVERY_FILE = (  # arguments with defaults, as a lambda in a configuration sees 
     "save(label(own_size((network(stored(image := load(f))), image)))), @files))"
 )
 _ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+_FILES = (
+    "$sorted(str(file) for file in pathlib.Path(@dataset_dir).iterdir() "
+    f"if file.suffix.lower() in {_ENDINGS} and file.is_file())"
+)
+_SOME = (
+    "$torch._check_value(len(@files) > 0, lambda folder=@dataset_dir: "
+    f"f'no image in {{folder}}: give --dataset_dir a folder that holds {' '.join(_ENDINGS)}')"
+)
+# Of colours in 16 bits Pillow drops half of the bits, and says RGB; how the values lie in the file tells. In a BMP, ;16
+# are the bits of all colours together.
+_IS_DEEP = (
+    "$lambda image: image.mode[0] in 'IF' or (image.format != 'BMP' and ';16' in str([tile[3] for tile in image.tile]))"
+)
+_DEEP = "$list(filter(lambda file, is_deep=@is_deep: is_deep(Image.open(file)), @files))"
+_NONE_DEEP = (
+    "$torch._check_value(not @deep, lambda deep=@deep: "
+    "f'more than 8 bits: {deep}; bring them to 8 bits as the images that the network was trained on were')"
+)
+_NAME = "$lambda meta, saver: {'subject': meta['filename_or_obj'] + '.png'}"  # its last ending is left out
 
 
 def bundle_files(variant: Variant, labels: Sequence[str], program: bytes, sizes: Sizes) -> dict[str, bytes]:
@@ -65,12 +84,19 @@ def _inference(variant: Variant) -> dict[str, Any]:
     """
     binary = variant.classes == 1
     return {
-        "imports": ["$import glob", "$import os", "$import torch"],
+        "imports": [
+            "$import pathlib",
+            "$import torch",
+            "$import PIL.Image as Image",
+            "$import PIL.ImageOps as ImageOps",
+        ],
         "bundle_root": ".",
         "dataset_dir": "$@bundle_root + '/images'",
         "output_dir": "$@bundle_root + '/eval'",
-        "files": f"$[f for f in sorted(glob.glob(@dataset_dir + '/*')) if f.lower().endswith({_ENDINGS})]",
+        "files": _FILES,
         "network": f"$torch.export.load(@bundle_root + '/{PROGRAM}').module()",
+        "is_deep": _IS_DEEP,
+        "deep": _DEEP,
         "load": {"_target_": "Compose", "transforms": _loading(variant)},
         "stored": {"_target_": "Lambda", "func": _STORED},
         "own_size": {"_target_": "Lambda", "func": _OWN_SIZE},
@@ -79,13 +105,14 @@ def _inference(variant: Variant) -> dict[str, Any]:
             "_target_": "SaveImage",
             "output_dir": "@output_dir",
             "output_postfix": "mask",
+            "output_name_formatter": _NAME,
             "output_ext": ".png",
             "output_dtype": "$__import__('numpy').uint8",
             "scale": 255 if binary else None,
             "separate_folder": False,
             "print_log": False,
         },
-        "run": ["$torch.set_grad_enabled(False)", _EVERY_FILE],
+        "run": [_SOME, _NONE_DEEP, "$torch.set_grad_enabled(False)", _EVERY_FILE],
     }
 
 
@@ -95,7 +122,7 @@ def _loading(variant: Variant) -> list[dict[str, Any]]:
     read = {
         "_target_": "LoadImage",
         "reader": "PILReader",
-        "converter": f"$lambda image: image.convert('{_READING[how.channels or 1]}')",
+        "converter": f"$lambda image: ImageOps.exif_transpose(image).convert('{_READING[how.channels or 1]}')",
         "ensure_channel_first": True,
     }
     if how.image_size is None:
@@ -165,8 +192,9 @@ Segments two-dimensional images: {", ".join(labels) or "foreground"} against bac
     python -m monai.bundle run --config_file configs/inference.json --bundle_root . \\
         --dataset_dir IMAGES --output_dir MASKS
 
-writes a mask `<image>_mask.png` for every image of 8 bits in the folder IMAGES, in the image's own size. It needs
-`pip install "monai[fire]" torch pillow`.
+writes a mask for every image in the folder IMAGES, in the image's own size: `scan.jpg_mask.png` of `scan.jpg`. Images
+that say by a tag how they are turned are turned so. Images of more than 8 bits are refused: bring them to 8 bits as
+those that the network was trained on. It needs `pip install "monai[fire]" torch pillow`.
 
 The network was trained on {colour} images{size}. `models/model.pt2` takes images as they are stored, uint8
 (N, H, W, C), and gives probabilities (N, {variant.classes}, H, W): {sizes.describe()}. It opens without any code of

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 from models.evaluation.results import Latency, Machine
@@ -13,7 +14,8 @@ class Measured:
     """What a file achieves in its own runtime on the test images, beside the network in PyTorch.
 
     Attributes:
-        max_difference: The largest difference of probabilities, of any pixel of any test image.
+        max_difference: The largest difference of probabilities, of any pixel of any test image; infinite where the file
+            gives something that is no finite number.
         changed_pixels: The share of pixels that get another label.
         metrics: `dice` and, where there are images with a lesion, `dice_lesion`; see `metrics.Metrics`.
         latency: The time of one image, divided by that of the network in PyTorch, prepared for inference.
@@ -65,8 +67,8 @@ class Exports:
     files: dict[str, bytes] = dataclasses.field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns all but the files' content as JSON-like data."""
-        return dataclasses.asdict(dataclasses.replace(self, files={}))
+        """Returns all but the files' content as data of strict JSON: None for what is no finite number."""
+        return _finite(dataclasses.asdict(dataclasses.replace(self, files={})))
 
     @classmethod
     def from_dict(cls, data: dict[str, Any], files: dict[str, bytes] | None = None) -> Exports:
@@ -76,11 +78,25 @@ class Exports:
             for entry in data["formats"]
         ]
         latency = _latency(data["latency"]) if data["latency"] else None
-        return cls(data["variant"], data["metrics"], latency, formats, files or {})
+        return cls(data["variant"], _numbers(data["metrics"]), latency, formats, files or {})
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _measured(data: dict[str, Any]) -> Measured:
-    return Measured(**{**data, "latency": _latency(data["latency"])})
+    difference = math.inf if data["max_difference"] is None else data["max_difference"]
+    known = {"max_difference": difference, "metrics": _numbers(data["metrics"]), "latency": _latency(data["latency"])}
+    return Measured(**{**data, **known})
+
+
+def _numbers(data: dict[str, float | None]) -> dict[str, float]:
+    return {name: math.nan if value is None else value for name, value in data.items()}
 
 
 def _latency(data: dict[str, Any]) -> Latency:

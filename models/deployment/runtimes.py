@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from models.deployment.errors import ExportError
+from models.deployment.errors import export_errors
 from models.deployment.layout import BUNDLE, INFERENCE, PLACES
 from models.deployment.onnx_files import INPUT
 from models.deployment.options import Format
@@ -30,7 +30,7 @@ def opened(kind: Format, folder: Path, threads: int) -> Run:
         threads: That ONNX Runtime computes with; PyTorch's are those of the process.
 
     Raises:
-        ExportError: The runtime cannot open it; the message is the runtime's.
+        ExportError: The runtime cannot open it; the message begins as the runtime's.
     """
     place = folder / PLACES[kind]
     openers: dict[Format, Callable[[], Run]] = {
@@ -40,10 +40,8 @@ def opened(kind: Format, folder: Path, threads: int) -> Run:
         "pt2": lambda: _program(place),
         "monai_bundle": lambda: _bundle(folder / BUNDLE),
     }
-    try:
+    with export_errors(f"{kind} cannot be opened again", folder):
         return openers[kind]()
-    except Exception as error:
-        raise ExportError(f"{kind} cannot be opened again: {error}") from error
 
 
 def _session(file: Path, threads: int, *entries: tuple[str, str]) -> Run:

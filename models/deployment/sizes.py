@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models.deployment.errors import ExportError, is_passing
 from models.networks.errors import first_words
 
 _MULTIPLES = (1, 2, 4, 8, 16, 32, 64)  # of pixels that networks want a side to be
@@ -19,7 +20,7 @@ _CLOSE = 1e-4  # of a probability, between the network and what torch.export has
 _BATCH = 2  # images of the example: one would be taken for a fixed number
 
 
-class CannotBeTracedError(ValueError):
+class CannotBeTracedError(ExportError):
     """`torch.export` cannot follow the network's code; the message is torch's."""
 
 
@@ -64,7 +65,9 @@ def traced(network: nn.Module, size: tuple[int, int], channels: int) -> tuple[to
         try:
             with torch.no_grad():
                 program = torch.export.export(network, (example,), dynamic_shapes=(_dimensions(batch, multiple),))
-        except Exception as error:  # noqa: BLE001 - code of others, and torch's many kinds of errors
+        except Exception as error:  # code of others, and torch's many kinds of errors
+            if is_passing(error):
+                raise
             failed = failed or error
             continue
         if multiple is not None and not _keeps_its_word(program, network, size, channels, multiple):
@@ -125,7 +128,9 @@ def _outputs(network: Callable[[Tensor], Tensor], images: Tensor) -> Tensor | No
     try:
         with torch.no_grad():
             outputs = network(images)
-    except Exception:  # noqa: BLE001 - code of others may raise anything
+    except Exception as error:  # code of others may raise anything
+        if is_passing(error):
+            raise
         return None
     return outputs if outputs.shape[-2:] == images.shape[1:3] else None
 

@@ -1,8 +1,10 @@
 """Artifacts are sealed: what has changed in the store is never read."""
 
+import dataclasses
 import datetime
 import hashlib
 import json
+import math
 import uuid
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,8 +26,8 @@ from materializers.report import ReportMaterializer
 from materializers.spectra import SpectraMaterializer
 from materializers.statistics import StatisticsMaterializer
 from materializers.variant import StoredNetwork, StoredNetworkMaterializer, VariantMaterializer, networks_in_extra
-from models.deployment.records import ExportedFile, Exports
-from models.evaluation.results import Cost, EvaluationResult
+from models.deployment.records import ExportedFile, Exports, Measured
+from models.evaluation.results import Cost, EvaluationResult, Latency, Machine
 from models.networks.errors import NetworkError
 from models.networks.recipe import Recipe
 from models.predicted import Predicted
@@ -106,6 +108,23 @@ def data(tmp_path_factory):
         "dataset": ingest(CocoFolder(folder / "coco").write(), folder / "arrays", options()),
         "predictions": predictions(folder / "predictions"),
     }
+
+
+@pytest.mark.parametrize("kind", ["exports", "report"])
+def test_records_of_files_that_give_no_numbers_are_strict_json(kind, data, store):
+    latency = Latency(2.0, 0.5, 0.45, 0.55, Machine("a processor", 4, 2))
+    nothing = Measured(math.inf, 1.0, {"dice": math.nan}, latency)
+    entry = ExportedFile("onnx_int8", "model_int8.onnx", 7, "one image", nothing, "a fault")
+    exports = Exports("svd_rank_1", {"dice": 0.5}, latency, [entry])
+    given = exports if kind == "exports" else dataclasses.replace(data["report"], exports=exports)
+    materializer = stored(kind, {kind: given}, store)
+    for file in files_of(materializer):
+        if file.suffix == ".json":
+            json.loads(file.read_bytes(), parse_constant=pytest.fail)
+    loaded = materializer.load(type(given))
+    (again,) = (loaded if kind == "exports" else loaded.exports).formats
+    assert again.measured.max_difference == math.inf
+    assert math.isnan(again.measured.metrics["dice"])
 
 
 def predictions(folder):

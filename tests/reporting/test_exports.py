@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,18 @@ def test_files_are_written_with_a_record_of_them(tmp_path: Path) -> None:
     assert (folder / "monai_bundle/configs/metadata.json").read_bytes() == b"{}"
     assert json.loads((folder / "export.json").read_text())["formats"][1]["fault"] == FAULT
     assert [file.name for file in (tmp_path / "export").iterdir()] == ["svd_rank_16"]
+
+
+def test_a_record_is_strict_json_where_a_file_gives_no_numbers(tmp_path: Path) -> None:
+    (measured, fault) = made().formats
+    nothing = dataclasses.replace(measured.measured, max_difference=math.inf, metrics={"dice": math.nan})
+    exports = dataclasses.replace(made(), formats=[dataclasses.replace(measured, measured=nothing), fault])
+    write_exports(exports, tmp_path)
+    written = json.loads((tmp_path / "svd_rank_16" / "export.json").read_bytes(), parse_constant=pytest.fail)
+    assert written["formats"][0]["measured"]["max_difference"] is None
+    again = Exports.from_dict(written)
+    assert again.formats[0].measured.max_difference == math.inf
+    assert math.isnan(again.formats[0].measured.metrics["dice"])
 
 
 @pytest.mark.parametrize("later", [None, Exports(None), dataclasses.replace(made(), variant="baseline")])

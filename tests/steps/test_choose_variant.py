@@ -3,6 +3,7 @@
 import pytest
 from torch import nn
 
+from analysis.comparison import Comparison
 from analysis.ranking import recommended
 from models.preprocessing import Preprocessing
 from models.variant import Variant
@@ -31,7 +32,9 @@ def test_the_one_that_is_named_is_chosen(results, variants, name: str) -> None:
     assert chosen(results, variants, name).name == name
 
 
-def test_none_is_chosen_where_none_is_recommended(variants) -> None:
-    useless = [make_result("svd", 16, 0.0, 100_000), make_result("baseline", None, 0.0, 838_497)]
+@pytest.mark.parametrize("dice", [0.0, 0.03])  # 0.03: marking everything can have as much
+def test_none_is_chosen_where_none_is_recommended(variants, dice: float) -> None:
+    useless = [make_result("svd", 16, dice, 100_000), make_result("baseline", None, dice, 838_497)]
+    assert Comparison(useless).recommended is None
     assert recommended(useless) is None
     assert chosen(useless, [variants[6], variants[-1]], None) is None

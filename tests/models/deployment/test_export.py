@@ -1,18 +1,22 @@
 """Files are opened again and measured; what computes something else is not handed out."""
 
+import errno
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from models.deployment import export as exporting
+from models.deployment import make
 from models.deployment.deployed import deployed, labels_of
-from models.deployment.export import Judging, export_variant
+from models.deployment.errors import export_errors, is_passing
+from models.deployment.export import export_variant
 from models.deployment.make import Made, Maker
-from models.deployment.measure import Opened, measure
+from models.deployment.measure import Judging, Opened, measure
 from models.deployment.records import Exports
-from models.deployment.runtimes import run_module
+from models.deployment.runtimes import opened, run_module
 from models.deployment.sizes import Sizes
 from models.evaluation.evaluate import evaluate_variant
 from models.variant import Variant
@@ -70,14 +74,19 @@ def test_a_float_file_that_differs_on_images_of_another_size_is_not_handed_out(
     assert exports.formats[1].fault is None
 
 
+@pytest.mark.parametrize("multiple", [None, 2])
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_file_that_gives_no_numbers_is_not_handed_out(
-    made_elsewhere, small: Variant, judging: Judging, value: float
+    made_elsewhere, small: Variant, judging: Judging, value: float, multiple: int | None
 ) -> None:
-    made_elsewhere({"onnx": value})
-    exports = export_variant(small, ("onnx",), images(2), [], judging)
+    kinds = ("onnx", "onnx_w8", "onnx_int8")
+    made_elsewhere(dict.fromkeys(kinds, value), multiple)
+    exports = export_variant(small, kinds, images(2), [], judging)
     assert exports.files == {}
-    assert "differs by inf" in exports.formats[0].fault
+    told = "on the test images it gives NaN or infinity" if multiple is None else "on an image of 34x54"
+    for kind, entry in zip(kinds, exports.formats, strict=True):
+        assert entry.fault.startswith(f"{kind} does not compute what baseline does")
+        assert told in entry.fault
 
 
 def test_a_file_that_cannot_be_opened_is_a_fault_and_the_rest_is_made(
@@ -98,6 +107,58 @@ def test_a_file_that_cannot_be_opened_is_a_fault_and_the_rest_is_made(
     assert exports.formats[1].measured is None
 
 
+LACKING = [
+    OSError(errno.ENOSPC, "No space left on device"),
+    MemoryError(),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:117] . DefaultCPUAllocator: can't allocate memory: you tried"),
+    RuntimeError("[ONNXRuntimeError] : 6 : FAIL : Failed to allocate memory for requested buffer of size 9"),
+]
+
+
+@pytest.mark.parametrize("error", LACKING, ids=["disk", "memory", "torch", "onnxruntime"])
+@pytest.mark.parametrize("place", ["make", "trace", "try", "open", "run"])
+def test_too_little_memory_or_disk_ends_the_step_and_is_no_fault_of_a_file(
+    made_elsewhere, monkeypatch: pytest.MonkeyPatch, small: Variant, judging: Judging, place: str, error: Exception
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("a library's own error") from error
+
+    if place in ("open", "run"):
+        made_elsewhere({"pt2": 0.0})
+    if place == "run":
+        monkeypatch.setattr(exporting, "opened", lambda kind, folder, threads: fail)
+    else:
+        monkeypatch.setattr(exporting, "opened", opened)
+    owner, name = {
+        "make": (make, "folded"),
+        "trace": (torch.export, "export"),
+        "try": (Mixed, "forward"),
+        "open": (torch.export, "load"),
+    }.get(place, (exporting, "NOTHING"))
+    monkeypatch.setattr(owner, name, fail, raising=place != "run")
+    with pytest.raises(RuntimeError, match="a library's own error"):
+        export_variant(small, ("pt2",), images(2), [], judging)
+
+
+@pytest.mark.parametrize("error", [OSError("could not get source code"), ValueError("damaged"), KeyError()])
+def test_what_tells_of_the_network_is_a_fault(error: Exception) -> None:
+    wrapped = RuntimeError("a library's own error")
+    wrapped.__cause__ = error
+    assert not is_passing(wrapped)
+
+
+def test_a_fault_is_one_line_without_the_temporary_folder(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"damaged")
+    with pytest.raises(exporting.ExportError) as refused:
+        opened("onnx", tmp_path, 1)
+    assert str(refused.value).startswith("onnx cannot be opened again: ")
+    assert "model.onnx" in str(refused.value)
+    assert str(tmp_path) not in str(refused.value)
+    assert len(str(refused.value).splitlines()) == 1
+    with pytest.raises(exporting.ExportError, match=r"^doing: ValueError: first$"), export_errors("doing"):
+        raise ValueError("first\nsecond")
+
+
 def test_every_format_of_a_network_that_cannot_be_followed_has_a_fault(judging: Judging) -> None:
     exports = export_variant(variant(Branching().eval()), ("onnx", "pt2"), images(2), [], judging)
     assert exports.files == {}
@@ -107,9 +168,7 @@ def test_every_format_of_a_network_that_cannot_be_followed_has_a_fault(judging: 
 
 def test_what_is_measured_is_what_an_evaluation_measures(small: Variant, judging: Judging) -> None:
     flipped = Opened(lambda batch: 1 - run_module(deployed(small), batch), batch=True)
-    metrics, latency, measured = measure(
-        small, {"flipped": flipped}, judging.images, judging.masks, batch_size=2, seconds=0.001, threads=1
-    )
+    metrics, latency, measured = measure(small, {"flipped": flipped}, judging)
     known = evaluate_variant(small, judging.images, judging.masks, 5, "cpu").metrics
     assert metrics == pytest.approx({name: known[name] for name in ("dice", "dice_lesion")})
     assert latency.ratio == 1

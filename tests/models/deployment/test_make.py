@@ -144,6 +144,22 @@ def test_half_precision_weights_are_stored_in_16_bits() -> None:
     assert [tensor.data_type for tensor in model.graph.initializer].count(onnx.TensorProto.FLOAT16) == 1
 
 
+def test_half_precision_weights_stay_in_16_bits_where_a_batch_norm_is_made_part_of_them() -> None:
+    full = settled(Mixed())
+    coded = variant(quantize_weights(full, 16))
+    content = Maker(coded, images(2), []).make("onnx").files["model.onnx"]
+    tensors = {tensor.name: tensor for tensor in onnx.load_from_string(content).graph.initializer}
+    halves = {name for name, tensor in tensors.items() if tensor.data_type == onnx.TensorProto.FLOAT16}
+    assert halves == {f"network.{name}.weight_half" for name in ("start", "groups", "depthwise", "up", "end")}
+    assert {name for name in tensors if name.endswith("_factor")} == {
+        "network.depthwise.weight_factor",
+        "network.up.weight_factor",
+    }
+    batch = images(2, 48, 64)
+    np.testing.assert_allclose(by_onnx(content, batch), expected(coded, batch), atol=1e-5)
+    assert np.abs(by_onnx(content, batch) - expected(variant(full), batch)).max() > 1e-5
+
+
 def test_activations_in_8_bits_have_ranges_from_the_training_images(maker: Maker, small: Variant) -> None:
     content = maker.make("onnx_int8").files["model_int8.onnx"]
     found = by_onnx(content, OTHERS["batch"])
@@ -193,11 +209,14 @@ def test_monai_runs_the_bundle_on_a_folder_of_images(maker: Maker, small: Varian
     )
     assert done.returncode == 0, done.stderr
     masks = {file.name: cv2.imread(str(file), cv2.IMREAD_GRAYSCALE) for file in tmp_path.rglob("masks/*")}
-    assert {name: mask.shape for name, mask in masks.items()} == {"same_mask.png": SIZE, "other_mask.png": (90, 70)}
+    assert {name: mask.shape for name, mask in masks.items()} == {
+        "same.png_mask.png": SIZE,
+        "other.png_mask.png": (90, 70),
+    }
     truth = expected(small, given[None])[0, 0] > 0.5
     assert 0 < truth.mean() < 1
-    assert np.array_equal(masks["same_mask.png"], 255 * truth)
-    assert set(np.unique(masks["other_mask.png"])) == {0, 255}
+    assert np.array_equal(masks["same.png_mask.png"], 255 * truth)
+    assert set(np.unique(masks["other.png_mask.png"])) == {0, 255}
 
 
 @pytest.mark.slow

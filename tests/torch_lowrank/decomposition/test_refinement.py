@@ -190,7 +190,7 @@ def test_degenerate_moments_give_finite_factors(kind, zero, dtype):
 
 
 def test_moments_that_rounding_left_indefinite_become_positive_and_stay_nearly_the_same() -> None:
-    """Stored in float32, moments of few images have eigenvalues as far below zero as their largest one is rounded by."""
+    """Stored in float32, eigenvalues may lie as far below zero as the largest one is rounded by."""
     torch.manual_seed(0)
     seen = torch.randn(1, 300, 20)
     stored = (seen @ seen.mT).double() - 1e-4 * torch.eye(300, dtype=torch.float64)
@@ -213,6 +213,6 @@ def test_steps_that_run_away_in_float32_are_taken_in_float64(monkeypatch: pytest
 
     monkeypatch.setattr(refining._Problem, "solve", runs_away)
     found = refine(layer, "spatial", *start, moments)
-    errors = [exact_error(layer, "spatial", *each, moments) for each in (start, honest, found)]
+    errors = [float(exact_error(layer, "spatial", *each, moments)) for each in (start, honest, found)]
     assert errors[2] == pytest.approx(errors[1], rel=1e-2)
     assert errors[2] < errors[0]
