@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from analysis.intervals import Interval, mean_interval, paired_interval
-from benchmarks.accuracy_bench import EVALUATION
 from benchmarks.pages import write_section
 
 BITS = (8, 4, 3, 2)  # of the network itself
@@ -43,18 +42,15 @@ def write_bytes_page(name: str, record: dict[str, Any]) -> None:
 
 
 def summary(record: dict[str, Any]) -> list[str]:
-    """Returns what was measured, and the times side by side."""
-    about, seconds = record["about"], record["seconds"]
+    """Returns what was measured."""
+    about = record["about"]
     lesion = sum(about["lesion"])
     of_them = "all with a lesion" if lesion == about["test_images"] else f"{lesion} with a lesion"
-    ratios = [f"{name} {seconds[name] / seconds[EVALUATION]:.1f}" for name in seconds if name != EVALUATION]
     dice, (height, width) = mean_interval(record["results"]["baseline"]["plain"]), about["image_size"]
     return [
         f"`{about['network']}` on the {about['test_images']} test images of `{about['data']}` ({of_them}) at "
         f"{height}x{width}: {about['parameters']:,} parameters, {about['bytes']:,} bytes, baseline Dice {_text(dice)}. "
         "In each cell the mean over images and its 95 % bootstrap interval.",
-        "",
-        f"Time, in evaluations of the test split: {', '.join(ratios)} ({about['machine']}, torch {about['torch']}).",
         "",
     ]
 
