@@ -76,7 +76,7 @@ class RoundingError:
         """Returns tr(R E C E^T) as expected, from some rows."""
         outputs = self._matrix.shape[1] // self._taps
         drawn = _drawn(outputs, max(1, _SAMPLE // self._taps))
-        rows = (drawn[:, None] * self._taps + torch.arange(self._taps)).reshape(-1)
+        rows = (drawn[:, None] * self._taps + torch.arange(self._taps, device="cpu")).reshape(-1)
         share = self._rows[:, rows].sum(1) / self._rows.sum(1)
         return float((self._of_rows(bits, rows).sum(1) / share).sum())
 
@@ -93,9 +93,9 @@ def _columns(matrix: Tensor, variances: Tensor) -> tuple[Tensor, Tensor]:
     """Returns which columns are looked at, and what each counts, (groups, columns)."""
     size = variances.shape[1]
     if size <= 3 * _SAMPLE:
-        return torch.arange(size), variances
+        return torch.arange(size, device="cpu"), variances
     count, cost_clipped = variances.sum(0), (variances * matrix.square().amax(1)).sum(0)
-    chosen = torch.zeros(size, dtype=torch.bool)
+    chosen = torch.zeros(size, dtype=torch.bool, device="cpu")
     for each in (count, cost_clipped):
         chosen[each.topk(_SAMPLE).indices] = True
     most, others = chosen.nonzero().squeeze(1), (~chosen).nonzero().squeeze(1)
