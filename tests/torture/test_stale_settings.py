@@ -100,7 +100,11 @@ FIELDS: dict[str, tuple[str, frozenset[str]]] = {
         "model={{}} model.network=monai.networks.nets.BasicUNet model.arguments={{features:[4,4,4,4,4,4]}}",
         TRAIN,
     ),
-    "model.output": ("model={{}} model.network=monai.networks.nets.BasicUNet model.output=0", TRAIN),
+    "model.output": (
+        "model={{}} model.network=monai.networks.nets.BasicUNetPlusPlus model.arguments={{features:[4,4,4,4,4,4]}} "
+        "model.output=0",
+        TRAIN,
+    ),
     "training.epochs": ("training.epochs=2", TRAIN),
     "training.batch_size": ("training.batch_size=4", TRAIN),
     "training.lr": ("training.lr=0.002", TRAIN),
