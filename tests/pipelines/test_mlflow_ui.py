@@ -15,10 +15,9 @@ from typing import Any
 from urllib.error import URLError
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.pipelines.workshop import TINY_VARIANTS, Workshop
-from tracking.registry import register
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
 
@@ -86,7 +85,12 @@ def look_at_model(page: Page, address: str, workshop: Workshop, pictures: Path) 
         "SELECT model_id, source_run_id, experiment_id FROM logged_models "
         "WHERE name = 'svd_rank_2' AND lifecycle_stage = 'active'"
     )
-    version = register(f"sqlite:///{workshop.root / 'mlflow.db'}", "tumor-unet", "svd_rank_2", run, "A description.")
+    # In a process of its own: this one may still hold a database of the same name that another test has removed.
+    code = (
+        "import sys; from tracking.registry import register;"
+        "print(register('sqlite:///mlflow.db', 'tumor-unet', 'svd_rank_2', sys.argv[1], 'A description.'))"
+    )
+    version = workshop.call("python", "-c", code, run).stdout.split()[-1]
     page.goto(f"{address}/#/experiments/{experiment}/models/{model}")
     for shown in ("dice_lesion", "training.epochs", "tumor-unet"):
         page.get_by_text(shown).first.wait_for()
@@ -101,7 +105,7 @@ def look_at_model(page: Page, address: str, workshop: Workshop, pictures: Path) 
 def look(chromium: Browser, workshop: Workshop, variants: set[str], pictures: Path) -> None:
     """Opens the runs table, the compare page and the view of the comparison, and checks what they show."""
     ((experiment,),) = workshop.query("SELECT experiment_id FROM experiments WHERE name = 'arsvd_comparison'")
-    page = chromium.new_page(viewport={"width": 1600, "height": 1200})
+    page = chromium.new_page(viewport={"width": 2400, "height": 1200})  # cells at the edge may not be drawn
     page.set_default_timeout(SHOWN_MS)
     with mlflow_ui(workshop) as address:
         page.goto(f"{address}/#/experiments/{experiment}/runs")
@@ -113,7 +117,7 @@ def look(chromium: Browser, workshop: Workshop, variants: set[str], pictures: Pa
         page.screenshot(path=pictures / "runs.png")
         _, *children = shown_runs(page)
         assert sorted(name for name, _ in children) == sorted(variants)
-        assert page.locator(MODEL_LINK).count() == len(variants)
+        expect(page.locator(MODEL_LINK)).to_have_count(len(variants), timeout=SHOWN_MS)
         look_at_model(page, address, workshop, pictures)
 
         compare = f"compare-runs?runs={quoted([run for _, run in children])}&experiments={quoted([str(experiment)])}"
