@@ -111,6 +111,7 @@ def test_killed_fine_tuning_goes_on_from_its_last_epoch(workshop: Workshop) -> N
     workshop.assert_complete(NAMES)
 
 
+@pytest.mark.slow
 def test_sizes_are_trained_as_they_are_rounded_and_twins_before_they_are(workshop: Workshop) -> None:
     few = (*RECOVER, *TUNE, "--weight_bits", "8", "--size_budgets", "0.4")
     done = workshop.run(*few)
