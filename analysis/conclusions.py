@@ -44,13 +44,13 @@ def answer(comparison: Comparison) -> str:
     if comparison.is_useless:
         return _useless(comparison, baseline)
     weak = _weak(comparison, baseline)
-    chosen = comparison.recommended
+    chosen, recovery = comparison.recommended, f"{_lowered(comparison)}{_unhelped(comparison)}"
     if chosen is None:
-        return f"{weak}{_none_is_close(comparison, baseline)}{_lowered(comparison)}"
+        return f"{weak}{_none_is_close(comparison, baseline)}{recovery}"
     recovered = _RECALIBRATED if chosen.spec.recalibrated is not None else ""
     trust, safe = _trust(comparison, chosen), _safe(comparison, chosen)
     kept = f"{_keeps(comparison, chosen)}.{_repeats(comparison, chosen)}"
-    return f"{weak}{kept}{_choice(comparison, chosen)}{trust}{safe}{recovered}{_lowered(comparison)}"
+    return f"{weak}{kept}{_choice(comparison, chosen)}{trust}{safe}{recovered}{recovery}"
 
 
 def _useless(comparison: Comparison, baseline: EvaluationResult) -> str:
@@ -149,6 +149,18 @@ def _lowered(comparison: Comparison) -> str:
     return (
         f" Recalibration lowered the Dice of {lower} of {len(alone)} variants by {_NOTED:g} or more; compare with "
         "a run without --recalibrate."
+    )
+
+
+def _unhelped(comparison: Comparison) -> str:
+    """Returns how many networks fine-tuning has not made better on valid, which are as they were before."""
+    tuned = [result for result in comparison.compressed if result.finetune_history]
+    unhelped = sum(result.finetune_history.get("best_epoch") == 0 for result in tuned)
+    if not unhelped:
+        return ""
+    return (
+        f" Fine-tuning made {unhelped} of {len(tuned)} networks no better on valid, so they were left as they were; "
+        "try another --finetune_lr."
     )
 
 

@@ -95,14 +95,20 @@ class Bench:
         options = {"classes": self.data.classes, "batch_size": BATCH, "device": self.device}
         return evaluate(network, images.images, images.masks, self.preprocessing, **options).per_image["dice"]  # type: ignore[arg-type]
 
-    def tune(self, network: nn.Module, name: str, lr: float = TUNING.lr) -> History:
-        """Trains a network for three more epochs, with the baseline as teacher; it ends with the best one."""
+    def tune(self, network: nn.Module, name: str, **changes: Any) -> History:
+        """Trains a network for three more epochs, with the baseline as teacher; it ends with the best one.
+
+        Args:
+            network: To train.
+            name: Of its checkpoint.
+            changes: Of `TUNING`.
+        """
         return fit(
             network,
             self.data["train"],
             self.data["valid"],
             self.preprocessing,
-            dataclasses.replace(TUNING, lr=lr),
+            dataclasses.replace(TUNING, **changes),
             classes=self.data.classes,
             checkpoint_dir=self.checkpoints / name,
             device=self.device,

@@ -81,14 +81,14 @@ class Bytes(Bench):
             self._measure(key("size", share), functools.partial(self._to_size, share))
 
     def recover(self) -> None:
-        """Trains ours on at every size but the first, with rounded weights."""
+        """Trains ours on at every size but the first, with rounded weights, and keeps what is best on `valid`."""
         for share in SHARES[1:]:
             name = key("recovered", share)
             if name in self.record["results"] or "reason" in self.record["results"][key("size", share)]:
                 continue
             network, _ = self._to_size(share)
             self.recalibrate(network)
-            history = self.tune(network, f"{share}", RATE)
+            history = self.tune(network, f"{share}", lr=RATE, keep_start=True)
             about = {"bytes": len(weights(network)), "valid": history.best.judged}
             self.keep(name, {**about, "recovered": self.dice(network)})
 

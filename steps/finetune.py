@@ -33,7 +33,7 @@ def finetune(
     Annotated[Variant, ArtifactConfig(name="{network}")],
     Annotated[dict[str, Any], ArtifactConfig(name="{variant}_finetune_history")],
 ]:
-    """Trains as the baseline was trained, for fewer epochs at a lower rate; keeps the best epoch.
+    """Trains as the baseline was trained, for fewer epochs at a lower rate; keeps the best epoch, or none of them.
 
     Weights in few bits stay in as many. With a teacher, which is the baseline, its predictions are learned beside the
     masks.
@@ -49,7 +49,7 @@ def finetune(
         dataset["train"],
         dataset["valid"],
         compressed.preprocessing,
-        TrainingOptions(**settings, seed=seed, num_workers=now.num_workers),
+        TrainingOptions(**settings, seed=seed, num_workers=now.num_workers, keep_start=True),
         classes=dataset.classes,
         checkpoint_dir=now.checkpoint_dir(*identity),
         device=device,

@@ -101,20 +101,22 @@ class Recorder(pl.Callback):
         """Starts to measure the time of the epoch."""
         self._start = time.perf_counter()
 
+    def on_sanity_check_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Starts to measure the time of what counts as epoch 0."""
+        self._start = time.perf_counter()
+
+    def on_sanity_check_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Records the network as it was given, which Lightning has validated."""
+        module, seconds = _checked(pl_module), time.perf_counter() - self._start
+        means = module.epoch_means() | {"train_loss": None}
+        self._keep(EpochRecord(epoch=0, lr=0.0, seconds=seconds, **means), module)  # type: ignore[arg-type]
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Records the epoch, keeps its weights if they are the best so far, and writes the checkpoint."""
-        if not isinstance(pl_module, SegmentationModule):
-            raise TypeError(f"Recorder records a SegmentationModule, not a {type(pl_module).__name__}")
-        record = EpochRecord(
-            epoch=trainer.current_epoch + 1,
-            lr=pl_module.lr,
-            seconds=time.perf_counter() - self._start,
-            **pl_module.epoch_means(),
-        )
-        self.history.epochs.append(record)
-        if self.history.best is record:
-            weights = pl_module.network.state_dict()
-            self.best_weights = {key: value.detach().cpu().clone() for key, value in weights.items()}
+        module = _checked(pl_module)
+        seconds = time.perf_counter() - self._start
+        record = EpochRecord(epoch=trainer.current_epoch + 1, lr=module.lr, seconds=seconds, **module.epoch_means())
+        self._keep(record, module)
         trainer.save_checkpoint(self.path)
         if trainer.is_global_zero and not sys.stderr.isatty():
             _log.info(
@@ -129,6 +131,19 @@ class Recorder(pl.Callback):
             )
         if self.history.is_over(trainer.max_epochs or 0, self.patience):
             trainer.should_stop = True
+
+    def _keep(self, record: EpochRecord, module: SegmentationModule) -> None:
+        """Adds a record, and keeps the weights if they are the best so far."""
+        self.history.epochs.append(record)
+        if self.history.best is record:
+            weights = module.network.state_dict()
+            self.best_weights = {key: value.detach().cpu().clone() for key, value in weights.items()}
+
+
+def _checked(module: pl.LightningModule) -> SegmentationModule:
+    if not isinstance(module, SegmentationModule):
+        raise TypeError(f"Recorder records a SegmentationModule, not a {type(module).__name__}")
+    return module
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

@@ -160,7 +160,7 @@ def _trainer(options: TrainingOptions, recorder: Recorder, device: str) -> pl.Tr
         enable_checkpointing=False,
         enable_progress_bar=len(callbacks) > 1,
         enable_model_summary=False,
-        num_sanity_val_steps=0,
+        num_sanity_val_steps=-1 if options.keep_start and not recorder.path.exists() else 0,  # all of `valid`
         use_distributed_sampler=False,
         default_root_dir=recorder.path.parent,
     )

@@ -11,8 +11,9 @@ class EpochRecord:
     """One epoch of training.
 
     Attributes:
-        epoch: Counted from 1.
-        train_loss: Mean over the augmented training images; includes the loss against a teacher, if there is one.
+        epoch: Counted from 1; 0 is the network as it was given, where that was measured.
+        train_loss: Mean over the augmented training images; includes the loss against a teacher, if there is one. None
+            for epoch 0, which has not trained.
         valid_loss: Mean over the validation images, against their masks alone.
         valid_dice: Dice on the validation split, mean over images.
         valid_iou: Intersection over union on the validation split, mean over images.
@@ -23,7 +24,7 @@ class EpochRecord:
     """
 
     epoch: int
-    train_loss: float
+    train_loss: float | None
     valid_loss: float
     valid_dice: float
     valid_iou: float
@@ -42,7 +43,7 @@ class History:
     """All epochs of a training, including those before it was resumed.
 
     Attributes:
-        epochs: One record an epoch.
+        epochs: One record an epoch, that of epoch 0 first if there is one.
     """
 
     epochs: list[EpochRecord] = dataclasses.field(default_factory=list)
@@ -60,7 +61,7 @@ class History:
 
     @property
     def best_epoch(self) -> int:
-        """Number of the best epoch, counted from 1."""
+        """Number of the best epoch, counted from 1; 0 where training made the network no better."""
         return self.best.epoch
 
     @property
@@ -70,7 +71,7 @@ class History:
 
     def is_over(self, epochs: int, patience: int | None) -> bool:
         """Whether `epochs` have passed, or `patience` epochs without a better one."""
-        done = len(self.epochs)
+        done = self.epochs[-1].epoch if self.epochs else 0
         return done >= epochs or (patience is not None and done > 0 and done - self.best_epoch >= patience)
 
     def to_dict(self) -> dict[str, Any]:

@@ -53,6 +53,7 @@ class TrainingOptions:
             faster, because oneDNN's kernels for AVX2 are slow at it in channels_last layout. It is used for float32,
             kernel 3x3, stride 1, padding 1, at least 32 channels and 512 pixels, and differs from torch by about 1e-5
             of the largest gradient (`models/training/winograd.py`). `torch` uses torch for all of them.
+        keep_start: Whether the network as it was given counts as epoch 0, so that it is kept where no epoch is better.
 
     Raises:
         ValueError: A value is not allowed.
@@ -73,6 +74,7 @@ class TrainingOptions:
     distillation: float = 0
     devices: int = 1
     cpu_weight_gradients: WeightGradients = "winograd"
+    keep_start: bool = False
 
     def __post_init__(self) -> None:
         for name, values in _ALLOWED.items():

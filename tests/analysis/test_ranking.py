@@ -271,6 +271,19 @@ def test_that_recalibration_lowered_dice_is_said(baseline, result):
     assert "lowered" not in answer(Comparison([baseline, tuned])), "what did it is not known"
 
 
+def test_that_fine_tuning_made_no_network_better_is_said(baseline, result):
+    made = [result("svd", rank, dice, 1000 * rank) for rank, dice in ((8, 0.77), (16, 0.775))]
+    tuned = [
+        dataclasses.replace(each, finetune_history={"epochs": [], "best_epoch": epoch})
+        for each, epoch in zip(made, (0, 2), strict=True)
+    ]
+    assert answer(Comparison([baseline, *tuned])).endswith(
+        "Fine-tuning made 1 of 2 networks no better on valid, so they were left as they were; "
+        "try another --finetune_lr."
+    )
+    assert "no better" not in answer(Comparison([baseline, tuned[1]]))
+
+
 def test_the_hint_lets_svd_choose_schemes_as_budget_does(baseline, result):
     def at(scheme):
         svd = dataclasses.replace(result("svd", 4, 0.7, 1000).spec, budget=0.25, rank=None, scheme=scheme)

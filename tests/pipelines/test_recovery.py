@@ -78,7 +78,7 @@ def test_fine_tuning_follows_recalibration_and_leaves_its_curves(workshop: Works
     workshop.assert_complete(NAMES)
     entry = workshop.variants()["svd_rank_1"]
     assert (entry["recalibrated"], entry["finetune_epochs"], entry["finetune_distillation"]) == (12, 2, 0.5)
-    assert [epoch["epoch"] for epoch in entry["finetune_history"]["epochs"]] == [1, 2]
+    assert [epoch["epoch"] for epoch in entry["finetune_history"]["epochs"]] == [0, 1, 2]
     assert (workshop.out / "plots" / "finetuning_curves.png").is_file()
     assert "Fine-tuning of the compressed networks" in (workshop.out / "report.html").read_text()
     recorded = next(children for children in workshop.recorded().values() if set(children) >= NAMES)["svd_rank_1"]
@@ -107,7 +107,7 @@ def test_killed_fine_tuning_goes_on_from_its_last_epoch(workshop: Workshop) -> N
     assert epochs[-1] == "60/60:"
     assert int(epochs[0].split("/")[0]) > 3, "it started from the beginning"
     summary = json.loads((workshop.out / "experiment_summary.json").read_text())
-    assert len(summary["svd_variants"][0]["finetune_history"]["epochs"]) == 60
+    assert len(summary["svd_variants"][0]["finetune_history"]["epochs"]) == 61
     workshop.assert_complete(NAMES)
 
 

@@ -15,6 +15,7 @@ from dataset.phantoms.write_phantoms import write_phantoms
 from dataset.store import Dataset
 from models.evaluation.results import EvaluationResult
 from models.preprocessing import Preprocessing
+from models.training.module import SegmentationModule
 from models.unet import UNet
 from models.variant import Variant, VariantError
 from models.variant_spec import BASELINE, VariantSpec
@@ -90,14 +91,38 @@ def test_recalibration_refuses_data_of_other_channels(dataset: Dataset, variant:
         recalibrate.entrypoint(colour, dataset, 5, 4, 7, "cpu")
 
 
-def test_fine_tuning_gives_network_and_history_and_notes_how(dataset: Dataset, variant: Variant, folder: Path) -> None:
+@pytest.fixture
+def each_epoch_is_better(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes validation Dice grow with the epoch, so that the last one is kept."""
+    measured = SegmentationModule.epoch_means
+
+    def growing(module: SegmentationModule) -> dict[str, float]:
+        trained = 0 if module.trainer.sanity_checking else module.current_epoch + 1
+        return measured(module) | {"valid_dice_lesion": trained / 100}
+
+    monkeypatch.setattr(SegmentationModule, "epoch_means", growing)
+
+
+@pytest.mark.usefixtures("folder", "each_epoch_is_better")
+def test_fine_tuning_gives_network_and_history_and_notes_how(dataset: Dataset, variant: Variant) -> None:
     result, history = tuned(variant, dataset, None, FinetuneConfig(epochs=2, lr=1e-3))
     notes = {"finetune_epochs": 2, "finetune_lr": 1e-3, "finetune_distillation": 0}
     assert result.spec == VariantSpec("svd", rank=1, **notes)
-    assert [epoch["epoch"] for epoch in history["epochs"]] == [1, 2]
+    assert [epoch["epoch"] for epoch in history["epochs"]] == [0, 1, 2]
     assert result.digest() != variant.with_spec(**notes).digest(), "the weights are others"
 
 
+@pytest.mark.usefixtures("folder")
+def test_fine_tuning_that_makes_a_network_worse_leaves_it_as_it_was(dataset: Dataset, variant: Variant) -> None:
+    tuning = FinetuneConfig(epochs=1, lr=100)
+    result, history = tuned(variant, dataset, None, tuning)
+    assert history["best_epoch"] == 0
+    assert history["epochs"][1]["valid_loss"] > history["epochs"][0]["valid_loss"]
+    before = variant.network.state_dict()
+    assert all(torch.equal(value, before[key]) for key, value in result.network.state_dict().items())
+
+
+@pytest.mark.usefixtures("each_epoch_is_better")
 def test_a_teacher_makes_another_training_with_a_checkpoint_of_its_own(
     dataset: Dataset, variant: Variant, teacher: Variant, folder: Path
 ) -> None:

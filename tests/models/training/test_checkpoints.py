@@ -179,3 +179,37 @@ def test_the_weights_are_those_of_the_best_epoch(tmp_path, scripted_scores):
     network, _ = train(tmp_path, dataclasses.replace(OPTIONS, epochs=3))
     same = [all(torch.equal(value, epoch[key]) for key, value in network.state_dict().items()) for epoch in weights]
     assert same == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("scores", "best"),
+    [
+        ([0.7, 0.5, 0.6], 0),
+        ([0.5, 0.7, 0.6], 1),
+    ],
+)
+def test_the_network_as_it_was_is_kept_where_no_epoch_is_better(tmp_path, scripted_scores, scores, best):
+    weights = scripted_scores(scores)
+    network, result = train(tmp_path, dataclasses.replace(OPTIONS, epochs=2, keep_start=True))
+    assert [record.epoch for record in result.epochs] == [0, 1, 2]
+    assert [record.train_loss is None for record in result.epochs] == [True, False, False]
+    assert result.best_epoch == best
+    assert all(torch.equal(value, weights[best][key]) for key, value in network.state_dict().items())
+
+
+def test_a_training_that_keeps_its_start_goes_on_as_if_nothing_had_happened(tmp_path, crash_after, monkeypatch):
+    options = dataclasses.replace(OPTIONS, epochs=3, keep_start=True)
+    whole, expected = train(tmp_path / "whole", options)
+    crash_after(2)
+    with pytest.raises(CrashError):
+        train(tmp_path / "parts", options)
+    monkeypatch.undo()
+    network, result = train(tmp_path / "parts", options)
+    assert without_seconds(result) == without_seconds(expected)
+    assert len(result.epochs) == 1 + options.epochs
+    assert same_weights(network, whole)
+
+
+def test_measuring_the_start_does_not_change_the_training(tmp_path, uninterrupted):
+    _, result = train(tmp_path, dataclasses.replace(OPTIONS, keep_start=True))
+    assert without_seconds(result)[1:] == without_seconds(uninterrupted[1])

@@ -42,7 +42,7 @@ def test_options_out_of_range_are_refused(changes, message):
 def test_the_configuration_has_the_same_fields_and_allows_the_same_values():
     """Two classes describe a training: one for users, by pydantic, and one for `fit`, without pydantic."""
     names = {field.name for field in dataclasses.fields(TrainingOptions)}
-    assert {*TrainingConfig.model_fields} == names - {"seed", "num_workers", "distillation"}
+    assert {*TrainingConfig.model_fields} == names - {"seed", "num_workers", "distillation", "keep_start"}
     hints = get_type_hints(TrainingOptions)
     choices = {name: get_args(hint) for name, hint in hints.items() if get_origin(hint) is Literal}
     assert len(choices) == 6
