@@ -167,6 +167,7 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (COMPRESSION, "torch_lowrank", "compression"),
     (COMPRESSION, "torch_lowrank/decomposition", "refine"),
     (COMPRESSION, "torch_lowrank/ranks", "__init__ allocation budgets costs joint_allocation options plan rules"),
+    (frozenset({"rule"}), "torch_lowrank/ranks", "bayesian_factorisation estimates marchenko_pastur noise"),
     (COMPRESSION, "models", "compress_variant"),
     (frozenset({"round"}), "models", "round_variant"),
     (frozenset({"smallest"}), "models", "smallest"),
