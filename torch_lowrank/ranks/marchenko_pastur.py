@@ -29,7 +29,7 @@ def spectral_median(beta: float) -> float:
 def optimal_threshold(beta: float) -> float:
     """Returns lambda(beta): where singular values are best cut, in units of sqrt(n) times the noise.
 
-    Source: Gavish and Donoho 2014, equation 11; 4 / sqrt(3) for square matrices.
+    It is 4 / sqrt(3) for square matrices. Source: Gavish and Donoho, see `noise.HardThreshold`.
     """
     total = beta + 1
     return math.sqrt(2 * total + 8 * beta / (total + math.sqrt(beta * beta + 14 * beta + 1)))
