@@ -29,7 +29,7 @@ class Comparison:
     """The variants of one run.
 
     Attributes:
-        results: In reading order: baseline, SVD by rank, ARSVD by tau, budgets, sizes.
+        results: In reading order: baseline, SVD by rank, ARSVD by tau, other rules, budgets, sizes.
         baseline: The uncompressed network, None where it was not evaluated.
         tolerated_loss: The loss of Dice that is tolerated in the recommended network.
         imported: Whether the baseline was trained elsewhere, and given as a checkpoint.

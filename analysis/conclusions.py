@@ -5,9 +5,10 @@ from __future__ import annotations
 from analysis.comparison import Comparison, baseline_in
 from analysis.equal_size import verdict
 from analysis.intervals import MIN_UNITS, TOO_FEW
-from analysis.ranking import JUDGED, SPLITS, is_useful, metric, without_repeats
+from analysis.ranking import JUDGED, OTHER_RULES, SPLITS, is_useful, metric, without_repeats
 from analysis.signed_numbers import signed, signed_ends
 from models.evaluation.results import EvaluationResult
+from models.variant_spec import Method
 
 _SCHEME_HINT = (
     "budget chooses each layer's scheme, which may be part of its gain; to let SVD choose so too, add "
@@ -22,6 +23,11 @@ _MANY_ALARMS = (
 _PREPARE = (
     "check that it gets images as it was trained on (--image_size, --channels, --interpolation, input.mean, "
     "input.std), or give a better checkpoint,"
+)
+_JUDGED_PAIRS: tuple[tuple[Method, Method], ...] = (
+    ("arsvd", "svd"),
+    ("budget", "svd"),
+    *(("budget", rule) for rule in OTHER_RULES),
 )
 _SIZE_HINT = "To compare methods at equal size, add --budgets 0.5,0.25,0.125."
 
@@ -87,13 +93,13 @@ def times_answer(comparison: Comparison) -> str:
 
 
 def methods_answer(comparison: Comparison) -> str:
-    """Returns whether ARSVD is better than SVD at equal size, and what global allocation gains over SVD.
+    """Returns whether ARSVD is better than SVD at equal size, and what global allocation gains over SVD and others.
 
     Empty where the baseline is useless: then so is what is compared by what it keeps of it.
     """
     if comparison.is_useless:
         return ""
-    verdicts = [verdict(comparison.equal_sizes, *pair) for pair in (("arsvd", "svd"), ("budget", "svd"))]
+    verdicts = [verdict(comparison.equal_sizes, *pair) for pair in _JUDGED_PAIRS]
     if verdicts[1] and _schemes(comparison, "svd") != _schemes(comparison, "budget"):
         verdicts.append(_SCHEME_HINT)
     return " ".join(filter(None, verdicts)) or (_SIZE_HINT if comparison.compressed else "")

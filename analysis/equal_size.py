@@ -9,12 +9,19 @@ from typing import Any
 
 from analysis.intervals import TOO_FEW, Interval
 from analysis.quality import MEASURED, paired
-from analysis.ranking import JUDGED, PARAMETER, TITLES, baseline_of, is_useful, metric
+from analysis.ranking import AT_BUDGETS, JUDGED, OTHER_RULES, TITLES, baseline_of, is_useful, metric
 from analysis.signed_numbers import signed, signed_ends
 from models.evaluation.results import EvaluationResult
+from models.variant_spec import Method
 
 # (method, what it is compared with), in the order of reading
-PAIRS = (("arsvd", "svd"), ("budget", "svd"), ("budget", "arsvd"))
+PAIRS: tuple[tuple[Method, Method], ...] = (
+    ("arsvd", "svd"),
+    ("budget", "svd"),
+    ("budget", "arsvd"),
+    *(("budget", rule) for rule in OTHER_RULES),
+    *(("arsvd", rule) for rule in OTHER_RULES),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +66,7 @@ class EqualSize:
             for (method, other), gain in found.items()
         ]
         means = {
-            name: {method: metric(self.variants[method], name) for method in PARAMETER if method in self.variants}
+            name: {method: metric(self.variants[method], name) for method in AT_BUDGETS if method in self.variants}
             for name in ("dice", JUDGED)
         }
         bits = {} if self.weight_bits is None else {"weight_bits": self.weight_bits}
@@ -112,7 +119,12 @@ def gain_text(interval: Interval | None) -> str:
     return f"{mean} ({low} to {high}){' *' if interval.excludes_zero else ''}"
 
 
-def verdict(lines: Sequence[EqualSize], method: str, other: str) -> str:
+def methods_in(lines: Sequence[EqualSize]) -> list[Method]:
+    """Returns the methods that have a variant in any line, in reading order."""
+    return [method for method in AT_BUDGETS if any(method in line.variants for line in lines)]
+
+
+def verdict(lines: Sequence[EqualSize], method: Method, other: Method) -> str:
     """Returns a sentence: at which budgets a method is better or worse than another beyond chance.
 
     Args:
@@ -154,7 +166,7 @@ def _percents(budgets: Sequence[float]) -> str:
 
 
 def _gains(group: Mapping[str, EvaluationResult], name: str) -> dict[tuple[str, str], Interval]:
-    found = {}
+    found: dict[tuple[str, str], Interval] = {}
     for method, other in PAIRS:
         if method in group and other in group:
             gain = paired(group[method], group[other], name)

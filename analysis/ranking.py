@@ -7,16 +7,31 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from models.evaluation.results import EvaluationResult
-from models.variant_spec import METHODS
+from models.variant_spec import METHODS, RULES, Method
 
 PARAMETER = {"svd": "rank", "arsvd": "tau", "budget": "budget"}
-TITLES = {"baseline": "baseline", "svd": "SVD", "arsvd": "ARSVD", "budget": "budget", "size": "size"}
+TITLES: dict[Method, str] = {
+    "baseline": "baseline",
+    "svd": "SVD",
+    "arsvd": "ARSVD",
+    "energy": "energy",
+    "rank_ratio": "rank ratio",
+    "evbmf": "EVBMF",
+    "hard_threshold": "hard threshold",
+    "effective_rank": "effective rank",
+    "stable_rank": "stable rank",
+    "budget": "budget",
+    "size": "size",
+}
+OTHER_RULES: tuple[Method, ...] = tuple(rule for rule in RULES if rule not in ("svd", "arsvd"))
+AT_BUDGETS: tuple[Method, ...] = (*RULES, "budget")  # methods that meet a budget of parameters, in reading order
 JUDGED = "dice_lesion"  # on images without a lesion, a network that finds nothing is right
 TOLERATED_DICE_LOSS = 0.01  # unless the user says what is
 SAME_SIZE_FACTOR = 1.01
 USEFUL_SHARE = 0.5  # a network that keeps less of what the baseline finds is useless, however small it is
 USELESS_DICE = 0.05  # a baseline below is useless itself: marking everything can have as much, where lesions are small
 _FLOAT = 32  # bits of a weight that is not rounded
+_GIVEN = ("rank", "tau", "energy", "rank_ratio")
 _KEPT = (JUDGED, "recall_images")
 
 Split = Literal["valid", "test"]
@@ -101,14 +116,14 @@ def metric(result: EvaluationResult, name: str, split: Split = "test") -> float:
 
 
 def in_order(results: Sequence[EvaluationResult]) -> list[EvaluationResult]:
-    """Orders variants for reading: baseline, SVD by rank, ARSVD by tau, budgets, sizes, largest first.
+    """Orders variants for reading: baseline, SVD by rank, ARSVD by tau, other rules, budgets, sizes, largest first.
 
     Twins in few bits stand behind the network that they were rounded from.
     """
 
     def place(result: EvaluationResult) -> tuple[int, float, float, float, str, int]:
         spec = result.spec
-        given = getattr(spec, spec.sized_by) if spec.sized_by in ("rank", "tau") else None
+        given = getattr(spec, spec.sized_by) if spec.sized_by in _GIVEN else None
         budget = next((size for size in (spec.size, spec.budget) if size is not None), math.inf)
         macs = math.inf if spec.mac_budget is None else spec.mac_budget
         bits = _FLOAT if spec.weight_bits is None else spec.weight_bits

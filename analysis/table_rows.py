@@ -37,7 +37,7 @@ class VariantRow:
 
     Attributes:
         name: The variant's name.
-        method: `baseline`, `svd`, `arsvd`, `budget` or `size`.
+        method: What it is made by, see `VariantSpec`.
         metrics: Each of `METRICS` to its value.
         intervals: Each of `quality.MEASURED` to its 95 % interval, as far as known.
         changes: Each of them to the difference to the baseline over the same images; empty for the baseline.

@@ -34,12 +34,19 @@ from torch_lowrank.compression import compress  # noqa: E402
 from torch_lowrank.decomposition.decompose import decompose  # noqa: E402
 from torch_lowrank.layers.factorized import count_parameters  # noqa: E402
 from torch_lowrank.ranks.budgets import BudgetError, ParameterBudget  # noqa: E402
-from torch_lowrank.ranks.rules import Entropy, FixedRank  # noqa: E402
+from torch_lowrank.ranks.noise import EVBMF, HardThreshold  # noqa: E402
+from torch_lowrank.ranks.rules import Entropy, FixedRank, LayerRule  # noqa: E402
 
 SHARED = ROOT.parent / "shared"
 BUDGETS = (0.5, 0.25, 0.125, 0.0625, 0.03125)
 FINETUNED = (0.25, 0.125, 0.0625, 0.03125)
-METHODS = ("ours", "svd", "arsvd", "svd_spatial", "arsvd_sigma")
+METHODS = ("ours", "svd", "arsvd", "svd_spatial", "arsvd_sigma", "evbmf", "hard_threshold")
+RULES: dict[str, LayerRule] = {
+    "arsvd": Entropy(1.0, "energy"),
+    "arsvd_sigma": Entropy(1.0, "sigma"),
+    "evbmf": EVBMF(),
+    "hard_threshold": HardThreshold(),
+}  # of the methods that cut plain spectra; the others cut them at one rank
 
 
 def main() -> None:
@@ -132,8 +139,7 @@ class Parameters(Bench):
 
             return ours
         spectra = decompose(self.network, "spatial" if method == "svd_spatial" else "channel")
-        rules = {"arsvd": Entropy(1.0, "energy"), "arsvd_sigma": Entropy(1.0, "sigma")}
-        rule = rules.get(method, FixedRank(1))
+        rule = RULES.get(method, FixedRank(1))
         return lambda budget: compress(self.network, ParameterBudget(budget, rule), spectra=spectra).network
 
 

@@ -18,6 +18,8 @@ TITLES = {
     "svd_spatial": "SVD, one rank for all, spatial",
     "arsvd": "ARSVD `energy`, tau solved, channel",
     "arsvd_sigma": "ARSVD `sigma`, tau solved, channel",
+    "evbmf": "EVBMF, ranks times one multiplier, channel",
+    "hard_threshold": "optimal hard threshold, ranks times one multiplier, channel",
 }
 # Okabe and Ito's colours; marker and line repeat what colour says
 STYLES = {
@@ -26,6 +28,8 @@ STYLES = {
     "svd_spatial": ("#56B4E9", "v", "--"),
     "arsvd": ("#D55E00", "s", "-."),
     "arsvd_sigma": ("#CC79A7", "D", ":"),
+    "evbmf": ("#E69F00", "d", "-."),
+    "hard_threshold": ("#882255", ">", ":"),
 }
 STAGES = {
     "plain": "no training, nothing but the truncation",

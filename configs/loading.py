@@ -46,6 +46,12 @@ FLAGS: dict[str, tuple[str, dict[str, Any]]] = {
     "lr": ("training.lr", {"metavar": "X", "help": "learning rate"}),
     "svd_ranks": ("compression.svd_ranks", {"metavar": "LIST", "help": 'for example "16,32,64"'}),
     "arsvd_taus": ("compression.arsvd_taus", {"metavar": "LIST", "help": 'for example "0.85,0.9,0.95"'}),
+    "rank_rules": (
+        "compression.rank_rules",
+        {"metavar": "LIST", "help": "other rank rules: evbmf, hard_threshold, effective_rank, stable_rank"},
+    ),
+    "energies": ("compression.energies", {"metavar": "LIST", "help": 'share of each spectrum\'s energy, "0.9"'}),
+    "rank_ratios": ("compression.rank_ratios", {"metavar": "LIST", "help": 'share of each full rank, "0.5"'}),
     "budgets": ("compression.budgets", {"metavar": "LIST", "help": 'share of the parameters, "0.5,0.25,0.125"'}),
     "mac_budgets": (
         "compression.mac_budgets",

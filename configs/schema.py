@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
+from configs.rank_rules import RuleName
 from configs.sections import (
     DataConfig,
     InputConfig,
@@ -44,11 +45,16 @@ class CompressionConfig(Section):
     baseline's float32 file, makes a network whose ranks and bits are chosen together. Each of `weight_bits` adds to the
     baseline and to all networks in float32 a twin whose weights are stored in so many bits. `max_dice_loss` is the loss
     of Dice on the validation images that is tolerated in the recommended network, 0.01 where it is None; given, it adds
-    `smallest`, the smallest allocated network within it. `distribution` and `scheme` apply to SVD and ARSVD.
+    `smallest`, the smallest allocated network within it. Each of `rank_rules`, which estimate the layers'
+    ranks, and of `energies` and `rank_ratios`, shares that are kept of each spectrum, adds a network, and each rule one
+    for each budget. `scheme` applies to all rules, SVD and ARSVD among them, `distribution` to ARSVD.
     """
 
     svd_ranks: Annotated[tuple[Rank, ...], Sweep] = (32,)
     arsvd_taus: Annotated[tuple[Share, ...], Sweep] = (0.9,)
+    rank_rules: Annotated[tuple[RuleName, ...], Sweep] = ()
+    energies: Annotated[tuple[Share, ...], Sweep] = ()
+    rank_ratios: Annotated[tuple[Share, ...], Sweep] = ()
     budgets: Annotated[tuple[Share, ...], Sweep] = ()
     mac_budgets: Annotated[tuple[Share, ...], Sweep] = ()
     size_budgets: Annotated[tuple[Share, ...], Sweep] = ()
@@ -57,9 +63,12 @@ class CompressionConfig(Section):
     distribution: Literal["energy", "sigma"] = "energy"
     scheme: Literal["channel", "spatial", "auto"] = "channel"
 
-    @field_validator("svd_ranks", "arsvd_taus", "budgets", "mac_budgets", "size_budgets", "weight_bits")
+    @field_validator(
+        *("svd_ranks", "arsvd_taus", "rank_rules", "energies", "rank_ratios"),
+        *("budgets", "mac_budgets", "size_budgets", "weight_bits"),
+    )
     @classmethod
-    def _no_duplicates(cls, values: tuple[float, ...]) -> tuple[float, ...]:
+    def _no_duplicates(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
         repeated = sorted({value for value in values if values.count(value) > 1})
         if repeated:
             raise ValueError(f"{repeated[0]} occurs more than once")

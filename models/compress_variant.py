@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -18,6 +18,7 @@ from torch_lowrank.ranks.plan import solved_parameter
 from torch_lowrank.ranks.rules import Entropy, FixedRank, RankRule
 
 Value = TypeVar("Value")
+_FIELDS = {"ratio": "rank_ratio"}  # of a description, where a rule's parameter has another name there
 
 
 def compress_variant(
@@ -34,7 +35,8 @@ def compress_variant(
     Args:
         baseline: The network to compress; it is not changed.
         spectra: Of that network.
-        rule: The rule that `spec` describes, see `svd_rule`, `arsvd_rule`, `budget_rule` and `size_rule`.
+        rule: The rule that `spec` describes, see `svd_rule`, `arsvd_rule`, `budget_rule`, `size_rule` and
+            `steps.compress_rule`.
         spec: What the variant is.
         statistics: What the spectra were weighted with; then factors are refined.
         device: Where to refine.
@@ -43,7 +45,7 @@ def compress_variant(
         BudgetError: If a budget cannot be met; the message names the variant.
 
     Returns:
-        The variant; its description has the rank or tau that a budget was met by.
+        The variant; its description has the rank, the tau or whatever else a budget was met by.
     """
     try:
         result = compress(baseline.network, rule, spectra=spectra, statistics=statistics, device=device)
@@ -88,13 +90,15 @@ def size_rule(spec: VariantSpec) -> SizeBudget:
 def _solved(
     baseline: Variant, spectra: Spectra, rule: RankRule | JointBudget | SizeBudget, spec: VariantSpec
 ) -> VariantSpec:
-    """Returns the description with the rank or tau that its budget was met by, where it has one."""
+    """Returns the description with the rank, the tau or whatever else its budget was met by, where it has one."""
     if not isinstance(rule, ParameterBudget) or rule.rule is None:
         return spec
     value = solved_parameter(baseline.network, spectra, rule)
     if isinstance(rule.rule, FixedRank):
         return dataclasses.replace(spec, rank=None if value is None else round(value))
-    return dataclasses.replace(spec, tau=value)
+    parameter = rule.rule.solvable().name
+    met: dict[str, Any] = {_FIELDS.get(parameter, parameter): value}
+    return dataclasses.replace(spec, **met)
 
 
 def _given(value: Value | None, name: str, spec: VariantSpec) -> Value:

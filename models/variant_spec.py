@@ -8,13 +8,20 @@ from typing import Any, Literal, get_args
 
 from torch_lowrank.quantization.bits import BITS, HALF
 
-Method = Literal["baseline", "svd", "arsvd", "budget", "size"]
+Estimate = Literal["evbmf", "hard_threshold", "effective_rank", "stable_rank"]  # rules that estimate ranks themselves
+Rule = Literal["svd", "arsvd", "energy", "rank_ratio", Estimate]  # they cut each layer by its own spectrum
+Method = Literal["baseline", Rule, "budget", "size"]
+ESTIMATES: tuple[Estimate, ...] = get_args(Estimate)
+RULES: tuple[Rule, ...] = get_args(Rule)
 METHODS: tuple[Method, ...] = get_args(Method)
 # What decides how large a variant of each method is, one of them: the first that is given. Others were solved.
 _SIZES: dict[str, tuple[str, ...]] = {
     "baseline": (),
     "svd": ("budget", "rank"),
     "arsvd": ("budget", "tau"),
+    "energy": ("budget", "energy"),
+    "rank_ratio": ("budget", "rank_ratio"),
+    **dict.fromkeys(ESTIMATES, ("budget",)),  # or none
     "budget": ("max_dice_loss", "budget"),
     "size": ("size",),
 }
@@ -26,10 +33,15 @@ class VariantSpec:
 
     Attributes:
         method: `baseline`; `svd`, one rank for all layers; `arsvd`, a rank for each layer from the entropy of its
-            spectrum; `budget`, ranks allocated over the network by the loss's curvature; or `size`, ranks and bits.
+            spectrum; `energy` or `rank_ratio`, a share of it for all layers; one of `ESTIMATES`, a rank for each layer
+            that the rule estimates; `budget`, ranks allocated over the network by the loss's curvature; or `size`,
+            ranks and bits.
         rank: The rank of every layer, of `svd`; beside a budget the one that it was met by.
         tau: The share of each spectrum's entropy that is kept, of `arsvd`, in (0, 1]; beside a budget the one that it
             was met by.
+        energy: The share of each spectrum's energy that is kept, of `energy`, in (0, 1]; beside a budget as `tau`.
+        rank_ratio: The share of each full rank that is kept, of `rank_ratio`, in (0, 1]; beside a budget as `tau`.
+        scale: What the estimates of one of `ESTIMATES` were multiplied by to meet a budget.
         budget: The share of the baseline's parameters that the network may have, in (0, 1]; beside `max_dice_loss`
             the one that was found.
         size: The share of the bytes of the baseline's float32 file that the network's own file may have, in (0, 1].
@@ -53,6 +65,9 @@ class VariantSpec:
     method: Method
     rank: int | None = None
     tau: float | None = None
+    energy: float | None = None
+    rank_ratio: float | None = None
+    scale: float | None = None
     budget: float | None = None
     size: float | None = None
     weight_bits: int | None = None
@@ -72,18 +87,21 @@ class VariantSpec:
             raise ValueError(f"method is {self.method!r}; known are {', '.join(METHODS)}")
         known, sizes = {name for names in _SIZES.values() for name in names}, _SIZES[self.method]
         given = sorted(name for name in known if getattr(self, name) is not None)
-        if bool(given) != bool(sizes) or not {*given} <= {*sizes}:
+        unsized = bool(given) != bool(sizes) and self.method not in ESTIMATES
+        if unsized or not {*given} <= {*sizes}:
             wanted = " or ".join(reversed(sizes)) or f"none of {', '.join(sorted(known))}"
             raise ValueError(f"{self.method} has {', '.join(given) or 'no size'}; give {wanted}")
         for name, only in (("mac_budget", "budget"), ("distribution", "arsvd")):
             if getattr(self, name) is not None and self.method != only:
                 raise ValueError(f"{self.method} has a {name}, which is for the method `{only}` alone")
+        if self.scale is not None and (self.method not in ESTIMATES or self.budget is None or not self.scale > 0):
+            raise ValueError(f"{self.method} has a scale of {self.scale}; leave it to a budget of an estimated rank")
         if self.rank is not None and self.rank < 1:
             raise ValueError(f"rank is {self.rank}; give a whole number of 1 or more")
         if self.weight_bits is not None and (self.method == "size" or self.weight_bits not in (*BITS, HALF)):
             wanted = f"give {', '.join(map(str, BITS))} or {HALF}, and none with a size"
             raise ValueError(f"weight_bits of {self.method} is {self.weight_bits}; {wanted}")
-        for name in ("tau", "budget", "size", "mac_budget"):
+        for name in ("tau", "energy", "rank_ratio", "budget", "size", "mac_budget"):
             if getattr(self, name) is not None and not 0 < getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must lie in (0, 1]")
         if self.max_dice_loss is not None and not 0 <= self.max_dice_loss <= 1:
@@ -91,7 +109,7 @@ class VariantSpec:
 
     @property
     def sized_by(self) -> str | None:
-        """The field that decides how large the variant is, which its name says; None for the baseline."""
+        """The field that decides how large the variant is, which its name says; None where nothing was given."""
         return next((name for name in _SIZES[self.method] if getattr(self, name) is not None), None)
 
     @property

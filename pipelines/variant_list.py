@@ -13,10 +13,11 @@ def variant_specs(settings: CompressionConfig) -> list[VariantSpec]:
     entropy = settings.distribution
     svd = [VariantSpec("svd", rank=rank, scheme=settings.scheme) for rank in settings.svd_ranks]
     arsvd = [VariantSpec("arsvd", tau=tau, distribution=entropy, scheme=settings.scheme) for tau in settings.arsvd_taus]
+    rules = _rules(settings)
     solved = [
         VariantSpec(method, budget=budget, distribution=entropy if method == "arsvd" else None, scheme=settings.scheme)
         for budget in settings.budgets
-        for method in ("svd", "arsvd")
+        for method in dict.fromkeys(("svd", "arsvd", *(spec.method for spec in rules)))
     ]
     allocated = [
         VariantSpec("budget", budget=budget, mac_budget=macs, weighting="curvature", scheme="auto")
@@ -26,9 +27,16 @@ def variant_specs(settings: CompressionConfig) -> list[VariantSpec]:
     if settings.max_dice_loss is not None:
         smallest = VariantSpec("budget", max_dice_loss=settings.max_dice_loss, weighting="curvature", scheme="auto")
         allocated.append(smallest)
-    in_float32 = [*svd, *arsvd, *solved, *allocated]
+    in_float32 = [*svd, *arsvd, *rules, *solved, *allocated]
     twins = [
         dataclasses.replace(spec, weight_bits=bits) for spec in (BASELINE, *in_float32) for bits in settings.weight_bits
     ]
     sizes = [VariantSpec("size", size=size, weighting="curvature", scheme="auto") for size in settings.size_budgets]
     return [*sizes, *in_float32, *twins]  # a size that is too small is told before the others are made
+
+
+def _rules(settings: CompressionConfig) -> list[VariantSpec]:
+    """Returns the variants by other rank rules, each with what is given for it."""
+    energies = [VariantSpec("energy", energy=energy, scheme=settings.scheme) for energy in settings.energies]
+    ratios = [VariantSpec("rank_ratio", rank_ratio=ratio, scheme=settings.scheme) for ratio in settings.rank_ratios]
+    return [*energies, *ratios, *(VariantSpec(rule, scheme=settings.scheme) for rule in settings.rank_rules)]

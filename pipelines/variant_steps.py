@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from configs.schema import RunConfig
-from models.variant_spec import BASELINE, VariantSpec
+from models.variant_spec import BASELINE, RULES, VariantSpec
 from pipelines.devices import Devices
 from steps.collect_statistics import collect_statistics
 from steps.compress_arsvd import compress_arsvd
 from steps.compress_budget import compress_budget
+from steps.compress_rule import compress_rule
 from steps.compress_size import compress_size
 from steps.compress_smallest import compress_smallest
 from steps.compress_svd import compress_svd
@@ -56,7 +57,7 @@ class VariantSteps:
         self._baseline, self._dataset, self._config, self._devices = baseline, dataset, config, devices
         self._plain = self._statistics = self._weighted = None
         weighted = any(spec.weighting is not None for spec in specs)
-        if any(spec.method in ("svd", "arsvd") for spec in specs):
+        if any(spec.method in RULES for spec in specs):
             self._plain = decompose(baseline, scheme=config.compression.scheme, device=devices.of("decompose"))
         if weighted or any(spec.weight_bits is not None for spec in specs):
             of_statistics = devices.of("collect_statistics")
@@ -115,7 +116,7 @@ class VariantSteps:
             step = _named(compress_budget, spec, artifact)
             shape = (self._config.data.channels, *self._config.data.image_size)
             return step(self._weighted, self._statistics, baseline, spec, shape, device, id=id_)
-        step = _named({"svd": compress_svd, "arsvd": compress_arsvd}[spec.method], spec, artifact)
+        step = _named({"svd": compress_svd, "arsvd": compress_arsvd}.get(spec.method, compress_rule), spec, artifact)
         return step(self._plain, baseline, spec, id=id_)
 
     def _smallest(self, spec: VariantSpec, full: Any, artifact: str, id_: str) -> Any:

@@ -11,11 +11,12 @@ from rich.text import Text
 
 from analysis.comparison import Comparison
 from analysis.conclusions import answer, methods_answer, times_answer
-from analysis.equal_size import PAIRS
+from analysis.equal_size import PAIRS, EqualSize, methods_in
 from analysis.intervals import TOO_FEW, Interval
-from analysis.ranking import JUDGED, PARAMETER, metric
+from analysis.ranking import JUDGED, metric
 from analysis.signed_numbers import signed_ends
 from analysis.table_rows import TIME_WORDS, VariantRow, variant_rows
+from models.variant_spec import Method
 
 WIDE = 120  # columns; from here on, methods at equal size show their Dice again
 FRONT_NOTE = (
@@ -31,6 +32,7 @@ BYTES_NOTE = "below each size: what else fits into its bytes, the best of each m
 GAIN_NOTE = "difference in Dice over the same images, 95 % interval; * excludes zero"
 WIDEST = 10_000  # columns that a table may have where it is only measured
 FEW_IMAGES = 20  # up to so many are counted: 3 of 8, where 37.5 % looks more exact than it is
+_FEWEST_PAIRS = 3  # differences at equal size that are shown however narrow the screen is
 TIME_INTERVAL, CHANGE_INTERVAL = "interval of time", "interval of change"
 # What a screen that is too narrow goes without, the first first; names and parameters are always there.
 LEFT_OUT_FIRST = (
@@ -85,21 +87,37 @@ def _left_out_first(comparison: Comparison) -> list[str]:
 
 
 def print_equal_sizes(comparison: Comparison, console: Console) -> None:
-    """Prints one line for each budget: the differences between methods, and on a wide screen the Dice of each again."""
+    """Prints one line for each budget: the differences between methods, and on a wide screen the Dice of each again.
+
+    Of many rules, as many differences as the screen has room for; the others are in the report.
+    """
     lines = comparison.equal_sizes
     if not lines:
         return
     pairs = [pair for pair in PAIRS if any(pair in line.dice_gains for line in lines)]
+    methods = methods_in(lines) if console.width >= WIDE else []
+    table, shown = _sizes_table(lines, methods, pairs), len(pairs)
+    while shown > _FEWEST_PAIRS and _width(table, console) > console.width:
+        shown -= 1
+        table = _sizes_table(lines, methods, pairs[:shown])
+    console.print()
+    console.print(table)
+    if shown < len(pairs):
+        left_out = ", ".join(f"{method} - {other}" for method, other in pairs[shown:])
+        console.print(Text(f"more columns: report.html ({left_out})", style="dim"))
+    console.print(Text(GAIN_NOTE, style="dim"))
+
+
+def _sizes_table(
+    lines: Sequence[EqualSize], methods: Sequence[Method], pairs: Sequence[tuple[Method, Method]]
+) -> Table:
     table = _table()
-    methods = PARAMETER if console.width >= WIDE else ()
     for column in ("at size", *methods, *(f"{method} - {other}" for method, other in pairs)):
         table.add_column(column, justify="right", no_wrap=True)
     for line in lines:
         dice = [_number(line.dice_of(method), ".4f") for method in methods]
         table.add_row(line.title, *dice, *(_change(line.dice_gains.get(pair)) for pair in pairs))
-    console.print()
-    console.print(table)
-    console.print(Text(GAIN_NOTE, style="dim"))
+    return table
 
 
 def print_equal_bytes(comparison: Comparison, console: Console) -> None:

@@ -50,11 +50,13 @@ def make_latency(ms: float) -> Latency | None:
 
 def make_result(method: str, value: float | None, dice: float, params: int, latency_ms: float = BASELINE_MS):
     """One variant, named as the pipeline names it."""
-    size = {"svd": "rank", "arsvd": "tau", "budget": "budget"}.get(method)
+    size = {"svd": "rank", "arsvd": "tau", "energy": "energy", "rank_ratio": "rank_ratio", "budget": "budget"}
+    given = {size[method]: value} if method in size else {}
+    compressed = method != "baseline"
     return EvaluationResult(
-        spec=BASELINE if size is None else VariantSpec(method, scheme="channel", **{size: value}),
+        spec=VariantSpec(method, scheme="channel", **given) if compressed else BASELINE,
         cost=Cost(params, 4 * params, 60 * params),
-        latency=make_latency(latency_ms) if size else Latency(latency_ms, 1, 1, 1, MACHINE),
+        latency=make_latency(latency_ms) if compressed else Latency(latency_ms, 1, 1, 1, MACHINE),
         metrics=means(dice) | {"pixel_accuracy": 0.9 + dice / 10},
         per_image=images(spread(dice), spread(dice / (2 - dice))),
         layers=[] if method == "baseline" else _layers(params / 838_497),

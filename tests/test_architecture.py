@@ -89,6 +89,7 @@ def test_the_configuration_loads_nothing_heavy() -> None:
             "models.training.options",
             "models.deployment",
             "models.deployment.options",
+            "models.variant_spec",
             "dataset.options",
             "torch_lowrank.quantization",
             "torch_lowrank.quantization.bits",

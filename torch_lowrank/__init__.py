@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from torch_lowrank.quantization.training import round_while_training
     from torch_lowrank.ranks.budgets import BudgetError, JointBudget, MacBudget, ParameterBudget
     from torch_lowrank.ranks.costs import count_macs
+    from torch_lowrank.ranks.estimates import EffectiveRank, RelativeCut, StableRank
+    from torch_lowrank.ranks.noise import EVBMF, HardThreshold
     from torch_lowrank.ranks.rules import Energy, Entropy, FixedRank, LayerRule, Parameter, RankRatio
     from torch_lowrank.recalibration import recalibrate
     from torch_lowrank.report import LayerReport
@@ -31,9 +33,12 @@ __version__ = "0.1.0"
 _HOME = {
     "BudgetError": "ranks.budgets",
     "Compressed": "compression",
+    "EVBMF": "ranks.noise",
+    "EffectiveRank": "ranks.estimates",
     "Energy": "ranks.rules",
     "Entropy": "ranks.rules",
     "FixedRank": "ranks.rules",
+    "HardThreshold": "ranks.noise",
     "JointBudget": "ranks.budgets",
     "LayerReport": "report",
     "LayerRule": "ranks.rules",
@@ -42,8 +47,10 @@ _HOME = {
     "Parameter": "ranks.rules",
     "ParameterBudget": "ranks.budgets",
     "RankRatio": "ranks.rules",
+    "RelativeCut": "ranks.estimates",
     "SizeBudget": "quantization.size_budget",
     "Spectra": "decomposition.spectra",
+    "StableRank": "ranks.estimates",
     "Statistics": "curvature.moments",
     "StorageError": "io",
     "collect_statistics": "curvature.collect",
@@ -60,11 +67,14 @@ _HOME = {
 }
 
 __all__ = [
+    "EVBMF",
     "BudgetError",
     "Compressed",
+    "EffectiveRank",
     "Energy",
     "Entropy",
     "FixedRank",
+    "HardThreshold",
     "JointBudget",
     "LayerReport",
     "LayerRule",
@@ -73,8 +83,10 @@ __all__ = [
     "Parameter",
     "ParameterBudget",
     "RankRatio",
+    "RelativeCut",
     "SizeBudget",
     "Spectra",
+    "StableRank",
     "Statistics",
     "StorageError",
     "collect_statistics",

@@ -161,7 +161,7 @@ class EvaluationResult:
 
     @property
     def method(self) -> Method:
-        """`baseline`, `svd`, `arsvd`, `budget` or `size`."""
+        """What the variant is made by, see `VariantSpec`."""
         return self.spec.method
 
     def to_dict(self) -> dict[str, Any]:

@@ -14,10 +14,11 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from analysis.comparison import Comparison
 from analysis.singular_values import SingularValues
 from models.evaluation.results import EvaluationResult
+from models.variant_spec import RULES, Method
 from reporting.plots.layer_ranks import largest_layers
 from reporting.plots.style import SERIES, VARIANT_MARKERS, long_label, new_figure, series_name, shortened_layer
 
-METHODS_OF = {"plain": ("svd", "arsvd"), "weighted": ("budget", "size")}
+METHODS_OF: dict[str, tuple[Method, ...]] = {"plain": RULES, "weighted": ("budget", "size")}
 _TITLES = {
     "plain": "Spectra of the layers",
     "weighted": "Spectra of the layers, weighted by the curvature of the loss",

@@ -50,6 +50,15 @@ class Series:
         return {"color": self.color, "marker": self.marker, "linestyle": self.line, "markerfacecolor": face}
 
 
+# Other rank rules: title, colour, marker. The colours are of Tol's sets "muted" and "bright" ("Colour schemes", 2021).
+_RULES = {
+    "energy": ("energy", "#CC6677", "p"),
+    "rank_ratio": ("rank ratio", "#44AA99", "h"),
+    "evbmf": ("EVBMF", "#56B4E9", "d"),
+    "hard_threshold": ("hard threshold", "#882255", ">"),
+    "effective_rank": ("effective rank", "#999933", "H"),
+    "stable_rank": ("stable rank", "#332288", "8"),
+}
 # Variants of one rank or tau for all layers are one curve, those that meet a budget another.
 SERIES = {
     "baseline": Series("baseline", "#000000", "*", "none"),
@@ -57,6 +66,11 @@ SERIES = {
     "arsvd": Series("ARSVD", "#D55E00", "s", "-."),
     "svd_at_budget": Series("SVD at a budget", "#0072B2", "o", (0, (1, 3)), filled=False),
     "arsvd_at_budget": Series("ARSVD at a budget", "#D55E00", "s", (0, (1, 3)), filled=False),
+    **{name: Series(title, color, marker, "--") for name, (title, color, marker) in _RULES.items()},
+    **{
+        f"{name}_at_budget": Series(f"{title} at a budget", color, marker, (0, (1, 3)), filled=False)
+        for name, (title, color, marker) in _RULES.items()
+    },
     "budget": Series("budget", "#009E73", "^", ":"),
     "budget_and_macs": Series("budget and MACs", "#CC79A7", "D", "none"),
     "size": Series("size", "#E69F00", "v", "-"),
@@ -67,6 +81,7 @@ SERIES = {
             ("svd", "SVD", "#0072B2", "X"),
             ("arsvd", "ARSVD", "#D55E00", "D"),
             ("budget", "budget", "#009E73", "<"),
+            *((name, title, color, marker) for name, (title, color, marker) in _RULES.items()),
         )
     },
 }
@@ -107,6 +122,8 @@ def short_label(result: EvaluationResult) -> str:
         return f"r {spec.rank}{bits}"
     if spec.sized_by == "tau":
         return f"\N{GREEK SMALL LETTER TAU} {spec.tau:.4g}{bits}"
+    if spec.sized_by in ("energy", "rank_ratio"):
+        return f"{getattr(spec, spec.sized_by):.4g}{bits}"
     if spec.sized_by == "budget" and spec.budget is not None:
         macs = "" if spec.mac_budget is None else f", MACs {100 * spec.mac_budget:.4g} %"
         return f"{100 * spec.budget:.4g} %{macs}{bits}"

@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from analysis.comparison import Comparison
 from analysis.intervals import Interval
-from analysis.ranking import PARAMETER, metric
+from analysis.ranking import AT_BUDGETS, PARAMETER, metric
 from models.evaluation.results import EvaluationResult
 from reporting.plots.style import (
     SERIES,
@@ -68,7 +68,7 @@ def _groups(comparison: Comparison, method: str) -> dict[str, list[tuple[float, 
     """Returns the variants of a sweep by series, with the values of its parameter: of one method, or all at budgets."""
     parameter = PARAMETER[method]
     groups: dict[str, list[tuple[float, EvaluationResult]]] = {}
-    for result in comparison.of_methods(*(PARAMETER if method == "budget" else (method,))):
+    for result in comparison.of_methods(*(AT_BUDGETS if method == "budget" else (method,))):
         if result.spec.sized_by == parameter and result.spec.mac_budget is None:
             value = float(getattr(result.spec, parameter))
             groups.setdefault(series_name(result), []).append((value, result))

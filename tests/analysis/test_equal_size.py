@@ -9,10 +9,10 @@ from rich.console import Console
 
 from analysis.comparison import Comparison
 from analysis.conclusions import describe, methods_answer
-from analysis.equal_size import equal_sizes, gain_text, verdict
+from analysis.equal_size import PAIRS, equal_sizes, gain_text, methods_in, verdict
 from analysis.ranking import in_order
 from models.evaluation.results import EvaluationResult
-from models.variant_spec import VariantSpec
+from models.variant_spec import ESTIMATES, VariantSpec
 from reporting.console import print_equal_sizes
 from reporting.plots.style import long_label
 from reporting.summary import results_table, run_metrics
@@ -94,6 +94,29 @@ def test_of_few_images_no_method_is_better_and_none_equal(results: list[Evaluati
     console = Console(file=io.StringIO(), width=80)
     print_equal_sizes(Comparison(few), console)
     assert "too few to judge" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_other_rules_are_compared_with_arsvd_and_with_global_allocation(results: list[EvaluationResult]) -> None:
+    worse = [0.5, 0.4, 0.4, 0.5, 0.3] * 2
+    lines = equal_sizes([*results, at_budget("evbmf", 0.25, worse), at_budget("energy", 0.5, worse)])
+    at_half, at_quarter = lines
+    assert {*at_half.dice_gains} == {("budget", "energy")}
+    assert {*at_quarter.dice_gains} >= {("budget", "evbmf"), ("arsvd", "evbmf"), ("arsvd", "svd")}
+    assert at_quarter.dice_gains["arsvd", "evbmf"].mean == pytest.approx(0.4)
+    assert methods_in(lines) == ["svd", "arsvd", "energy", "evbmf", "budget"]
+    assert verdict(lines, "budget", "evbmf") == "At equal size, budget is better than EVBMF at 25 % of the parameters."
+    assert verdict(lines, "budget", "evbmf") in methods_answer(Comparison([*results, at_budget("evbmf", 0.25, worse)]))
+
+
+def test_the_table_of_many_rules_shows_what_fits_and_names_the_rest(results: list[EvaluationResult]) -> None:
+    rules = [at_budget(rule, 0.25, [0.5] * 10) for rule in ESTIMATES]
+    for width, shown in ((80, 3), (1000, 11)):
+        console = Console(file=io.StringIO(), width=width)
+        print_equal_sizes(Comparison([*results, *rules]), console)
+        text = console.file.getvalue()  # type: ignore[attr-defined]
+        table, _, rest = text.partition("more columns")
+        assert sum(table.count(f"{method} - {other}") for method, other in PAIRS) == shown
+        assert ("arsvd - stable_rank" in " ".join(rest.split())) == (shown < 11)
 
 
 def test_without_budgets_it_says_how_to_get_them() -> None:

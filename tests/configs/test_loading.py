@@ -46,6 +46,7 @@ def test_every_flag_is_known_with_underscores_and_with_dashes(flag: str) -> None
         "interpolation": ["area"],
         "svd_ranks": ["4"],
         "weight_bits": ["8"],
+        "rank_rules": ["evbmf"],
         "recalibration_images": ["16"],
         "split": ["0.6,0.2,0.2"],
         "network": ["monai.networks.nets.UNet"],
@@ -230,6 +231,34 @@ def test_bits_and_sizes_are_lists_of_what_can_be() -> None:
         load_config(["--weight_bits", "9"])
     with pytest.raises(ConfigError, match=r"--size_budgets\) is '5': give a share above 0, at most 1"):
         load_config(["--size_budgets", "5"])
+
+
+def test_rank_rules_are_a_list_of_what_is_known() -> None:
+    settings = load_config(["--rank_rules", "evbmf, stable_rank", "--energies", "0.9,0.8", "--rank_ratios", "0.5"])
+    compression = settings.compression
+    assert compression.rank_rules == ("evbmf", "stable_rank")
+    assert (compression.energies, compression.rank_ratios) == ((0.9, 0.8), (0.5,))
+    assert load_config(["rank_rules=[hard_threshold,effective_rank]"]).compression.rank_rules[0] == "hard_threshold"
+    assert load_config([]).compression.rank_rules == ()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--rank_rules", "evbfm"],
+            r"\(--rank_rules\) is 'evbfm': there is no such rule \(did you mean evbmf\?\)",
+        ),
+        (["--rank_rules", "evbmf,Stable-Rank"], r"is 'Stable-Rank': .*did you mean stable_rank"),
+        (["--rank_rules", "energy"], "is 'energy': there is no such rule; known are evbmf, .* by --energies and"),
+        (["--rank_rules", "evbmf,evbmf"], "evbmf occurs more than once"),
+        (["--energies", "90"], r"\(--energies\) is '90': give a share above 0, at most 1"),
+        (["--rank_ratios", "0.5,0.5"], r"0\.5 occurs more than once"),
+    ],
+)
+def test_other_rank_rules_are_refused_with_what_was_meant(arguments: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_config(arguments)
 
 
 def test_a_section_that_is_given_as_a_value_names_its_fields() -> None:

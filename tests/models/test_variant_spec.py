@@ -12,6 +12,14 @@ SPECS = {
     "arsvd_tau_0.9": VariantSpec("arsvd", tau=0.9, distribution="energy"),
     "svd_budget_0.25": VariantSpec("svd", budget=0.25),
     "arsvd_budget_0.125": VariantSpec("arsvd", budget=0.125, distribution="sigma"),
+    "energy_0.9": VariantSpec("energy", energy=0.9, scheme="channel"),
+    "energy_budget_0.25": VariantSpec("energy", energy=0.7, budget=0.25),
+    "rank_ratio_0.5": VariantSpec("rank_ratio", rank_ratio=0.5),
+    "evbmf": VariantSpec("evbmf", scheme="spatial"),
+    "evbmf_w8": VariantSpec("evbmf", weight_bits=8),
+    "hard_threshold_budget_0.25": VariantSpec("hard_threshold", budget=0.25, scale=12.5),
+    "effective_rank_budget_0.5_w4": VariantSpec("effective_rank", budget=0.5, weight_bits=4),
+    "stable_rank": VariantSpec("stable_rank"),
     "budget_0.25": VariantSpec("budget", budget=0.25, weighting="curvature", statistics_images=64),
     "budget_0.25_macs_0.3": VariantSpec("budget", budget=0.25, mac_budget=0.3),
     "baseline_w8": VariantSpec("baseline", weight_bits=8),
@@ -42,7 +50,7 @@ def test_no_two_descriptions_of_different_size_have_one_name() -> None:
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"method": "tucker"}, "known are baseline, svd, arsvd, budget, size"),
+        ({"method": "tucker"}, "known are baseline, svd, arsvd, energy, rank_ratio, evbmf, .*, budget, size"),
         ({"method": "baseline", "rank": 3}, "baseline has rank; give none"),
         ({"method": "svd"}, "svd has no size; give rank or budget"),
         ({"method": "svd", "tau": 0.5}, "svd has tau; give rank or budget"),
@@ -54,6 +62,12 @@ def test_no_two_descriptions_of_different_size_have_one_name() -> None:
         ({"method": "svd", "rank": 0}, "rank is 0"),
         ({"method": "arsvd", "tau": -1.0}, "tau is -1.0"),
         ({"method": "budget", "budget": 2.0}, "budget is 2.0"),
+        ({"method": "energy"}, "energy has no size; give energy or budget"),
+        ({"method": "energy", "energy": 1.5}, "energy is 1.5"),
+        ({"method": "rank_ratio", "energy": 0.5}, "rank_ratio has energy; give rank_ratio or budget"),
+        ({"method": "evbmf", "rank": 3}, "evbmf has rank; give budget"),
+        ({"method": "evbmf", "scale": 2.0}, "evbmf has a scale of 2.0; leave it to a budget"),
+        ({"method": "svd", "budget": 0.5, "scale": 2.0}, "svd has a scale of 2.0; leave it to a budget"),
         ({"method": "size", "size": 0.0}, "size is 0.0"),
         ({"method": "size", "budget": 0.5}, "size has budget; give size"),
         ({"method": "size", "size": 0.5, "weight_bits": 8}, "none with a size"),
@@ -77,6 +91,8 @@ def test_what_a_budget_solved_is_in_the_description_and_not_in_the_name() -> Non
     assert (solved.name, solved.sized_by) == ("svd_budget_0.25", "budget")
     assert solved.parameters() == {"rank": 12, "budget": 0.25, "scheme": "channel"}
     assert VariantSpec("arsvd", budget=0.25, tau=0.5).name == "arsvd_budget_0.25"
+    assert VariantSpec("evbmf", budget=0.25, scale=3.5).name == "evbmf_budget_0.25"
+    assert VariantSpec("evbmf").sized_by is None
     found = VariantSpec("budget", max_dice_loss=0.02, budget=0.1234)
     assert (found.name, found.sized_by) == ("smallest", "max_dice_loss")
 

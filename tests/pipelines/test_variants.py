@@ -19,6 +19,25 @@ def test_every_network_in_float32_has_a_twin_for_each_number_of_bits() -> None:
     assert {"compress_baseline_w8", "recalibrate_smallest_w4", "finetune_size_0.1"} <= {*step_names(settings)}
 
 
+def test_each_chosen_rule_is_made_by_itself_and_solved_for_each_budget() -> None:
+    settings = CompressionConfig(
+        svd_ranks=(),
+        arsvd_taus=(),
+        rank_rules=("evbmf", "stable_rank"),
+        energies=(0.9, 0.8),
+        rank_ratios=(0.5,),
+        budgets=(0.5, 0.25),
+        scheme="spatial",
+    )
+    specs = {spec.name: spec for spec in variant_specs(settings)}
+    by_themselves = ["energy_0.9", "energy_0.8", "rank_ratio_0.5", "evbmf", "stable_rank"]
+    methods = ("svd", "arsvd", "energy", "rank_ratio", "evbmf", "stable_rank")
+    solved = [f"{method}_budget_{budget}" for budget in (0.5, 0.25) for method in methods]
+    assert [*specs] == [*by_themselves, *solved, "budget_0.5", "budget_0.25"]
+    assert {spec.scheme for name, spec in specs.items() if not name.startswith("budget")} == {"spatial"}
+    assert {"compress_evbmf", "evaluate_energy_budget_0.5"} <= {*step_names(settings)}
+
+
 @pytest.mark.parametrize(
     ("recover", "stages"),
     [

@@ -27,6 +27,20 @@ def test_variants_are_listed_by_method_in_order() -> None:
     assert summary["config"] == {"seed": 1}
 
 
+def test_other_rules_have_lists_and_columns_of_their_own() -> None:
+    rules = [make_result(method, value, 0.6, 300) for method, value in (("evbmf", None), ("energy", 0.9))]
+    solved = dataclasses.replace(rules[0], spec=VariantSpec("evbmf", budget=0.25, scale=2.5))
+    comparison = Comparison([BASELINE, *rules, solved, ARSVD])
+    summary = summarize(comparison, {})
+    assert [entry["name"] for entry in summary["evbmf_variants"]] == ["evbmf", "evbmf_budget_0.25"]
+    assert (summary["evbmf_variants"][1]["scale"], summary["energy_variants"][0]["energy"]) == (2.5, 0.9)
+    assert summary["stable_rank_variants"] == []
+    rows = list(csv.DictReader(io.StringIO(results_table(comparison))))
+    order = ["baseline", "arsvd_tau_0.9", "energy_0.9", "evbmf", "evbmf_budget_0.25"]
+    assert [row["variant"] for row in rows] == order
+    assert [row["energy"] for row in rows] == ["", "", "0.9", "", ""]
+
+
 def test_reductions_are_against_the_baseline() -> None:
     entry = summarize(Comparison([BASELINE, ARSVD]), {})["arsvd_variants"][0]
     assert entry["compression_vs_baseline_%"]["params"] == pytest.approx(50)

@@ -41,6 +41,7 @@ REACHES = {
         "torch_lowrank.io",
     },
     "steps.compress_arsvd": {"torch_lowrank.ranks.rules", "torch_lowrank.compression"},
+    "steps.compress_rule": {"torch_lowrank.ranks.noise", "torch_lowrank.ranks.estimates", "torch_lowrank.compression"},
     "steps.compress_budget": {
         "torch_lowrank.ranks.rules",
         "torch_lowrank.compression",
@@ -96,6 +97,7 @@ REACHES_NOT = {
         "torch_lowrank.curvature.collect",
         "dataset.store",
     },
+    "steps.compress_arsvd": {"torch_lowrank.ranks.noise", "models.training.fit"},
     "steps.compress_budget": {"models.training.fit", "torch_lowrank.curvature.collect", "dataset.store"},
     "steps.recalibrate": {"torch_lowrank.ranks.rules", "models.training.fit", "models.evaluation.metrics"},
     "steps.finetune": {"torch_lowrank.ranks.rules", "torch_lowrank.recalibration", "models.evaluation.evaluate"},

@@ -9,17 +9,23 @@ from models.evaluation.cost import macs, weights_size_bytes
 from models.preprocessing import Preprocessing
 from models.unet import UNet
 from models.variant import Variant
-from models.variant_spec import BASELINE, VariantSpec
+from models.variant_spec import BASELINE, ESTIMATES, VariantSpec
 from steps.compress_arsvd import compress_arsvd
 from steps.compress_budget import compress_budget
+from steps.compress_rule import compress_rule, rule_of
 from steps.compress_size import compress_size
 from steps.compress_svd import compress_svd
 from steps.decompose import decompose
 from steps.decompose_weighted import decompose_weighted
 from steps.round_weights import round_weights
+from torch_lowrank.compression import compress
 from torch_lowrank.curvature.collect import collect_statistics
+from torch_lowrank.layers.factorized import count_parameters
 from torch_lowrank.quantization.bits import BITS
 from torch_lowrank.ranks.budgets import BudgetError
+from torch_lowrank.ranks.estimates import EffectiveRank, StableRank
+from torch_lowrank.ranks.noise import EVBMF, HardThreshold
+from torch_lowrank.ranks.rules import Energy, RankRatio
 
 SHAPE = (1, 32, 32)
 
@@ -99,9 +105,11 @@ def test_a_budget_is_kept(baseline: Variant) -> None:
     [
         (compress_svd, VariantSpec("svd", budget=0.4), "rank"),
         (compress_arsvd, VariantSpec("arsvd", budget=0.4, distribution="energy"), "tau"),
+        (compress_rule, VariantSpec("energy", budget=0.4), "energy"),
+        (compress_rule, VariantSpec("rank_ratio", budget=0.4), "rank_ratio"),
     ],
 )
-def test_svd_and_arsvd_meet_the_same_budget(baseline: Variant, spectra, step, spec: VariantSpec, solved: str) -> None:
+def test_rules_meet_the_same_budget(baseline: Variant, spectra, step, spec: VariantSpec, solved: str) -> None:
     variant = step.entrypoint(spectra, baseline, spec)
     assert 0.39 * baseline.params < variant.params <= 0.4 * baseline.params
     value = getattr(variant.spec, solved)
@@ -114,6 +122,47 @@ def test_svd_and_arsvd_meet_the_same_budget(baseline: Variant, spectra, step, sp
         for more in (0, 1 if solved == "rank" else 1e-6)
     )
     assert largest.params <= 0.4 * baseline.params < too_large.params
+
+
+RULES = {
+    VariantSpec("energy", energy=0.6): Energy(0.6),
+    VariantSpec("rank_ratio", rank_ratio=0.3): RankRatio(0.3),
+    VariantSpec("evbmf"): EVBMF(),
+    VariantSpec("hard_threshold"): HardThreshold(),
+    VariantSpec("effective_rank"): EffectiveRank(),
+    VariantSpec("stable_rank"): StableRank(),
+}
+
+
+@pytest.mark.parametrize("spec", RULES, ids=lambda spec: spec.name)
+def test_a_rank_rule_is_the_engines(baseline: Variant, spectra, spec: VariantSpec) -> None:
+    variant = compress_rule.entrypoint(spectra, baseline, spec)
+    assert (variant.name, variant.spec) == (spec.name, spec)
+    assert variant.layers == compress(baseline.network, RULES[spec], spectra=spectra).layers
+
+
+@pytest.mark.parametrize("method", ESTIMATES)
+def test_estimated_ranks_meet_a_budget_by_one_multiplier(baseline: Variant, spectra, method: str) -> None:
+    spec = VariantSpec(method, budget=0.4)
+    variant = compress_rule.entrypoint(spectra, baseline, spec)
+    assert 0.39 * baseline.params < variant.params <= 0.4 * baseline.params
+    assert variant.spec == dataclasses.replace(spec, scale=variant.spec.scale)
+    rule = dataclasses.replace(rule_of(VariantSpec(method)), scale=variant.spec.scale)
+    larger = dataclasses.replace(rule, scale=1.001 * variant.spec.scale)
+    fits, exceeds = (
+        count_parameters(compress(baseline.network, each, spectra=spectra).network) for each in (rule, larger)
+    )
+    assert fits <= 0.4 * baseline.params < exceeds
+
+
+def test_a_budget_that_no_multiplier_meets_names_the_variant(baseline: Variant, spectra) -> None:
+    with pytest.raises(BudgetError, match=r"evbmf_budget_0\.01: a budget of 0\.01 .* cannot be met; the smallest"):
+        compress_rule.entrypoint(spectra, baseline, VariantSpec("evbmf", budget=0.01))
+
+
+def test_other_methods_have_steps_of_their_own() -> None:
+    with pytest.raises(ValueError, match="svd is no rank rule of this step; it makes energy, rank_ratio, evbmf"):
+        rule_of(VariantSpec("svd", rank=3))
 
 
 def test_the_baseline_is_never_changed(baseline: Variant, spectra) -> None:

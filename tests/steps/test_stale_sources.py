@@ -31,6 +31,7 @@ STEP_OF = {  # the groups, and each one's step
     "decompose_weighted": "decompose_weighted",
     "svd": "compress_svd",
     "arsvd": "compress_arsvd",
+    "rule": "compress_rule",
     "budget": "compress_budget",
     "smallest": "compress_smallest",
     "size": "compress_size",
@@ -52,7 +53,7 @@ READERS = frozenset(
     {"train", "statistics", "smallest", "recalibrate", "finetune", "evaluate", "pictures", "export"}
 )  # of the data set
 NETWORKS = ALL - INGEST
-COMPRESSION = frozenset({"svd", "arsvd", "budget", "smallest", "size"})
+COMPRESSION = frozenset({"svd", "arsvd", "rule", "budget", "smallest", "size"})
 OF_STATISTICS = frozenset({"budget", "smallest", "size", "round"})
 EVALUATION = frozenset({"evaluate", "smallest"})
 SPECTRA = COMPRESSION | {"decompose", "decompose_weighted"}  # they make or read them
@@ -167,6 +168,7 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (COMPRESSION, "torch_lowrank", "compression"),
     (COMPRESSION, "torch_lowrank/decomposition", "refine"),
     (COMPRESSION, "torch_lowrank/ranks", "__init__ allocation budgets costs joint_allocation options plan rules"),
+    (frozenset({"rule"}), "torch_lowrank/ranks", "bayesian_factorisation estimates marchenko_pastur noise"),
     (COMPRESSION, "models", "compress_variant"),
     (frozenset({"round"}), "models", "round_variant"),
     (frozenset({"smallest"}), "models", "smallest"),

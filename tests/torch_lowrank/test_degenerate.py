@@ -11,11 +11,26 @@ from torch_lowrank.compression import compress
 from torch_lowrank.curvature.collect import collect_statistics
 from torch_lowrank.decomposition.decompose import decompose
 from torch_lowrank.ranks.budgets import ParameterBudget
+from torch_lowrank.ranks.estimates import EffectiveRank, RelativeCut, StableRank
+from torch_lowrank.ranks.noise import EVBMF, HardThreshold
 from torch_lowrank.ranks.rules import Energy, Entropy, FixedRank, RankRatio
 from torch_lowrank.recalibration import recalibrate
 
 PLAIN = Preprocessing(mean=0.3, std=0.3)
-RULES = [FixedRank(2), RankRatio(0.3), Energy(0.9), Entropy(0.9), Entropy(0.9, "sigma"), ParameterBudget(0.5)]
+RULES = [
+    FixedRank(2),
+    RankRatio(0.3),
+    Energy(0.9),
+    Entropy(0.9),
+    Entropy(0.9, "sigma"),
+    EffectiveRank(scale=0.5),
+    StableRank(),
+    RelativeCut(0.3),
+    HardThreshold(),
+    EVBMF(),
+    ParameterBudget(0.5),
+    ParameterBudget(0.5, EVBMF()),
+]
 IMAGES = torch.randn(4, 1, 32, 32, generator=torch.Generator().manual_seed(0))
 
 

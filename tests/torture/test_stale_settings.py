@@ -119,6 +119,12 @@ FIELDS: dict[str, tuple[str, frozenset[str]]] = {
     "training.devices": ("training.devices=2", TRAIN),
     "compression.svd_ranks": ("compression.svd_ranks=1,2", SHOW | chain("svd_rank_2")),
     "compression.arsvd_taus": ("compression.arsvd_taus=0.5,0.8", SHOW | chain("arsvd_tau_0.8")),
+    "compression.rank_rules": ("compression.rank_rules=evbmf", SHOW | chain("evbmf", "evbmf_budget_0.5")),
+    "compression.energies": ("compression.energies=0.7", SHOW | chain("energy_0.7", "energy_budget_0.5")),
+    "compression.rank_ratios": (
+        "compression.rank_ratios=0.3",
+        SHOW | chain("rank_ratio_0.3", "rank_ratio_budget_0.5"),
+    ),
     "compression.budgets": ("compression.budgets=0.5,0.6", SHOW | chain(*BUDGETS)),
     "compression.mac_budgets": ("compression.mac_budgets=0.6", SHOW | chain("budget_0.5_macs_0.6")),
     "compression.size_budgets": ("compression.size_budgets=0.3", SHOW | chain("size_0.3")),

@@ -25,6 +25,7 @@ class Option:
         cost_per_rank: Parameters (or multiply-accumulates) of the factorised weight for each rank.
         dense_cost: The same of the weight as it is.
         absolute: See `spectra.Spectrum`.
+        shape: Of the unfolded weight, (groups, rows, columns); None where the rule needs the spectrum alone.
     """
 
     scheme: str
@@ -32,6 +33,7 @@ class Option:
     cost_per_rank: int
     dense_cost: int
     absolute: bool = False
+    shape: tuple[int, int, int] | None = None
 
     @property
     def full_rank(self) -> int:

@@ -108,7 +108,12 @@ def _candidate(name: str, spectra: Spectra, costs: Costs) -> Candidate:
     dense = costs.dense[name]
     options = tuple(
         Option(
-            spectrum.scheme, spectrum.singular_values, costs.per_rank[name, spectrum.scheme], dense, spectrum.absolute
+            spectrum.scheme,
+            spectrum.singular_values,
+            costs.per_rank[name, spectrum.scheme],
+            dense,
+            spectrum.absolute,
+            spectrum.shape,
         )
         for spectrum in spectra.options(name)
     )

@@ -1,8 +1,9 @@
 """Rank rules: from spectra to ranks.
 
-A rule for single layers computes a rank from one spectrum (`LayerRule.rank`); all of them are here. A budget limits
-what a whole network costs: with a rule it solves the rule's parameter, without one it allocates ranks over all layers
-(`torch_lowrank.ranks.budgets`). Rules are small, pure and comparable; none of them sees a network.
+A rule for single layers computes a rank from one spectrum (`LayerRule.rank`). Those that keep a given number or share
+are here; those that estimate a rank are in `ranks.estimates` and `ranks.noise`. A budget limits what a whole network
+costs: with a rule it solves the rule's parameter, without one it allocates ranks over all layers (`ranks.budgets`).
+Rules are small, pure and comparable; none of them sees a network.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from torch_lowrank.ranks.options import Candidate, Choice, InputShape, Option
 
-_SLACK = 1e-12  # cumulative sums of float64 reach their own total only up to rounding
+SLACK = 1e-12  # cumulative sums of float64 reach their own total only up to rounding
 
 
 class RankRule(abc.ABC):
@@ -85,6 +86,10 @@ class LayerRule(RankRule):
     def rank(self, singular_values: Tensor) -> int:
         """Returns the rank, 1 to k, for singular values (k,), float64, descending."""
 
+    def rank_of(self, option: Option) -> int:
+        """Returns the rank for one unfolding of a layer; a rule that needs more than its spectrum overrides this."""
+        return self.rank(option.singular_values)
+
     def solvable(self) -> Parameter:
         """Returns the parameter that a budget may solve.
 
@@ -123,7 +128,7 @@ class LayerRule(RankRule):
         Among the schemes whose rank makes the layer cheaper, the one with the smaller error at equal cost: the cost
         of the first scheme's rank, for which the other gets as many ranks as it buys.
         """
-        ranks = [max(1, min(self.rank(option.singular_values), option.full_rank)) for option in candidate.options]
+        ranks = [max(1, min(self.rank_of(option), option.full_rank)) for option in candidate.options]
         cheaper = [
             (option, rank) for option, rank in zip(candidate.options, ranks, strict=True) if rank <= option.largest_rank
         ]
@@ -185,7 +190,7 @@ class RankRatio(LayerRule):
 
     def rank(self, singular_values: Tensor) -> int:
         """Returns ceil(ratio k)."""
-        return max(1, math.ceil(self.ratio * singular_values.numel() * (1 - _SLACK)))
+        return max(1, math.ceil(self.ratio * singular_values.numel() * (1 - SLACK)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,7 +205,7 @@ class Energy(LayerRule):
 
     def rank(self, singular_values: Tensor) -> int:
         """Returns the smallest rank that keeps the share of the energy."""
-        return _smallest_reaching(_scaled(singular_values).square(), self.energy)
+        return _smallest_reaching(scaled(singular_values).square(), self.energy)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -222,13 +227,13 @@ class Entropy(LayerRule):
 
     def rank(self, singular_values: Tensor) -> int:
         """Returns the smallest rank that keeps the share of the entropy; 1 for a spectrum without entropy."""
-        mass = _scaled(singular_values)
+        mass = scaled(singular_values)
         mass = mass.square() if self.distribution == "energy" else mass
         total = mass.sum()
         return 1 if total == 0 else _smallest_reaching(torch.special.entr(mass / total), self.tau)
 
 
-def _scaled(singular_values: Tensor) -> Tensor:
+def scaled(singular_values: Tensor) -> Tensor:
     """Returns the values over the largest, as squares of very small ones leave the range of float64."""
     values = singular_values.double()
     return values / values.max().clamp_min(torch.finfo(torch.float64).tiny)
@@ -237,4 +242,4 @@ def _scaled(singular_values: Tensor) -> Tensor:
 def _smallest_reaching(terms: Tensor, share: float) -> int:
     """Returns the smallest k with sum of the first k terms >= share of their total; 1 where all are zero."""
     cumulative = terms.cumsum(0)
-    return 1 + int((cumulative < share * cumulative[-1] * (1 - _SLACK)).sum())
+    return 1 + int((cumulative < share * cumulative[-1] * (1 - SLACK)).sum())

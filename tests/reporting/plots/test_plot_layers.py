@@ -107,6 +107,12 @@ def test_cuts_stand_on_the_spectrum_of_their_scheme_only():
     assert len(figure.legends[0].get_texts()) == 3
 
 
+def test_plain_spectra_are_cut_by_every_rule():
+    rules = [cut(rule, {"inc": ("channel", 3)}, VariantSpec(rule)) for rule in ("evbmf", "stable_rank")]
+    (axes,) = draw_spectra(Comparison(rules), "plain", {"inc": SPECTRUM}).axes
+    assert marks(axes) == [(3, 0.25)] * 2
+
+
 def test_weighted_spectra_are_cut_by_budgets_alone():
     layers = {"inc": ("channel", 2)}
     variants = [cut("svd", layers), cut("ours", {"inc": ("channel", 3)}, VariantSpec("budget", budget=0.25))]

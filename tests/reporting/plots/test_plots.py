@@ -9,10 +9,12 @@ from PIL import Image
 
 from analysis.comparison import Comparison
 from analysis.examples import Examples
+from analysis.ranking import AT_BUDGETS
 from analysis.singular_values import SingularValues
-from models.variant_spec import VariantSpec
+from models.variant_spec import METHODS, VariantSpec
 from reporting.plots.catalogue import PICTURES
 from reporting.plots.draw import DPI, DRAWN, Shown, draw_all, png_of
+from reporting.plots.style import SERIES, by_series, long_label, series_name
 from reporting.plots.sweeps import draw_sweep
 from reporting.plots.training import draw_finetuning, draw_training
 from tests.comparisons import images, recovered
@@ -138,6 +140,23 @@ def test_methods_at_the_same_budgets_share_a_picture_and_stand_side_by_side(resu
     svd, ours = (line.get_transform().transform((0.25, 0.7))[0] for line in lines)
     assert ours - svd == pytest.approx(7 * figure.dpi / 72)
     assert draw_sweep(comparison, "svd") is None
+
+
+def test_every_method_has_a_look_and_labels_of_its_own(result):
+    given = {"svd": 4, "arsvd": 0.5, "energy": 0.9, "rank_ratio": 0.5, "budget": 0.5}
+    methods = [method for method in METHODS if method != "size"]
+    results = [result(method, given.get(method), 0.7, 1000) for method in methods]
+    solved = [at_budget(result, method, 0.25) for method in AT_BUDGETS if method != "budget"]
+    assert len(by_series([*results, *solved])) == len(results) + len(solved)
+    twins = [dataclasses.replace(each, spec=dataclasses.replace(each.spec, weight_bits=8)) for each in results]
+    assert {series_name(twin) for twin in twins} == {f"{method}_in_bits" for method in methods}
+    looks = {(SERIES[name].color, SERIES[name].marker) for name in methods}
+    assert len(looks) == len({color for color, _ in looks}) == len({marker for _, marker in looks}) == len(methods)
+    labels = {each.name: long_label(each) for each in [*results, *solved]}
+    assert labels["energy_0.9"] == "energy 0.9"
+    assert labels["evbmf"] == "evbmf"
+    assert labels["hard_threshold_budget_0.25"] == "hard threshold at 25 %"
+    assert len({*labels.values()}) == len(labels)
 
 
 def test_nothing_to_draw_gives_no_figure(baseline):

@@ -15,10 +15,22 @@ from torch_lowrank.decomposition.decompose import decompose
 from torch_lowrank.ranks.allocation import allocate_globally
 from torch_lowrank.ranks.budgets import BudgetError, JointBudget, MacBudget, ParameterBudget
 from torch_lowrank.ranks.costs import count_macs, mac_costs, parameter_costs, possible_schemes, smallest_share
+from torch_lowrank.ranks.estimates import RelativeCut
+from torch_lowrank.ranks.noise import EVBMF, HardThreshold
 from torch_lowrank.ranks.options import Candidate, Choice, Option, several, total_cost
 from torch_lowrank.ranks.rules import Energy, Entropy, FixedRank, RankRatio
 
-RULES = [None, FixedRank(1), RankRatio(0.5), Energy(0.5), Entropy(0.5), Entropy(0.5, "sigma")]
+RULES = [
+    None,
+    FixedRank(1),
+    RankRatio(0.5),
+    Energy(0.5),
+    Entropy(0.5),
+    Entropy(0.5, "sigma"),
+    RelativeCut(0.1),
+    HardThreshold(),
+    EVBMF(),
+]
 
 
 def count(network):
