@@ -21,7 +21,7 @@ import numpy as np
 
 _BISECTIONS = 100
 _POINTS = 200  # of a search on a line, beside those where a component comes in
-_ZOOMS = 8  # each makes the line 100 times shorter
+_ZOOMS = 5  # each makes the line 100 times shorter
 
 
 @functools.lru_cache(maxsize=1024)  # a budget asks for the same spectrum at each step of its search

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -22,6 +22,8 @@ KINDS = [EffectiveRank, StableRank, lambda scale: RelativeCut(0.1, scale=scale),
 SPECTRA = st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=30).map(
     lambda values: torch.tensor(sorted(values, reverse=True), dtype=torch.float64)
 )
+
+UNHURRIED = settings(deadline=None)  # the search for the noise takes its time on a busy machine
 
 
 def rank(rule: LayerRule, values: torch.Tensor, columns: int | None = None) -> int:
@@ -80,12 +82,14 @@ def test_weights_of_rank_zero_and_one_get_rank_one(make, values):
     assert rank(make(scale=1.0), torch.tensor(values, dtype=torch.float64)) == 1
 
 
+@UNHURRIED
 @given(SPECTRA, st.floats(1e-6, 100), st.floats(1e-6, 100), st.sampled_from(KINDS))
 def test_rank_grows_with_the_multiplier(values, one, other, make):
     low, high = sorted((one, other))
     assert 1 <= rank(make(scale=low), values) <= rank(make(scale=high), values) <= len(values)
 
 
+@UNHURRIED
 @given(SPECTRA, st.sampled_from(KINDS), st.integers(1, 3))
 def test_scale_of_the_weight_and_numbers_of_groups_change_no_rank(values, make, groups):
     rule, rows = make(scale=1.0), len(values)
@@ -93,6 +97,7 @@ def test_scale_of_the_weight_and_numbers_of_groups_change_no_rank(values, make, 
     assert ranks == {rule.rank_of(Option("channel", values, 1, 1, shape=(groups, 2 * rows, rows)))}
 
 
+@UNHURRIED
 @given(SPECTRA, st.sampled_from(KINDS))
 def test_numbers_of_single_precision_give_the_same_ranks(values, make):
     single = values.float()
