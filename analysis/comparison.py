@@ -29,7 +29,7 @@ class Comparison:
     """The variants of one run.
 
     Attributes:
-        results: In reading order: baseline, SVD by rank, ARSVD by tau, budgets, sizes.
+        results: In reading order: baseline, SVD by rank, ARSVD by tau, budgets, sizes; then those of further trainings.
         baseline: The uncompressed network, None where it was not evaluated.
         tolerated_loss: The loss of Dice that is tolerated in the recommended network.
         imported: Whether the baseline was trained elsewhere, and given as a checkpoint.
@@ -45,6 +45,23 @@ class Comparison:
     def qualities(self) -> dict[str, Quality]:
         """Variant to its quality with intervals."""
         return {result.name: quality(result, self.baseline) for result in self.results}
+
+    @property
+    def dense(self) -> list[EvaluationResult]:
+        """The network of each training as it was trained, the baseline first, in reading order."""
+        return [result for result in self.results if result.spec.is_dense]
+
+    @property
+    def has_several_trainings(self) -> bool:
+        """Whether there are further trainings beside the main one."""
+        return any(result.spec.training for result in self.results)
+
+    @functools.cached_property
+    def main(self) -> Comparison:
+        """The comparison of the main training's variants alone; this one where there is no other."""
+        if not self.has_several_trainings:
+            return self
+        return Comparison([each for each in self.results if not each.spec.training], imported=self.imported)
 
     @functools.cached_property
     def lesion_groups(self) -> list[LesionGroup]:
@@ -131,8 +148,9 @@ class Comparison:
         return [result for result in self.results if not result.spec.is_baseline]
 
     def of_methods(self, *methods: str) -> list[EvaluationResult]:
-        """Returns the variants of some methods but twins in few bits, in reading order."""
-        return [each for each in self.results if each.method in methods and each.spec.weight_bits is None]
+        """Returns the main training's variants of some methods but twins in few bits, in reading order."""
+        own = self.main.results
+        return [each for each in own if each.method in methods and each.spec.weight_bits is None]
 
 
 def baseline_in(comparison: Comparison) -> EvaluationResult:
@@ -178,7 +196,7 @@ def joined(
             none at all where nothing was fine-tuned.
         imported: Whether the baseline was trained elsewhere.
     """
-    tuned = [each.name for each in results if each.spec.weight_bits is None and not each.spec.is_baseline]
+    tuned = [each.name for each in results if each.spec.weight_bits is None and not each.spec.is_dense]
     return Comparison(with_latencies(with_finetuning(results, tuned, histories), latencies), imported=imported)
 
 

@@ -103,16 +103,19 @@ def metric(result: EvaluationResult, name: str, split: Split = "test") -> float:
 def in_order(results: Sequence[EvaluationResult]) -> list[EvaluationResult]:
     """Orders variants for reading: baseline, SVD by rank, ARSVD by tau, budgets, sizes, largest first.
 
-    Twins in few bits stand behind the network that they were rounded from.
+    Twins in few bits stand behind the network that they were rounded from. Those of further trainings follow as they
+    were made, one training after the other.
     """
+    trainings = list(dict.fromkeys(["", *(result.spec.training for result in results)]))
 
-    def place(result: EvaluationResult) -> tuple[int, float, float, float, str, int]:
+    def place(result: EvaluationResult) -> tuple[int, int, float, float, float, str, int]:
         spec = result.spec
         given = getattr(spec, spec.sized_by) if spec.sized_by in ("rank", "tau") else None
         budget = next((size for size in (spec.size, spec.budget) if size is not None), math.inf)
         macs = math.inf if spec.mac_budget is None else spec.mac_budget
         bits = _FLOAT if spec.weight_bits is None else spec.weight_bits
         return (
+            trainings.index(spec.training),
             METHODS.index(spec.method),
             math.inf if given is None else given,
             -budget,

@@ -12,6 +12,7 @@ from analysis.comparison import joined
 from configs.loading import OF_NAMED, OF_UNET, network_title
 from configs.schema import RunConfig
 from configs.sections import ModelConfig
+from configs.trainings import trainings_of
 from dataset.manifest import Manifest
 from dataset.store import Dataset
 from materializers.report import ReportMaterializer
@@ -40,7 +41,7 @@ _NOT_SHOWN = {"data_root", "out_dir", "checkpoint", "verbose", "no_cache", "regi
 @step(enable_cache=False, output_materializers=ReportMaterializer)
 def compare(  # noqa: PLR0913, PLR0917 - everything meets here
     dataset: Dataset,
-    history: dict[str, Any],
+    histories: list[dict[str, Any]],
     baseline: Variant,
     compressed: list[Variant],
     tunings: list[dict[str, Any]],
@@ -51,7 +52,8 @@ def compare(  # noqa: PLR0913, PLR0917 - everything meets here
     config: RunConfig,
 ) -> Annotated[ReportBundle, "comparison"]:
     """Writes the results and brings MLflow up to date; runs always, so that both are complete after cached runs too."""
-    _link_to_model("dataset", "history", "baseline")
+    _link_to_model("dataset", "histories", "baseline")
+    history = histories[0]
     now = runtime.current()
     folder = Path(now.out_dir)
     for variant in (baseline, *compressed):
@@ -60,6 +62,7 @@ def compare(  # noqa: PLR0913, PLR0917 - everything meets here
     comparison = joined(results, latencies, tunings, imported=not history["epochs"])
     about = About(
         history=history,
+        trainings=_described(histories, config),
         manifest=dataclasses.asdict(dataset.manifest),
         config=_shown(config),
         provenance={
@@ -78,9 +81,12 @@ def compare(  # noqa: PLR0913, PLR0917 - everything meets here
     write_exports(exports, folder / EXPORTS)
     uri = tracking_uri(ROOT)
     training = dataclasses.replace(
-        _training(dataset, baseline, config, content, now), files=_placed(files, folder), networks=folder / "networks"
+        _training(dataset, baseline, trainings_of(config)[0].config, content, now),
+        files=_placed(files, folder),
+        networks=folder / "networks",
     )
-    recorded = record(uri, training, comparison, lock_of(uri, ROOT))
+    further = _further(training, dataset.manifest, compressed, histories[1:], config)
+    recorded = record(uri, [training, *further], comparison, lock_of(uri, ROOT))
     known = None if exports is None else dataclasses.replace(exports, files={})
     return ReportBundle(comparison.results, files, recorded.runs, recorded.view, known)
 
@@ -100,18 +106,17 @@ def _training(
     data_digest, manifest = dataset.content_digest(), dataset.manifest
     key = hashlib.sha256(f"{baseline.digest()} {data_digest}".encode()).hexdigest()
     images = {name: len(dataset[name]) for name in manifest.splits}
-    size = f"{manifest.image_size[0]}x{manifest.image_size[1]} {'gray' if manifest.channels == 1 else 'colour'}"
     origin = "training" if content.about.history["epochs"] else "checkpoint"
     return TrainingRecord(
         key=key,
-        name=f"{origin} {_network(config.model)} {size} {key[:6]}",
+        name=_title(origin, config, manifest, key),
         description=content.description(),
         params=_training_params(config),
         tags={"data_digest": data_digest[:_DIGITS], "git_commit": content.about.provenance["git_commit"]},
         history=dict(content.about.history),
         data=Data(
             name=": ".join(
-                filter(None, (runtime.data_name_of(now.to_extra()), f"{sum(images.values()):,} images {size}"))
+                filter(None, (runtime.data_name_of(now.to_extra()), f"{sum(images.values()):,} images {_size(manifest)}"))
             ),
             digest=data_digest[:_DIGITS],
             profile={"images": images, "classes": manifest.class_names},
@@ -122,6 +127,44 @@ def _training(
         files=[],
         networks=Path(),
     )
+
+
+def _further(
+    main: TrainingRecord, manifest: Manifest, networks: list[Variant], histories: list[dict[str, Any]], config: RunConfig
+) -> list[TrainingRecord]:
+    """Returns what MLflow says of the further trainings.
+
+    Their runs are of this comparison alone: all of their variants are compared with the main training's baseline.
+    """
+    dense = [variant for variant in networks if variant.spec.is_dense]
+    records = []
+    for training, variant, history in zip(trainings_of(config)[1:], dense, histories, strict=True):
+        key = hashlib.sha256(f"{variant.digest()} {main.key}".encode()).hexdigest()
+        records.append(
+            dataclasses.replace(
+                main,
+                key=key,
+                name=_title("training", training.config, manifest, key),
+                training=variant.spec.training,
+                description=f"The training {variant.name}, compared with that of the run {main.name}.",
+                params=_training_params(training.config),
+                history=history,
+                files=[],
+            )
+        )
+    return records
+
+
+def _described(histories: list[dict[str, Any]], config: RunConfig) -> list[dict[str, Any]]:
+    """Returns what distinguishes the trainings of a run, with the curves of each; the main one first."""
+    return [
+        {
+            "filters": each.config.model.base_filters if each.config.model.network is None else None,
+            "seed": each.config.seed,
+            **history,
+        }
+        for each, history in zip(trainings_of(config), histories, strict=True)
+    ]
 
 
 def _serving(baseline: Variant, manifest: Manifest) -> Serving:
@@ -143,6 +186,15 @@ def _placed(files: dict[str, bytes], folder: Path) -> list[tuple[Path, str | Non
     return [(folder / name, str(place) if (place := PurePosixPath(name).parent).name else None) for name in files]
 
 
+def _title(origin: str, config: RunConfig, manifest: Manifest, key: str) -> str:
+    """Returns the name of a training's run in MLflow."""
+    return f"{origin} {_network(config.model)} {_size(manifest)} {key[:6]}"
+
+
+def _size(manifest: Manifest) -> str:
+    return f"{manifest.image_size[0]}x{manifest.image_size[1]} {'gray' if manifest.channels == 1 else 'colour'}"
+
+
 def _network(model: ModelConfig) -> str:
     return f"{model.base_filters} filters" if model.network is None else network_title(model)
 
@@ -162,6 +214,7 @@ def _shown(config: RunConfig) -> dict[str, Any]:
 def _training_params(config: RunConfig) -> dict[str, Any]:
     """Returns the configuration of data, network and training, flat."""
     shown = _shown(config)
+    shown["model"].pop("further_filters", None)  # they are trainings of their own
     sections = {name: shown[name] for name in ("data", "input", "model", "training") if name in shown}
     flat = {f"{section}.{key}": _text(value) for section, fields in sections.items() for key, value in fields.items()}
     return {**flat, "seed": config.seed}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ class About:
         config: The resolved configuration, nested.
         provenance: What is needed to make the page again: versions, git commit, seed, command.
         exports: The files to deploy, None where none were asked for.
+        trainings: Of several trainings, what distinguishes each, and its history; empty where there is one alone.
     """
 
     history: Mapping[str, Any]
@@ -53,6 +54,7 @@ class About:
     config: Mapping[str, Any]
     provenance: Mapping[str, str]
     exports: Exports | None = None
+    trainings: Sequence[Mapping[str, Any]] = ()
 
 
 def render_report(comparison: Comparison, about: About, pictures: Mapping[str, bytes]) -> bytes:

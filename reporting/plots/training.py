@@ -17,6 +17,36 @@ _LEGEND_ROWS = 25
 _JUDGED = "valid_dice_lesion"
 
 
+def draw_trainings(comparison: Comparison, histories: Sequence[Mapping]) -> Figure | None:
+    """Draws the curves of one training, or those of several side by side; None where no epoch was trained.
+
+    Args:
+        comparison: The variants, the dense network of every training among them.
+        histories: A history for each training, in the order of their dense networks.
+    """
+    if len(histories) < 2:
+        return draw_training(histories[0]) if histories else None
+    names = [result.name for result in comparison.dense]
+    figure = new_figure(9, 6.5)
+    losses, quality = figure.subplots(2, 1, sharex=True)
+    every: set[int] = set()
+    for name, history, marker in zip(names, histories, itertools.cycle(VARIANT_MARKERS), strict=False):
+        epochs = history["epochs"]
+        x = [epoch["epoch"] for epoch in epochs]
+        every |= {*x}
+        (line,) = losses.plot(x, [epoch["valid_loss"] for epoch in epochs], marker=marker, markersize=4, label=name)
+        y = [math.nan if epoch.get(_judged(epochs)) is None else epoch[_judged(epochs)] for epoch in epochs]
+        quality.plot(x, y, marker=marker, markersize=4, color=line.get_color())
+        kept = x.index(history["best_epoch"])
+        quality.scatter(x[kept], y[kept], s=110, facecolors="none", edgecolors=line.get_color())
+    losses.set(title="Trainings on the validation images (ringed: the epoch that was kept)", ylabel="loss")
+    quality.set(xlabel="epoch", ylabel="Dice")
+    _count_epochs(quality, sorted(every))
+    losses.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
+    figure.align_ylabels()
+    return figure
+
+
 def draw_training(history: Mapping) -> Figure | None:
     """Draws losses and validation Dice against the epoch; None where no epoch was trained."""
     epochs = history.get("epochs") or []
