@@ -7,14 +7,17 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from analysis.at_sizes import AtSize, at_sizes
 from analysis.equal_bytes import EqualBytes, equal_bytes
 from analysis.equal_size import EqualSize, equal_sizes
-from analysis.front import front_names
+from analysis.front import bytes_of, front_names
 from analysis.intervals import Interval
+from analysis.over_trainings import OverTrainings, over_trainings
 from analysis.quality import LesionGroup, Quality, lesion_groups, quality
 from analysis.ranking import (
     JUDGED,
     baseline_of,
+    candidates,
     chosen_by_valid,
     in_order,
     is_useless,
@@ -94,6 +97,21 @@ class Comparison:
         return any(result.spec.in_few_bits for result in self.results)
 
     @functools.cached_property
+    def over_trainings(self) -> list[OverTrainings]:
+        """Every variant over the trainings by several seeds; empty where there is one seed."""
+        return over_trainings(self.results)
+
+    @functools.cached_property
+    def at_sizes(self) -> list[AtSize]:
+        """The network to take at each size; sizes are of the file where some are stored in few bits."""
+        return at_sizes(self.results, bytes_of if self.has_few_bits else lambda result: result.cost.params)
+
+    @property
+    def has_several_widths(self) -> bool:
+        """Whether there are trainings of other widths than the baseline's."""
+        return any(result.spec.filters is not None for result in self.results)
+
+    @functools.cached_property
     def recommended(self) -> EvaluationResult | None:
         """The recommended network, see `analysis.ranking.recommended`; None where there is none."""
         return recommended(self.results)
@@ -146,6 +164,11 @@ class Comparison:
     def compressed(self) -> list[EvaluationResult]:
         """All variants but the baseline, in reading order."""
         return [result for result in self.results if not result.spec.is_baseline]
+
+    @property
+    def eligible(self) -> list[EvaluationResult]:
+        """Those of them that are chosen from, see `analysis.ranking.candidates`."""
+        return candidates(self.compressed)
 
     def of_methods(self, *methods: str) -> list[EvaluationResult]:
         """Returns the main training's variants of some methods but twins in few bits, in reading order."""

@@ -67,6 +67,14 @@ def _measured(result: EvaluationResult, split: Split) -> Mapping[str, float]:
     return result.metrics if split == "test" else result.valid
 
 
+def candidates(results: Sequence[EvaluationResult]) -> list[EvaluationResult]:
+    """Returns the variants that are chosen from: of several seeds those of the first, of every width.
+
+    Other seeds say how much luck there is in a training, and are not to be a chance more to be lucky.
+    """
+    return [result for result in results if result.spec.seed is None]
+
+
 def chosen_by_valid(results: Sequence[EvaluationResult]) -> EvaluationResult | None:
     """Returns the network to take by the validation images: the best of about the smallest size that keeps the Dice.
 
@@ -81,7 +89,7 @@ def chosen_by_valid(results: Sequence[EvaluationResult]) -> EvaluationResult | N
     tolerated = tolerated_loss(results)
     close = [
         r
-        for r in without_repeats(results)
+        for r in without_repeats(candidates(results))
         if r.cost.size_bytes < baseline.cost.size_bytes and is_close(r.valid, baseline.valid, tolerated)
     ]
     smallest = min((r.cost.size_bytes for r in close), default=0)

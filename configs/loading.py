@@ -112,7 +112,9 @@ FLAGS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-OF_UNET, OF_NAMED = ("base_filters", "bilinear", "dropout", "further_filters"), ("network", "arguments", "output")  # fields of the model
+# Fields of the model.
+OF_UNET = ("base_filters", "bilinear", "dropout", "further_filters")
+OF_NAMED = ("network", "arguments", "output")
 
 
 class ConfigError(ValueError):

@@ -139,6 +139,11 @@ class VariantSpec:
         return dataclasses.replace(self, weight_bits=None)
 
     @property
+    def of_first_seed(self) -> VariantSpec:
+        """The same variant of the first seed of several."""
+        return dataclasses.replace(self, seed=None)
+
+    @property
     def recovery(self) -> str:
         """What was done to the network after its truncation: `none`, `recalibrated`, `fine-tuned`, or both."""
         done = {"recalibrated": self.recalibrated, "fine-tuned": self.finetune_epochs}

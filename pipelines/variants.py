@@ -39,9 +39,7 @@ def step_names(config: RunConfig) -> list[str]:
     specs, trainings = specs_of(config), [of_training(BASELINE, each).training for each in trainings_of(config)]
     of_trainings = [step_of(step, training) for training in trainings for step in _OF_TRAININGS]
     naming = [step_of(NAMING, training) for training in trainings if training]
-    of_variants = [
-        f"{stage}_{spec.name}" for spec in specs for stage in (("evaluate",) if spec.is_dense else stages)
-    ]
+    of_variants = [f"{stage}_{spec.name}" for spec in specs for stage in (("evaluate",) if spec.is_dense else stages)]
     return [*_SHARED_STEPS, *of_trainings, *naming, f"evaluate_{BASELINE.name}", *of_variants]
 
 
@@ -66,6 +64,7 @@ class Sweep:
 
     Attributes:
         results: The results, the baseline first.
+        full: Seed to the result of the dense network of the main width, which losses are of; None is the main seed.
         networks: The networks but the baseline, in the order of their results.
         timed: Those of them that do not compute as another one does.
         tunings: The histories of their fine-tuning, in the same order, of all that are compressed but twins in few
@@ -74,6 +73,7 @@ class Sweep:
     """
 
     results: list[Any] = dataclasses.field(default_factory=list)
+    full: dict[int | None, Any] = dataclasses.field(default_factory=dict)
     networks: list[Any] = dataclasses.field(default_factory=list)
     timed: list[Any] = dataclasses.field(default_factory=list)
     tunings: list[Any] = dataclasses.field(default_factory=list)
@@ -95,21 +95,25 @@ def sweep(trained: Sequence[Trained], dataset: Any, devices: Devices) -> Sweep:
 
 
 def _sweep_one(trained: Trained, dataset: Any, devices: Devices, swept: Sweep) -> None:
-    """Adds the variants of one training; all are compared with the baseline, the first network of the sweep."""
+    """Adds the variants of one training.
+
+    The smallest of them is that within a loss against the dense network of the main width, by the same seed.
+    """
     config, specs = trained.training.config, specs_of_training(trained.training)
     steps = VariantSteps(trained.network, dataset, specs, config, devices)
     dense = of_training(BASELINE, trained.training)
     finished = {dense.name: trained.network}
     if trained.training.is_main:
         swept.spectra += steps.spectra()
-        swept.results.append(steps.evaluated(dense.name, trained.network, None))
+        swept.full[None] = steps.evaluated(dense.name, trained.network, None)
+        swept.results.append(swept.full[None])
     for spec in specs:
         stages = stages_of(spec, config)
         if spec == dense:
             networks, tuning = [steps.named(spec)], None
         else:
             origin = finished[spec.unrounded.name] if spec.weight_bits else None
-            networks, tuning = steps.made(spec, stages, origin, swept.results[0])
+            networks, tuning = steps.made(spec, stages, origin, swept.full[spec.seed])
         network = finished[spec.name] = networks[-1]
         swept.networks.append(network)
         if spec.weight_bits is None:
@@ -117,7 +121,10 @@ def _sweep_one(trained: Trained, dataset: Any, devices: Devices, swept: Sweep) -
         if tuning is not None:
             swept.tunings.append(tuning)
         truncated = networks[0] if len(networks) > 1 and spec.weight_bits is None else None
-        swept.results.append(steps.evaluated(spec.name, network, truncated))
+        result = steps.evaluated(spec.name, network, truncated)
+        swept.results.append(result)
+        if spec == dense and spec.filters is None:
+            swept.full[spec.seed] = result
 
 
 def draw_and_compare(

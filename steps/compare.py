@@ -62,7 +62,7 @@ def compare(  # noqa: PLR0913, PLR0917 - everything meets here
     comparison = joined(results, latencies, tunings, imported=not history["epochs"])
     about = About(
         history=history,
-        trainings=_described(histories, config),
+        trainings=_described(histories, config) if len(histories) > 1 else [],
         manifest=dataclasses.asdict(dataset.manifest),
         config=_shown(config),
         provenance={
@@ -106,6 +106,7 @@ def _training(
     data_digest, manifest = dataset.content_digest(), dataset.manifest
     key = hashlib.sha256(f"{baseline.digest()} {data_digest}".encode()).hexdigest()
     images = {name: len(dataset[name]) for name in manifest.splits}
+    counted = f"{sum(images.values()):,} images {_size(manifest)}"
     origin = "training" if content.about.history["epochs"] else "checkpoint"
     return TrainingRecord(
         key=key,
@@ -115,9 +116,7 @@ def _training(
         tags={"data_digest": data_digest[:_DIGITS], "git_commit": content.about.provenance["git_commit"]},
         history=dict(content.about.history),
         data=Data(
-            name=": ".join(
-                filter(None, (runtime.data_name_of(now.to_extra()), f"{sum(images.values()):,} images {_size(manifest)}"))
-            ),
+            name=": ".join(filter(None, (runtime.data_name_of(now.to_extra()), counted))),
             digest=data_digest[:_DIGITS],
             profile={"images": images, "classes": manifest.class_names},
             place=now.data_root or get_step_context().inputs["dataset"][0].uri,
@@ -130,7 +129,11 @@ def _training(
 
 
 def _further(
-    main: TrainingRecord, manifest: Manifest, networks: list[Variant], histories: list[dict[str, Any]], config: RunConfig
+    main: TrainingRecord,
+    manifest: Manifest,
+    networks: list[Variant],
+    histories: list[dict[str, Any]],
+    config: RunConfig,
 ) -> list[TrainingRecord]:
     """Returns what MLflow says of the further trainings.
 

@@ -61,8 +61,8 @@ def record(tracking_uri: str, trainings: Sequence[TrainingRecord], comparison: C
             return _Recorder(tracking_uri).record(trainings, comparison)
     except (MlflowException, SQLAlchemyError, OSError) as error:
         raise ServiceError(
-            f"the results are in {trainings[0].networks.parent}, but MLflow at {without_password(tracking_uri)} did not "
-            f"take them ({first_line(error)}); run the same command again when it does"
+            f"the results are in {trainings[0].networks.parent}, but MLflow at {without_password(tracking_uri)} did "
+            f"not take them ({first_line(error)}); run the same command again when it does"
         ) from error
 
 

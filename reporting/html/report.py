@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from analysis.comparison import Comparison
-from analysis.conclusions import answer, methods_answer, times_answer
+from analysis.conclusions import answer, methods_answer, sizes_answer, times_answer, trainings_answer
 from analysis.equal_size import PAIRS
 from analysis.intervals import TOO_FEW
 from analysis.ranking import PARAMETER, TITLES
@@ -76,6 +76,8 @@ def render_report(comparison: Comparison, about: About, pictures: Mapping[str, b
             comparison=comparison,
             answer=answer(comparison),
             methods_answer=methods_answer(comparison),
+            sizes_answer=sizes_answer(comparison),
+            trainings_answer=trainings_answer(comparison),
             times_answer=times_answer(comparison),
             rows=variant_rows(comparison),
             methods=list(PARAMETER),
@@ -93,6 +95,7 @@ def render_report(comparison: Comparison, about: About, pictures: Mapping[str, b
             compressed=[result for result in comparison.results if result.layers],
             training=_training(history),
             epochs=len(history.get("epochs") or []),
+            further=[_training(each) for each in about.trainings[1:]],
             warnings=as_list(manifest.get("warnings")),
             notes=as_list(manifest.get("notes")),
             refused=readable(as_list(manifest.get("refused"))),
@@ -132,7 +135,10 @@ def _facts(about: About, patients: int | None) -> str:
     if name := model.get("network"):
         parts.append(str(name))
     elif filters := model.get("base_filters"):
-        parts.append(f"U-Net with {filters} filters")
+        every = ", ".join(map(str, (filters, *(model.get("further_filters") or ()))))
+        parts.append(f"U-Net with {every} filters")
+    if seeds := about.config.get("seeds"):
+        parts.append(f"seeds {', '.join(map(str, seeds))}")
     parts += [str(about.provenance[key]) for key in ("date",) if key in about.provenance]
     return ", ".join(parts)
 

@@ -46,6 +46,11 @@ class Shown:
     examples: Examples | None = None
 
 
+def _draw_spectra(shown: Shown, kind: str) -> Figure | None:
+    """Draws those of the main training; other trainings have others."""
+    return draw_spectra(shown.comparison.main, kind, shown.spectra.get(kind, {}))
+
+
 DRAWN: dict[str, Callable[[Shown], Figure | None]] = {
     "dice_vs_bytes": lambda shown: draw_tradeoff(shown.comparison, "bytes") if shown.comparison.has_few_bits else None,
     "dice_vs_params": lambda shown: draw_tradeoff(shown.comparison, "params"),
@@ -56,8 +61,10 @@ DRAWN: dict[str, Callable[[Shown], Figure | None]] = {
     "arsvd_tau": lambda shown: draw_sweep(shown.comparison, "arsvd"),
     "budget": lambda shown: draw_sweep(shown.comparison, "budget"),
     "layer_ranks": lambda shown: draw_layer_ranks(shown.comparison.main),
-    "spectra": lambda shown: draw_spectra(shown.comparison.main, "plain", shown.spectra.get("plain", {})),
-    "weighted_spectra": lambda shown: draw_spectra(shown.comparison.main, "weighted", shown.spectra.get("weighted", {})),
+    "spectra": lambda shown: _draw_spectra(shown, "plain"),
+    "weighted_spectra": lambda shown: draw_spectra(
+        shown.comparison.main, "weighted", shown.spectra.get("weighted", {})
+    ),
     "finetuning_curves": lambda shown: draw_finetuning(shown.comparison),
     "training": lambda shown: draw_trainings(shown.comparison, shown.histories),
 }

@@ -90,7 +90,7 @@ def test_every_variant_and_its_numbers_are_in_the_table(page, results):
 
 
 def test_pictures_are_inside_and_nothing_is_requested(page, results, history, manifest):
-    pictures = draw_all(Shown(Comparison(results[:1]), history))
+    pictures = draw_all(Shown(Comparison(results[:1]), [history]))
     made = page(results, history, manifest, {"seed": 1}, pictures, {"command": "python run_pipeline.py"})
     assert [image["src"][:22] for image in made.all("img")] == ["data:image/png;base64,"] * len(pictures)
     assert pictures

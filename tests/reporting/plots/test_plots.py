@@ -39,7 +39,7 @@ def test_every_picture_is_drawn_and_not_blank(recovered_results, history):
     spectra = {"inc.double_conv.3": SingularValues("channel", [2.0, 1.0])}
     mask = np.ones((1, 8, 8), np.uint8)
     examples = Examples([0], ["best"], ["a.png"], mask[..., None], mask, {"baseline": mask})
-    shown = Shown(Comparison(recovered_results), history, {"plain": spectra, "weighted": spectra}, examples)
+    shown = Shown(Comparison(recovered_results), [history], {"plain": spectra, "weighted": spectra}, examples)
     pictures = draw_all(shown)
     assert list(pictures) == [name for name in PICTURES if name != "dice_vs_bytes"], "the most telling first"
     for png in pictures.values():
@@ -51,9 +51,9 @@ def test_every_picture_is_drawn_and_not_blank(recovered_results, history):
 
 
 def test_networks_in_few_bits_are_drawn_by_bytes_and_are_no_further_points_of_other_costs(results, few_bits, history):
-    with_twins, without = (DRAWN["dice_vs_macs"](Shown(Comparison(some), history)) for some in (few_bits, results))
+    with_twins, without = (DRAWN["dice_vs_macs"](Shown(Comparison(some), [history])) for some in (few_bits, results))
     assert len(with_twins.axes[0].lines) == len(without.axes[0].lines) + 1, "the curve of sizes"
-    (axes,) = DRAWN["dice_vs_bytes"](Shown(Comparison(few_bits), history)).axes
+    (axes,) = DRAWN["dice_vs_bytes"](Shown(Comparison(few_bits), [history])).axes
     assert axes.get_xlabel() == "bytes of the weights file"
     texts = {text.get_text() for text in axes.get_legend().get_texts()}
     assert {"baseline in few bits", "SVD in few bits", "size"} <= texts
@@ -61,7 +61,7 @@ def test_networks_in_few_bits_are_drawn_by_bytes_and_are_no_further_points_of_ot
 
 @pytest.mark.parametrize("name", ["svd_rank", "layer_ranks", "dice_vs_params"])
 def test_drawing_once_gives_what_drawing_twice_does(name, recovered_results, history):
-    shown = Shown(Comparison(recovered_results), history)
+    shown = Shown(Comparison(recovered_results), [history])
     expected = io.BytesIO()
     DRAWN[name](shown).savefig(expected, format="png", dpi=DPI, metadata={"Software": None})
     assert png_of(DRAWN[name](shown)) == expected.getvalue()
@@ -76,16 +76,16 @@ def test_every_picture_has_a_caption_and_is_drawn():
 
 
 def test_the_same_results_give_the_same_bytes(few):
-    assert draw_all(Shown(few, {})) == draw_all(Shown(few, {}))
+    assert draw_all(Shown(few, [])) == draw_all(Shown(few, []))
 
 
 def test_pictures_without_data_are_omitted(baseline):
-    drawn = draw_all(Shown(Comparison([baseline]), {"epochs": []}))
+    drawn = draw_all(Shown(Comparison([baseline]), [{"epochs": []}]))
     assert list(drawn) == ["dice_vs_params", "dice_vs_macs", "dice_vs_latency"]
 
 
 def test_only_spectra_of_one_kind_are_drawn_where_there_are_no_others(baseline):
-    drawn = draw_all(Shown(Comparison([baseline]), {}, {"plain": {"inc": SingularValues("channel", [1.0, 0.5])}}))
+    drawn = draw_all(Shown(Comparison([baseline]), [], {"plain": {"inc": SingularValues("channel", [1.0, 0.5])}}))
     assert "spectra" in drawn
     assert "weighted_spectra" not in drawn
 
@@ -93,8 +93,8 @@ def test_only_spectra_of_one_kind_are_drawn_where_there_are_no_others(baseline):
 def test_missing_values_do_not_stop_the_pictures(baseline, result):
     unknown = dataclasses.replace(result("svd", 8, 0.5, 1000, latency_ms=0.0), metrics={}, per_image={})
     history = {"epochs": [{"epoch": 1, "train_loss": 0.5, "valid_dice": None}], "best_epoch": None}
-    assert "training" in draw_all(Shown(Comparison([baseline, unknown]), history))
-    assert draw_all(Shown(Comparison([]), {})) == {}
+    assert "training" in draw_all(Shown(Comparison([baseline, unknown]), [history]))
+    assert draw_all(Shown(Comparison([]), [])) == {}
 
 
 def test_drawing_touches_no_pyplot_state(few):
