@@ -13,9 +13,10 @@ from analysis.singular_values import SingularValues
 from models.variant_spec import VariantSpec
 from reporting.plots.catalogue import PICTURES
 from reporting.plots.draw import DPI, DRAWN, Shown, draw_all, png_of
+from reporting.plots.style import SERIES
 from reporting.plots.sweeps import draw_sweep
 from reporting.plots.training import draw_finetuning, draw_training
-from tests.comparisons import images, recovered
+from tests.comparisons import images, of_training, recovered
 
 ALWAYS = ["dice_vs_params", "dice_vs_macs", "dice_vs_latency", "svd_rank", "arsvd_tau", "budget", "layer_ranks"]
 
@@ -182,3 +183,20 @@ def test_more_fine_tuned_variants_than_markers_are_all_drawn(result):
     (axes,) = draw_finetuning(Comparison(many)).axes
     assert len(axes.lines) == 14
     np.testing.assert_allclose(axes.collections[0].get_offsets(), [(2, 0.5)] * 14)
+
+
+def test_curves_of_several_trainings_stand_side_by_side(results, history):
+    comparison = Comparison([*results, of_training(results[-1], filters=8)])
+    later = history | {"best_epoch": 3}
+    losses, quality = DRAWN["training"](Shown(comparison, [history, later])).axes
+    assert [text.get_text() for text in losses.get_legend().get_texts()] == ["baseline", "filters_8"]
+    ringed = [float(each.get_offsets()[0][0]) for each in quality.collections]
+    assert ringed == [11, 3]
+
+
+def test_a_curve_joins_variants_of_one_training_alone(results, history):
+    narrow = [of_training(each, filters=8) for each in results]
+    (axes,) = DRAWN["dice_vs_params"](Shown(Comparison([*results, *narrow]), [history])).axes
+    svd = [line for line in axes.lines if line.get_color() == SERIES["svd"].color and len(line.get_xdata()) > 1]
+    assert [len(line.get_xdata()) for line in svd] == [3, 3]
+    assert [text.get_text() for text in axes.get_legend().get_texts()].count("SVD") == 1
