@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from analysis.comparison import Comparison, baseline_in
 from analysis.equal_size import verdict
 from analysis.examples import in_question
@@ -105,10 +107,13 @@ def sizes_answer(comparison: Comparison) -> str:
     if not comparison.has_several_widths or not comparison.at_sizes or comparison.is_useless:
         return ""
     unit = "bytes" if comparison.has_few_bits else "parameters"
-    lines = [
-        f"at most {100 * line.limit:.3g} %, {line.result.name} ({line.width}, {line.way}; Dice {line.dice:.3f})"
-        for line in comparison.at_sizes
-    ]
+    lines = []
+    for _, same in itertools.groupby(comparison.at_sizes, key=lambda line: line.result.name):
+        group = list(same)
+        *larger, last = (f"{100 * each.limit:.3g}" for each in group)
+        limits = f"{', '.join(larger)} and {last}" if larger else last
+        first = group[0]
+        lines.append(f"at most {limits} %, {first.result.name} ({first.width}, {first.way}; Dice {first.dice:.3f})")
     return f"What to take at a size, as a share of the baseline's {unit}: {'; '.join(lines)}. Chosen on valid."
 
 

@@ -140,16 +140,20 @@ def draw_and_compare(
         devices: Where each step computes.
     """
     networks, tunings, results = swept.networks, swept.tunings, swept.results
-    baseline, histories = trained[0].network, [each.history for each in trained]
+    baseline, history = trained[0].network, trained[0].history
+    # Apart from the main one, which may be an artifact of an earlier run: ZenML takes such ones alone, and in no list.
+    further = [each.history for each in trained[1:]]
     shape = (config.data.channels, *config.data.image_size)
     timing, machine = config.timing, devices.machine
     latencies = time_networks(
         swept.timed, baseline, shape, timing.seconds, timing.threads, devices.of("time_networks"), machine
     )
     device = devices.of("draw_pictures")
-    pictures = draw_pictures(results, latencies, networks, tunings, swept.spectra, dataset, baseline, histories, device)
+    pictures = draw_pictures(
+        results, latencies, networks, tunings, swept.spectra, dataset, baseline, history, further, device
+    )
     exports = _exported(swept, baseline, dataset, config, devices) if config.export.formats else None
-    compare(dataset, histories, baseline, networks, tunings, results, latencies, pictures, exports, config)
+    compare(dataset, history, further, baseline, networks, tunings, results, latencies, pictures, exports, config)
 
 
 def _exported(swept: Sweep, baseline: Any, dataset: Any, config: RunConfig, devices: Devices) -> Any:

@@ -41,7 +41,8 @@ _NOT_SHOWN = {"data_root", "out_dir", "checkpoint", "verbose", "no_cache", "regi
 @step(enable_cache=False, output_materializers=ReportMaterializer)
 def compare(  # noqa: PLR0913, PLR0917 - everything meets here
     dataset: Dataset,
-    histories: list[dict[str, Any]],
+    history: dict[str, Any],
+    further: list[dict[str, Any]],
     baseline: Variant,
     compressed: list[Variant],
     tunings: list[dict[str, Any]],
@@ -52,8 +53,7 @@ def compare(  # noqa: PLR0913, PLR0917 - everything meets here
     config: RunConfig,
 ) -> Annotated[ReportBundle, "comparison"]:
     """Writes the results and brings MLflow up to date; runs always, so that both are complete after cached runs too."""
-    _link_to_model("dataset", "histories", "baseline")
-    history = histories[0]
+    _link_to_model("dataset", "history", "baseline")
     now = runtime.current()
     folder = Path(now.out_dir)
     for variant in (baseline, *compressed):
@@ -62,7 +62,7 @@ def compare(  # noqa: PLR0913, PLR0917 - everything meets here
     comparison = joined(results, latencies, tunings, imported=not history["epochs"])
     about = About(
         history=history,
-        trainings=_described(histories, config) if len(histories) > 1 else [],
+        trainings=_described([history, *further], config) if further else [],
         manifest=dataclasses.asdict(dataset.manifest),
         config=_shown(config),
         provenance={
@@ -85,8 +85,8 @@ def compare(  # noqa: PLR0913, PLR0917 - everything meets here
         files=_placed(files, folder),
         networks=folder / "networks",
     )
-    further = _further(training, dataset.manifest, compressed, histories[1:], config)
-    recorded = record(uri, [training, *further], comparison, lock_of(uri, ROOT))
+    others = _further(training, dataset.manifest, compressed, further, config)
+    recorded = record(uri, [training, *others], comparison, lock_of(uri, ROOT))
     known = None if exports is None else dataclasses.replace(exports, files={})
     return ReportBundle(comparison.results, files, recorded.runs, recorded.view, known)
 

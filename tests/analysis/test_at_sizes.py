@@ -57,6 +57,8 @@ def test_the_answer_names_width_and_method_at_each_size() -> None:
     assert said.startswith("What to take at a size, as a share of the baseline's parameters: at most 50 %, budget_0.5 ")
     assert "at most 25 %, filters_8 (8 filters, as trained; Dice 0.770)" in said
     assert "at most 12.5 %, filters_8_budget_0.5 (8 filters, budget; Dice 0.750)" in said
+    few = sizes_answer(Comparison([BASELINE, *WIDTHS[4:6]]))
+    assert "at most 50 and 25 %, filters_8 (8 filters, as trained; Dice 0.770); at most 12.5 %" in few
     assert sizes_answer(Comparison(WIDTHS[:4])) == "", "of one width there is nothing new to say"
 
 

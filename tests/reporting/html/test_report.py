@@ -315,7 +315,7 @@ def test_the_report_of_several_trainings_says_what_to_take_and_what_holds_over_t
         several_trainings(), config={"model": {"base_filters": 16, "further_filters": [8]}, "seeds": [1, 2]}
     ).text
     assert "U-Net with 16, 8 filters, seeds 1, 2" in text
-    assert "What to take at a size, as a share of the baseline's parameters: at most 50 %, budget_0.25" in text
+    assert "What to take at a size, as a share of the baseline's parameters: at most 50 and 25 %, budget_0.25" in text
     assert "at most 6.25 %, filters_8_budget_0.25 (8 filters, budget; Dice 0.765)" in text
     table = text[text.index("What to take at a size at most variant width") :]
     assert "filters_8_budget_0.25 8 filters budget 6.25 % 0.7650 0.7650" in table
