@@ -69,7 +69,8 @@ def table(result: dict[str, Any]) -> list[str]:
     """Returns the page's table: share held over both, by Student's t over trainings, by one training."""
     lines = [
         f"Share of {result['draws']} intervals that hold the true mean, in percent, with {IMAGES} images: over "
-        "trainings and images (Student's t over the trainings' means alone, the interval of one training). 95 is what they say.",
+        "trainings and images (Student's t over the trainings' means alone, the interval of one training). 95 is what "
+        "they say.",
         "",
         f"| standard deviation between trainings | {' | '.join(f'{number} trainings' for number in TRAININGS)} |",
         f"|---|{'---|' * len(TRAININGS)}",

@@ -60,21 +60,7 @@ def compare(  # noqa: PLR0913, PLR0917 - everything meets here
         variant.save(folder / "networks" / variant.name)
     remove_stale_networks(folder / "networks", [result.name for result in results])
     comparison = joined(results, latencies, tunings, imported=not history["epochs"])
-    about = About(
-        history=history,
-        trainings=_described([history, *further], config) if further else [],
-        manifest=dataclasses.asdict(dataset.manifest),
-        config=_shown(config),
-        provenance={
-            "seed": str(config.seed),
-            "command": now.command,
-            **({"network": "its code has changed since it was trained"} if now.network_changed else {}),
-            **({"network_code": now.network_code} if now.network_code is not None else {}),
-            **({"gpu_steps": ", ".join(now.gpu_steps)} if now.gpu_steps else {}),
-            **provenance(ROOT, now.commit),
-        },
-        exports=exports,
-    )
+    about = _about([history, *further], dataset.manifest, exports, config, now)
     content = ReportContent(comparison, about, pictures)
     files = content.files()
     write_files(files, folder)
@@ -89,6 +75,31 @@ def compare(  # noqa: PLR0913, PLR0917 - everything meets here
     recorded = record(uri, [training, *others], comparison, lock_of(uri, ROOT))
     known = None if exports is None else dataclasses.replace(exports, files={})
     return ReportBundle(comparison.results, files, recorded.runs, recorded.view, known)
+
+
+def _about(
+    histories: list[dict[str, Any]],
+    manifest: Manifest,
+    exports: Exports | None,
+    config: RunConfig,
+    now: runtime.Runtime,
+) -> About:
+    """Returns what the report says besides the results."""
+    return About(
+        history=histories[0],
+        trainings=_described(histories, config) if len(histories) > 1 else [],
+        manifest=dataclasses.asdict(manifest),
+        config=_shown(config),
+        provenance={
+            "seed": str(config.seed),
+            "command": now.command,
+            **({"network": "its code has changed since it was trained"} if now.network_changed else {}),
+            **({"network_code": now.network_code} if now.network_code is not None else {}),
+            **({"gpu_steps": ", ".join(now.gpu_steps)} if now.gpu_steps else {}),
+            **provenance(ROOT, now.commit),
+        },
+        exports=exports,
+    )
 
 
 def _link_to_model(*inputs: str) -> None:
