@@ -102,10 +102,10 @@ def over_trainings(results: Sequence[EvaluationResult]) -> list[OverTrainings]:
         lines.append(
             OverTrainings(
                 variants=tuple(group),
-                sd=statistics.stdev([metric(each, JUDGED) for each in group]),
+                sd=_deviation([metric(each, JUDGED) for each in group]),
                 mean=_mean(group, JUDGED),
                 change=paired_over_trainings(group, others, JUDGED) if compared else None,
-                change_sd=statistics.stdev(shifts) if compared else None,
+                change_sd=_deviation(shifts) if compared else None,
             )
         )
     return lines
@@ -177,6 +177,11 @@ def training_interval(
     over_runs = float(exact.mean(axis=1).std(ddof=1)) / math.sqrt(trainings)
     half = math.hypot(stdtrit(trainings - 1, _UPPER) * over_runs, stdtrit(units - 1, _UPPER) * over_units)
     return dataclasses.replace(interval, low=max(mean - half, limits[0]), high=min(mean + half, limits[1]))
+
+
+def _deviation(values: Sequence[float]) -> float:
+    """Returns the standard deviation, NaN where a value is not known."""
+    return float(np.std(values, ddof=1))
 
 
 def _ends(interval: Interval) -> list[float]:

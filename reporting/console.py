@@ -102,7 +102,8 @@ def print_equal_sizes(comparison: Comparison, console: Console) -> None:
         table.add_row(line.title, *dice, *(change_text(line.dice_gains.get(pair)) for pair in pairs))
     console.print()
     console.print(table)
-    console.print(Text(GAIN_NOTE, style="dim"))
+    over = "; Dice and differences: means over all trainings" if comparison.over_trainings else ""
+    console.print(Text(f"{GAIN_NOTE}{over}", style="dim"))
 
 
 def print_equal_bytes(comparison: Comparison, console: Console) -> None:

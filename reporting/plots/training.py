@@ -30,15 +30,19 @@ def draw_trainings(comparison: Comparison, histories: Sequence[Mapping]) -> Figu
     figure = new_figure(9, 6.5)
     losses, quality = figure.subplots(2, 1, sharex=True)
     every: set[int] = set()
-    for name, history, marker in zip(names, histories, itertools.cycle(VARIANT_MARKERS), strict=False):
+    colors = dict.fromkeys(series.color for series in SERIES.values())
+    looks = zip(itertools.cycle(VARIANT_MARKERS), itertools.cycle(colors), strict=False)
+    for name, history, (marker, color) in zip(names, histories, looks, strict=False):
         epochs = history["epochs"]
         x = [epoch["epoch"] for epoch in epochs]
         every |= {*x}
-        (line,) = losses.plot(x, [epoch["valid_loss"] for epoch in epochs], marker=marker, markersize=4, label=name)
-        y = [math.nan if epoch.get(_judged(epochs)) is None else epoch[_judged(epochs)] for epoch in epochs]
-        quality.plot(x, y, marker=marker, markersize=4, color=line.get_color())
-        kept = x.index(history["best_epoch"])
-        quality.scatter(x[kept], y[kept], s=110, facecolors="none", edgecolors=line.get_color())
+        look = {"marker": marker, "markersize": 4, "color": color}
+        losses.plot(x, _values(epochs, "valid_loss"), **look, label=name)
+        y = _values(epochs, _judged(epochs))
+        quality.plot(x, y, **look)
+        if history.get("best_epoch") in x:
+            kept = x.index(history["best_epoch"])
+            quality.scatter(x[kept], y[kept], s=110, facecolors="none", edgecolors=color)
     losses.set(title="Trainings on the validation images (ringed: the epoch that was kept)", ylabel="loss")
     quality.set(xlabel="epoch", ylabel="Dice")
     _count_epochs(quality, sorted(every))
@@ -60,8 +64,7 @@ def draw_training(history: Mapping) -> Figure | None:
         (losses, "valid_loss", "validation", "arsvd"),
         (quality, _judged(epochs), "validation", "arsvd"),
     ):
-        y = [math.nan if epoch.get(key) is None else epoch[key] for epoch in epochs]
-        axes.plot(x, y, **SERIES[style].look(), markersize=4, label=label)
+        axes.plot(x, _values(epochs, key), **SERIES[style].look(), markersize=4, label=label)
     best = history.get("best_epoch")
     if best is not None:
         for axes in (losses, quality):
@@ -74,6 +77,11 @@ def draw_training(history: Mapping) -> Figure | None:
         axes.legend(loc="best")
     figure.align_ylabels()
     return figure
+
+
+def _values(epochs: Sequence[Mapping], key: str) -> list[float]:
+    """Returns a value of each epoch, NaN where it is not known."""
+    return [math.nan if epoch.get(key) is None else epoch[key] for epoch in epochs]
 
 
 def _judged(epochs: Sequence[Mapping]) -> str:

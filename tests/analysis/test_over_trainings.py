@@ -145,6 +145,15 @@ def test_one_seed_has_no_spread() -> None:
     assert trainings_answer(Comparison(results)) == ""
 
 
+def test_images_without_a_lesion_leave_the_judged_dice_unknown() -> None:
+    """As with one training: strict JSON then has null."""
+    blind = [dataclasses.replace(each, metrics={}, per_image={}) for each in seeds()]
+    for line in over_trainings(blind):
+        assert math.isnan(line.dice)
+        assert math.isnan(line.sd)
+        assert (line.mean, line.change) == (None, None)
+
+
 def test_methods_are_compared_over_all_trainings_in_words() -> None:
     comparison = Comparison(seeds())
     (line,) = comparison.equal_sizes
