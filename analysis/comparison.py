@@ -7,14 +7,17 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from analysis.at_sizes import AtSize, at_sizes
 from analysis.equal_bytes import EqualBytes, equal_bytes
 from analysis.equal_size import EqualSize, equal_sizes
-from analysis.front import front_names
+from analysis.front import bytes_of, front_names
 from analysis.intervals import Interval
+from analysis.over_trainings import OverTrainings, over_trainings
 from analysis.quality import LesionGroup, Quality, lesion_groups, quality
 from analysis.ranking import (
     JUDGED,
     baseline_of,
+    candidates,
     chosen_by_valid,
     in_order,
     is_useless,
@@ -29,7 +32,7 @@ class Comparison:
     """The variants of one run.
 
     Attributes:
-        results: In reading order: baseline, SVD by rank, ARSVD by tau, other rules, budgets, sizes.
+        results: In reading order: baseline, SVD by rank, ARSVD by tau, other rules, budgets, sizes; further trainings'.
         baseline: The uncompressed network, None where it was not evaluated.
         tolerated_loss: The loss of Dice that is tolerated in the recommended network.
         imported: Whether the baseline was trained elsewhere, and given as a checkpoint.
@@ -45,6 +48,23 @@ class Comparison:
     def qualities(self) -> dict[str, Quality]:
         """Variant to its quality with intervals."""
         return {result.name: quality(result, self.baseline) for result in self.results}
+
+    @property
+    def dense(self) -> list[EvaluationResult]:
+        """The network of each training as it was trained, the baseline first, in reading order."""
+        return [result for result in self.results if result.spec.is_dense]
+
+    @property
+    def has_several_trainings(self) -> bool:
+        """Whether there are further trainings beside the main one."""
+        return any(result.spec.training for result in self.results)
+
+    @functools.cached_property
+    def main(self) -> Comparison:
+        """The comparison of the main training's variants alone; this one where there is no other."""
+        if not self.has_several_trainings:
+            return self
+        return Comparison([each for each in self.results if not each.spec.training], imported=self.imported)
 
     @functools.cached_property
     def lesion_groups(self) -> list[LesionGroup]:
@@ -75,6 +95,21 @@ class Comparison:
     def has_few_bits(self) -> bool:
         """Whether some networks are stored in few bits, so that parameters do not tell how large their files are."""
         return any(result.spec.in_few_bits for result in self.results)
+
+    @functools.cached_property
+    def over_trainings(self) -> list[OverTrainings]:
+        """Every variant over the trainings by several seeds; empty where there is one seed."""
+        return over_trainings(self.results)
+
+    @functools.cached_property
+    def at_sizes(self) -> list[AtSize]:
+        """The network to take at each size; sizes are of the file where some are stored in few bits."""
+        return at_sizes(self.results, bytes_of if self.has_few_bits else lambda result: result.cost.params)
+
+    @property
+    def has_several_widths(self) -> bool:
+        """Whether there are trainings of other widths than the baseline's."""
+        return any(result.spec.filters is not None for result in self.results)
 
     @functools.cached_property
     def recommended(self) -> EvaluationResult | None:
@@ -130,9 +165,15 @@ class Comparison:
         """All variants but the baseline, in reading order."""
         return [result for result in self.results if not result.spec.is_baseline]
 
+    @property
+    def eligible(self) -> list[EvaluationResult]:
+        """Those of them that are chosen from, see `analysis.ranking.candidates`."""
+        return candidates(self.compressed)
+
     def of_methods(self, *methods: str) -> list[EvaluationResult]:
-        """Returns the variants of some methods but twins in few bits, in reading order."""
-        return [each for each in self.results if each.method in methods and each.spec.weight_bits is None]
+        """Returns the main training's variants of some methods but twins in few bits, in reading order."""
+        own = self.main.results
+        return [each for each in own if each.method in methods and each.spec.weight_bits is None]
 
 
 def baseline_in(comparison: Comparison) -> EvaluationResult:
@@ -178,7 +219,7 @@ def joined(
             none at all where nothing was fine-tuned.
         imported: Whether the baseline was trained elsewhere.
     """
-    tuned = [each.name for each in results if each.spec.weight_bits is None and not each.spec.is_baseline]
+    tuned = [each.name for each in results if each.spec.weight_bits is None and not each.spec.is_dense]
     return Comparison(with_latencies(with_finetuning(results, tuned, histories), latencies), imported=imported)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 from analysis.comparison import Comparison, baseline_in
 from analysis.equal_size import verdict
+from analysis.examples import in_question
 from analysis.intervals import MIN_UNITS, TOO_FEW
-from analysis.ranking import JUDGED, OTHER_RULES, SPLITS, is_useful, metric, without_repeats
+from analysis.ranking import JUDGED, OTHER_RULES, SPLITS, candidates, is_useful, metric, without_repeats
 from analysis.signed_numbers import signed, signed_ends
 from models.evaluation.results import EvaluationResult
 from models.variant_spec import Method
@@ -105,6 +108,41 @@ def methods_answer(comparison: Comparison) -> str:
     return " ".join(filter(None, verdicts)) or (_SIZE_HINT if comparison.compressed else "")
 
 
+def sizes_answer(comparison: Comparison) -> str:
+    """Returns which network to take at each size, by width and method; empty where there is one width alone."""
+    if not comparison.has_several_widths or not comparison.at_sizes or comparison.is_useless:
+        return ""
+    unit = "bytes" if comparison.has_few_bits else "parameters"
+    lines = []
+    for _, same in itertools.groupby(comparison.at_sizes, key=lambda line: line.result.name):
+        group = list(same)
+        *larger, last = (f"{100 * each.limit:.3g}" for each in group)
+        limits = f"{', '.join(larger)} and {last}" if larger else last
+        first = group[0]
+        lines.append(f"at most {limits} %, {first.result.name} ({first.width}, {first.way}; Dice {first.dice:.3f})")
+    return f"What to take at a size, as a share of the baseline's {unit}: {'; '.join(lines)}. Chosen on valid."
+
+
+def trainings_answer(comparison: Comparison) -> str:
+    """Returns what holds over several trainings of the variant that a reader wants to know most of; else empty."""
+    best = in_question(comparison)
+    line = next((each for each in comparison.over_trainings if best is not None and each.name == best.name), None)
+    if line is None or comparison.is_useless:
+        return ""
+    number = len(line.variants)
+    found = f"Over {number} trainings, {line.name} has Dice {line.dice:.3f} (standard deviation {line.sd:.3f}"
+    if line.mean is not None and not line.mean.too_few:
+        found += f"; 95 % interval over trainings and {line.mean.unit} {line.mean.low:.3f} to {line.mean.high:.3f}"
+    if line.change is None:
+        return f"{found})."
+    change = f"{found}). Its difference to the baseline of the same seed"
+    if line.change.too_few:
+        return f"{change} is from {line.change.over}, {TOO_FEW}."
+    mean, low, high = signed_ends(line.change)
+    meaning = "is more than chance" if line.change.excludes_zero else "may be chance"
+    return f"{change}, {mean} ({low} to {high}), {meaning}."
+
+
 def describe(comparison: Comparison, result: EvaluationResult) -> str:
     """Returns what one variant keeps of the baseline's Dice, and whether the difference is more than chance."""
     baseline = comparison.baseline
@@ -123,7 +161,7 @@ def _none_is_close(comparison: Comparison, baseline: EvaluationResult) -> str:
     valid = metric(baseline, JUDGED, "valid")
     within = f"within {comparison.tolerated_loss:g} of the baseline's Dice on the validation images ({valid:.3f})"
     none = f"No smaller network stays {within}"
-    smaller = [r for r in comparison.compressed if r.cost.size_bytes < baseline.cost.size_bytes]
+    smaller = [r for r in comparison.eligible if r.cost.size_bytes < baseline.cost.size_bytes]
     if not smaller:
         return f"{none}: none of the variants is smaller than the baseline."
     useful = [r for r in smaller if is_useful(r, baseline)]
@@ -207,7 +245,7 @@ def _trust(comparison: Comparison, chosen: EvaluationResult) -> str:
 def _safe(comparison: Comparison, chosen: EvaluationResult) -> str:
     """Returns the smallest network for which a larger loss is excluded, where the chosen one is not among these."""
     tolerated, safe = comparison.tolerated_loss, []
-    for result in without_repeats(comparison.results):
+    for result in without_repeats(candidates(comparison.results)):
         change = comparison.qualities[result.name].change.get(JUDGED)
         if change is not None and change.low >= -tolerated and is_useful(result, comparison.baseline):
             safe.append(result)

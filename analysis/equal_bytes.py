@@ -43,7 +43,8 @@ class EqualBytes:
 
 
 def equal_bytes(results: Sequence[EvaluationResult]) -> list[EqualBytes]:
-    """Returns one entry for each network of a size, the largest first."""
+    """Returns one entry for each network of a size, the largest first; of the main training alone."""
+    results = [result for result in results if not result.spec.training]
     baseline = baseline_of(results)
     sizes = {result.spec.size: result for result in results if result.spec.size is not None}
     if baseline is None:

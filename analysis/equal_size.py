@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analysis.intervals import TOO_FEW, Interval
+from analysis.over_trainings import by_variant, paired_over_trainings
 from analysis.quality import MEASURED, paired
 from analysis.ranking import AT_BUDGETS, JUDGED, OTHER_RULES, TITLES, baseline_of, is_useful, metric
 from analysis.signed_numbers import signed, signed_ends
@@ -34,7 +36,8 @@ class EqualSize:
         variants: Method to its variant, of the methods that were evaluated.
         useful: The methods whose variant is useful.
         gains: Each of `MEASURED` to pairs of methods to the difference over the same images, the first minus the
-            second.
+            second; of several seeds over all trainings.
+        repeats: Method to its variant of each seed, where there are several.
     """
 
     budget: float
@@ -42,6 +45,7 @@ class EqualSize:
     variants: Mapping[str, EvaluationResult]
     useful: frozenset[str]
     gains: Mapping[str, Mapping[tuple[str, str], Interval]]
+    repeats: Mapping[str, Sequence[EvaluationResult]] = dataclasses.field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -55,8 +59,12 @@ class EqualSize:
 
     def dice_of(self, method: str) -> float | None:
         """Returns the Dice that a method's variant is judged by, None where there is none."""
-        value = metric(self.variants[method], JUDGED) if method in self.variants else math.nan
+        value = self._mean(method, JUDGED) if method in self.variants else math.nan
         return value if math.isfinite(value) else None
+
+    def _mean(self, method: str, name: str) -> float:
+        """Returns a metric of a method's variant, of several seeds the mean over trainings."""
+        return statistics.fmean(metric(each, name) for each in self.repeats.get(method) or (self.variants[method],))
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the line as JSON-like data."""
@@ -66,7 +74,7 @@ class EqualSize:
             for (method, other), gain in found.items()
         ]
         means = {
-            name: {method: metric(self.variants[method], name) for method in AT_BUDGETS if method in self.variants}
+            name: {method: self._mean(method, name) for method in AT_BUDGETS if method in self.variants}
             for name in ("dice", JUDGED)
         }
         bits = {} if self.weight_bits is None else {"weight_bits": self.weight_bits}
@@ -90,19 +98,23 @@ def equal_sizes(results: Sequence[EvaluationResult]) -> list[EqualSize]:
     """Returns one line for each budget that several methods have, the largest first; twins in few bits have their own.
 
     Variants that also keep a budget of multiply-accumulates are left out: the other methods have no such constraint.
+    Those of other widths are, too: the same share is another size there.
     """
     baseline, groups = baseline_of(results), dict[tuple[float, int | None], dict[str, EvaluationResult]]()
-    for result in results:
+    own = [result for result in results if result.spec.filters is None]
+    for result in own:
         spec = result.spec
-        if spec.sized_by == "budget" and spec.budget is not None and spec.mac_budget is None:
+        if spec.sized_by == "budget" and spec.budget is not None and spec.mac_budget is None and spec.seed is None:
             groups.setdefault((spec.budget, spec.weight_bits), {})[result.method] = result
+    repeated = {name: group for name, group in by_variant(own).items() if len(group) > 1}
     return [
         EqualSize(
             budget,
             bits,
             group,
             frozenset(method for method, result in group.items() if is_useful(result, baseline)),
-            {name: _gains(group, name) for name in MEASURED},
+            {name: _gains(group, repeated, name) for name in MEASURED},
+            {method: repeated[result.name] for method, result in group.items() if result.name in repeated},
         )
         for (budget, bits), group in sorted(groups.items(), key=lambda line: (-line[0][0], -(line[0][1] or math.inf)))
         if len(group) > 1
@@ -157,7 +169,9 @@ def verdict(lines: Sequence[EqualSize], method: Method, other: Method) -> str:
             words = same if not gain.excludes_zero else better if gain.mean > 0 else worse
         budgets[words].append(line.budget)
     parts = [f"{words} at {_percents(found)} of the parameters" for words, found in budgets.items() if found]
-    return f"At equal size, {'; '.join(parts)}." if parts else ""
+    trainings = next((gain.trainings for line in lines for gain in line.dice_gains.values()), None)
+    over = "" if trainings is None else f" and over {trainings} trainings"
+    return f"At equal size{over}, {'; '.join(parts)}." if parts else ""
 
 
 def _percents(budgets: Sequence[float]) -> str:
@@ -165,11 +179,17 @@ def _percents(budgets: Sequence[float]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def _gains(group: Mapping[str, EvaluationResult], name: str) -> dict[tuple[str, str], Interval]:
+def _gains(
+    group: Mapping[str, EvaluationResult], repeated: Mapping[str, Sequence[EvaluationResult]], name: str
+) -> dict[tuple[str, str], Interval]:
     found: dict[tuple[str, str], Interval] = {}
     for method, other in PAIRS:
         if method in group and other in group:
-            gain = paired(group[method], group[other], name)
+            ours, theirs = group[method], group[other]
+            if ours.name in repeated and theirs.name in repeated:
+                gain = paired_over_trainings(repeated[ours.name], repeated[theirs.name], name)
+            else:
+                gain = paired(ours, theirs, name)
             if gain is not None:
                 found[method, other] = gain
     return found

@@ -118,8 +118,7 @@ def telling_variants(comparison: Comparison) -> list[str]:
 
 def in_question(comparison: Comparison) -> EvaluationResult | None:
     """Returns the compressed network that a reader wants to know most of: the recommended one, else the best."""
-    compressed = comparison.compressed
-    best = max(compressed, key=lambda r: (metric(r, JUDGED), -r.cost.size_bytes), default=None)
+    best = max(comparison.eligible, key=lambda r: (metric(r, JUDGED), -r.cost.size_bytes), default=None)
     return comparison.recommended or best
 
 

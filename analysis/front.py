@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from analysis.quality import paired
-from analysis.ranking import JUDGED, baseline_of, is_useful, metric, without_repeats
+from analysis.ranking import JUDGED, baseline_of, candidates, is_useful, metric, without_repeats
 from models.evaluation.results import EvaluationResult
 
 
@@ -42,7 +42,8 @@ def front_names(
 
     These are on the Pareto front of those that are useful, and where they cost more than another of them, their Dice is
     higher by more than chance: the paired interval over the images excludes zero. Else noise in the fourth digit would
-    place a network of any size beside the smallest. The baseline is no exception. Where images are too few to judge,
+    place a network of any size beside the smallest. The baseline is no exception. Of several seeds, those of the first
+    count, see `analysis.ranking.candidates`. Where images are too few to judge,
     or their values are not known, it is the plain front. Of variants that are the same network, the first is named.
 
     Args:
@@ -50,7 +51,7 @@ def front_names(
         cost: Less is better; NaN where it is not known.
     """
     baseline = baseline_of(results)
-    useful = [result for result in without_repeats(results) if is_useful(result, baseline)]
+    useful = [result for result in without_repeats(candidates(results)) if is_useful(result, baseline)]
     best: list[EvaluationResult] = []
 
     def point(result: EvaluationResult) -> tuple[float, float]:

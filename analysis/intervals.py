@@ -45,6 +45,7 @@ class Interval:
         high: Upper end, likewise.
         images: How many images it is from.
         patients: How many patients they are of, which then were resampled; None where images count as independent.
+        trainings: How many trainings it is from, too; None where it judges one.
     """
 
     mean: float
@@ -52,6 +53,7 @@ class Interval:
     high: float
     images: int
     patients: int | None = None
+    trainings: int | None = None
 
     @property
     def unit(self) -> str:
@@ -65,8 +67,9 @@ class Interval:
 
     @property
     def over(self) -> str:
-        """For example `41 patients` or `1 image`."""
-        return f"{self.units} {self.unit if self.units != 1 else self.unit[:-1]}"
+        """For example `41 patients`, `1 image` or `3 trainings and 41 patients`."""
+        units = f"{self.units} {self.unit if self.units != 1 else self.unit[:-1]}"
+        return units if self.trainings is None else f"{self.trainings} trainings and {units}"
 
     @property
     def too_few(self) -> bool:

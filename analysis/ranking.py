@@ -82,6 +82,14 @@ def _measured(result: EvaluationResult, split: Split) -> Mapping[str, float]:
     return result.metrics if split == "test" else result.valid
 
 
+def candidates(results: Sequence[EvaluationResult]) -> list[EvaluationResult]:
+    """Returns the variants that are chosen from: of several seeds those of the first, of every width.
+
+    Other seeds say how much luck there is in a training, and are not to be a chance more to be lucky.
+    """
+    return [result for result in results if result.spec.seed is None]
+
+
 def chosen_by_valid(results: Sequence[EvaluationResult]) -> EvaluationResult | None:
     """Returns the network to take by the validation images: the best of about the smallest size that keeps the Dice.
 
@@ -96,7 +104,7 @@ def chosen_by_valid(results: Sequence[EvaluationResult]) -> EvaluationResult | N
     tolerated = tolerated_loss(results)
     close = [
         r
-        for r in without_repeats(results)
+        for r in without_repeats(candidates(results))
         if r.cost.size_bytes < baseline.cost.size_bytes and is_close(r.valid, baseline.valid, tolerated)
     ]
     smallest = min((r.cost.size_bytes for r in close), default=0)
@@ -118,16 +126,19 @@ def metric(result: EvaluationResult, name: str, split: Split = "test") -> float:
 def in_order(results: Sequence[EvaluationResult]) -> list[EvaluationResult]:
     """Orders variants for reading: baseline, SVD by rank, ARSVD by tau, other rules, budgets, sizes, largest first.
 
-    Twins in few bits stand behind the network that they were rounded from.
+    Twins in few bits stand behind the network that they were rounded from. Those of further trainings follow as they
+    were made, one training after the other.
     """
+    trainings = list(dict.fromkeys(["", *(result.spec.training for result in results)]))
 
-    def place(result: EvaluationResult) -> tuple[int, float, float, float, str, int]:
+    def place(result: EvaluationResult) -> tuple[int, int, float, float, float, str, int]:
         spec = result.spec
         given = getattr(spec, spec.sized_by) if spec.sized_by in _GIVEN else None
         budget = next((size for size in (spec.size, spec.budget) if size is not None), math.inf)
         macs = math.inf if spec.mac_budget is None else spec.mac_budget
         bits = _FLOAT if spec.weight_bits is None else spec.weight_bits
         return (
+            trainings.index(spec.training),
             METHODS.index(spec.method),
             math.inf if given is None else given,
             -budget,

@@ -25,6 +25,7 @@ FLAGS: dict[str, tuple[str, dict[str, Any]]] = {
     "out_dir": ("out_dir", {"metavar": "DIR", "help": "results (default: artifacts)"}),
     "device": ("device", {"help": "auto, cpu or cuda"}),
     "seed": ("seed", {"metavar": "N", "help": "seed of everything that is random"}),
+    "seeds": ("seeds", {"metavar": "LIST", "help": 'of several trainings, "1,2,3": a spread over them'}),
     "num_workers": ("num_workers", {"metavar": "N", "help": "threads that decode images (0: one a core)"}),
     "image_size": ("data.image_size", {"nargs": 2, "metavar": ("H", "W"), "help": "images are resized to this"}),
     "interpolation": ("data.interpolation", {"help": "how: area (default), linear, cubic or nearest"}),
@@ -38,7 +39,10 @@ FLAGS: dict[str, tuple[str, dict[str, Any]]] = {
     "split": ("data.split", {"metavar": "LIST", "help": "shares of train, valid, test where there are no splits"}),
     "split_seed": ("data.split_seed", {"metavar": "N", "help": "seed of that division (default: 0)"}),
     "group_by": ("data.group_by", {"metavar": "REGEX", "help": "what it matches in a file name is the patient"}),
-    "base_filters": ("model.base_filters", {"metavar": "N", "help": "filters of the U-Net's first level"}),
+    "base_filters": (
+        "model.base_filters",
+        {"metavar": "LIST", "help": 'filters of the U-Net\'s first level; "16,8" trains and compares both'},
+    ),
     "network": ("model.network", {"metavar": "NAME", "help": "another network: package.module.Name, or file.py:Name"}),
     "network_args": ("model.arguments", {"metavar": "JSON", "help": "what it is made with, as '{\"features\": ...}'"}),
     "epochs": ("training.epochs", {"metavar": "N", "help": "of training"}),
@@ -114,7 +118,9 @@ FLAGS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-OF_UNET, OF_NAMED = ("base_filters", "bilinear", "dropout"), ("network", "arguments", "output")  # fields of the model
+# Fields of the model.
+OF_UNET = ("base_filters", "bilinear", "dropout", "further_filters")
+OF_NAMED = ("network", "arguments", "output")
 
 
 class ConfigError(ValueError):
@@ -173,9 +179,9 @@ def _check_model(model: ModelConfig) -> None:
 
 
 def network_title(model: ModelConfig) -> str:
-    """Returns the network, for people: `U-Net of 16 filters`, `BasicUNet`."""
+    """Returns the network, for people: `U-Net of 16 filters`, `U-Net of 16, 8 filters`, `BasicUNet`."""
     if model.network is None:
-        return f"U-Net of {model.base_filters} filters"
+        return f"U-Net of {', '.join(map(str, (model.base_filters, *model.further_filters)))} filters"
     return model.network.replace(":", ".").rpartition(".")[2]
 
 
@@ -251,7 +257,7 @@ def _fields(section: type[BaseModel], within: str = "") -> list[str]:
 
 def _explain(error: ValidationError) -> str:
     """Returns one line a fault: the field, its flag, the value, what is wrong."""
-    flags = {place: flag for flag, (place, _) in FLAGS.items()}
+    flags = {place: flag for flag, (place, _) in FLAGS.items()} | {"model.further_filters": "base_filters"}
     lines = []
     for fault in error.errors():
         place = ".".join(str(part) for part in fault["loc"] if not isinstance(part, int))

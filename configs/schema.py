@@ -23,6 +23,7 @@ from models.deployment.options import Format
 from torch_lowrank.quantization.bits import BITS, HALF
 
 Rank = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Sweep = BeforeValidator(split_list)
 
 
@@ -195,6 +196,7 @@ class RunConfig(Section):
         out_dir: Folder for the results.
         device: `auto` takes CUDA where there is one.
         seed: Seed of everything that is random.
+        seeds: Seeds of several trainings that are compressed and compared alike: the first is `seed`.
         num_workers: Threads that decode images; 0 is one a core.
         reuse_training: A trained network of an earlier run: `latest`, the name or id of a run, or `artifact:version`.
         checkpoint: A U-Net's state dict, trained elsewhere.
@@ -207,7 +209,8 @@ class RunConfig(Section):
     data_root: Annotated[str, Field(min_length=1)] | None = None
     out_dir: Path = Path("artifacts")
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 42
+    seed: Seed = 42
+    seeds: Annotated[tuple[Seed, ...], Sweep] = ()
     num_workers: Annotated[int, Field(ge=0, le=256)] = 0
     reuse_training: str | None = None
     checkpoint: Path | None = None
@@ -232,6 +235,32 @@ class RunConfig(Section):
     def recovers(self) -> bool:
         """Whether networks are worked on after their truncation."""
         return self.recalibration.enabled or self.finetune.enabled
+
+    @model_validator(mode="before")
+    @classmethod
+    def _first_seed(cls, values: object) -> object:
+        """Takes the first of `seeds` as `seed` where that is not given."""
+        seeds = split_list(values.get("seeds")) if isinstance(values, dict) else None
+        if not isinstance(values, dict) or "seed" in values or not isinstance(seeds, (list, tuple)) or not seeds:
+            return values
+        return {**values, "seed": seeds[0]}
+
+    @model_validator(mode="after")
+    def _several_trainings(self) -> RunConfig:
+        repeated = sorted({seed for seed in self.seeds if self.seeds.count(seed) > 1})
+        if repeated:
+            raise ValueError(f"seeds (--seeds): {repeated[0]} occurs more than once")
+        if self.seeds and self.seeds[0] != self.seed:
+            given = f"seed is {self.seed} and seeds begin with {self.seeds[0]}"
+            raise ValueError(f"{given}: the first is that of the main training; leave --seed out, or begin with it")
+        origin = "reuse_training" if self.reuse_training is not None else "checkpoint"
+        if getattr(self, origin) is not None and (self.model.further_filters or len(self.seeds) > 1):
+            several = "base_filters" if self.model.further_filters else "seeds"
+            raise ValueError(
+                f"--{origin} goes on from one network and trains none, so give one number to --{several}, or leave "
+                f"--{origin} out: trainings that were made before are taken from the cache"
+            )
+        return self
 
     @model_validator(mode="after")
     def _one_origin(self) -> RunConfig:

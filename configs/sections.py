@@ -85,6 +85,7 @@ def _share(value: float) -> float:
 Share = Annotated[float, AfterValidator(_share)]
 Positive = Annotated[float, Field(gt=0)]
 Extent = Annotated[int, Field(ge=16, le=8192)]
+Filters = Annotated[int, Field(ge=1, le=1024)]
 
 
 class Section(BaseModel):
@@ -161,7 +162,9 @@ class ModelConfig(Section):
     """The network: our U-Net, or one that is named.
 
     Attributes:
-        base_filters: Filters of our U-Net's first level.
+        base_filters: Filters of our U-Net's first level; of several numbers, as "16,8", the first, see
+            `further_filters`.
+        further_filters: The same of further trainings, which are compressed and compared with this one.
         bilinear: Whether it enlarges by interpolation.
         dropout: Its dropout at the bottleneck.
         network: Constructor of another network, `package.module.Name` or `folder/file.py:Name`; None is our U-Net.
@@ -170,17 +173,36 @@ class ModelConfig(Section):
         output: Where that network gives several tensors, the number or key of the logits.
     """
 
-    base_filters: Annotated[int, Field(ge=1, le=1024)] = 64
+    base_filters: Filters = 64
+    further_filters: Annotated[tuple[Filters, ...], BeforeValidator(split_list)] = ()
     bilinear: bool = True
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
     network: Annotated[str, BeforeValidator(_constructor)] | None = None
     arguments: Annotated[dict[str, Any], BeforeValidator(_arguments)] = {}
     output: int | str | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _several(cls, values: object) -> object:
+        """Accepts "16,8" as filters of the main training and of a further one."""
+        given = values.get("base_filters") if isinstance(values, dict) else None
+        filters = split_list(given)
+        if not isinstance(values, dict) or not isinstance(filters, (list, tuple)) or not filters:
+            return values
+        if len(filters) == 1:
+            return {**values, "base_filters": filters[0]}
+        if "further_filters" in values:
+            raise ValueError(f"base_filters is {given!r}, which says the further ones; leave further_filters out")
+        return {**values, "base_filters": filters[0], "further_filters": tuple(filters[1:])}
+
     @model_validator(mode="after")
     def _even(self) -> ModelConfig:
-        if self.bilinear and self.base_filters % 2:
-            raise ValueError(f"base_filters is {self.base_filters}; with bilinear up-sampling it must be even")
+        every = (self.base_filters, *self.further_filters)
+        for number, filters in enumerate(every):
+            if filters in every[:number]:
+                raise ValueError(f"base_filters: {filters} occurs more than once")
+            if self.bilinear and filters % 2:
+                raise ValueError(f"base_filters is {filters}; with bilinear up-sampling it must be even")
         return self
 
     @model_validator(mode="after")

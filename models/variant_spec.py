@@ -57,6 +57,8 @@ class VariantSpec:
         finetune_epochs: Epochs of fine-tuning after compression.
         finetune_lr: Learning rate of the fine-tuning.
         finetune_distillation: Weight of the baseline's predictions in its loss.
+        filters: Filters of the U-Net's first level, of a further training of another width; None is the main one's.
+        seed: Of a further training by another seed; None is the main one's.
 
     Raises:
         ValueError: The method is unknown, or its fields contradict each other.
@@ -81,6 +83,8 @@ class VariantSpec:
     finetune_epochs: int | None = None
     finetune_lr: float | None = None
     finetune_distillation: float | None = None
+    filters: int | None = None
+    seed: int | None = None
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -115,20 +119,32 @@ class VariantSpec:
     @property
     def name(self) -> str:
         """The variant's name: of its MLflow run, its folder and its steps. It is made here, and read nowhere."""
-        size = self.sized_by
+        size, training = self.sized_by, self.training
         bits = "" if self.weight_bits is None else f"_w{self.weight_bits}"
         if size is None:
-            return f"{self.method}{bits}"
+            return f"{training or self.method}{bits}"
+        before = f"{training}_" if training else ""
         if size == "max_dice_loss":
-            return f"smallest{bits}"
+            return f"{before}smallest{bits}"
         prefix = "" if self.method == size else f"{self.method}_"
         macs = "" if self.mac_budget is None else f"_macs_{self.mac_budget:.12g}"
-        return f"{prefix}{size}_{getattr(self, size):.12g}{macs}{bits}"
+        return f"{before}{prefix}{size}_{getattr(self, size):.12g}{macs}{bits}"
+
+    @property
+    def training(self) -> str:
+        """The further training that the variant is of: `filters_8`, `seed_2` or `filters_8_seed_2`; none is empty."""
+        given = {"filters": self.filters, "seed": self.seed}
+        return "_".join(f"{name}_{value}" for name, value in given.items() if value is not None)
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether this is the network as it was trained, of the main training or of a further one."""
+        return self.method == "baseline" and self.weight_bits is None
 
     @property
     def is_baseline(self) -> bool:
-        """Whether this is the network that all others are made of and compared with."""
-        return self.method == "baseline" and self.weight_bits is None
+        """Whether this is the network that all others are compared with: the dense one of the main training."""
+        return self.is_dense and not self.training
 
     @property
     def in_few_bits(self) -> bool:
@@ -139,6 +155,11 @@ class VariantSpec:
     def unrounded(self) -> VariantSpec:
         """The variant whose weights were rounded to `weight_bits`; the variant itself where they were not."""
         return dataclasses.replace(self, weight_bits=None)
+
+    @property
+    def of_first_seed(self) -> VariantSpec:
+        """The same variant of the first seed of several."""
+        return dataclasses.replace(self, seed=None)
 
     @property
     def recovery(self) -> str:

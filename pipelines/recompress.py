@@ -6,8 +6,9 @@ from zenml import Model, pipeline
 from zenml.client import Client
 
 from configs.schema import RunConfig
+from configs.trainings import trainings_of
 from pipelines.devices import Devices
-from pipelines.variants import MODEL, draw_and_compare, sweep
+from pipelines.variants import MODEL, Trained, draw_and_compare, sweep
 from steps.fingerprint_checkpoint import fingerprint_checkpoint
 from steps.fingerprint_dataset import fingerprint_dataset
 from steps.import_checkpoint import import_checkpoint
@@ -20,8 +21,9 @@ def recompress(config: RunConfig, devices: Devices, dataset_id: str, network_id:
     dataset, baseline, history = (
         Client().get_artifact_version(UUID(id_)) for id_ in (dataset_id, network_id, history_id)
     )
-    swept = sweep(baseline, dataset, config, devices)
-    draw_and_compare(swept, baseline, history, dataset, config, devices)
+    trained = [Trained(training, baseline, history) for training in trainings_of(config)]  # there is one
+    swept = sweep(trained, dataset, devices)
+    draw_and_compare(swept, trained, dataset, config, devices)
 
 
 @pipeline(name="recompress", model=Model(name=MODEL))
@@ -29,5 +31,6 @@ def recompress_checkpoint(config: RunConfig, devices: Devices) -> None:
     """(checkpoint, data folder) -> decompose -> (compress -> recover? -> evaluate) x N, time, draw -> compare."""
     dataset = ingest_coco(fingerprint_dataset(config.data.format), config.data)
     baseline, history = import_checkpoint(fingerprint_checkpoint(), config.input, config.data, config.model)
-    swept = sweep(baseline, dataset, config, devices)
-    draw_and_compare(swept, baseline, history, dataset, config, devices)
+    trained = [Trained(training, baseline, history) for training in trainings_of(config)]  # there is one
+    swept = sweep(trained, dataset, devices)
+    draw_and_compare(swept, trained, dataset, config, devices)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from configs.schema import CompressionConfig
+from configs.schema import CompressionConfig, RunConfig
+from configs.trainings import Training, trainings_of
 from models.variant_spec import BASELINE, VariantSpec
 
 
@@ -33,6 +34,22 @@ def variant_specs(settings: CompressionConfig) -> list[VariantSpec]:
     ]
     sizes = [VariantSpec("size", size=size, weighting="curvature", scheme="auto") for size in settings.size_budgets]
     return [*sizes, *in_float32, *twins]  # a size that is too small is told before the others are made
+
+
+def specs_of(config: RunConfig) -> list[VariantSpec]:
+    """Returns all variants of a run but the baseline: those of the main training, then those of each further one."""
+    return [spec for training in trainings_of(config) for spec in specs_of_training(training)]
+
+
+def specs_of_training(training: Training) -> list[VariantSpec]:
+    """Returns the variants of one training: of a further one, its dense network first; of the main one without it."""
+    specs = [of_training(spec, training) for spec in variant_specs(training.config.compression)]
+    return specs if training.is_main else [of_training(BASELINE, training), *specs]
+
+
+def of_training(spec: VariantSpec, training: Training) -> VariantSpec:
+    """Returns the same variant of another training."""
+    return dataclasses.replace(spec, filters=training.filters, seed=training.seed)
 
 
 def _rules(settings: CompressionConfig) -> list[VariantSpec]:

@@ -19,11 +19,18 @@ from steps.decompose import decompose
 from steps.decompose_weighted import decompose_weighted
 from steps.evaluate import evaluate
 from steps.finetune import finetune
+from steps.name_dense import name_dense
 from steps.recalibrate import recalibrate
 from steps.round_weights import round_weights
 
 # What a network has become at each stage, and how the step is called that makes it so: `<step>_<variant>`.
 STAGES = {"truncated": "compress", "recalibrated": "recalibrate", "finetuned": "finetune"}
+NAMING = "name_dense"
+
+
+def step_of(name: str, training: str) -> str:
+    """Returns the id of a step that every training has; of the main one, whose name is empty, the step's own name."""
+    return f"{name}_{training}" if training else name
 
 
 def stages_of(spec: VariantSpec, config: RunConfig) -> list[str]:
@@ -48,26 +55,35 @@ class VariantSteps:
         """Adds decompose, collect_statistics and decompose_weighted, as far as they are needed.
 
         Args:
-            baseline: The baseline network, as a step's output.
+            baseline: The dense network, as the output of the step that trained it.
             dataset: The data set, as a step's output.
-            specs: The variants that will be made.
-            config: The run.
+            specs: The variants that will be made, all of one training.
+            config: The run, as if it had this training alone.
             devices: Where each step computes.
         """
         self._baseline, self._dataset, self._config, self._devices = baseline, dataset, config, devices
+        training = specs[0].training if specs else ""
         self._plain = self._statistics = self._weighted = None
         weighted = any(spec.weighting is not None for spec in specs)
         if any(spec.method in RULES for spec in specs):
-            self._plain = decompose(baseline, scheme=config.compression.scheme, device=devices.of("decompose"))
+            id_ = step_of("decompose", training)
+            self._plain = decompose(baseline, scheme=config.compression.scheme, device=devices.of(id_), id=id_)
         if weighted or any(spec.weight_bits is not None for spec in specs):
-            of_statistics = devices.of("collect_statistics")
-            self._statistics = collect_statistics(dataset, baseline, config.statistics, config.seed, of_statistics)
+            id_ = step_of("collect_statistics", training)
+            drawn = (config.statistics, config.seed, devices.of(id_))
+            self._statistics = collect_statistics(dataset, baseline, *drawn, id=id_)
         if weighted:
-            self._weighted = decompose_weighted(self._statistics, baseline, devices.of("decompose_weighted"))
+            id_ = step_of("decompose_weighted", training)
+            self._weighted = decompose_weighted(self._statistics, baseline, devices.of(id_), id=id_)
 
     def spectra(self) -> list[Any]:
         """Returns the spectra that there are: plain ones, and those weighted by the data."""
         return [spectra for spectra in (self._plain, self._weighted) if spectra is not None]
+
+    def named(self, spec: VariantSpec) -> Any:
+        """Adds what gives the dense network of a further training its name in the comparison."""
+        artifact = f"{spec.name}_network"
+        return _named(name_dense, spec, artifact)(self._baseline, spec, id=step_of(NAMING, spec.training))
 
     def made(self, spec: VariantSpec, stages: Sequence[str], origin: Any, full: Any) -> tuple[list[Any], Any]:
         """Adds what makes a variant.

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from analysis.comparison import Comparison
-from analysis.conclusions import answer, methods_answer
+from analysis.conclusions import answer, methods_answer, sizes_answer, trainings_answer
 from analysis.equal_size import gain_text
 from analysis.ranking import JUDGED
 from analysis.table_rows import VariantRow, variant_rows
@@ -41,7 +41,10 @@ class ReportContent:
         """Returns file name, relative to the folder of results, to content; what people look at comes first."""
         about = self.about
         exports = {} if about.exports is None else {"exports": exports_summary(about.exports, self.comparison)}
-        summary = summarize(self.comparison, {"config": about.config, "provenance": about.provenance, **exports})
+        trainings = {"trainings": list(about.trainings)} if about.trainings else {}
+        summary = summarize(
+            self.comparison, {"config": about.config, "provenance": about.provenance, **exports, **trainings}
+        )
         return {
             "report.html": render_report(self.comparison, about, self.pictures),
             **{_picture_file(name): self.pictures[name] for name in PICTURES if name in self.pictures},
@@ -54,7 +57,9 @@ class ReportContent:
 
     def description(self) -> str:
         """Returns the answer and the variants as Markdown."""
-        lines = [f"**{answer(self.comparison)}**", "", methods_answer(self.comparison), ""]
+        lines = [f"**{answer(self.comparison)}**", ""]
+        for sentence in (methods_answer, sizes_answer, trainings_answer):
+            lines += [sentence(self.comparison), ""]
         lines += ["| variant | Dice | change | parameters | saved | MB |", "|---|---|---|---|---|---|"]
         for row in variant_rows(self.comparison):
             saved = "" if row.reduction_pct is None else f"{row.reduction_pct:.1f} %"

@@ -10,13 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.comparison import Comparison
-from analysis.conclusions import answer, methods_answer, times_answer
+from analysis.conclusions import answer, methods_answer, sizes_answer, times_answer, trainings_answer
 from analysis.equal_size import PAIRS, EqualSize, methods_in
-from analysis.intervals import TOO_FEW, Interval
 from analysis.ranking import JUDGED, metric
-from analysis.signed_numbers import signed_ends
 from analysis.table_rows import TIME_WORDS, VariantRow, variant_rows
 from models.variant_spec import Method
+from reporting.console_cells import change_text, plain_table
+from reporting.console_trainings import print_at_sizes, print_over_trainings
 
 WIDE = 120  # columns; from here on, methods at equal size show their Dice again
 FRONT_NOTE = (
@@ -47,10 +47,13 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     print_table(comparison, console)
     print_equal_sizes(comparison, console)
     print_equal_bytes(comparison, console)
+    print_at_sizes(comparison, console)
+    print_over_trainings(comparison, console)
     console.print()
     shares = next((result.factorizable for result in comparison.results if result.factorizable is not None), None)
     found = shares and f"{shares.describe()}."
-    for sentence in (found, answer(comparison), methods_answer(comparison), times_answer(comparison)):
+    said = (answer, sizes_answer, trainings_answer, methods_answer, times_answer)
+    for sentence in (found, *(each(comparison) for each in said)):
         if sentence:
             console.print(Text(sentence))
 
@@ -105,18 +108,19 @@ def print_equal_sizes(comparison: Comparison, console: Console) -> None:
     if shown < len(pairs):
         left_out = ", ".join(f"{method} - {other}" for method, other in pairs[shown:])
         console.print(Text(f"more columns: report.html ({left_out})", style="dim"))
-    console.print(Text(GAIN_NOTE, style="dim"))
+    over = "; Dice and differences: means over all trainings" if comparison.over_trainings else ""
+    console.print(Text(f"{GAIN_NOTE}{over}", style="dim"))
 
 
 def _sizes_table(
     lines: Sequence[EqualSize], methods: Sequence[Method], pairs: Sequence[tuple[Method, Method]]
 ) -> Table:
-    table = _table()
+    table = plain_table()
     for column in ("at size", *methods, *(f"{method} - {other}" for method, other in pairs)):
         table.add_column(column, justify="right", no_wrap=True)
     for line in lines:
         dice = [_number(line.dice_of(method), ".4f") for method in methods]
-        table.add_row(line.title, *dice, *(_change(line.dice_gains.get(pair)) for pair in pairs))
+        table.add_row(line.title, *dice, *(change_text(line.dice_gains.get(pair)) for pair in pairs))
     return table
 
 
@@ -124,14 +128,14 @@ def print_equal_bytes(comparison: Comparison, console: Console) -> None:
     """Prints each network of a size, and below it what else fits into its bytes, the best of each method by valid."""
     if not comparison.equal_bytes:
         return
-    table = _table()
+    table = plain_table()
     for column in ("at bytes", "variant", "MB", "Dice", "size - other"):
         table.add_column(column, justify="left" if column == "variant" else "right", no_wrap=True)
     for line in comparison.equal_bytes:
         for result in (line.result, *line.others.values()):
             own = result is line.result
             share = f"{100 * (line.result.spec.size or 0):.4g} %" if own else ""
-            gain = ("" if line.others else "nothing else fits") if own else _change(line.gains.get(result.method))
+            gain = ("" if line.others else "nothing else fits") if own else change_text(line.gains.get(result.method))
             dice = _number(metric(result, JUDGED), ".4f")
             table.add_row(share, result.name, f"{result.cost.size_mb:.3g}", dice, gain)
     console.print()
@@ -145,10 +149,6 @@ def interval_note(comparison: Comparison) -> str:
     if interval is None or interval.patients is None:
         return "intervals: images count as independent; --group_by says which are of a patient"
     return f"intervals: over {interval.over} with a lesion, each with all its images"
-
-
-def _table() -> Table:
-    return Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
 
 
 def _width(table: Table, console: Console) -> int:
@@ -182,7 +182,7 @@ def _known_columns(comparison: Comparison) -> list[str]:
 
 def _variants_table(comparison: Comparison, rows: Sequence[VariantRow], shown: Collection[str]) -> Table:
     columns = [column for column in shown if column not in (CHANGE_INTERVAL, TIME_INTERVAL)]
-    table = _table()
+    table = plain_table()
     table.add_column("", no_wrap=True)
     table.add_column("variant", no_wrap=True)
     for column in columns:
@@ -200,7 +200,7 @@ def _cells(row: VariantRow, images: tuple[int, int], shown: Collection[str]) -> 
     return {
         "before": _number(row.dice_before, ".4f"),
         "Dice": _number(row.metrics[JUDGED], ".4f"),
-        "change": _change(row.judged_change, ends=CHANGE_INTERVAL in shown),
+        "change": change_text(row.judged_change, ends=CHANGE_INTERVAL in shown),
         "found": _share(row.metrics["recall_images"], with_lesion),
         "alarms": _share(row.metrics["false_alarm_images"], without),
         "IoU": _number(row.metrics["iou_lesion"], ".4f"),
@@ -258,16 +258,6 @@ def _time_note(rows: Sequence[VariantRow]) -> str:
     found = {row.time_word for row in rows}
     words = "".join(f"; {word}: {meaning}" for word, meaning in TIME_WORDS.items() if word in found)
     return f"time: for one image, divided by the baseline's{unit}{words}"
-
-
-def _change(interval: Interval | None, *, ends: bool = True) -> str:
-    """Returns for example `-.013 [-.021 -.005]*`, short, as three of them have to fit in a line."""
-    if interval is None:
-        return "-"
-    if interval.too_few:
-        return TOO_FEW
-    mean, low, high = (text.replace("0.", ".", 1) for text in signed_ends(interval))
-    return f"{mean}{f' [{low} {high}]' if ends else ''}{'*' if interval.excludes_zero else ' '}"
 
 
 def _share(share: float | None, images: int) -> str:

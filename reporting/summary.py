@@ -39,6 +39,8 @@ def summarize(comparison: Comparison, about: dict[str, Any]) -> dict[str, Any]:
             "max_dice_loss": comparison.tolerated_loss,
             "equal_bytes": [line.to_dict() for line in comparison.equal_bytes],
             "equal_size": [line.to_dict() for line in comparison.equal_sizes],
+            "at_sizes": [line.to_dict() for line in comparison.at_sizes],
+            "over_trainings": [line.to_dict() for line in comparison.over_trainings],
             "timed_on": dataclasses.asdict(comparison.machine) if comparison.machine else None,
             "intervals_over": _unit(comparison),
             "test_patients": comparison.test_patients,

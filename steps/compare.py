@@ -12,6 +12,7 @@ from analysis.comparison import joined
 from configs.loading import OF_NAMED, OF_UNET, network_title
 from configs.schema import RunConfig
 from configs.sections import ModelConfig
+from configs.trainings import trainings_of
 from dataset.manifest import Manifest
 from dataset.store import Dataset
 from materializers.report import ReportMaterializer
@@ -41,6 +42,7 @@ _NOT_SHOWN = {"data_root", "out_dir", "checkpoint", "verbose", "no_cache", "regi
 def compare(  # noqa: PLR0913, PLR0917 - everything meets here
     dataset: Dataset,
     history: dict[str, Any],
+    further: list[dict[str, Any]],
     baseline: Variant,
     compressed: list[Variant],
     tunings: list[dict[str, Any]],
@@ -58,9 +60,35 @@ def compare(  # noqa: PLR0913, PLR0917 - everything meets here
         variant.save(folder / "networks" / variant.name)
     remove_stale_networks(folder / "networks", [result.name for result in results])
     comparison = joined(results, latencies, tunings, imported=not history["epochs"])
-    about = About(
-        history=history,
-        manifest=dataclasses.asdict(dataset.manifest),
+    about = _about([history, *further], dataset.manifest, exports, config, now)
+    content = ReportContent(comparison, about, pictures)
+    files = content.files()
+    write_files(files, folder)
+    write_exports(exports, folder / EXPORTS)
+    uri = tracking_uri(ROOT)
+    training = dataclasses.replace(
+        _training(dataset, baseline, trainings_of(config)[0].config, content, now),
+        files=_placed(files, folder),
+        networks=folder / "networks",
+    )
+    others = _further(training, dataset.manifest, compressed, further, config)
+    recorded = record(uri, [training, *others], comparison, lock_of(uri, ROOT))
+    known = None if exports is None else dataclasses.replace(exports, files={})
+    return ReportBundle(comparison.results, files, recorded.runs, recorded.view, known)
+
+
+def _about(
+    histories: list[dict[str, Any]],
+    manifest: Manifest,
+    exports: Exports | None,
+    config: RunConfig,
+    now: runtime.Runtime,
+) -> About:
+    """Returns what the report says besides the results."""
+    return About(
+        history=histories[0],
+        trainings=_described(histories, config) if len(histories) > 1 else [],
+        manifest=dataclasses.asdict(manifest),
         config=_shown(config),
         provenance={
             "seed": str(config.seed),
@@ -72,17 +100,6 @@ def compare(  # noqa: PLR0913, PLR0917 - everything meets here
         },
         exports=exports,
     )
-    content = ReportContent(comparison, about, pictures)
-    files = content.files()
-    write_files(files, folder)
-    write_exports(exports, folder / EXPORTS)
-    uri = tracking_uri(ROOT)
-    training = dataclasses.replace(
-        _training(dataset, baseline, config, content, now), files=_placed(files, folder), networks=folder / "networks"
-    )
-    recorded = record(uri, training, comparison, lock_of(uri, ROOT))
-    known = None if exports is None else dataclasses.replace(exports, files={})
-    return ReportBundle(comparison.results, files, recorded.runs, recorded.view, known)
 
 
 def _link_to_model(*inputs: str) -> None:
@@ -100,19 +117,17 @@ def _training(
     data_digest, manifest = dataset.content_digest(), dataset.manifest
     key = hashlib.sha256(f"{baseline.digest()} {data_digest}".encode()).hexdigest()
     images = {name: len(dataset[name]) for name in manifest.splits}
-    size = f"{manifest.image_size[0]}x{manifest.image_size[1]} {'gray' if manifest.channels == 1 else 'colour'}"
+    counted = f"{sum(images.values()):,} images {_size(manifest)}"
     origin = "training" if content.about.history["epochs"] else "checkpoint"
     return TrainingRecord(
         key=key,
-        name=f"{origin} {_network(config.model)} {size} {key[:6]}",
+        name=_title(origin, config, manifest, key),
         description=content.description(),
         params=_training_params(config),
         tags={"data_digest": data_digest[:_DIGITS], "git_commit": content.about.provenance["git_commit"]},
         history=dict(content.about.history),
         data=Data(
-            name=": ".join(
-                filter(None, (runtime.data_name_of(now.to_extra()), f"{sum(images.values()):,} images {size}"))
-            ),
+            name=": ".join(filter(None, (runtime.data_name_of(now.to_extra()), counted))),
             digest=data_digest[:_DIGITS],
             profile={"images": images, "classes": manifest.class_names},
             place=now.data_root or get_step_context().inputs["dataset"][0].uri,
@@ -122,6 +137,48 @@ def _training(
         files=[],
         networks=Path(),
     )
+
+
+def _further(
+    main: TrainingRecord,
+    manifest: Manifest,
+    networks: list[Variant],
+    histories: list[dict[str, Any]],
+    config: RunConfig,
+) -> list[TrainingRecord]:
+    """Returns what MLflow says of the further trainings.
+
+    Their runs are of this comparison alone: all of their variants are compared with the main training's baseline.
+    """
+    dense = [variant for variant in networks if variant.spec.is_dense]
+    records = []
+    for training, variant, history in zip(trainings_of(config)[1:], dense, histories, strict=True):
+        key = hashlib.sha256(f"{variant.digest()} {main.key}".encode()).hexdigest()
+        records.append(
+            dataclasses.replace(
+                main,
+                key=key,
+                name=_title("training", training.config, manifest, key),
+                training=variant.spec.training,
+                description=f"The training {variant.name}, compared with that of the run {main.name}.",
+                params=_training_params(training.config),
+                history=history,
+                files=[],
+            )
+        )
+    return records
+
+
+def _described(histories: list[dict[str, Any]], config: RunConfig) -> list[dict[str, Any]]:
+    """Returns what distinguishes the trainings of a run, with the curves of each; the main one first."""
+    return [
+        {
+            "filters": each.config.model.base_filters if each.config.model.network is None else None,
+            "seed": each.config.seed,
+            **history,
+        }
+        for each, history in zip(trainings_of(config), histories, strict=True)
+    ]
 
 
 def _serving(baseline: Variant, manifest: Manifest) -> Serving:
@@ -143,6 +200,15 @@ def _placed(files: dict[str, bytes], folder: Path) -> list[tuple[Path, str | Non
     return [(folder / name, str(place) if (place := PurePosixPath(name).parent).name else None) for name in files]
 
 
+def _title(origin: str, config: RunConfig, manifest: Manifest, key: str) -> str:
+    """Returns the name of a training's run in MLflow."""
+    return f"{origin} {_network(config.model)} {_size(manifest)} {key[:6]}"
+
+
+def _size(manifest: Manifest) -> str:
+    return f"{manifest.image_size[0]}x{manifest.image_size[1]} {'gray' if manifest.channels == 1 else 'colour'}"
+
+
 def _network(model: ModelConfig) -> str:
     return f"{model.base_filters} filters" if model.network is None else network_title(model)
 
@@ -162,6 +228,7 @@ def _shown(config: RunConfig) -> dict[str, Any]:
 def _training_params(config: RunConfig) -> dict[str, Any]:
     """Returns the configuration of data, network and training, flat."""
     shown = _shown(config)
+    shown["model"].pop("further_filters", None)  # they are trainings of their own
     sections = {name: shown[name] for name in ("data", "input", "model", "training") if name in shown}
     flat = {f"{section}.{key}": _text(value) for section, fields in sections.items() for key, value in fields.items()}
     return {**flat, "seed": config.seed}

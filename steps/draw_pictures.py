@@ -33,6 +33,7 @@ def draw_pictures(  # noqa: PLR0913, PLR0917 - pictures are of everything
     dataset: Dataset,
     baseline: Variant,
     history: dict[str, Any],
+    further: list[dict[str, Any]],
     device: str,
 ) -> Annotated[dict[str, bytes], "pictures"]:
     """Predicts the masks of a few test images, and draws every picture there is data for, as PNG."""
@@ -40,7 +41,7 @@ def draw_pictures(  # noqa: PLR0913, PLR0917 - pictures are of everything
 
     comparison = joined(results, latencies, tunings)
     examples = _examples(comparison, (baseline, *compressed), dataset, device)
-    return draw_all(Shown(comparison, history, singular_values(spectra), examples))
+    return draw_all(Shown(comparison, [history, *further], singular_values(spectra), examples))
 
 
 def _examples(comparison: Comparison, variants: Sequence[Variant], dataset: Dataset, device: str) -> Examples:

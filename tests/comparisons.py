@@ -79,6 +79,11 @@ def in_bits(result: EvaluationResult, bits: int, loss: float = 0.0) -> Evaluatio
     )
 
 
+def of_training(result: EvaluationResult, filters: int | None = None, seed: int | None = None) -> EvaluationResult:
+    """The same variant of a further training."""
+    return dataclasses.replace(result, spec=dataclasses.replace(result.spec, filters=filters, seed=seed))
+
+
 def of_size(share: float, dice: float) -> EvaluationResult:
     """A network of this share of the bytes of a baseline of 838,497 parameters."""
     made = make_result("budget", 0.5, dice, round(838_497 * share * 3))

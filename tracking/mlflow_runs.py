@@ -1,4 +1,4 @@
-"""Brings MLflow up to date: one run for a training, and below it one run for each variant.
+"""Brings MLflow up to date: one run for each training, and below it one run for each of its variants.
 
 ZenML's cached steps log nothing, so records would be missing after a partly cached run. Here all records are made from
 the results at the end of every run: a run that MLflow has with the same content is kept, any other is replaced.
@@ -32,23 +32,24 @@ from tracking.shared_view import view_link, view_state, view_tag
 
 _NOTE = (
     "**[The latest comparison]({link})**: {answer}\n\n"
-    "Here is one run for each training, and below it one for each variant of its network. Variants of one training can "
-    "be compared; those of other data cannot: filter by `tags.training` or `tags.data_digest`. "
+    "Here is one run for each training, and below it one for each variant of its network. Variants of one comparison "
+    "can be compared, those of other data cannot: filter by `tags.comparison`, `tags.training` or `tags.data_digest`. "
     "`tags.pareto_front = 'yes'` are the best trade-offs."
 )
 _KEY = "content_key"  # tag: digest of all that a run records
 _FRONT, _RECOMMENDED = "pareto_front", "recommended"  # tags: yes or no, of the variants of the latest comparison
 _TIMED_ON = "timed_on"  # tag: the machine that `TIMES` are of
 _LATEST = "latest"  # tag of these
+_COMPARISON = "comparison"  # tag of these: the training whose dense network they are compared with
 _DIGITS = 12  # of a digest that people see
 
 
-def record(tracking_uri: str, training: TrainingRecord, comparison: Comparison, lock: Path) -> Recorded:
-    """Completes the record of a training; runs that are right already are not touched.
+def record(tracking_uri: str, trainings: Sequence[TrainingRecord], comparison: Comparison, lock: Path) -> Recorded:
+    """Completes the record of a comparison; runs that are right already are not touched.
 
     Args:
         tracking_uri: MLflow's server or database.
-        training: The content of the parent run.
+        trainings: The content of each parent run, that of the main training first.
         comparison: All variants, the baseline among them.
         lock: Lock file that is held meanwhile, so that processes of this machine record one at a time.
 
@@ -57,11 +58,11 @@ def record(tracking_uri: str, training: TrainingRecord, comparison: Comparison, 
     """
     try:
         with FileLock(lock, timeout=SECONDS_TO_WAIT):  # before the client, which makes a database where there is none
-            return _Recorder(tracking_uri).record(training, comparison)
+            return _Recorder(tracking_uri).record(trainings, comparison)
     except (MlflowException, SQLAlchemyError, OSError) as error:
         raise ServiceError(
-            f"the results are in {training.networks.parent}, but MLflow at {without_password(tracking_uri)} did not "
-            f"take them ({first_line(error)}); run the same command again when it does"
+            f"the results are in {trainings[0].networks.parent}, but MLflow at {without_password(tracking_uri)} did "
+            f"not take them ({first_line(error)}); run the same command again when it does"
         ) from error
 
 
@@ -72,22 +73,33 @@ class _Recorder:
         self._store = RunStore(tracking_uri)
         self._client = self._store.client
 
-    def record(self, training: TrainingRecord, comparison: Comparison) -> Recorded:
+    def record(self, trainings: Sequence[TrainingRecord], comparison: Comparison) -> Recorded:
         """Writes what is missing."""
         experiment = self._store.experiment()
         self._store.mark_abandoned(experiment)
+        compared, recorded = trainings[0].key[:_DIGITS], dict[str, str]()
+        for training in reversed(trainings):  # MLflow's table has the newest first
+            recorded |= self._record_training(experiment, training, compared, comparison)
+        marked = self._store.runs(experiment, f"tags.{_COMPARISON} = '{compared}'")
+        self._unmark([run for run in marked if run.info.run_id not in recorded.values()])
+        return Recorded(recorded, self._show(experiment, compared, answer(comparison)))
+
+    def _record_training(
+        self, experiment: Experiment, training: TrainingRecord, compared: str, comparison: Comparison
+    ) -> dict[str, str]:
+        """Writes what is missing of one training, and returns its variants' runs."""
         training = dataclasses.replace(training, tags={**training.tags, TRAINING: training.key[:_DIGITS]})
         parent = self._parent(experiment, training)
         recorded = self._record_variants(experiment, parent, training, comparison)
-        self._mark(self._store.children(experiment, parent.info.run_id), comparison)
+        self._mark(self._store.children(experiment, parent.info.run_id), compared, comparison)
         self._store.keep_files(parent.info.run_id, training.files)
         self._client.set_tag(parent.info.run_id, MLFLOW_RUN_NOTE, training.description)
-        return Recorded(recorded, self._show(experiment, training.key[:_DIGITS], answer(comparison)))
+        return recorded
 
     def _show(self, experiment: Experiment, training: str, found: str) -> str:
         """Stores a view of this comparison, links it in the experiment's description, and returns the link."""
         link = view_link(experiment.experiment_id, training)
-        state = view_state(f"tags.{TRAINING} = '{training}' and tags.{_LATEST} = 'yes'")
+        state = view_state(f"tags.{_COMPARISON} = '{training}' and tags.{_LATEST} = 'yes'")
         for tag, value in ((view_tag(training), state), (MLFLOW_RUN_NOTE, _NOTE.format(link=link, answer=found))):
             if experiment.tags.get(tag) != value:
                 self._client.set_experiment_tag(experiment.experiment_id, tag, value)
@@ -102,7 +114,8 @@ class _Recorder:
         data = used_for(self._data(parent, training), "evaluation")
         for orphan in models.keys() - {run.info.run_id for run in existing}:  # somebody has deleted its run
             log.discard(orphan, models[orphan])
-        for result in reversed(comparison.results):  # MLflow's table has the newest first
+        own = [result for result in comparison.results if result.spec.training == training.training]
+        for result in reversed(own):  # MLflow's table has the newest first
             made = _variant_run(result, parent, data, training, comparison)
             same_name = [run for run in existing if run.info.run_name == result.name]
             right = [run for run in same_name if _is_right(run, made, models)][:1]
@@ -123,22 +136,28 @@ class _Recorder:
         self._client.log_inputs(parent.info.run_id, [used_for(dataset, "training")])
         return dataset
 
-    def _mark(self, children: Sequence[Run], comparison: Comparison) -> None:
+    def _mark(self, children: Sequence[Run], compared: str, comparison: Comparison) -> None:
         """Tags the variants of this comparison and its best trade-offs; tags of earlier comparisons are removed."""
         chosen = comparison.recommended.name if comparison.recommended else None
-        compared = {result.name for result in comparison.results}
+        names = {result.name for result in comparison.results}
+        self._unmark([run for run in children if run.info.run_name not in names])
         for run in children:
-            name, marks = run.info.run_name, {}
-            if name in compared:
+            if (name := run.info.run_name) in names:
                 marks = {
+                    _COMPARISON: compared,
                     _LATEST: "yes",
                     _FRONT: "yes" if name in comparison.front else "no",
                     _RECOMMENDED: "yes" if name == chosen else "no",
                 }
-            for tag in (_LATEST, _FRONT, _RECOMMENDED):
-                if tag in marks and run.data.tags.get(tag) != marks[tag]:
-                    self._client.set_tag(run.info.run_id, tag, marks[tag])
-                elif tag not in marks and tag in run.data.tags:
+                for tag, mark in marks.items():
+                    if run.data.tags.get(tag) != mark:
+                        self._client.set_tag(run.info.run_id, tag, mark)
+
+    def _unmark(self, runs: Sequence[Run]) -> None:
+        """Removes the tags of a comparison from runs that are none of it any more, as far as they are still there."""
+        for run in runs:
+            for tag in (_COMPARISON, _LATEST, _FRONT, _RECOMMENDED):
+                if tag in run.data.tags:
                     self._client.delete_tag(run.info.run_id, tag)
 
     def _parent(self, experiment: Experiment, training: TrainingRecord) -> Run:

@@ -105,6 +105,7 @@ class TrainingRecord:
         serving: What makes the networks MLflow models.
         files: Files to keep with the parent run, and the sub-folder to put each into (None is the top).
         networks: Folder that holds a sub-folder for the network of each variant, named as the variant.
+        training: Which training of the comparison this is, as its variants' `VariantSpec.training` says.
     """
 
     key: str
@@ -117,6 +118,7 @@ class TrainingRecord:
     serving: Serving
     files: list[tuple[Path, str | None]]
     networks: Path
+    training: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from configs.schema import RunConfig
 from models.deployment.layout import EXPORTS, RECORD
 from models.variant_spec import BASELINE
-from pipelines.variant_list import variant_specs
+from pipelines.variant_list import specs_of
 
 
 class ChosenVariantError(ValueError):
@@ -18,7 +18,7 @@ def check_chosen_variants(config: RunConfig) -> None:
     Raises:
         ChosenVariantError: There is no such variant, or a folder of its name was written by no run.
     """
-    names = [spec.name for spec in (BASELINE, *variant_specs(config.compression))]
+    names = [spec.name for spec in (BASELINE, *specs_of(config))]
     chosen = {"register_variant": config.registration.variant, "export_variant": config.export.variant}
     for flag, wanted in chosen.items():
         if wanted is not None and wanted not in names:

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from configs.schema import RunConfig
+from configs.trainings import trainings_of
 from materializers.variant import StoredNetwork
 from models.checkpoint import load_checkpoint, misfit
 from models.networks.code_digest import code_digest
@@ -67,9 +68,10 @@ def check_network(config: RunConfig) -> NamedNetwork | None:
         CheckpointError: The checkpoint is not one of the network.
     """
     if config.model.network is None:
-        with torch.device("meta"):
-            ours = UNet(config.data.channels, base_filters=config.model.base_filters, bilinear=config.model.bilinear)
-        check_budgets(config, ours)
+        for model in (training.config.model for training in trainings_of(config)):
+            with torch.device("meta"):
+                ours = UNet(config.data.channels, base_filters=model.base_filters, bilinear=model.bilinear)
+            check_budgets(config, ours)
         return None
     place = absolute(config.model.network)
     given = Recipe(place, config.model.arguments, config.model.output)

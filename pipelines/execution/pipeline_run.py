@@ -83,7 +83,7 @@ def _with_network(options: dict[str, Any], network: NamedNetwork | None, config:
     """Returns options of a pipeline that let its steps import the network, and have its code in their cache keys."""
     if network is None:
         return options
-    steps = {name: dict(options.get("steps", {}).get(name, {})) for name in step_names(config.compression)}
+    steps = {name: dict(options.get("steps", {}).get(name, {})) for name in step_names(config)}
     for name, step in steps.items():
         if name not in _NO_NETWORK:
             step["environment"] = {"NETWORK_CODE": network.code}

@@ -34,7 +34,7 @@ def resolve_devices(config: RunConfig, remote: bool) -> Devices:
         _warn_if_unused(config)
         device = local_device(config.device)
         return Devices(device, machine=this_machine(device, config.timing.threads))
-    asked = gpu_steps(read_settings(config), step_names(config.compression))
+    asked = gpu_steps(read_settings(config), step_names(config))
     if config.device == "cuda" and not asked:
         raise SettingsError(
             "device is cuda, but no step of this remote stack asks for a GPU: give --run_settings, for example "
@@ -59,7 +59,7 @@ def read_settings(config: RunConfig) -> dict[str, Any]:
     content = read_settings_file(config.run_settings)
     options: dict[str, Any] = {"settings": content.settings}
     if content.steps:
-        options["steps"] = _matched(content.steps, step_names(config.compression), config.run_settings)
+        options["steps"] = _matched(content.steps, step_names(config), config.run_settings)
     try:
         PipelineRunConfiguration.model_validate(options)
         for part in (options, *options.get("steps", {}).values()):

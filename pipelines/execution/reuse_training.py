@@ -121,7 +121,7 @@ def _step_of_artifact(which: str) -> StepRunResponse:
         there = ", ".join(f"baseline_network:{item.version}" for item in known) or "none yet"
         raise TrainingNotFoundError(f"there is no artifact {which}; the latest networks are: {there}") from error
     step = artifact.step
-    if step.name != _TRAIN_STEP:
+    if step.name != _TRAIN_STEP and not step.name.startswith(f"{_TRAIN_STEP}_"):  # of a further training
         raise TrainingNotFoundError(
             f"{which} was made by step {step.name}; name a version of baseline_network that a training made"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from analysis.comparison import Comparison
-from analysis.conclusions import answer, methods_answer, times_answer
+from analysis.conclusions import answer, methods_answer, sizes_answer, times_answer, trainings_answer
 from analysis.equal_size import PAIRS, methods_in
 from analysis.intervals import TOO_FEW
 from analysis.ranking import TITLES
@@ -46,6 +46,7 @@ class About:
         config: The resolved configuration, nested.
         provenance: What is needed to make the page again: versions, git commit, seed, command.
         exports: The files to deploy, None where none were asked for.
+        trainings: Of several trainings, what distinguishes each, and its history; empty where there is one alone.
     """
 
     history: Mapping[str, Any]
@@ -53,6 +54,7 @@ class About:
     config: Mapping[str, Any]
     provenance: Mapping[str, str]
     exports: Exports | None = None
+    trainings: Sequence[Mapping[str, Any]] = ()
 
 
 def render_report(comparison: Comparison, about: About, pictures: Mapping[str, bytes]) -> bytes:
@@ -74,6 +76,8 @@ def render_report(comparison: Comparison, about: About, pictures: Mapping[str, b
             comparison=comparison,
             answer=answer(comparison),
             methods_answer=methods_answer(comparison),
+            sizes_answer=sizes_answer(comparison),
+            trainings_answer=trainings_answer(comparison),
             times_answer=times_answer(comparison),
             rows=variant_rows(comparison),
             methods=methods_in(comparison.equal_sizes),
@@ -91,6 +95,7 @@ def render_report(comparison: Comparison, about: About, pictures: Mapping[str, b
             compressed=[result for result in comparison.results if result.layers],
             training=_training(history),
             epochs=len(history.get("epochs") or []),
+            further=[_training(each) for each in about.trainings[1:]],
             warnings=as_list(manifest.get("warnings")),
             notes=as_list(manifest.get("notes")),
             refused=readable(as_list(manifest.get("refused"))),
@@ -130,7 +135,10 @@ def _facts(about: About, patients: int | None) -> str:
     if name := model.get("network"):
         parts.append(str(name))
     elif filters := model.get("base_filters"):
-        parts.append(f"U-Net with {filters} filters")
+        every = ", ".join(map(str, (filters, *(model.get("further_filters") or ()))))
+        parts.append(f"U-Net with {every} filters")
+    if seeds := about.config.get("seeds"):
+        parts.append(f"seeds {', '.join(map(str, seeds))}")
     parts += [str(about.provenance[key]) for key in ("date",) if key in about.provenance]
     return ", ".join(parts)
 

@@ -69,6 +69,7 @@ PICTURES = {
         "Fine-tuning of the compressed networks: look for curves that still rise at the end; kept epochs are ringed",
     ),
     "training": Picture(
-        "Training of the baseline: look for a validation loss that rises while the training loss falls",
+        "Training of the baseline, or every training where there are several: look for a validation loss that rises "
+        "while the training loss falls",
     ),
 }

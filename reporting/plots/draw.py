@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -21,7 +21,7 @@ from reporting.plots.masks import draw_masks
 from reporting.plots.spectra import draw_spectra
 from reporting.plots.sweeps import draw_sweep
 from reporting.plots.tradeoffs import draw_tradeoff
-from reporting.plots.training import draw_finetuning, draw_training
+from reporting.plots.training import draw_finetuning, draw_trainings
 from torch_lowrank.progress import tracked
 
 DPI = 100
@@ -33,16 +33,22 @@ class Shown:
 
     Attributes:
         comparison: The evaluated variants; the baseline alone is enough.
-        history: Training history, `{"epochs": [{"epoch", "train_loss", "valid_loss", "valid_dice"}], "best_epoch"}`;
-            other keys are ignored, an empty one is fine.
+        histories: History of each training, the main one first, as
+            `{"epochs": [{"epoch", "train_loss", "valid_loss", "valid_dice"}], "best_epoch"}`; other keys are ignored,
+            an empty one is fine.
         spectra: `plain` and `weighted` to layer to singular values.
         examples: Predictions on a few images, None where there are none.
     """
 
     comparison: Comparison
-    history: Mapping[str, Any]
+    histories: Sequence[Mapping[str, Any]]
     spectra: Mapping[str, Mapping[str, SingularValues]] = dataclasses.field(default_factory=dict)
     examples: Examples | None = None
+
+
+def _draw_spectra(shown: Shown, kind: str) -> Figure | None:
+    """Draws those of the main training; other trainings have others."""
+    return draw_spectra(shown.comparison.main, kind, shown.spectra.get(kind, {}))
 
 
 DRAWN: dict[str, Callable[[Shown], Figure | None]] = {
@@ -54,11 +60,13 @@ DRAWN: dict[str, Callable[[Shown], Figure | None]] = {
     "svd_rank": lambda shown: draw_sweep(shown.comparison, "svd"),
     "arsvd_tau": lambda shown: draw_sweep(shown.comparison, "arsvd"),
     "budget": lambda shown: draw_sweep(shown.comparison, "budget"),
-    "layer_ranks": lambda shown: draw_layer_ranks(shown.comparison),
-    "spectra": lambda shown: draw_spectra(shown.comparison, "plain", shown.spectra.get("plain", {})),
-    "weighted_spectra": lambda shown: draw_spectra(shown.comparison, "weighted", shown.spectra.get("weighted", {})),
+    "layer_ranks": lambda shown: draw_layer_ranks(shown.comparison.main),
+    "spectra": lambda shown: _draw_spectra(shown, "plain"),
+    "weighted_spectra": lambda shown: draw_spectra(
+        shown.comparison.main, "weighted", shown.spectra.get("weighted", {})
+    ),
     "finetuning_curves": lambda shown: draw_finetuning(shown.comparison),
-    "training": lambda shown: draw_training(shown.history),
+    "training": lambda shown: draw_trainings(shown.comparison, shown.histories),
 }
 
 

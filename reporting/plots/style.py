@@ -114,21 +114,30 @@ def by_series(results: Iterable[EvaluationResult]) -> dict[str, list[EvaluationR
     return {name: group for name, group in groups.items() if group}
 
 
+def by_training(results: Iterable[EvaluationResult]) -> dict[str, list[EvaluationResult]]:
+    """Groups variants by their training; the order within a group stays."""
+    groups: dict[str, list[EvaluationResult]] = {}
+    for result in results:
+        groups.setdefault(result.spec.training, []).append(result)
+    return groups
+
+
 def short_label(result: EvaluationResult) -> str:
     """Returns a variant's size alone, for places where its series can be seen: `r 16`, `25 %`, `25 %, MACs 20 %`."""
     spec = result.spec
     bits = "" if spec.weight_bits is None else f", {spec.weight_bits} bits"
+    of = f" of {spec.training.replace('_', ' ')}" if spec.training else ""
     if spec.sized_by == "rank":
-        return f"r {spec.rank}{bits}"
+        return f"r {spec.rank}{bits}{of}"
     if spec.sized_by == "tau":
-        return f"\N{GREEK SMALL LETTER TAU} {spec.tau:.4g}{bits}"
+        return f"\N{GREEK SMALL LETTER TAU} {spec.tau:.4g}{bits}{of}"
     if spec.sized_by in ("energy", "rank_ratio"):
-        return f"{getattr(spec, spec.sized_by):.4g}{bits}"
+        return f"{getattr(spec, spec.sized_by):.4g}{bits}{of}"
     if spec.sized_by == "budget" and spec.budget is not None:
         macs = "" if spec.mac_budget is None else f", MACs {100 * spec.mac_budget:.4g} %"
-        return f"{100 * spec.budget:.4g} %{macs}{bits}"
+        return f"{100 * spec.budget:.4g} %{macs}{bits}{of}"
     if spec.size is not None:
-        return f"{100 * spec.size:.4g} % of bytes"
+        return f"{100 * spec.size:.4g} % of bytes{of}"
     return spec.unrounded.name + bits
 
 

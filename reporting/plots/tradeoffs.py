@@ -22,6 +22,7 @@ from reporting.plots.style import (
     SERIES,
     WIDE_RANGE,
     by_series,
+    by_training,
     draw_baseline,
     draw_intervals,
     new_figure,
@@ -158,9 +159,12 @@ def _draw_series(
 ) -> None:
     for name, group in by_series(shown).items():
         series = SERIES[name]
-        curve = sorted((cost.read(r), metric(r, JUDGED)) for r in group)
         size = 13 if name == "baseline" else 7
-        axes.plot(*zip(*curve, strict=True), **series.look(), markersize=size, linewidth=1.2, label=series.title)
+        for number, (training, members) in enumerate(by_training(group).items()):
+            curve = sorted((cost.read(r), metric(r, JUDGED)) for r in members)
+            look = series.look() | ({"alpha": 0.6, "markerfacecolor": "white"} if training else {})
+            label = series.title if number == 0 else f"_{training}"
+            axes.plot(*zip(*curve, strict=True), **look, markersize=size, linewidth=1.2, label=label)
         for result in group:
             if not cost.told_apart(result):  # a cross, on white instead of the series' own mark
                 point = cost.read(result), metric(result, JUDGED)

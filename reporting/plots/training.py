@@ -17,6 +17,40 @@ _LEGEND_ROWS = 25
 _JUDGED = "valid_dice_lesion"
 
 
+def draw_trainings(comparison: Comparison, histories: Sequence[Mapping]) -> Figure | None:
+    """Draws the curves of one training, or those of several side by side; None where no epoch was trained.
+
+    Args:
+        comparison: The variants, the dense network of every training among them.
+        histories: A history for each training, in the order of their dense networks.
+    """
+    if len(histories) < 2:
+        return draw_training(histories[0]) if histories else None
+    names = [result.name for result in comparison.dense]
+    figure = new_figure(9, 6.5)
+    losses, quality = figure.subplots(2, 1, sharex=True)
+    every: set[int] = set()
+    colors = dict.fromkeys(series.color for series in SERIES.values())
+    looks = zip(itertools.cycle(VARIANT_MARKERS), itertools.cycle(colors), strict=False)
+    for name, history, (marker, color) in zip(names, histories, looks, strict=False):
+        epochs = history["epochs"]
+        x = [epoch["epoch"] for epoch in epochs]
+        every |= {*x}
+        look = {"marker": marker, "markersize": 4, "color": color}
+        losses.plot(x, _values(epochs, "valid_loss"), **look, label=name)
+        y = _values(epochs, _judged(epochs))
+        quality.plot(x, y, **look)
+        if history.get("best_epoch") in x:
+            kept = x.index(history["best_epoch"])
+            quality.scatter(x[kept], y[kept], s=110, facecolors="none", edgecolors=color)
+    losses.set(title="Trainings on the validation images (ringed: the epoch that was kept)", ylabel="loss")
+    quality.set(xlabel="epoch", ylabel="Dice")
+    _count_epochs(quality, sorted(every))
+    losses.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
+    figure.align_ylabels()
+    return figure
+
+
 def draw_training(history: Mapping) -> Figure | None:
     """Draws losses and validation Dice against the epoch; None where no epoch was trained."""
     epochs = history.get("epochs") or []
@@ -30,8 +64,7 @@ def draw_training(history: Mapping) -> Figure | None:
         (losses, "valid_loss", "validation", "arsvd"),
         (quality, _judged(epochs), "validation", "arsvd"),
     ):
-        y = [math.nan if epoch.get(key) is None else epoch[key] for epoch in epochs]
-        axes.plot(x, y, **SERIES[style].look(), markersize=4, label=label)
+        axes.plot(x, _values(epochs, key), **SERIES[style].look(), markersize=4, label=label)
     best = history.get("best_epoch")
     if best is not None:
         for axes in (losses, quality):
@@ -44,6 +77,11 @@ def draw_training(history: Mapping) -> Figure | None:
         axes.legend(loc="best")
     figure.align_ylabels()
     return figure
+
+
+def _values(epochs: Sequence[Mapping], key: str) -> list[float]:
+    """Returns a value of each epoch, NaN where it is not known."""
+    return [math.nan if epoch.get(key) is None else epoch[key] for epoch in epochs]
 
 
 def _judged(epochs: Sequence[Mapping]) -> str:

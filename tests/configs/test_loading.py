@@ -11,8 +11,9 @@ CONFIGS = Path(__file__).resolve().parent.parent.parent / "configs"
 YAMLS = sorted(CONFIGS.glob("*.yaml"))
 
 
-def test_there_are_three_experiments() -> None:
-    assert [file.name for file in YAMLS] == ["brain_tumor.yaml", "budgets.yaml", "demo.yaml", "reference.yaml"]
+def test_these_are_the_experiments() -> None:
+    names = ["brain_tumor.yaml", "budgets.yaml", "demo.yaml", "reference.yaml", "widths.yaml"]
+    assert [file.name for file in YAMLS] == names
 
 
 @pytest.mark.parametrize("file", YAMLS, ids=lambda file: file.name)

@@ -26,6 +26,13 @@ SPECS = {
     "svd_rank_16_w4": VariantSpec("svd", rank=16, weight_bits=4),
     "smallest_w8": VariantSpec("budget", max_dice_loss=0.01, budget=0.3, weight_bits=8),
     "size_0.05": VariantSpec("size", size=0.05, weighting="curvature", scheme="auto"),
+    "filters_8": VariantSpec("baseline", filters=8),
+    "filters_8_w8": VariantSpec("baseline", filters=8, weight_bits=8),
+    "filters_8_budget_0.25": VariantSpec("budget", budget=0.25, filters=8),
+    "seed_2": VariantSpec("baseline", seed=2),
+    "seed_2_budget_0.25": VariantSpec("budget", budget=0.25, seed=2),
+    "filters_8_seed_0_svd_rank_16": VariantSpec("svd", rank=16, filters=8, seed=0),
+    "filters_8_seed_2_smallest_w4": VariantSpec("budget", max_dice_loss=0.01, filters=8, seed=2, weight_bits=4),
     "budget_1": VariantSpec("budget", budget=1.0, finetune_epochs=3, finetune_lr=1e-5, finetune_distillation=0.0),
 }
 
@@ -103,3 +110,14 @@ def test_a_twin_in_few_bits_is_no_baseline_and_knows_what_it_was_rounded_from() 
     assert (BASELINE.is_baseline, BASELINE.in_few_bits, BASELINE.unrounded) == (True, False, BASELINE)
     assert SPECS["smallest_w8"].unrounded.name == "smallest"
     assert SPECS["size_0.05"].in_few_bits
+
+
+def test_the_baseline_is_the_dense_network_of_the_main_training_alone() -> None:
+    dense = [name for name, spec in SPECS.items() if spec.is_dense]
+    assert dense == ["baseline", "filters_8", "seed_2"]
+    assert [name for name, spec in SPECS.items() if spec.is_baseline] == ["baseline"]
+
+
+def test_a_variant_of_another_seed_knows_that_of_the_first() -> None:
+    assert SPECS["filters_8_seed_0_svd_rank_16"].of_first_seed.name == "filters_8_svd_rank_16"
+    assert SPECS["seed_2"].of_first_seed == BASELINE

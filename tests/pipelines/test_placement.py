@@ -41,10 +41,16 @@ def test_training_and_decomposition_alone_compute_on_a_gpu() -> None:
     config = configured()
     placed = resolve_devices(config, remote=True)
     assert set(placed.gpu_steps) == ON_GPU
-    devices = {name: placed.of(name) for name in step_names(config.compression)}
+    devices = {name: placed.of(name) for name in step_names(config)}
     assert {name for name, device in devices.items() if device == "cuda"} == ON_GPU
     assert set(devices.values()) == {"cpu", "cuda"}
     assert placed.machine is None, "a step may run on any"
+
+
+def test_further_trainings_compute_on_a_gpu_too() -> None:
+    placed = resolve_devices(configured("--base_filters", "16,8", "--seeds", "1,2"), remote=True)
+    trainings = ("", "_seed_2", "_filters_8", "_filters_8_seed_2")
+    assert set(placed.gpu_steps) == {f"{step}{training}" for step in ON_GPU for training in trainings}
 
 
 def test_no_step_computes_on_a_gpu_where_the_cpu_is_asked_for() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from configs.schema import CompressionConfig, RunConfig
-from pipelines.variant_list import variant_specs
+from pipelines.variant_list import specs_of, variant_specs
 from pipelines.variant_steps import stages_of
 from pipelines.variants import step_names
 
@@ -16,7 +16,9 @@ def test_every_network_in_float32_has_a_twin_for_each_number_of_bits() -> None:
     in_float32 = ["svd_rank_4", "svd_budget_0.25", "arsvd_budget_0.25", "budget_0.25", "smallest"]
     twins = [f"{name}_w{bits}" for name in ("baseline", *in_float32) for bits in (8, 4)]
     assert names == ["size_0.1", *in_float32, *twins]
-    assert {"compress_baseline_w8", "recalibrate_smallest_w4", "finetune_size_0.1"} <= {*step_names(settings)}
+    assert {"compress_baseline_w8", "recalibrate_smallest_w4", "finetune_size_0.1"} <= {
+        *step_names(RunConfig(compression=settings))
+    }
 
 
 def test_each_chosen_rule_is_made_by_itself_and_solved_for_each_budget() -> None:
@@ -65,3 +67,26 @@ def test_a_twin_is_trained_before_it_is_rounded_and_a_size_as_it_is_rounded(
     by_name = {spec.name: stages_of(spec, config) for spec in variant_specs(settings)}
     assert by_name["baseline_w8"] == ["truncated"], "the baseline is not recalibrated either"
     assert (by_name["svd_rank_4"], by_name["svd_rank_4_w8"], by_name["size_0.1"]) == stages
+
+
+def test_every_training_has_all_variants_with_its_name_in_front_and_its_dense_network() -> None:
+    config = RunConfig.model_validate(
+        {
+            "model": {"base_filters": "16,8"},
+            "seeds": "1,2",
+            "compression": {"svd_ranks": 4, "arsvd_taus": (), "weight_bits": 8},
+        }
+    )
+    own = ["svd_rank_4", "baseline_w8", "svd_rank_4_w8"]
+    trainings = ("seed_2", "filters_8", "filters_8_seed_2")
+    further = [[name, f"{name}_svd_rank_4", f"{name}_w8", f"{name}_svd_rank_4_w8"] for name in trainings]
+    assert [spec.name for spec in specs_of(config)] == [*own, *(name for names in further for name in names)]
+    steps = {*step_names(config)}
+    assert {f"{step}_filters_8" for step in ("train_unet", "name_dense", "decompose", "evaluate")} < steps
+    assert {"train_unet", "decompose", "evaluate_baseline", "compress_filters_8_seed_2_svd_rank_4_w8"} < steps
+    assert not {"name_dense", "compress_filters_8", "train_unet_baseline"} & steps
+    assert len(steps) == len(step_names(config))
+
+
+def test_one_training_has_the_steps_that_it_always_had() -> None:
+    assert not [name for name in step_names(RunConfig()) if "filters" in name or "seed" in name]

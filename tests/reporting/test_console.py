@@ -6,7 +6,7 @@ from rich.console import Console
 
 from analysis.comparison import Comparison
 from reporting.console import print_comparison, print_table
-from tests.comparisons import images, means, of_patients, recovered, renamed
+from tests.comparisons import images, means, of_patients, of_training, recovered, renamed
 from torch_lowrank.report import ParameterShares
 
 
@@ -240,3 +240,14 @@ def test_what_there_is_no_place_for_is_said_and_where_it_is(crowded):
 
 def test_a_network_with_two_names_is_noted(crowded):
     assert "budget_0.25_macs_0.125 is the same network as budget_0.25_macs_0.25" in printed(crowded, width=120)
+
+
+def test_several_trainings_have_tables_of_sizes_and_of_spread(baseline, result):
+    narrow = [of_training(result("baseline", None, 0.77, 209_000), filters=8)]
+    other = [of_training(each, seed=2) for each in (baseline, result("budget", 0.5, 0.74, 419_000))]
+    text = shown([baseline, result("budget", 0.5, 0.776, 419_000), *narrow, *other])
+    lines = [line.split() for line in text.splitlines()]
+    assert ["25", "%", "filters_8", "8", "filters", "as", "trained", "24.9", "%", "0.7700"] in lines
+    spread = next(line for line in lines if line[:2] == ["budget_0.5", "0.7580"])
+    assert spread[2] == "0.0255", "the standard deviation of .776 and .740"
+    assert "change: minus the baseline of the same seed" in text

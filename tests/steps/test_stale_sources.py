@@ -44,6 +44,7 @@ STEP_OF = {  # the groups, and each one's step
     "predict": "predict_images",
     "choose": "choose_variant",
     "export": "export",
+    "name": "name_dense",
 }
 
 ALL = frozenset(STEP_OF)
@@ -174,7 +175,8 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (frozenset({"smallest"}), "models", "smallest"),
     (frozenset({"recalibrate", "smallest"}), "models", "recalibrate_variant"),
     # Pictures. Wider: of `equal_size` they show nothing.
-    (frozenset({"pictures"}), "analysis", "comparison equal_bytes equal_size examples front intervals quality"),
+    (frozenset({"pictures"}), "analysis", "at_sizes comparison equal_bytes equal_size examples front intervals"),
+    (frozenset({"pictures"}), "analysis", "over_trainings quality"),
     (frozenset({"pictures", "smallest", "choose"}), "analysis", "ranking"),
     (frozenset({"pictures", "smallest", "predict", "choose"}), "analysis", "__init__"),
     (frozenset({"pictures"}), "analysis", "signed_numbers singular_values"),
@@ -189,7 +191,7 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (NOTHING, "steps", "fingerprint_images fingerprint_network write_predictions"),
     (NOTHING, "materializers", "report"),
     (NOTHING, "analysis", "conclusions table_rows"),
-    (NOTHING, "reporting", "bundle console exports summary"),
+    (NOTHING, "reporting", "bundle console console_cells console_trainings exports summary"),
     (NOTHING, "reporting/html", "__init__ failures formatting report"),
     (NOTHING, "reporting/plots", "catalogue"),  # captions, which the report prints below the pictures
     (NOTHING, "steps", "caching"),  # it makes the keys: a change matters by the digests that come out

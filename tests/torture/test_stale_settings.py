@@ -59,6 +59,14 @@ LOOKS_AGAIN = (
     READ_AGAIN | TRAINS_THE_SAME | {"collect_statistics", "evaluate_baseline"} | steps("recalibrate", "evaluate")
 )
 TWINS = tuple(f"{variant}_w8" for variant in ("baseline", *VARIANTS))  # they are timed by what they were rounded from
+# A further training: its own steps run, and none of another's but those that look at all networks together.
+OF_TRAINING = ("train_unet", "name_dense", "decompose", "collect_statistics", "decompose_weighted", "evaluate")
+
+
+def further(training: str) -> frozenset[str]:
+    return SHOW | steps(*OF_TRAINING, of=(training,)) | chain(*(f"{training}_{variant}" for variant in VARIANTS))
+
+
 BUDGETS = ("svd_budget_0.6", "arsvd_budget_0.6", "budget_0.6")
 
 # Field: (what the command line says, the steps that run beside those that run always).
@@ -67,6 +75,7 @@ FIELDS: dict[str, tuple[str, frozenset[str]]] = {
     "out_dir": ("out_dir={elsewhere}", NOTHING),
     "device": ("device=cpu", NOTHING),  # what `auto` is without CUDA, which is hidden here; another device runs TRAIN
     "seed": ("seed=43", TRAIN),  # the data are no phantoms that the run makes
+    "seeds": ("seeds=42,43", further("seed_43")),
     "num_workers": ("num_workers=2", NOTHING),
     "reuse_training": ("reuse_training=baseline_network:1", NOTHING),
     # The file holds the base's network, which is therefore known as soon as it has been read.
@@ -93,6 +102,7 @@ FIELDS: dict[str, tuple[str, frozenset[str]]] = {
     "input.mean": ("input.mean=0.3", TRAIN),
     "input.std": ("input.std=0.3", TRAIN),
     "model.base_filters": ("model.base_filters=6", TRAIN),
+    "model.further_filters": ("model.further_filters=6", further("filters_6")),
     "model.bilinear": ("model.bilinear=false", TRAIN),
     "model.dropout": ("model.dropout=0.25", TRAIN),
     "model.network": ("model={{}} model.network=monai.networks.nets.BasicUNet", TRAIN),

@@ -49,7 +49,7 @@ def everything(uri: str, results: list, record_of: TrainingRecord, tmp_path: Pat
         described = tmp_path / "networks" / result.name / "network.json"
         described.write_text(described.read_text() if described.exists() else "{}")
     placed = dataclasses.replace(record_of, networks=tmp_path / "networks")
-    return runs.record(uri, placed, Comparison(results), tmp_path / "lock")
+    return runs.record(uri, [placed], Comparison(results), tmp_path / "lock")
 
 
 def parent_of(uri: str) -> Run:

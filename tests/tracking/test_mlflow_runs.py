@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from tests.comparisons import make_result, recovered
+from analysis.comparison import Comparison
+from tests.comparisons import make_result, of_training, recovered
 from tests.tracking.recorded import RESULTS, active, everything, names, parent_of, record, training
+from tracking import mlflow_runs
 from tracking.mlflow_store import EXPERIMENT
 from tracking.registry import ALIAS, RegistrationError, register
 
@@ -207,3 +209,51 @@ def test_a_view_shows_the_variants_of_the_latest_comparison_alone(uri: str, tmp_
         axes = [chart[axis]["key"] for axis in ("xaxis", "yaxis") if axis in chart]
         assert names >= {*axes, *chart.get("selectedMetrics", [])}
     assert "cdcdcdcdcdcd" in experiment.tags["mlflow.note.content"], "the description leads to the latest"
+
+
+def several(uri: str, tmp_path: Path, *trainings: str) -> dict[str, str]:
+    """Records a comparison of the main training and further ones; returns each variant's run."""
+    further = [(name, int(name.removeprefix("filters_"))) for name in trainings]
+    results = [*RESULTS, *(of_training(result, filters) for _, filters in further for result in RESULTS)]
+    for result in results:
+        (tmp_path / "networks" / result.name).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "networks" / result.name / "network.json").write_text("{}")
+    records = [training("ab" * 32), *(training(name, name=name, training=name) for name, _ in further)]
+    placed = [dataclasses.replace(each, networks=tmp_path / "networks") for each in records]
+    return mlflow_runs.record(uri, placed, Comparison(results), tmp_path / "lock").runs
+
+
+def test_every_training_is_a_parent_of_its_own_variants(uri: str, tmp_path: Path) -> None:
+    recorded = several(uri, tmp_path, "filters_8")
+    assert {*recorded} == {"baseline", "svd_rank_8", "filters_8", "filters_8_svd_rank_8"}
+    by_id = {run.info.run_id: run for run in active(uri)}
+    parents = {name: by_id[by_id[run].data.tags["mlflow.parentRunId"]].info.run_name for name, run in recorded.items()}
+    assert parents == {
+        "baseline": "training",
+        "svd_rank_8": "training",
+        "filters_8": "filters_8",
+        "filters_8_svd_rank_8": "filters_8",
+    }
+    assert len(by_id) == 6
+    assert by_id[recorded["filters_8_svd_rank_8"]].data.params["filters"] == "8"
+    assert several(uri, tmp_path, "filters_8") == recorded, "recording the same again changes nothing"
+
+
+def test_a_further_training_leaves_the_runs_of_the_others(uri: str, tmp_path: Path) -> None:
+    before = several(uri, tmp_path, "filters_8")
+    after = several(uri, tmp_path, "filters_8", "filters_4")
+    assert {name: after[name] for name in before} == before
+
+
+def test_the_view_shows_all_trainings_of_the_comparison_and_none_that_has_left_it(uri: str, tmp_path: Path) -> None:
+    several(uri, tmp_path, "filters_8", "filters_4")
+    several(uri, tmp_path, "filters_8")
+    experiment = MlflowClient(uri).get_experiment_by_name(EXPERIMENT)
+    stored = experiment.tags["mlflow.sharedViewState.abababababab"].removeprefix("deflate;")
+    search = json.loads(zlib.decompress(base64.b64decode(stored)))["searchFilter"]
+    shown = MlflowClient(uri).search_runs([experiment.experiment_id], search)
+    names = ["baseline", "filters_8", "filters_8_svd_rank_8", "svd_rank_8"]
+    assert sorted(run.info.run_name for run in shown) == names
+    left = [run for run in active(uri) if run.info.run_name.startswith("filters_4_")]
+    assert left, "its runs stay"
+    assert not {"latest", "pareto_front", "recommended", "comparison"} & {*left[0].data.tags}

@@ -8,7 +8,7 @@ import pytest
 from analysis.comparison import Comparison
 from reporting.html.report import LISTED, About, render_report
 from reporting.plots.draw import Shown, draw_all
-from tests.comparisons import of_patients, renamed
+from tests.comparisons import make_result, of_patients, of_training, renamed
 from torch_lowrank.report import ParameterShares
 
 EVIL = "<img src=x onerror=alert(1)>.jpg"
@@ -90,7 +90,7 @@ def test_every_variant_and_its_numbers_are_in_the_table(page, results):
 
 
 def test_pictures_are_inside_and_nothing_is_requested(page, results, history, manifest):
-    pictures = draw_all(Shown(Comparison(results[:1]), history))
+    pictures = draw_all(Shown(Comparison(results[:1]), [history]))
     made = page(results, history, manifest, {"seed": 1}, pictures, {"command": "python run_pipeline.py"})
     assert [image["src"][:22] for image in made.all("img")] == ["data:image/png;base64,"] * len(pictures)
     assert pictures
@@ -297,3 +297,42 @@ def test_networks_of_a_size_stand_beside_what_else_fits_into_their_bytes(page, f
     assert re.search(r"budget_0\.25_w8 0\.209 0\.7728 \+0\.00\d \* ", section), "the largest that fits is the best"
     assert "svd_rank_16_w8 0.192" in section[: section.index("5 % size_0.05")]
     assert "At equal bytes" not in page(few_bits[:-2]).text
+
+
+def several_trainings() -> list:
+    """Two widths by two seeds, each with one variant."""
+    found = []
+    for filters, loss in ((None, 0.0), (8, 0.02)):
+        for seed, luck in ((None, 0.0), (2, 0.01)):
+            dense = make_result("baseline", None, 0.8 - loss - luck, 800_000 // (4 if filters else 1))
+            small = make_result("budget", 0.25, 0.79 - loss - luck, 200_000 // (4 if filters else 1))
+            found += [of_training(each, filters, seed) for each in (dense, small)]
+    return found
+
+
+def test_the_report_of_several_trainings_says_what_to_take_and_what_holds_over_them(page):
+    text = page(
+        several_trainings(), config={"model": {"base_filters": 16, "further_filters": [8]}, "seeds": [1, 2]}
+    ).text
+    assert "U-Net with 16, 8 filters, seeds 1, 2" in text
+    assert "What to take at a size, as a share of the baseline's parameters: at most 50 and 25 %, budget_0.25" in text
+    assert "at most 6.25 %, filters_8_budget_0.25 (8 filters, budget; Dice 0.765)" in text
+    table = text[text.index("What to take at a size at most variant width") :]
+    assert "filters_8_budget_0.25 8 filters budget 6.25 % 0.7650 0.7650" in table
+    over = text[text.index("Over 2 trainings variant") :]
+    assert over.count("filters_8_budget_0.25") >= 1
+    assert "filters_8_seed_2" not in over[: over.index("At equal size")]
+
+
+def test_of_one_training_the_report_says_nothing_of_several(page, results):
+    text = page(results).text
+    assert "What to take at a size" not in text
+    assert "trainings" not in text
+
+
+def test_the_training_section_has_every_training(history):
+    trainings = [{"filters": 16, "seed": 1, **history}, {"filters": 8, "seed": 1, **history, "best_epoch": 7}]
+    about = About(history, {}, {}, {}, trainings=trainings)
+    text = Page(render_report(Comparison(several_trainings()), about, {}).decode()).text
+    assert "best epoch 7" in text
+    assert "filters 8" in text

@@ -32,7 +32,7 @@ def report(results: list[EvaluationResult], history: dict, tmp_path: Path) -> Pa
     splits = {name: {"images": 4, "samples": samples} for name in ("train", "valid", "test")}
     manifest = {"splits": splits, "warnings": [EVIL], "refused": [{"file_name": EVIL, "reason": "x" * 300}]}
     comparison = Comparison(worse)
-    pictures = draw_all(Shown(comparison, history))
+    pictures = draw_all(Shown(comparison, [history]))
     file = tmp_path / "report.html"
     about = About(history, manifest, {"seed": 1}, {"command": "python run_pipeline.py"})
     file.write_bytes(render_report(comparison, about, pictures))

@@ -17,7 +17,7 @@ from reporting.plots.draw import DPI, DRAWN, Shown, draw_all, png_of
 from reporting.plots.style import SERIES, by_series, long_label, series_name
 from reporting.plots.sweeps import draw_sweep
 from reporting.plots.training import draw_finetuning, draw_training
-from tests.comparisons import images, recovered
+from tests.comparisons import images, of_training, recovered
 
 ALWAYS = ["dice_vs_params", "dice_vs_macs", "dice_vs_latency", "svd_rank", "arsvd_tau", "budget", "layer_ranks"]
 
@@ -41,7 +41,7 @@ def test_every_picture_is_drawn_and_not_blank(recovered_results, history):
     spectra = {"inc.double_conv.3": SingularValues("channel", [2.0, 1.0])}
     mask = np.ones((1, 8, 8), np.uint8)
     examples = Examples([0], ["best"], ["a.png"], mask[..., None], mask, {"baseline": mask})
-    shown = Shown(Comparison(recovered_results), history, {"plain": spectra, "weighted": spectra}, examples)
+    shown = Shown(Comparison(recovered_results), [history], {"plain": spectra, "weighted": spectra}, examples)
     pictures = draw_all(shown)
     assert list(pictures) == [name for name in PICTURES if name != "dice_vs_bytes"], "the most telling first"
     for png in pictures.values():
@@ -53,9 +53,9 @@ def test_every_picture_is_drawn_and_not_blank(recovered_results, history):
 
 
 def test_networks_in_few_bits_are_drawn_by_bytes_and_are_no_further_points_of_other_costs(results, few_bits, history):
-    with_twins, without = (DRAWN["dice_vs_macs"](Shown(Comparison(some), history)) for some in (few_bits, results))
+    with_twins, without = (DRAWN["dice_vs_macs"](Shown(Comparison(some), [history])) for some in (few_bits, results))
     assert len(with_twins.axes[0].lines) == len(without.axes[0].lines) + 1, "the curve of sizes"
-    (axes,) = DRAWN["dice_vs_bytes"](Shown(Comparison(few_bits), history)).axes
+    (axes,) = DRAWN["dice_vs_bytes"](Shown(Comparison(few_bits), [history])).axes
     assert axes.get_xlabel() == "bytes of the weights file"
     texts = {text.get_text() for text in axes.get_legend().get_texts()}
     assert {"baseline in few bits", "SVD in few bits", "size"} <= texts
@@ -63,7 +63,7 @@ def test_networks_in_few_bits_are_drawn_by_bytes_and_are_no_further_points_of_ot
 
 @pytest.mark.parametrize("name", ["svd_rank", "layer_ranks", "dice_vs_params"])
 def test_drawing_once_gives_what_drawing_twice_does(name, recovered_results, history):
-    shown = Shown(Comparison(recovered_results), history)
+    shown = Shown(Comparison(recovered_results), [history])
     expected = io.BytesIO()
     DRAWN[name](shown).savefig(expected, format="png", dpi=DPI, metadata={"Software": None})
     assert png_of(DRAWN[name](shown)) == expected.getvalue()
@@ -78,16 +78,16 @@ def test_every_picture_has_a_caption_and_is_drawn():
 
 
 def test_the_same_results_give_the_same_bytes(few):
-    assert draw_all(Shown(few, {})) == draw_all(Shown(few, {}))
+    assert draw_all(Shown(few, [])) == draw_all(Shown(few, []))
 
 
 def test_pictures_without_data_are_omitted(baseline):
-    drawn = draw_all(Shown(Comparison([baseline]), {"epochs": []}))
+    drawn = draw_all(Shown(Comparison([baseline]), [{"epochs": []}]))
     assert list(drawn) == ["dice_vs_params", "dice_vs_macs", "dice_vs_latency"]
 
 
 def test_only_spectra_of_one_kind_are_drawn_where_there_are_no_others(baseline):
-    drawn = draw_all(Shown(Comparison([baseline]), {}, {"plain": {"inc": SingularValues("channel", [1.0, 0.5])}}))
+    drawn = draw_all(Shown(Comparison([baseline]), [], {"plain": {"inc": SingularValues("channel", [1.0, 0.5])}}))
     assert "spectra" in drawn
     assert "weighted_spectra" not in drawn
 
@@ -95,8 +95,8 @@ def test_only_spectra_of_one_kind_are_drawn_where_there_are_no_others(baseline):
 def test_missing_values_do_not_stop_the_pictures(baseline, result):
     unknown = dataclasses.replace(result("svd", 8, 0.5, 1000, latency_ms=0.0), metrics={}, per_image={})
     history = {"epochs": [{"epoch": 1, "train_loss": 0.5, "valid_dice": None}], "best_epoch": None}
-    assert "training" in draw_all(Shown(Comparison([baseline, unknown]), history))
-    assert draw_all(Shown(Comparison([]), {})) == {}
+    assert "training" in draw_all(Shown(Comparison([baseline, unknown]), [history]))
+    assert draw_all(Shown(Comparison([]), [])) == {}
 
 
 def test_drawing_touches_no_pyplot_state(few):
@@ -201,3 +201,20 @@ def test_more_fine_tuned_variants_than_markers_are_all_drawn(result):
     (axes,) = draw_finetuning(Comparison(many)).axes
     assert len(axes.lines) == 14
     np.testing.assert_allclose(axes.collections[0].get_offsets(), [(2, 0.5)] * 14)
+
+
+def test_curves_of_several_trainings_stand_side_by_side(results, history):
+    comparison = Comparison([*results, of_training(results[-1], filters=8)])
+    later = history | {"best_epoch": 3}
+    losses, quality = DRAWN["training"](Shown(comparison, [history, later])).axes
+    assert [text.get_text() for text in losses.get_legend().get_texts()] == ["baseline", "filters_8"]
+    ringed = [float(each.get_offsets()[0][0]) for each in quality.collections]
+    assert ringed == [11, 3]
+
+
+def test_a_curve_joins_variants_of_one_training_alone(results, history):
+    narrow = [of_training(each, filters=8) for each in results]
+    (axes,) = DRAWN["dice_vs_params"](Shown(Comparison([*results, *narrow]), [history])).axes
+    svd = [line for line in axes.lines if line.get_color() == SERIES["svd"].color and len(line.get_xdata()) > 1]
+    assert [len(line.get_xdata()) for line in svd] == [3, 3]
+    assert [text.get_text() for text in axes.get_legend().get_texts()].count("SVD") == 1

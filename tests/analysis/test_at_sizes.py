@@ -1,0 +1,78 @@
+"""Which network is taken at a size, of all widths and methods."""
+
+import dataclasses
+
+import pytest
+
+from analysis.comparison import Comparison
+from analysis.conclusions import sizes_answer
+from models.evaluation.results import EvaluationResult
+from tests.comparisons import in_bits, make_result, means, of_training
+
+BASELINE = make_result("baseline", None, 0.80, 800_000)
+
+
+def narrow(result: EvaluationResult, filters: int = 8) -> EvaluationResult:
+    return of_training(result, filters)
+
+
+WIDTHS = [
+    BASELINE,
+    make_result("budget", 0.5, 0.79, 400_000),
+    make_result("budget", 0.25, 0.76, 200_000),
+    make_result("svd", 4, 0.3, 100_000),  # useless
+    narrow(make_result("baseline", None, 0.77, 200_000)),
+    narrow(make_result("budget", 0.5, 0.75, 100_000)),
+    narrow(make_result("budget", 0.25, 0.45, 50_000)),
+]
+
+
+def taken(results: list[EvaluationResult]) -> list[tuple[float, str]]:
+    return [(line.limit, line.result.name) for line in Comparison(results).at_sizes]
+
+
+def test_the_best_of_all_widths_and_methods_is_taken_at_each_size() -> None:
+    expected = [
+        (0.5, "budget_0.5"),
+        (0.25, "filters_8"),
+        (0.125, "filters_8_budget_0.5"),
+        (0.0625, "filters_8_budget_0.25"),
+    ]
+    assert taken(WIDTHS) == expected, "and nothing below, where nothing useful is as small"
+
+
+def test_it_is_taken_by_the_validation_images() -> None:
+    better = dataclasses.replace(WIDTHS[2], valid=means(0.78))
+    assert taken([*WIDTHS[:2], better, *WIDTHS[3:]])[1] == (0.25, "budget_0.25")
+
+
+def test_a_smaller_network_stands_at_a_larger_size_where_it_is_better() -> None:
+    worse = dataclasses.replace(WIDTHS[1], valid=means(0.5))
+    (line, *_) = Comparison([BASELINE, worse, *WIDTHS[2:]]).at_sizes
+    assert (line.limit, line.result.name, line.share) == (0.5, "filters_8", pytest.approx(0.25))
+
+
+def test_the_answer_names_width_and_method_at_each_size() -> None:
+    said = sizes_answer(Comparison(WIDTHS))
+    assert said.startswith("What to take at a size, as a share of the baseline's parameters: at most 50 %, budget_0.5 ")
+    assert "at most 25 %, filters_8 (8 filters, as trained; Dice 0.770)" in said
+    assert "at most 12.5 %, filters_8_budget_0.5 (8 filters, budget; Dice 0.750)" in said
+    few = sizes_answer(Comparison([BASELINE, *WIDTHS[4:6]]))
+    assert "at most 50 and 25 %, filters_8 (8 filters, as trained; Dice 0.770); at most 12.5 %" in few
+    assert sizes_answer(Comparison(WIDTHS[:4])) == "", "of one width there is nothing new to say"
+
+
+def test_sizes_are_those_of_files_where_some_are_in_few_bits() -> None:
+    twin = in_bits(WIDTHS[1], 8)
+    assert taken([*WIDTHS, twin])[1:3] == [(0.25, "budget_0.5_w8"), (0.125, "budget_0.5_w8")]
+    assert "the baseline's bytes" in sizes_answer(Comparison([*WIDTHS, twin]))
+
+
+def test_of_several_seeds_the_mean_decides() -> None:
+    others = [
+        of_training(make_result("budget", 0.25, 0.80, 200_000), seed=2),
+        of_training(make_result("baseline", None, 0.70, 200_000), 8, 2),
+        of_training(make_result("baseline", None, 0.80, 800_000), seed=2),
+    ]
+    line = Comparison([*WIDTHS, *others]).at_sizes[1]
+    assert (line.result.name, line.dice) == ("budget_0.25", pytest.approx(0.78))
