@@ -87,13 +87,15 @@ def times_answer(comparison: Comparison) -> str:
 
 
 def methods_answer(comparison: Comparison) -> str:
-    """Returns whether ARSVD is better than SVD at equal size, and what global allocation gains over SVD.
+    """Returns whether ARSVD is better than SVD at equal size, and global allocation better than SVD and pruning.
 
     Empty where the baseline is useless: then so is what is compared by what it keeps of it.
     """
     if comparison.is_useless:
         return ""
-    verdicts = [verdict(comparison.equal_sizes, *pair) for pair in (("arsvd", "svd"), ("budget", "svd"))]
+    verdicts = [
+        verdict(comparison.equal_sizes, *pair) for pair in (("arsvd", "svd"), ("budget", "svd"), ("budget", "pruned"))
+    ]
     if verdicts[1] and _schemes(comparison, "svd") != _schemes(comparison, "budget"):
         verdicts.append(_SCHEME_HINT)
     return " ".join(filter(None, verdicts)) or (_SIZE_HINT if comparison.compressed else "")

@@ -14,7 +14,7 @@ from analysis.signed_numbers import signed, signed_ends
 from models.evaluation.results import EvaluationResult
 
 # (method, what it is compared with), in the order of reading
-PAIRS = (("arsvd", "svd"), ("budget", "svd"), ("budget", "arsvd"))
+PAIRS = (("arsvd", "svd"), ("budget", "svd"), ("budget", "arsvd"), ("budget", "pruned"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,6 +100,11 @@ def equal_sizes(results: Sequence[EvaluationResult]) -> list[EqualSize]:
         for (budget, bits), group in sorted(groups.items(), key=lambda line: (-line[0][0], -(line[0][1] or math.inf)))
         if len(group) > 1
     ]
+
+
+def compared_methods(lines: Sequence[EqualSize]) -> list[str]:
+    """Returns the methods that have a variant at one of the budgets, in the order of reading."""
+    return [method for method in PARAMETER if any(method in line.variants for line in lines)]
 
 
 def gain_text(interval: Interval | None) -> str:

@@ -9,8 +9,15 @@ from typing import Literal
 from models.evaluation.results import EvaluationResult
 from models.variant_spec import METHODS
 
-PARAMETER = {"svd": "rank", "arsvd": "tau", "budget": "budget"}
-TITLES = {"baseline": "baseline", "svd": "SVD", "arsvd": "ARSVD", "budget": "budget", "size": "size"}
+PARAMETER = {"svd": "rank", "arsvd": "tau", "budget": "budget", "pruned": "budget"}
+TITLES = {
+    "baseline": "baseline",
+    "svd": "SVD",
+    "arsvd": "ARSVD",
+    "budget": "budget",
+    "pruned": "pruning",
+    "size": "size",
+}
 JUDGED = "dice_lesion"  # on images without a lesion, a network that finds nothing is right
 TOLERATED_DICE_LOSS = 0.01  # unless the user says what is
 SAME_SIZE_FACTOR = 1.01

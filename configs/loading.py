@@ -47,9 +47,10 @@ FLAGS: dict[str, tuple[str, dict[str, Any]]] = {
     "svd_ranks": ("compression.svd_ranks", {"metavar": "LIST", "help": 'for example "16,32,64"'}),
     "arsvd_taus": ("compression.arsvd_taus", {"metavar": "LIST", "help": 'for example "0.85,0.9,0.95"'}),
     "budgets": ("compression.budgets", {"metavar": "LIST", "help": 'share of the parameters, "0.5,0.25,0.125"'}),
+    "pruned": ("compression.pruned", {"metavar": "LIST", "help": 'the same by structured pruning, "0.5,0.25"'}),
     "mac_budgets": (
         "compression.mac_budgets",
-        {"metavar": "LIST", "help": 'and of the multiply-accumulates, "0.25" (with --budgets)'},
+        {"metavar": "LIST", "help": 'and of the multiply-accumulates, "0.25" (with --budgets, --pruned)'},
     ),
     "size_budgets": (
         "compression.size_budgets",

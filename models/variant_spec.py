@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from torch_lowrank.quantization.bits import BITS, HALF
 
-Method = Literal["baseline", "svd", "arsvd", "budget", "size"]
+Method = Literal["baseline", "svd", "arsvd", "budget", "pruned", "size"]
 METHODS: tuple[Method, ...] = get_args(Method)
 # What decides how large a variant of each method is, one of them: the first that is given. Others were solved.
 _SIZES: dict[str, tuple[str, ...]] = {
@@ -16,6 +16,7 @@ _SIZES: dict[str, tuple[str, ...]] = {
     "svd": ("budget", "rank"),
     "arsvd": ("budget", "tau"),
     "budget": ("max_dice_loss", "budget"),
+    "pruned": ("budget",),
     "size": ("size",),
 }
 
@@ -26,7 +27,8 @@ class VariantSpec:
 
     Attributes:
         method: `baseline`; `svd`, one rank for all layers; `arsvd`, a rank for each layer from the entropy of its
-            spectrum; `budget`, ranks allocated over the network by the loss's curvature; or `size`, ranks and bits.
+            spectrum; `budget`, ranks allocated over the network by the loss's curvature; `pruned`, channels removed by
+            the loss's gradients; or `size`, ranks and bits.
         rank: The rank of every layer, of `svd`; beside a budget the one that it was met by.
         tau: The share of each spectrum's entropy that is kept, of `arsvd`, in (0, 1]; beside a budget the one that it
             was met by.
@@ -39,7 +41,7 @@ class VariantSpec:
         mac_budget: The share of its multiply-accumulates, too, in (0, 1].
         distribution: Of the entropy: `energy` or `sigma`.
         weighting: The norm that errors are measured in, where it is not the weights' own: `curvature`.
-        statistics_images: Training images that the curvature was taken from.
+        statistics_images: Training images that the curvature, or the gradients, were taken from.
         scheme: How weights are unfolded: `channel`, `spatial` or `auto`.
         recalibrated: Training images that BatchNorm's statistics were estimated from after compression.
         finetune_epochs: Epochs of fine-tuning after compression.
@@ -75,9 +77,10 @@ class VariantSpec:
         if bool(given) != bool(sizes) or not {*given} <= {*sizes}:
             wanted = " or ".join(reversed(sizes)) or f"none of {', '.join(sorted(known))}"
             raise ValueError(f"{self.method} has {', '.join(given) or 'no size'}; give {wanted}")
-        for name, only in (("mac_budget", "budget"), ("distribution", "arsvd")):
-            if getattr(self, name) is not None and self.method != only:
-                raise ValueError(f"{self.method} has a {name}, which is for the method `{only}` alone")
+        for name, only in (("mac_budget", ("budget", "pruned")), ("distribution", ("arsvd",))):
+            if getattr(self, name) is not None and self.method not in only:
+                of = " and ".join(f"`{method}`" for method in only)
+                raise ValueError(f"{self.method} has a {name}, which is for the method {of} alone")
         if self.rank is not None and self.rank < 1:
             raise ValueError(f"rank is {self.rank}; give a whole number of 1 or more")
         if self.weight_bits is not None and (self.method == "size" or self.weight_bits not in (*BITS, HALF)):
@@ -103,9 +106,9 @@ class VariantSpec:
             return f"{self.method}{bits}"
         if size == "max_dice_loss":
             return f"smallest{bits}"
-        prefix = "" if self.method == size else f"{self.method}_"
+        stem = self.method if self.method in (size, "pruned") else f"{self.method}_{size}"
         macs = "" if self.mac_budget is None else f"_macs_{self.mac_budget:.12g}"
-        return f"{prefix}{size}_{getattr(self, size):.12g}{macs}{bits}"
+        return f"{stem}_{getattr(self, size):.12g}{macs}{bits}"
 
     @property
     def is_baseline(self) -> bool:

@@ -11,9 +11,9 @@ from rich.text import Text
 
 from analysis.comparison import Comparison
 from analysis.conclusions import answer, methods_answer, times_answer
-from analysis.equal_size import PAIRS
+from analysis.equal_size import PAIRS, compared_methods
 from analysis.intervals import TOO_FEW, Interval
-from analysis.ranking import JUDGED, PARAMETER, metric
+from analysis.ranking import JUDGED, metric
 from analysis.signed_numbers import signed_ends
 from analysis.table_rows import TIME_WORDS, VariantRow, variant_rows
 
@@ -91,7 +91,7 @@ def print_equal_sizes(comparison: Comparison, console: Console) -> None:
         return
     pairs = [pair for pair in PAIRS if any(pair in line.dice_gains for line in lines)]
     table = _table()
-    methods = PARAMETER if console.width >= WIDE else ()
+    methods = compared_methods(lines) if console.width >= WIDE else ()
     for column in ("at size", *methods, *(f"{method} - {other}" for method, other in pairs)):
         table.add_column(column, justify="right", no_wrap=True)
     for line in lines:

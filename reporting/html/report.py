@@ -14,9 +14,9 @@ from markupsafe import Markup
 
 from analysis.comparison import Comparison
 from analysis.conclusions import answer, methods_answer, times_answer
-from analysis.equal_size import PAIRS
+from analysis.equal_size import PAIRS, compared_methods
 from analysis.intervals import TOO_FEW
-from analysis.ranking import PARAMETER, TITLES
+from analysis.ranking import TITLES
 from analysis.signed_numbers import signed, signed_ends
 from analysis.table_rows import TIME_WORDS, variant_rows
 from models.deployment.records import Exports
@@ -76,7 +76,7 @@ def render_report(comparison: Comparison, about: About, pictures: Mapping[str, b
             methods_answer=methods_answer(comparison),
             times_answer=times_answer(comparison),
             rows=variant_rows(comparison),
-            methods=list(PARAMETER),
+            methods=compared_methods(comparison.equal_sizes),
             pairs=[pair for pair in PAIRS if any(pair in line.dice_gains for line in comparison.equal_sizes)],
             machine=comparison.machine,
             exports=about.exports,
