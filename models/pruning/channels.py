@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -40,6 +40,11 @@ class Channels:
     layer: str
     units: tuple[tuple[int, ...], ...]
 
+    @property
+    def width(self) -> int:
+        """The number of channels."""
+        return sum(map(len, self.units))
+
 
 class ChannelGraph:
     """Which channels of a network depend on which.
@@ -59,6 +64,9 @@ class ChannelGraph:
         self._names = {module: name for name, module in network.named_modules()}
         for parameter in network.parameters():
             parameter.requires_grad_(True)  # of frozen layers the graph would be unknown
+        for module in network.modules():
+            if getattr(module, "inplace", False) is True:
+                module.inplace = False  # type: ignore[assignment]  # it hides which layer a tensor comes from
         try:
             with warnings.catch_warnings(), torch.enable_grad(), code_of_others("Torch-Pruning cannot trace it"):
                 warnings.simplefilter("ignore")
@@ -123,14 +131,14 @@ def without(network: nn.Module, images: Tensor, removed: Removed) -> nn.Module:
     return copied
 
 
-def removable(network: nn.Module, images: Tensor) -> Iterator[Channels]:
-    """Yields the channels without which the network still runs.
+def removable(network: nn.Module, images: Tensor, layers: Container[str]) -> Iterator[Channels]:
+    """Yields the channels of some layers without which the network still runs.
 
     Others stay: where a network adds its input to features, or computes with a number of channels that is written in
     its code, and where an output that only training has would lose its input.
     """
     for channels, _ in ChannelGraph(copy.deepcopy(network), images).groups():
-        if len(channels.units) < 2:
+        if len(channels.units) < 2 or channels.layer not in layers:
             continue
         try:
             with code_of_others("without a channel"):

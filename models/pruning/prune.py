@@ -111,7 +111,7 @@ def _images(network: nn.Module, input_shape: tuple[int, ...]) -> Tensor:
 def _order(network: nn.Module, images: Tensor, importance: Mapping[str, Tensor]) -> list[tuple[str, tuple[int, ...]]]:
     """Returns what is removed first, second, and so on: layer and channels; of each layer one unit stays."""
     ranked: list[tuple[float, str, tuple[int, ...]]] = []
-    for channels in removable(network, images):
+    for channels in removable(network, images, importance):
         scores = importance[channels.layer]
         found = [(float(scores[list(unit)].sum()), channels.layer, unit) for unit in channels.units]
         ranked += sorted(found)[:-1]

@@ -19,6 +19,12 @@ def test_every_network_in_float32_has_a_twin_for_each_number_of_bits() -> None:
     assert {"compress_baseline_w8", "recalibrate_smallest_w4", "finetune_size_0.1"} <= {*step_names(settings)}
 
 
+def test_every_pruned_share_is_also_met_with_every_share_of_the_macs() -> None:
+    settings = CompressionConfig(svd_ranks=(), arsvd_taus=(), pruned=(0.5, 0.25), mac_budgets=(0.4,))
+    names = [spec.name for spec in variant_specs(settings)]
+    assert names == ["pruned_0.5", "pruned_0.5_macs_0.4", "pruned_0.25", "pruned_0.25_macs_0.4"]
+
+
 @pytest.mark.parametrize(
     ("recover", "stages"),
     [

@@ -120,6 +120,7 @@ FIELDS: dict[str, tuple[str, frozenset[str]]] = {
     "compression.svd_ranks": ("compression.svd_ranks=1,2", SHOW | chain("svd_rank_2")),
     "compression.arsvd_taus": ("compression.arsvd_taus=0.5,0.8", SHOW | chain("arsvd_tau_0.8")),
     "compression.budgets": ("compression.budgets=0.5,0.6", SHOW | chain(*BUDGETS)),
+    "compression.pruned": ("compression.pruned=0.5", SHOW | chain("pruned_0.5")),
     "compression.mac_budgets": ("compression.mac_budgets=0.6", SHOW | chain("budget_0.5_macs_0.6")),
     "compression.size_budgets": ("compression.size_budgets=0.3", SHOW | chain("size_0.3")),
     "compression.weight_bits": (
