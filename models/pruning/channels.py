@@ -65,6 +65,8 @@ class ChannelGraph:
         for parameter in network.parameters():
             parameter.requires_grad_(True)  # of frozen layers the graph would be unknown
         for module in network.modules():
+            if isinstance(module, nn.PReLU):
+                module.weight.requires_grad_(False)  # its view would be taken for a second input
             if getattr(module, "inplace", False) is True:
                 module.inplace = False  # type: ignore[assignment]  # it hides which layer a tensor comes from
         try:
