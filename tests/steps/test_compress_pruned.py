@@ -1,5 +1,6 @@
 """The step that prunes, through its entry point."""
 
+import dataclasses
 import types
 
 import numpy as np
@@ -11,11 +12,11 @@ from models.preprocessing import Preprocessing
 from models.pruning.channels import PruningError
 from models.round_variant import round_variant
 from models.training.fit import fit
-from models.training.options import TrainingOptions
 from models.unet import UNet
 from models.variant import Variant
 from models.variant_spec import BASELINE, VariantSpec
 from steps.compress_pruned import compress_pruned
+from tests.models.training.small_training import OPTIONS
 from torch_lowrank.curvature.collect import collect_statistics
 from torch_lowrank.ranks.costs import count_macs
 
@@ -82,8 +83,9 @@ def test_it_keeps_a_share_of_the_macs_too(baseline: Variant) -> None:
 def test_it_can_be_trained_on(pruned: Variant, tmp_path) -> None:
     pruned.save(tmp_path / "network")
     network = Variant.load(tmp_path / "network").network
-    options = TrainingOptions(epochs=1, batch_size=3, lr=1e-3, loss="bce", seed=0)
-    fit(network, DATA["train"], DATA["valid"], pruned.preprocessing, options, classes=1, checkpoint_dir=tmp_path / "c")
+    options = dataclasses.replace(OPTIONS, epochs=1, batch_size=3, augment="none")
+    data = (DATA["train"], DATA["valid"], pruned.preprocessing, options)
+    fit(network, *data, classes=1, checkpoint_dir=tmp_path / "checkpoints", device="cpu")
     assert [each.shape for each in network.parameters()] == [each.shape for each in pruned.network.parameters()]
     assert not torch.equal(network.outc.conv.weight, pruned.network.outc.conv.weight)
 
