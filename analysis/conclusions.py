@@ -30,6 +30,7 @@ _PREPARE = (
 _JUDGED_PAIRS: tuple[tuple[Method, Method], ...] = (
     ("arsvd", "svd"),
     ("budget", "svd"),
+    ("budget", "pruned"),
     *(("budget", rule) for rule in OTHER_RULES),
 )
 _SIZE_HINT = "To compare methods at equal size, add --budgets 0.5,0.25,0.125."

@@ -21,6 +21,7 @@ PAIRS: tuple[tuple[Method, Method], ...] = (
     ("arsvd", "svd"),
     ("budget", "svd"),
     ("budget", "arsvd"),
+    ("budget", "pruned"),
     *(("budget", rule) for rule in OTHER_RULES),
     *(("arsvd", rule) for rule in OTHER_RULES),
 )

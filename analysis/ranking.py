@@ -9,7 +9,7 @@ from typing import Literal
 from models.evaluation.results import EvaluationResult
 from models.variant_spec import METHODS, RULES, Method
 
-PARAMETER = {"svd": "rank", "arsvd": "tau", "budget": "budget"}
+PARAMETER = {"svd": "rank", "arsvd": "tau", "budget": "budget", "pruned": "budget"}
 TITLES: dict[Method, str] = {
     "baseline": "baseline",
     "svd": "SVD",
@@ -21,10 +21,11 @@ TITLES: dict[Method, str] = {
     "effective_rank": "effective rank",
     "stable_rank": "stable rank",
     "budget": "budget",
+    "pruned": "pruning",
     "size": "size",
 }
 OTHER_RULES: tuple[Method, ...] = tuple(rule for rule in RULES if rule not in ("svd", "arsvd"))
-AT_BUDGETS: tuple[Method, ...] = (*RULES, "budget")  # methods that meet a budget of parameters, in reading order
+AT_BUDGETS: tuple[Method, ...] = (*RULES, "budget", "pruned")  # methods that meet a budget of parameters, in order
 JUDGED = "dice_lesion"  # on images without a lesion, a network that finds nothing is right
 TOLERATED_DICE_LOSS = 0.01  # unless the user says what is
 SAME_SIZE_FACTOR = 1.01

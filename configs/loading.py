@@ -57,9 +57,10 @@ FLAGS: dict[str, tuple[str, dict[str, Any]]] = {
     "energies": ("compression.energies", {"metavar": "LIST", "help": 'share of each spectrum\'s energy, "0.9"'}),
     "rank_ratios": ("compression.rank_ratios", {"metavar": "LIST", "help": 'share of each full rank, "0.5"'}),
     "budgets": ("compression.budgets", {"metavar": "LIST", "help": 'share of the parameters, "0.5,0.25,0.125"'}),
+    "pruned": ("compression.pruned", {"metavar": "LIST", "help": 'the same by structured pruning, "0.5,0.25"'}),
     "mac_budgets": (
         "compression.mac_budgets",
-        {"metavar": "LIST", "help": 'and of the multiply-accumulates, "0.25" (with --budgets)'},
+        {"metavar": "LIST", "help": 'and of the multiply-accumulates, "0.25" (with --budgets, --pruned)'},
     ),
     "size_budgets": (
         "compression.size_budgets",

@@ -41,8 +41,9 @@ class CompressionConfig(Section):
     """Which variants are made.
 
     Each of `budgets`, shares of the network's parameters, makes three: SVD and ARSVD with their rank or tau solved, and
-    ranks allocated over all layers by the loss curvature. Each of `mac_budgets`, shares of the multiply-accumulates,
-    adds for each budget an allocated network that keeps both. Each of `size_budgets`, shares of the bytes of the
+    ranks allocated over all layers by the loss curvature. Each of `pruned`, such shares, too, makes a network without
+    its least important channels. Each of `mac_budgets`, shares of the multiply-accumulates, adds for each of these
+    shares an allocated, or pruned, network that keeps both. Each of `size_budgets`, shares of the bytes of the
     baseline's float32 file, makes a network whose ranks and bits are chosen together. Each of `weight_bits` adds to the
     baseline and to all networks in float32 a twin whose weights are stored in so many bits. `max_dice_loss` is the loss
     of Dice on the validation images that is tolerated in the recommended network, 0.01 where it is None; given, it adds
@@ -57,6 +58,7 @@ class CompressionConfig(Section):
     energies: Annotated[tuple[Share, ...], Sweep] = ()
     rank_ratios: Annotated[tuple[Share, ...], Sweep] = ()
     budgets: Annotated[tuple[Share, ...], Sweep] = ()
+    pruned: Annotated[tuple[Share, ...], Sweep] = ()
     mac_budgets: Annotated[tuple[Share, ...], Sweep] = ()
     size_budgets: Annotated[tuple[Share, ...], Sweep] = ()
     weight_bits: Annotated[tuple[WeightBits, ...], Sweep] = ()
@@ -66,7 +68,7 @@ class CompressionConfig(Section):
 
     @field_validator(
         *("svd_ranks", "arsvd_taus", "rank_rules", "energies", "rank_ratios"),
-        *("budgets", "mac_budgets", "size_budgets", "weight_bits"),
+        *("budgets", "pruned", "mac_budgets", "size_budgets", "weight_bits"),
     )
     @classmethod
     def _no_duplicates(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -78,8 +80,8 @@ class CompressionConfig(Section):
     @field_validator("mac_budgets")
     @classmethod
     def _with_budgets(cls, values: tuple[float, ...], others: ValidationInfo) -> tuple[float, ...]:
-        if values and not others.data.get("budgets", values):
-            raise ValueError("they go with budgets, and there are none; add --budgets, as 0.25")
+        if values and not others.data.get("budgets", values) and not others.data.get("pruned", values):
+            raise ValueError("they go with budgets, and there are none; add --budgets or --pruned, as 0.25")
         return values
 
 

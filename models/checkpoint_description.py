@@ -78,9 +78,11 @@ def description_beside(checkpoint: Path) -> Description | None:
 def _check_dense(description: Mapping[str, Any], checkpoint: Path) -> None:
     """Refuses compressed networks: as a baseline, nothing of what is compared with them would be of the dense one."""
     layers, coded = len(description["factorized"]), bool(description.get("quantized"))
-    if not layers and not coded:
+    pruned = bool(description.get("narrowed"))
+    if not layers and not coded and not pruned:
         return
-    done = " and ".join(filter(None, [f"{layers} layers are factorised" * bool(layers), "few bits a weight" * coded]))
+    found = [f"{layers} layers are factorised" * bool(layers), "channels are pruned" * pruned]
+    done = " and ".join(filter(None, [*found, "few bits a weight" * coded]))
     baseline = checkpoint.parent.with_name("baseline") / WEIGHTS
     there = f"give {baseline}" if baseline.is_file() else "give the weights of the network that it was made of"
     raise CheckpointError(

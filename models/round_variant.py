@@ -16,11 +16,13 @@ def round_variant(variant: Variant, bits: int, statistics: Statistics) -> Varian
     Args:
         variant: Any variant; it is not changed.
         bits: 2 to 8, or 16.
-        statistics: Of the baseline; roundings make up for each other where the loss depends on them.
+        statistics: Of the baseline; roundings make up for each other where the loss depends on them. They are of all
+            channels: of a pruned network, each weight is rounded to the nearest value.
 
     Raises:
         ValueError: A weight cannot be rounded so, see `torch_lowrank.quantize_weights`.
     """
-    network = quantize_weights(variant.network, bits, statistics=statistics, other_bits=HALF)
+    of_network = None if variant.spec.method == "pruned" else statistics
+    network = quantize_weights(variant.network, bits, statistics=of_network, other_bits=HALF)
     rounded = dataclasses.replace(variant, network=network).with_spec(weight_bits=bits)
     return dataclasses.replace(rounded, layers=[dataclasses.replace(each, bits=bits) for each in variant.layers])

@@ -46,7 +46,7 @@ class _SplitUp(Up):
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         """As `Up.forward`."""
-        if skip.numel() < _LARGE:
+        if skip.numel() < _LARGE or skip.shape[1] != self.of_skip.in_channels:  # of other halves, where it was pruned
             return super().forward(x, skip)
         return self.rest(self.of_skip(skip).add_(self.of_features(self.enlarged(x, skip))))
 

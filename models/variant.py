@@ -40,7 +40,7 @@ class Variant:
         network: The network.
         preprocessing: From stored images to the network's input.
         classes: 1 for binary masks (one logit), else the number of classes, background included.
-        layers: What compression did to each layer; empty for the baseline.
+        layers: What low-rank compression did to each layer; empty for the baseline and for pruned networks.
         recipe: How the dense network is made; None is our U-Net.
     """
 

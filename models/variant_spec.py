@@ -10,7 +10,7 @@ from torch_lowrank.quantization.bits import BITS, HALF
 
 Estimate = Literal["evbmf", "hard_threshold", "effective_rank", "stable_rank"]  # rules that estimate ranks themselves
 Rule = Literal["svd", "arsvd", "energy", "rank_ratio", Estimate]  # they cut each layer by its own spectrum
-Method = Literal["baseline", Rule, "budget", "size"]
+Method = Literal["baseline", Rule, "budget", "pruned", "size"]
 ESTIMATES: tuple[Estimate, ...] = get_args(Estimate)
 RULES: tuple[Rule, ...] = get_args(Rule)
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -23,6 +23,7 @@ _SIZES: dict[str, tuple[str, ...]] = {
     "rank_ratio": ("budget", "rank_ratio"),
     **dict.fromkeys(ESTIMATES, ("budget",)),  # or none
     "budget": ("max_dice_loss", "budget"),
+    "pruned": ("budget",),
     "size": ("size",),
 }
 
@@ -34,8 +35,8 @@ class VariantSpec:
     Attributes:
         method: `baseline`; `svd`, one rank for all layers; `arsvd`, a rank for each layer from the entropy of its
             spectrum; `energy` or `rank_ratio`, a share of it for all layers; one of `ESTIMATES`, a rank for each layer
-            that the rule estimates; `budget`, ranks allocated over the network by the loss's curvature; or `size`,
-            ranks and bits.
+            that the rule estimates; `budget`, ranks allocated over the network by the loss's curvature; `pruned`,
+            channels removed by the loss's gradients; or `size`, ranks and bits.
         rank: The rank of every layer, of `svd`; beside a budget the one that it was met by.
         tau: The share of each spectrum's entropy that is kept, of `arsvd`, in (0, 1]; beside a budget the one that it
             was met by.
@@ -51,7 +52,7 @@ class VariantSpec:
         mac_budget: The share of its multiply-accumulates, too, in (0, 1].
         distribution: Of the entropy: `energy` or `sigma`.
         weighting: The norm that errors are measured in, where it is not the weights' own: `curvature`.
-        statistics_images: Training images that the curvature was taken from.
+        statistics_images: Training images that the curvature, or the gradients, were taken from.
         scheme: How weights are unfolded: `channel`, `spatial` or `auto`.
         recalibrated: Training images that BatchNorm's statistics were estimated from after compression.
         finetune_epochs: Epochs of fine-tuning after compression.
@@ -95,9 +96,10 @@ class VariantSpec:
         if unsized or not {*given} <= {*sizes}:
             wanted = " or ".join(reversed(sizes)) or f"none of {', '.join(sorted(known))}"
             raise ValueError(f"{self.method} has {', '.join(given) or 'no size'}; give {wanted}")
-        for name, only in (("mac_budget", "budget"), ("distribution", "arsvd")):
-            if getattr(self, name) is not None and self.method != only:
-                raise ValueError(f"{self.method} has a {name}, which is for the method `{only}` alone")
+        for name, only in (("mac_budget", ("budget", "pruned")), ("distribution", ("arsvd",))):
+            if getattr(self, name) is not None and self.method not in only:
+                of = " and ".join(f"`{method}`" for method in only)
+                raise ValueError(f"{self.method} has a {name}, which is for the method {of} alone")
         if self.scale is not None and (self.method not in ESTIMATES or self.budget is None or not self.scale > 0):
             raise ValueError(f"{self.method} has a scale of {self.scale}; leave it to a budget of an estimated rank")
         if self.rank is not None and self.rank < 1:
@@ -126,9 +128,9 @@ class VariantSpec:
         before = f"{training}_" if training else ""
         if size == "max_dice_loss":
             return f"{before}smallest{bits}"
-        prefix = "" if self.method == size else f"{self.method}_"
+        stem = self.method if self.method in (size, "pruned") else f"{self.method}_{size}"
         macs = "" if self.mac_budget is None else f"_macs_{self.mac_budget:.12g}"
-        return f"{before}{prefix}{size}_{getattr(self, size):.12g}{macs}{bits}"
+        return f"{before}{stem}_{getattr(self, size):.12g}{macs}{bits}"
 
     @property
     def training(self) -> str:

@@ -28,7 +28,12 @@ def variant_specs(settings: CompressionConfig) -> list[VariantSpec]:
     if settings.max_dice_loss is not None:
         smallest = VariantSpec("budget", max_dice_loss=settings.max_dice_loss, weighting="curvature", scheme="auto")
         allocated.append(smallest)
-    in_float32 = [*svd, *arsvd, *rules, *solved, *allocated]
+    pruned = [
+        VariantSpec("pruned", budget=budget, mac_budget=macs)
+        for budget in settings.pruned
+        for macs in (None, *settings.mac_budgets)
+    ]
+    in_float32 = [*svd, *arsvd, *rules, *solved, *allocated, *pruned]
     twins = [
         dataclasses.replace(spec, weight_bits=bits) for spec in (BASELINE, *in_float32) for bits in settings.weight_bits
     ]

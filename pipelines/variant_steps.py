@@ -11,6 +11,7 @@ from pipelines.devices import Devices
 from steps.collect_statistics import collect_statistics
 from steps.compress_arsvd import compress_arsvd
 from steps.compress_budget import compress_budget
+from steps.compress_pruned import compress_pruned
 from steps.compress_rule import compress_rule
 from steps.compress_size import compress_size
 from steps.compress_smallest import compress_smallest
@@ -125,6 +126,10 @@ class VariantSteps:
             return _named(round_weights, spec, artifact)(self._statistics, spec.weight_bits, origin, id=id_)
         if spec.max_dice_loss is not None:
             return self._smallest(spec, full, artifact, id_)
+        if spec.method == "pruned":
+            config, step = self._config, _named(compress_pruned, spec, artifact)
+            settings = (spec, config.training.loss, config.statistics.images, config.seed)
+            return step(self._dataset, baseline, *settings, device, id=id_)
         if spec.method == "size":
             step = _named(compress_size, spec, artifact)
             return step(self._weighted, self._statistics, baseline, spec, device, id=id_)

@@ -1,8 +1,8 @@
 """Networks on disk: a folder with `network.json` and `weights.safetensors` that describes itself. No pickle.
 
-`network.json` names the architecture and its arguments, and for each factorised layer its kind, scheme and rank.
-Together with a constructor of the dense network that is enough to rebuild it in another process. The weights of a
-quantised network are one tensor, `packed`; see `quantization.stored_state`.
+`network.json` names the architecture and its arguments, for each factorised layer its kind, scheme and rank, and for
+each module that was narrowed its widths. With a constructor of the dense network that is enough to rebuild it in
+another process. The weights of a quantised network are one tensor, `packed`; see `quantization.stored_state`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch_lowrank.checks import PREPARED, check_network
 from torch_lowrank.layers.factorized import LowRank, full_rank, replace_layers
 from torch_lowrank.modes import undisturbed
+from torch_lowrank.narrowing import NarrowingError, describe_widths, narrowed_as_described
 from torch_lowrank.quantization.coding import CodingError, codings
 from torch_lowrank.quantization.stored_state import attach, describe_codings, read_state, unusual_dtypes, write_state
 from torch_lowrank.whole_files import whole_folder
@@ -89,8 +90,12 @@ def load_network(folder: str | Path, constructor: Callable[..., nn.Module]) -> n
     folder = Path(folder)
     description = read_description(folder)
     tensors = _read_tensors(folder, description)
-    network = _check(_construct(constructor, description, folder), description, folder)
-    network = replace_layers(network.cpu(), _empty_layers(network, description["factorized"], folder))
+    network = _check(_construct(constructor, description, folder), description, folder).cpu()
+    try:
+        network = narrowed_as_described(network, description.get("narrowed", []))
+    except NarrowingError as error:
+        raise StorageError(f"{folder / DESCRIPTION} does not fit the constructor's network: {error}") from error
+    network = replace_layers(network, _empty_layers(network, description["factorized"], folder))
     try:
         if description["format"] == _PACKED_FORMAT:
             tensors = _unpacked(network, tensors, description)
@@ -128,9 +133,9 @@ def read_description(folder: str | Path) -> dict[str, Any]:
 
 
 def describe(network: nn.Module) -> dict[str, Any]:
-    """Returns architecture, constructor arguments, factorised layers and quantised tensors as JSON-like data."""
+    """Returns architecture, constructor arguments, and what was done to layers and tensors as JSON-like data."""
     network = _unwrapped(network)
-    coded = codings(network)
+    coded, narrowed = codings(network), describe_widths(network)
     packed = {"quantized": describe_codings(coded), "dtypes": unusual_dtypes(network.state_dict())} if coded else {}
     return {
         "format": _PACKED_FORMAT if coded else _FORMAT,
@@ -141,6 +146,7 @@ def describe(network: nn.Module) -> dict[str, Any]:
             for name, module in network.named_modules()
             if isinstance(module, LowRank)
         ],
+        **({"narrowed": narrowed} if narrowed else {}),
         **packed,
     }
 

@@ -11,6 +11,7 @@ from models.checkpoint_file import CheckpointError
 from models.deployment.errors import ExportError
 from models.network_files import NetworkFilesError
 from models.networks.errors import NetworkError
+from models.pruning.channels import PruningError
 from models.training.options import TrainingError
 from models.variant import VariantError
 from pipelines.checks.run_settings import SettingsError
@@ -42,6 +43,7 @@ INPUT_ERRORS = (
     OtherDataError,
     VariantError,
     BudgetError,
+    PruningError,
     RegistrationError,
     ModelFilesError,
     NetworkFilesError,

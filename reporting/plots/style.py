@@ -73,6 +73,8 @@ SERIES = {
     },
     "budget": Series("budget", "#009E73", "^", ":"),
     "budget_and_macs": Series("budget and MACs", "#CC79A7", "D", "none"),
+    "pruned": Series("pruning", "#56B4E9", "p", (0, (4, 2))),
+    "pruned_and_macs": Series("pruning and MACs", "#56B4E9", "h", "none"),
     "size": Series("size", "#E69F00", "v", "-"),
     **{
         f"{method}_in_bits": Series(f"{title} in few bits", color, marker, "none", filled=False)
@@ -82,6 +84,7 @@ SERIES = {
             ("arsvd", "ARSVD", "#D55E00", "D"),
             ("budget", "budget", "#009E73", "<"),
             *((name, title, color, marker) for name, (title, color, marker) in _RULES.items()),
+            ("pruned", "pruning", "#56B4E9", ">"),
         )
     },
 }
@@ -101,7 +104,7 @@ def series_name(result: EvaluationResult) -> str:
         return f"{spec.method}_in_bits"
     if spec.mac_budget is not None:
         return f"{spec.method}_and_macs"
-    if spec.method != "budget" and spec.budget is not None:
+    if spec.method not in ("budget", "pruned") and spec.budget is not None:
         return f"{spec.method}_at_budget"
     return spec.method
 

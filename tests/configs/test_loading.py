@@ -226,6 +226,7 @@ def test_layouts_of_data_are_set_by_keys() -> None:
 
 
 def test_bits_and_sizes_are_lists_of_what_can_be() -> None:
+    assert load_config(["--pruned", "0.5", "--mac_budgets", "0.4"]).compression.pruned == (0.5,)
     settings = load_config(["--weight_bits", "8,4", "--size_budgets", "0.1,0.05"]).compression
     assert (settings.weight_bits, settings.size_budgets) == ((8, 4), (0.1, 0.05))
     with pytest.raises(ConfigError, match=r"--weight_bits\) is '9': give 2, 3, 4, 5, 6, 7, 8 or 16"):

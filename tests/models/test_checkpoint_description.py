@@ -17,6 +17,7 @@ from models.variant import Variant
 from models.variant_spec import BASELINE
 from torch_lowrank.compression import compress
 from torch_lowrank.io import save_network
+from torch_lowrank.narrowing import narrow
 from torch_lowrank.quantization.quantize import quantize_weights
 from torch_lowrank.ranks.rules import FixedRank
 
@@ -70,11 +71,13 @@ def test_weights_that_were_replaced_are_not_taken_for_those_described(weights: P
         description_beside(weights)
 
 
-@pytest.mark.parametrize("made", ["factorised", "few bits"])
+@pytest.mark.parametrize("made", ["factorised", "few bits", "pruned"])
 def test_a_compressed_network_is_refused_with_the_file_of_its_baseline(weights: Path, made: str) -> None:
     torch.manual_seed(0)
     dense = UNet(1, base_filters=4)
     small = compress(dense, FixedRank(1)).network if made == "factorised" else quantize_weights(dense, bits=8)
+    if made == "pruned":
+        narrow(small := dense, {"up4.conv.double_conv.1": {"num_features": 3}})
     other = weights.parent.with_name("other")
     save_network(small, other)
     with pytest.raises(CheckpointError, match=rf"compressed already \(.*{made}.*give {weights}"):

@@ -22,6 +22,9 @@ SPECS = {
     "stable_rank": VariantSpec("stable_rank"),
     "budget_0.25": VariantSpec("budget", budget=0.25, weighting="curvature", statistics_images=64),
     "budget_0.25_macs_0.3": VariantSpec("budget", budget=0.25, mac_budget=0.3),
+    "pruned_0.25": VariantSpec("pruned", budget=0.25, statistics_images=64),
+    "pruned_0.25_macs_0.3": VariantSpec("pruned", budget=0.25, mac_budget=0.3),
+    "pruned_0.25_w8": VariantSpec("pruned", budget=0.25, weight_bits=8),
     "baseline_w8": VariantSpec("baseline", weight_bits=8),
     "svd_rank_16_w4": VariantSpec("svd", rank=16, weight_bits=4),
     "smallest_w8": VariantSpec("budget", max_dice_loss=0.01, budget=0.3, weight_bits=8),
@@ -57,7 +60,7 @@ def test_no_two_descriptions_of_different_size_have_one_name() -> None:
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"method": "tucker"}, "known are baseline, svd, arsvd, energy, rank_ratio, evbmf, .*, budget, size"),
+        ({"method": "tucker"}, "known are baseline, svd, arsvd, energy, rank_ratio, evbmf, .*, budget, pruned, size"),
         ({"method": "baseline", "rank": 3}, "baseline has rank; give none"),
         ({"method": "svd"}, "svd has no size; give rank or budget"),
         ({"method": "svd", "tau": 0.5}, "svd has tau; give rank or budget"),
@@ -75,6 +78,7 @@ def test_no_two_descriptions_of_different_size_have_one_name() -> None:
         ({"method": "evbmf", "rank": 3}, "evbmf has rank; give budget"),
         ({"method": "evbmf", "scale": 2.0}, "evbmf has a scale of 2.0; leave it to a budget"),
         ({"method": "svd", "budget": 0.5, "scale": 2.0}, "svd has a scale of 2.0; leave it to a budget"),
+        ({"method": "pruned", "rank": 3}, "pruned has rank; give budget"),
         ({"method": "size", "size": 0.0}, "size is 0.0"),
         ({"method": "size", "budget": 0.5}, "size has budget; give size"),
         ({"method": "size", "size": 0.5, "weight_bits": 8}, "none with a size"),

@@ -135,3 +135,19 @@ def test_sizes_are_trained_as_they_are_rounded_and_twins_before_they_are(worksho
         assert saved == round(1e6 * variants[name]["info"]["size_MB"])
     assert "at bytes" in done.stdout
     assert workshop.run(*few).ran == ALWAYS
+
+
+@pytest.mark.slow
+def test_pruned_networks_go_the_way_of_all_others(workshop: Workshop) -> None:
+    names = {"baseline", "svd_budget_0.5", "arsvd_budget_0.5", "budget_0.5", "pruned_0.5", "pruned_0.5_macs_0.6"}
+    names |= {"budget_0.5_macs_0.6"}
+    sizes = ("--svd_ranks", "", "--arsvd_taus", "", "--budgets", "0.5", "--pruned", "0.5", "--mac_budgets", "0.6")
+    export = ("--export", "onnx", "--export_variant", "pruned_0.5")
+    workshop.run(*sizes, *export, "--recalibrate", "--recalibration_images", "12", *TUNE)
+    workshop.assert_complete(names)
+    entry, both = workshop.summary()["pruned_variants"]
+    baseline = workshop.summary()["baseline"]["info"]
+    assert 0.45 * baseline["params"] < entry["info"]["params"] <= 0.5 * baseline["params"]
+    assert both["info"]["macs"] <= 0.6 * baseline["macs"]
+    assert (entry["name"], entry["recalibrated"], len(entry["finetune_history"]["epochs"])) == ("pruned_0.5", 12, 2)
+    assert (workshop.out / "export" / "pruned_0.5" / "model.onnx").is_file()

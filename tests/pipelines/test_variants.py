@@ -40,6 +40,12 @@ def test_each_chosen_rule_is_made_by_itself_and_solved_for_each_budget() -> None
     assert {"compress_evbmf", "evaluate_energy_budget_0.5"} <= {*step_names(settings)}
 
 
+def test_every_pruned_share_is_also_met_with_every_share_of_the_macs() -> None:
+    settings = CompressionConfig(svd_ranks=(), arsvd_taus=(), pruned=(0.5, 0.25), mac_budgets=(0.4,))
+    names = [spec.name for spec in variant_specs(settings)]
+    assert names == ["pruned_0.5", "pruned_0.5_macs_0.4", "pruned_0.25", "pruned_0.25_macs_0.4"]
+
+
 @pytest.mark.parametrize(
     ("recover", "stages"),
     [

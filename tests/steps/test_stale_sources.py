@@ -35,6 +35,7 @@ STEP_OF = {  # the groups, and each one's step
     "budget": "compress_budget",
     "smallest": "compress_smallest",
     "size": "compress_size",
+    "pruned": "compress_pruned",
     "round": "round_weights",
     "recalibrate": "recalibrate",
     "finetune": "finetune",
@@ -51,7 +52,7 @@ ALL = frozenset(STEP_OF)
 INGEST = frozenset({"ingest"})
 PREDICT = frozenset({"predict"})
 READERS = frozenset(
-    {"train", "statistics", "smallest", "recalibrate", "finetune", "evaluate", "pictures", "export"}
+    {"train", "statistics", "smallest", "pruned", "recalibrate", "finetune", "evaluate", "pictures", "export"}
 )  # of the data set
 NETWORKS = ALL - INGEST
 COMPRESSION = frozenset({"svd", "arsvd", "rule", "budget", "smallest", "size"})
@@ -121,7 +122,7 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
         "__init__ renamed_imports segmenter travelling_code",
     ),  # what MLflow opens, which `compare` records
     (NETWORKS, "materializers", "variant"),
-    (NETWORKS, "torch_lowrank", "io report"),
+    (NETWORKS, "torch_lowrank", "io narrowing report"),
     (NETWORKS, "torch_lowrank/quantization", "__init__ bits coding packing stored_state"),
     (COMPRESSION | EXPORT | {"round"}, "torch_lowrank/quantization", "quantize rounding thin_moments"),
     (COMPRESSION, "torch_lowrank/quantization", "expected_rounding size_allocation size_budget size_options"),
@@ -130,9 +131,11 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (NETWORKS, "torch_lowrank/layers", "__init__"),
     (LOW_RANK, "torch_lowrank/layers", "unfolding"),
     (NETWORKS, "torch_lowrank", "checks"),  # wider: it refuses, and changes nothing
-    (TRAINING, "models/training", "__init__ history"),
-    (TRAINING - {"import"}, "models/training", "augmentation batches checkpoints fit losses module multiprocess"),
-    (TRAINING - {"import"}, "models/training", "options winograd"),
+    (TRAINING | {"pruned"}, "models/training", "__init__"),
+    (TRAINING, "models/training", "history"),
+    (TRAINING - {"import"}, "models/training", "augmentation batches checkpoints fit module multiprocess winograd"),
+    # Channels are judged by the training's loss. Wider: `options` names it, among others.
+    (TRAINING - {"import"} | {"pruned"}, "models/training", "losses options"),
     (TRAINING - {"import"} | EVALUATION | PREDICT | {"pictures", "export"}, "models/evaluation", "metrics"),
     # Wider for exports: histories of trainings are stored by the same file.
     (TRAINING | EVALUATION | {"time", "pictures", "choose", "export"}, "materializers", "records"),
@@ -141,7 +144,7 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (TRAINING | EVALUATION | PREDICT | {"time", "pictures", "choose", "export"}, "models/evaluation", "__init__"),
     # Wider: the engine leaves contexts that the steps are never in, training switches modes only for a teacher.
     (NETWORKS, "torch_lowrank", "modes"),
-    (LOW_RANK - {"finetune", "choose"}, "torch_lowrank", "progress"),  # wider: shows
+    (LOW_RANK - {"finetune", "choose", "pruned"}, "torch_lowrank", "progress"),  # wider: shows
     (frozenset({"import"}), "models", "checkpoint checkpoint_file"),
     (frozenset({"recalibrate", "smallest"}), "torch_lowrank", "recalibration"),
     (frozenset({"recalibrate", "smallest", "statistics", "time", "export"}), "torch_lowrank", "batches"),
@@ -160,7 +163,7 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (frozenset({"statistics"}), "torch_lowrank/curvature", "collect patches sums"),
     # Wider for exports: weights are rounded to 8 bits without moments.
     (SPECTRA | {"statistics", "round", "export"}, "torch_lowrank/curvature", "__init__ moments"),
-    (SPECTRA | {"statistics", "evaluate", "round", "export"}, "torch_lowrank/layers", "eligibility padding"),
+    (SPECTRA | {"statistics", "evaluate", "round", "export", "pruned"}, "torch_lowrank/layers", "eligibility padding"),
     (frozenset({"evaluate"}), "torch_lowrank/layers", "parameter_shares"),
     (frozenset({"statistics", "decompose_weighted", *OF_STATISTICS}), "materializers", "statistics"),
     (SPECTRA, "torch_lowrank/decomposition", "decompose svd weighted_svd"),
@@ -168,11 +171,13 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (SPECTRA | {"pictures"}, "materializers", "spectra"),
     (COMPRESSION, "torch_lowrank", "compression"),
     (COMPRESSION, "torch_lowrank/decomposition", "refine"),
-    (COMPRESSION, "torch_lowrank/ranks", "__init__ allocation budgets costs joint_allocation options plan rules"),
+    (COMPRESSION, "torch_lowrank/ranks", "allocation budgets joint_allocation plan rules"),
     (frozenset({"rule"}), "torch_lowrank/ranks", "bayesian_factorisation estimates marchenko_pastur noise"),
+    (COMPRESSION | {"pruned"}, "torch_lowrank/ranks", "__init__ costs options"),  # which count multiply-accumulates
     (COMPRESSION, "models", "compress_variant"),
     (frozenset({"round"}), "models", "round_variant"),
     (frozenset({"smallest"}), "models", "smallest"),
+    (frozenset({"pruned"}), "models/pruning", "__init__ channels importance prune prune_variant"),
     (frozenset({"recalibrate", "smallest"}), "models", "recalibrate_variant"),
     # Pictures. Wider: of `equal_size` they show nothing.
     (frozenset({"pictures"}), "analysis", "at_sizes comparison equal_bytes equal_size examples front intervals"),
@@ -216,6 +221,7 @@ NO_RESULT = {
 
 # Libraries that decide the results of some steps alone.
 OF_SOME = {"matplotlib": frozenset({"pictures"}), "nibabel": INGEST, "pydicom": INGEST}
+OF_SOME |= {"torch-pruning": frozenset({"pruned"})}
 OF_SOME |= {"onnx": EXPORT, "onnxruntime": EXPORT, "onnxscript": EXPORT}
 THROUGH_TORCH = {"onnxscript"}  # which torch.onnx imports
 

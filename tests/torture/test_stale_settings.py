@@ -136,6 +136,7 @@ FIELDS: dict[str, tuple[str, frozenset[str]]] = {
         SHOW | chain("rank_ratio_0.3", "rank_ratio_budget_0.5"),
     ),
     "compression.budgets": ("compression.budgets=0.5,0.6", SHOW | chain(*BUDGETS)),
+    "compression.pruned": ("compression.pruned=0.5", SHOW | chain("pruned_0.5")),
     "compression.mac_budgets": ("compression.mac_budgets=0.6", SHOW | chain("budget_0.5_macs_0.6")),
     "compression.size_budgets": ("compression.size_budgets=0.3", SHOW | chain("size_0.3")),
     "compression.weight_bits": (

@@ -1,0 +1,1 @@
+"""Structured pruning: whole channels are removed, by the dependency graph of Torch-Pruning."""
