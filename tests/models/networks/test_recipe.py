@@ -83,7 +83,10 @@ def test_well_known_arguments_follow_from_the_data_unless_they_are_given(file: P
     [
         ("os.system", {"command": "true"}, "no class of a torch.nn.Module"),
         ("no_such_package.nets.Net", {}, "there is no module 'no_such_package'"),
-        ("monai.networks.nets.BasicUNt", {}, r"has no 'BasicUNt'; it has BasicU"),
+        ("monai.networks.nets.BasicUNt", {}, r"has no 'BasicUNt'; it has BasicUNet, BasicUNetPlusPlus, "),
+        ("monai.networks.nets.BASICUNET", {}, r"has no 'BASICUNET'; it has BasicUNet, "),
+        ("monai.networks.nets.NoSuchNet", {}, r"has no 'NoSuchNet'; it has (?!AHnet|Ahnet|AHNet|AttentionUnet)"),
+        ("torch.nn.Convolution2d", {}, r"has no 'Convolution2d'; it has Conv2d, "),
         ("monai.networks.nets.BasicUNet", {"depth": 3}, r"unexpected keyword.*it takes spatial_dims, in_channels"),
         ("{file}:Other", {}, "has no 'Other'; it has Net"),
         ("{file}:number", {"classes": 1}, "makes a int"),
