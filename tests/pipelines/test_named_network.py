@@ -97,16 +97,13 @@ def test_a_network_in_a_file_is_trained_reused_and_forgotten_when_its_code_chang
 
 
 def test_a_network_that_does_not_fit_is_an_input_error(fresh: Workshop) -> None:
+    """What else does not fit: tests/models/networks/test_trial.py."""
     without_unet(fresh)
-    for words, said in (
-        (["os.system"], "os.system is no class of a torch.nn.Module"),
-        (["monai.networks.nets.BasicUNet", "--network_args", '{"out_channels": 2}'], "binary masks need 1"),
-        (["monai.networks.nets.SegResNet", "--image_size", "36", "36"], "a multiple of 8: use --image_size 40 40"),
-    ):
-        failed = fresh.run("--network", *words, check=False)
-        assert failed.status == 2
-        assert said in failed.stderr
-        assert failed.steps == {}
+    words = ("monai.networks.nets.BasicUNet", "--network_args", '{"out_channels": 2}')
+    failed = fresh.run("--network", *words, check=False)
+    assert failed.status == 2
+    assert "binary masks need 1" in failed.stderr
+    assert failed.steps == {}
 
 
 @pytest.mark.slow
