@@ -23,6 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from dataset.message_text import counted, plural
+
 _RESAMPLES = 9_999
 _CONFIDENCE = 0.95
 _ENDS = ((1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2)
@@ -45,6 +47,7 @@ class Interval:
         high: Upper end, likewise.
         images: How many images it is from.
         patients: How many patients they are of, which then were resampled; None where images count as independent.
+        noun: What is called a patient here: "patient", "volume" or "series".
     """
 
     mean: float
@@ -52,11 +55,12 @@ class Interval:
     high: float
     images: int
     patients: int | None = None
+    noun: str = "patient"
 
     @property
     def unit(self) -> str:
-        """What was resampled: `patients` or `images`."""
-        return "images" if self.patients is None else "patients"
+        """What was resampled: `images`, or `patients`, `volumes` or `series`."""
+        return "images" if self.patients is None else plural(self.noun)
 
     @property
     def units(self) -> int:
@@ -66,7 +70,7 @@ class Interval:
     @property
     def over(self) -> str:
         """For example `41 patients` or `1 image`."""
-        return f"{self.units} {self.unit if self.units != 1 else self.unit[:-1]}"
+        return counted(self.units, "image" if self.patients is None else self.noun)
 
     @property
     def too_few(self) -> bool:
