@@ -10,6 +10,7 @@ from torch import nn
 
 from models.networks.errors import NetworkError
 from models.networks.recipe import Recipe, absolute, name_of
+from tests.models.networks.forgetting import forget
 
 SOURCE = """
 from torch import nn
@@ -36,15 +37,12 @@ broken = 3
 @pytest.fixture
 def file(tmp_path: Path) -> Iterator[Path]:
     """A module and one beside it; names of their own, as Python keeps what it has imported."""
-    number, before = abs(hash(str(tmp_path))), {*sys.modules}
+    number = abs(hash(str(tmp_path)))
     (tmp_path / f"beside_{number}.py").write_text("width = 3")
     file = tmp_path / f"net_{number}.py"
     file.write_text(SOURCE.format(n=number))
-    finders = list(sys.meta_path)
     yield file
-    sys.meta_path[:] = finders
-    for name in {*sys.modules} - before:
-        del sys.modules[name]
+    forget(tmp_path)
 
 
 def test_a_class_in_a_file_is_built_and_says_its_arguments(file: Path) -> None:
