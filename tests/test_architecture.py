@@ -10,6 +10,8 @@ from pathlib import Path
 import matplotlib
 import pytest
 
+from tests.conftest import LONGEST
+
 ROOT = Path(__file__).resolve().parent.parent
 # Each room and the rooms below it, as in CONTRIBUTING.md. `reporting` fills what `materializers` stores and `tracking`
 # records.
@@ -207,3 +209,7 @@ def test_rooms_files_and_functions_are_of_a_size_that_fits_in_the_head() -> None
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef):
                 assert code_lines(node) <= MAX_FUNCTION, f"{file}: {node.name}"
+
+
+def test_the_files_of_tests_that_start_first_are_there() -> None:
+    assert [name for name in LONGEST if not (ROOT / "tests" / name).is_file()] == []
