@@ -82,8 +82,8 @@ def _allowed(schema: dict[str, Any]) -> str:
             else f"a list of values, each {_allowed(schema.get('items', {}))}"
         )
     if kind == "string":
-        rule = next((rule for rule in _TEXTS if rule in (schema.get("format"), *schema)), None)
-        return _TEXTS[rule].format(schema.get(rule)) if rule else "a text"
+        rules = [rule for rule in _TEXTS if rule in (schema.get("format"), *schema)]
+        return _TEXTS[rules[0]].format(schema.get(rules[0])) if rules else "a text"
     return _NAMES.get(kind, "another value") + _limits(schema)
 
 
