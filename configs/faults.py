@@ -73,7 +73,7 @@ def _allowed(schema: dict[str, Any]) -> str:
     if "enum" in schema or "const" in schema:
         *others, last = map(str, schema.get("enum") or [schema["const"]])
         return f"{', '.join(others)} or {last}" if others else last
-    kind = schema.get("type")
+    kind = str(schema.get("type"))
     if kind == "array":
         items = schema.get("prefixItems")
         return (
