@@ -234,6 +234,7 @@ def test_the_users_own_stack_stays_active_elsewhere(workshop: Workshop, tmp_path
     assert "arsvd" not in active.stdout + active.stderr
 
 
+@pytest.mark.slow  # test_privacy.py registers, tests/tracking/test_opened_models.py opens the champion
 def test_a_network_is_registered_by_name_and_loads_from_there(workshop: Workshop) -> None:
     done = workshop.run("--register", "tumor", "--register_variant", "svd_rank_2")
     assert "registered svd_rank_2 as models:/tumor@champion, version 1" in done.stdout
