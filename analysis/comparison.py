@@ -139,14 +139,19 @@ class Comparison:
 
     @property
     def interval_name(self) -> str:
-        """How intervals are called: `95 % interval`, or `95 % interval over patients`."""
+        """How intervals are called: `95 % interval`, or `95 % interval over patients` (volumes, series)."""
         over = self.judged_over
-        return "95 % interval" if over is None or over.patients is None else "95 % interval over patients"
+        return "95 % interval" if over is None or over.patients is None else f"95 % interval over {over.unit}"
 
     @property
     def test_patients(self) -> int | None:
         """Of how many patients the test images are; None where that is not known."""
         return next((len(set(result.groups)) for result in self.results if result.groups), None)
+
+    @property
+    def group_noun(self) -> str:
+        """What these are: `patient`, `volume` or `series`."""
+        return next((result.group_noun for result in self.results if result.groups), "patient")
 
     @property
     def test_images(self) -> tuple[int, int]:

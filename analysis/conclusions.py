@@ -10,6 +10,7 @@ from analysis.examples import in_question
 from analysis.intervals import MIN_UNITS, TOO_FEW
 from analysis.ranking import JUDGED, OTHER_RULES, SPLITS, candidates, is_useful, metric, without_repeats
 from analysis.signed_numbers import signed, signed_ends
+from dataset.message_text import counted
 from models.evaluation.results import EvaluationResult
 from models.variant_spec import Method
 
@@ -213,9 +214,8 @@ def _choice(comparison: Comparison, chosen: EvaluationResult) -> str:
     """Returns by which images the network was chosen, and how far these can be trusted."""
     rows = [row for row, area in enumerate(chosen.valid_per_image.get("lesion_px", [])) if area > 0]
     known = chosen.valid_groups
-    unit, lesions = ("patients", len({known[row] for row in rows})) if known else ("images", len(rows))
-    unit = unit.removesuffix("s") if lesions == 1 else unit
-    few = f"; valid has {lesions} {unit} with a lesion, too few to choose by" if lesions < MIN_UNITS else ""
+    noun, lesions = (chosen.group_noun, len({known[row] for row in rows})) if known else ("image", len(rows))
+    few = f"; valid has {counted(lesions, noun)} with a lesion, too few to choose by" if lesions < MIN_UNITS else ""
     return (
         f" It was chosen on valid, as the smallest within {comparison.tolerated_loss:g} of the baseline's Dice{few}; "
         "the figures are those on test."

@@ -82,7 +82,7 @@ def telling_images(comparison: Comparison) -> dict[int, str]:
     """Chooses images of the evaluated split: row to why it was chosen.
 
     The baseline's best, typical (median Dice) and worst images with a lesion, and those that the variant in question
-    loses most on.
+    loses most on: `lost most`, or `false alarm` where there is no lesion that could be lost.
     """
     baseline = comparison.baseline
     dice = np.asarray(baseline.per_image.get("dice", [])) if baseline is not None else np.zeros(0)
@@ -97,7 +97,7 @@ def telling_images(comparison: Comparison) -> dict[int, str]:
     variant = in_question(comparison)
     if variant is not None:
         for failure in failures(comparison, variant)[:WORST_CHANGES]:
-            chosen.setdefault(failure.row, "lost most")
+            chosen.setdefault(failure.row, "lost most" if failure.has_lesion else "false alarm")
     return chosen
 
 

@@ -23,6 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from dataset.message_text import counted, plural
+
 _RESAMPLES = 9_999
 _CONFIDENCE = 0.95
 _ENDS = ((1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2)
@@ -46,6 +48,7 @@ class Interval:
         images: How many images it is from.
         patients: How many patients they are of, which then were resampled; None where images count as independent.
         trainings: How many trainings it is from, too; None where it judges one.
+        noun: What is called a patient here: "patient", "volume" or "series".
     """
 
     mean: float
@@ -54,11 +57,12 @@ class Interval:
     images: int
     patients: int | None = None
     trainings: int | None = None
+    noun: str = "patient"
 
     @property
     def unit(self) -> str:
-        """What was resampled: `patients` or `images`."""
-        return "images" if self.patients is None else "patients"
+        """What was resampled: `images`, or `patients`, `volumes` or `series`."""
+        return "images" if self.patients is None else plural(self.noun)
 
     @property
     def units(self) -> int:
@@ -67,8 +71,8 @@ class Interval:
 
     @property
     def over(self) -> str:
-        """For example `41 patients`, `1 image` or `3 trainings and 41 patients`."""
-        units = f"{self.units} {self.unit if self.units != 1 else self.unit[:-1]}"
+        """For example `41 patients`, `1 image` or `3 trainings and 41 volumes`."""
+        units = counted(self.units, "image" if self.patients is None else self.noun)
         return units if self.trainings is None else f"{self.trainings} trainings and {units}"
 
     @property

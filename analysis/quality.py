@@ -115,9 +115,11 @@ def quality(result: EvaluationResult, baseline: EvaluationResult | None) -> Qual
         others = {name: values for name, values in found.items() if len(values) == len(own[name])}
     patients = {name: patients_of(result, name) for name in own}
     return Quality(
-        mean={name: mean_interval(values, patients[name], SHARE) for name, values in own.items()},
+        mean={name: _called(mean_interval(values, patients[name], SHARE), result) for name, values in own.items()},
         change={
-            name: paired_interval(own[name], others[name], patients[name], CHANGE) for name in own if name in others
+            name: _called(paired_interval(own[name], others[name], patients[name], CHANGE), result)
+            for name in own
+            if name in others
         },
         by_lesion=_by_lesion(result) if "dice" in own else {},
     )
@@ -125,12 +127,16 @@ def quality(result: EvaluationResult, baseline: EvaluationResult | None) -> Qual
 
 def _by_lesion(result: EvaluationResult) -> dict[str, Interval]:
     dice, patients = result.per_image["dice"], result.groups
-    return {
-        group.size: mean_interval(
-            [dice[row] for row in group.rows], [patients[row] for row in group.rows] if patients else [], SHARE
-        )
-        for group in lesion_groups(result)
-    }
+    found = {}
+    for group in lesion_groups(result):
+        known = [patients[row] for row in group.rows] if patients else []
+        found[group.size] = _called(mean_interval([dice[row] for row in group.rows], known, SHARE), result)
+    return found
+
+
+def _called(interval: Interval, result: EvaluationResult) -> Interval:
+    """Returns an interval that calls patients what the data call them."""
+    return dataclasses.replace(interval, noun=result.group_noun)
 
 
 def _rows_with_lesion(result: EvaluationResult) -> list[int]:
@@ -141,7 +147,7 @@ def paired(result: EvaluationResult, other: EvaluationResult, name: str) -> Inte
     """Returns the difference of two variants, the first minus the second, over the same images; None if not known."""
     values, others = of_images(result, name), of_images(other, name)
     return (
-        paired_interval(values, others, patients_of(result, name), CHANGE)
+        _called(paired_interval(values, others, patients_of(result, name), CHANGE), result)
         if values and len(values) == len(others)
         else None
     )

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from configs.faults import reason
 from configs.prediction import unused_settings
 from configs.schema import RunConfig
 from configs.sections import DataConfig, ModelConfig
@@ -149,24 +150,31 @@ def load_config(arguments: Sequence[str]) -> RunConfig:
     """
     parsed = _parser().parse_intermixed_args(arguments)
     values = _read_yaml(Path(parsed.config)) if parsed.config else {}
-    for flag, (place, _) in FLAGS.items():
-        value = getattr(parsed, flag)
-        if value is not None and value is not False:
-            _put(values, place, value)
-    for override in parsed.overrides:
-        key, equals, text = override.partition("=")
-        if not equals:
-            raise ConfigError(f"{override!r} is neither a flag nor key=value (lists are written 16,32); see --help")
-        is_flag = key in FLAGS and key not in RunConfig.model_fields  # model=... is the section, not --model
-        _put(values, FLAGS[key][0] if is_flag else key, _parse_value(override, text))
+    typed = _typed(parsed)
+    for place, value in typed:
+        _put(values, place, value)
     try:
         config = RunConfig.model_validate(values)
     except ValidationError as error:
         raise ConfigError(_explain(error)) from error
     _check_model(config.model)
-    if fault := unused_settings(config, {place: flag for flag, (place, _) in FLAGS.items()}):
+    flags = {place: flag for flag, (place, _) in FLAGS.items()}
+    if fault := unused_settings(config, flags, [place for place, _ in typed], parsed.config):
         raise ConfigError(fault)
     return config
+
+
+def _typed(parsed: argparse.Namespace) -> list[tuple[str, Any]]:
+    """Returns the places that the command line sets, by flags and overrides, each with its value."""
+    flags = ((place, getattr(parsed, flag)) for flag, (place, _) in FLAGS.items())
+    typed = [(place, value) for place, value in flags if value is not None and value is not False]
+    for override in parsed.overrides:
+        key, equals, text = override.partition("=")
+        if not equals:
+            raise ConfigError(f"{override!r} is neither a flag nor key=value (lists are written 16,32); see --help")
+        is_flag = key in FLAGS and key not in RunConfig.model_fields  # model=... is the section, not --model
+        typed.append((FLAGS[key][0] if is_flag else key, _parse_value(override, text)))
+    return typed
 
 
 def _check_model(model: ModelConfig) -> None:
@@ -259,19 +267,21 @@ def _fields(section: type[BaseModel], within: str = "") -> list[str]:
 def _explain(error: ValidationError) -> str:
     """Returns one line a fault: the field, its flag, the value, what is wrong."""
     flags = {place: flag for flag, (place, _) in FLAGS.items()} | {"model.further_filters": "base_filters"}
+    known = _fields(RunConfig)
     lines = []
     for fault in error.errors():
-        place = ".".join(str(part) for part in fault["loc"] if not isinstance(part, int))
+        parts = [str(part) for part in fault["loc"] if not isinstance(part, int)]
+        below = [".".join(parts[:depth]) for depth in range(len(parts), 0, -1)]  # the innermost may be no field
+        place = next((each for each in below if each in known), "")
         flag = f" (--{flags[place]})" if place in flags else ""
-        message = fault["msg"].removeprefix("Value error, ")
         whole_section = fault["type"] == "value_error" and isinstance(fault["input"], dict)
         if fault["type"] == "model_type":
-            fields = ", ".join(field for field in _fields(RunConfig) if field.startswith(f"{place}."))
+            fields = ", ".join(field for field in known if field.startswith(f"{place}."))
             lines.append(f"{place} is a section, it cannot be {fault['input']!r}; set one of {fields}")
         elif fault["type"] == "extra_forbidden":
-            lines.append(f"{place}: there is no such field{_meant_field(place)}")
+            lines.append(f"{below[0]}: {reason(RunConfig, fault)}{_meant_field(below[0])}")
         elif place and not whole_section:
-            lines.append(f"{place}{flag} is {fault['input']!r}: {message}")
+            lines.append(f"{place}{flag} is {fault['input']!r}: {reason(RunConfig, fault)}")
         else:
-            lines.append(message)
+            lines.append(reason(RunConfig, fault))
     return "\n".join(dict.fromkeys(lines))

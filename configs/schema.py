@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from configs.rank_rules import RuleName
 from configs.sections import (
@@ -18,6 +18,7 @@ from configs.sections import (
     Share,
     TrainingConfig,
     split_list,
+    whole_number,
 )
 from models.deployment.options import Format
 from torch_lowrank.quantization.bits import BITS, HALF
@@ -27,14 +28,15 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Sweep = BeforeValidator(split_list)
 
 
-def _weight_bits(value: int) -> int:
-    """Says in how many bits weights can be stored."""
-    if value not in (*BITS, HALF):
+def _weight_bits(value: object) -> object:
+    """Accepts "8" from the command line; says in how many bits weights can be stored."""
+    bits = whole_number(value)
+    if bits not in (*BITS, HALF):
         raise ValueError(f"give {', '.join(map(str, BITS))} or {HALF}")
-    return value
+    return bits
 
 
-WeightBits = Annotated[int, AfterValidator(_weight_bits)]
+WeightBits = Annotated[int, BeforeValidator(_weight_bits)]
 
 
 class CompressionConfig(Section):

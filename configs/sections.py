@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
 
 from dataset.options import Exif, Format, Interpolation, Shares, check_pattern, check_shares
 from models.training.options import Augment, Loss, Optimizer, Precision, Schedule, WeightGradients
@@ -36,7 +47,7 @@ def _shares(value: object) -> object:
 
 def _channels(value: object) -> object:
     """Accepts "3" from the command line; says of other numbers what there is."""
-    number = _whole_number(value)
+    number = whole_number(value)
     if number in (1, 3):
         return number
     raise ValueError("choose 1 (gray) or 3 (colour); of images with a fourth channel, the first three are read")
@@ -47,7 +58,7 @@ def _text(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _whole_number(value: object) -> object:
+def whole_number(value: object) -> object:
     """Accepts "3" from the command line where only certain numbers are allowed."""
     return int(value) if isinstance(value, str) and value.isdecimal() else value
 
@@ -75,14 +86,18 @@ def _arguments(value: object) -> object:
     return arguments
 
 
-def _share(value: float) -> float:
-    """Says what a share is to whoever gives percent."""
-    if not 0 < value <= 1:
+def _share(value: object, parse: Callable[[object], float]) -> float:
+    """Says what a share is to whoever gives percent, or no number."""
+    try:
+        share = parse(value)
+    except ValidationError:
+        share = math.nan
+    if not 0 < share <= 1:
         raise ValueError("give a share above 0, at most 1, as 0.25 for 25 %")
-    return value
+    return share
 
 
-Share = Annotated[float, AfterValidator(_share)]
+Share = Annotated[float, WrapValidator(_share)]
 Positive = Annotated[float, Field(gt=0)]
 Extent = Annotated[int, Field(ge=16, le=8192)]
 Filters = Annotated[int, Field(ge=1, le=1024)]

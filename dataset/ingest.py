@@ -229,7 +229,7 @@ def _describe(
 ) -> Manifest:
     splits = {split: statistics[split].summary() for split in SPLITS}
     categories = category_entries(parts, statistics)
-    leaks = find_leaks(statistics)
+    leaks, noun = find_leaks(statistics), group_noun(layout, options.group_by)
     warnings = warnings_for(splits, categories, _named(refused, layout), options.image_size)
     notes = Notes()
     for part in parts:
@@ -249,13 +249,14 @@ def _describe(
         refused=refused,
         warnings=[
             *warnings,
-            *leaks.warnings(splits, layout.folders),
+            *leaks.warnings(splits, layout.folders, noun),
             *partly_known([sample for split in splits.values() for sample in split.samples]),
             *class_warnings(classes, categories),
             *orientation_notes(splits),
         ],
         notes=[*class_notes(classes, parts), *notes.sentences()],
         interpolation=options.interpolation,
+        group_noun=noun,
     )
 
 

@@ -138,7 +138,8 @@ class Manifest:
     """The description of a stored data set; see the classes of its parts.
 
     Warnings say what a user should know before training, notes what was read although it is irregular. `layout` says in
-    a sentence where the images and masks were found.
+    a sentence where the images and masks were found. `group_noun` is what the groups of samples are: "patient",
+    "volume" or "series"; "image" where each is by itself.
     """
 
     version: int
@@ -156,6 +157,7 @@ class Manifest:
     near_duplicates: list[NearDuplicate] = field(default_factory=list)
     shared_groups: list[SharedGroup] = field(default_factory=list)
     layout: str = ""
+    group_noun: str = "patient"
 
     @property
     def class_names(self) -> list[str]:

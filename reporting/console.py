@@ -14,6 +14,7 @@ from analysis.conclusions import answer, methods_answer, sizes_answer, times_ans
 from analysis.equal_size import PAIRS, EqualSize, methods_in
 from analysis.ranking import JUDGED, metric
 from analysis.table_rows import TIME_WORDS, VariantRow, variant_rows
+from dataset.message_text import plural
 from models.variant_spec import Method
 from reporting.console_cells import change_text, plain_table
 from reporting.console_trainings import print_at_sizes, print_over_trainings
@@ -39,7 +40,7 @@ LEFT_OUT_FIRST = (
     *("MB", "accuracy", "patient", TIME_INTERVAL, "IoU", "saved %", "alarms", "GMACs"),
     *(CHANGE_INTERVAL, "before", "found", "time", "change"),
 )
-PATIENT_NOTE = "patient: mean over patients of the Dice of all their images taken as one"
+PATIENT_NOTE = "{noun}: mean over {nouns} of the Dice of all their images taken as one"
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
@@ -144,7 +145,7 @@ def print_equal_bytes(comparison: Comparison, console: Console) -> None:
 
 
 def interval_note(comparison: Comparison) -> str:
-    """Returns what intervals are over: patients, or images that count as independent."""
+    """Returns what intervals are over: patients, volumes or series, or images that count as independent."""
     interval = comparison.judged_over
     if interval is None or interval.patients is None:
         return "intervals: images count as independent; --group_by says which are of a patient"
@@ -186,7 +187,8 @@ def _variants_table(comparison: Comparison, rows: Sequence[VariantRow], shown: C
     table.add_column("", no_wrap=True)
     table.add_column("variant", no_wrap=True)
     for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
+        title = comparison.group_noun if column == "patient" else column
+        table.add_column(title, justify="right", no_wrap=True)
     for row in rows:
         cells = _cells(row, comparison.test_images, shown)
         mark = (">" if row.on_front else " ") + ("+" if row.chosen else "")
@@ -216,6 +218,7 @@ def _cells(row: VariantRow, images: tuple[int, int], shown: Collection[str]) -> 
 
 def _notes(comparison: Comparison, rows: Sequence[VariantRow], shown: Collection[str]) -> list[str]:
     """Returns what the marks and the columns mean that are shown, and no others."""
+    noun = comparison.group_noun
     few = any(row.judged_change is not None and row.judged_change.too_few for row in rows)
     change = any(row.judged_change for row in rows) and "change" in shown
     end = ", 95 % interval; * excludes zero" if CHANGE_INTERVAL in shown else "; * its 95 % interval excludes zero"
@@ -225,7 +228,7 @@ def _notes(comparison: Comparison, rows: Sequence[VariantRow], shown: Collection
         _images_note(comparison, shown): comparison.has_empty_images,
         f"change: Dice minus the baseline's, same images{end}": change,
         interval_note(comparison): comparison.judged_over is not None,
-        PATIENT_NOTE: "patient" in shown,
+        PATIENT_NOTE.format(noun=noun, nouns=plural(noun)): "patient" in shown,
         BEFORE_NOTE: "before" in shown,
         _time_note(rows): "time" in shown and any(row.latency is not None for row in rows),
         TWIN_NOTE: "time" in shown and any(result.spec.weight_bits is not None for result in comparison.results),

@@ -75,7 +75,7 @@ def print_exports(exports: Exports, comparison: Comparison, console: Console) ->
     """Prints one line for each file, beside the network in PyTorch, and what is wrong."""
     console.print()
     if exports.variant is not None:
-        console.print(_table(exports))
+        console.print(_table(exports, network_bytes(exports, comparison)))
         console.print(Text(f"exported: {exports.variant}, run over the test images by each runtime; {_MEANING}", "dim"))
     for sentence in export_sentences(exports, comparison.tolerated_loss):
         console.print(Text(sentence))
@@ -95,20 +95,26 @@ def _dice(metrics: dict[str, float]) -> float:
     return next((metrics[name] for name in _JUDGED if name in metrics), math.nan)
 
 
-def _table(exports: Exports) -> Table:
+def network_bytes(exports: Exports, comparison: Comparison) -> int | None:
+    """Returns the bytes of the exported network's own weights file; None where it is not among the results."""
+    return next((each.cost.size_bytes for each in comparison.results if each.name == exports.variant), None)
+
+
+def _table(exports: Exports, own_bytes: int | None) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("file", no_wrap=True)
     for column in ("MB", "Dice", "differs", "changed", "ms", "time"):
         table.add_column(column, justify="right", no_wrap=True)
     if exports.latency is not None:
-        table.add_row("(PyTorch)", "", f"{_dice(exports.metrics):.4f}", "", "", f"{exports.latency.ms:.1f}", "1.00")
+        dice, latency = f"{_dice(exports.metrics):.4f}", f"{exports.latency.ms:.1f}"
+        table.add_row("(PyTorch)", _megabytes(own_bytes), dice, "", "", latency, "1.00")
     for entry in exports.formats:
         table.add_row(entry.file if entry.fault is None else f"({entry.format})", *_cells(entry))
     return table
 
 
 def _cells(entry: ExportedFile) -> tuple[str, ...]:
-    size = "-" if entry.size_bytes is None or entry.fault is not None else f"{entry.size_bytes / 1e6:.2f}"
+    size = _megabytes(entry.size_bytes if entry.fault is None else None)
     if entry.measured is None:
         return size, *("-",) * 5
     found = entry.measured
@@ -120,3 +126,7 @@ def _cells(entry: ExportedFile) -> tuple[str, ...]:
         f"{found.latency.ms:.1f}",
         f"{found.latency.ratio:.2f}",
     )
+
+
+def _megabytes(size: int | None) -> str:
+    return "-" if size is None else f"{size / 1e6:.2f}"

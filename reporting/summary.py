@@ -13,6 +13,7 @@ from typing import Any
 
 from analysis.comparison import Comparison, baseline_in
 from analysis.ranking import JUDGED, metric
+from dataset.message_text import plural
 from models.evaluation.results import EvaluationResult
 from models.variant_spec import METHODS
 
@@ -43,7 +44,7 @@ def summarize(comparison: Comparison, about: dict[str, Any]) -> dict[str, Any]:
             "over_trainings": [line.to_dict() for line in comparison.over_trainings],
             "timed_on": dataclasses.asdict(comparison.machine) if comparison.machine else None,
             "intervals_over": _unit(comparison),
-            "test_patients": comparison.test_patients,
+            **_groups(comparison),
             "lesion_sizes": [
                 {
                     "size": group.size,
@@ -180,13 +181,18 @@ def _row(result: EvaluationResult, comparison: Comparison) -> dict[str, Any]:
     cost = dataclasses.asdict(result.cost) | {"size_mb": result.cost.size_mb}
     known = {"variant": result.name, "method": result.method, **result.spec.parameters(), **result.metrics, **cost}
     known |= _times(result)
-    known |= {"intervals_over": _unit(comparison), "test_patients": comparison.test_patients}
+    known |= {"intervals_over": _unit(comparison), **_groups(comparison)}
     return finite(known | _intervals(result, comparison, "_"))
 
 
 def _unit(comparison: Comparison) -> str | None:
-    """Returns `patients` or `images`: what is resampled for the intervals; None where there are none."""
+    """Returns `images`, or `patients`, `volumes` or `series`: what is resampled for the intervals; None without any."""
     return comparison.judged_over.unit if comparison.judged_over is not None else None
+
+
+def _groups(comparison: Comparison) -> dict[str, int | None]:
+    """Returns of how many patients the test images are, by what they are: `test_patients`, `test_volumes`."""
+    return {f"test_{plural(comparison.group_noun)}": comparison.test_patients}
 
 
 def _times(result: EvaluationResult) -> dict[str, float]:

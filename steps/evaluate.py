@@ -42,6 +42,7 @@ def evaluate(
         per_image=test.per_image | _of_classes(test, dataset),
         layers=network.layers,
         groups=dataset["test"].groups,
+        group_noun=dataset.manifest.group_noun,
         per_group=test.per_group,
         classes=dict(zip(_foreground(dataset), (each.metrics for each in test.classes), strict=False)),
         valid=valid.metrics,

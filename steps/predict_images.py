@@ -7,7 +7,7 @@ from zenml import step
 
 from configs.sections import ReadingConfig
 from dataset.errors import DatasetError, Refusal, combined_error
-from dataset.pictures.find import find_pictures
+from dataset.pictures.find import find_pictures, none_usable
 from dataset.pictures.read import Picture, StoredAs, digest_pictures, read_pictures
 from materializers.folders import folder_to_fill
 from materializers.predictions import FILES, PredictionsMaterializer
@@ -51,8 +51,10 @@ def predict_images(
     predicted = predict_masks(variant, usable, batch_size=reading.batch_size, device=device)
     place = folder_to_fill(FILES)
     with whole_folder(place) as folder:
-        written = write_predictions(predicted, pictures.names, folder, variant.classes, now.num_workers)
-        if refused and not (reading.skip_bad_samples and written):
+        write_predictions(predicted, pictures.names, folder, variant.classes, now.num_workers)
+        if len(refused) == len(pictures.names):
+            raise none_usable(now.data_root, refused)
+        if refused and not reading.skip_bad_samples:
             raise combined_error([], refused)
         if refused:
             write_left_out(((str(each.file_name), each.reason) for each in refused), folder)

@@ -102,7 +102,7 @@ def means(dice: float) -> dict[str, float]:
     return {"dice": dice, "iou": iou, "dice_lesion": dice, "iou_lesion": iou, "recall_images": min(1.0, 1.2 * dice)}
 
 
-def of_patients(results: list[EvaluationResult], patients: int) -> list[EvaluationResult]:
+def of_patients(results: list[EvaluationResult], patients: int, noun: str = "patient") -> list[EvaluationResult]:
     """The results with every image given to one of so many patients, in turn; all its pixels have the mean Dice."""
     made = []
     for result in results:
@@ -113,6 +113,7 @@ def of_patients(results: list[EvaluationResult], patients: int) -> list[Evaluati
             dataclasses.replace(
                 result,
                 groups=groups,
+                group_noun=noun,
                 valid_groups=groups,
                 per_group=mean,
                 metrics={**result.metrics, "dice_patient": sum(mean.values()) / len(mean)},

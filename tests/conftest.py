@@ -39,11 +39,37 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 
 
+# Files that take longest in `make test`, the longest first: none of them is left to one process at the end.
+LONGEST = (
+    "pipelines/test_comparison.py",
+    "pipelines/test_named_network.py",
+    "pipelines/test_recovery.py",
+    "pipelines/test_command_line.py",
+    "pipelines/test_interrupts.py",
+    "pipelines/test_repair.py",
+    "pipelines/test_predict.py",
+    "pipelines/test_privacy.py",
+    "pipelines/test_layouts.py",
+    "pipelines/test_recompress.py",
+    "tracking/test_mlflow_runs.py",
+    "models/training/test_multiprocess.py",
+    "models/training/test_fit.py",
+    "dataset/test_fuzz.py",
+    "test_architecture.py",
+    "torch_lowrank/test_io.py",
+    "torch_lowrank/test_package.py",
+    "models/networks/test_recipe.py",
+    "tracking/test_served_models.py",
+    "test_benchmarks.py",
+)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Puts the longest files first where several processes share the work."""
+    """Puts the longest files first where several processes share the work, those of unknown time by their tests."""
     tests_of = collections.Counter(item.path for item in items)
+    place = {ROOT / "tests" / name: number for number, name in enumerate(LONGEST)}
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: (item.get_closest_marker("pipeline") is None, -tests_of[item.path]))
+        items.sort(key=lambda item: (place.get(item.path, len(place)), -tests_of[item.path]))
 
 
 def _shared(place: str) -> Path:

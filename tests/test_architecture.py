@@ -7,7 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import matplotlib
 import pytest
+
+from tests.conftest import LONGEST
 
 ROOT = Path(__file__).resolve().parent.parent
 # Each room and the rooms below it, as in CONTRIBUTING.md. `reporting` fills what `materializers` stores and `tracking`
@@ -151,16 +154,38 @@ def test_the_library_imports_without_zenml_mlflow_and_monai() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_importing_has_no_side_effect(tmp_path: Path) -> None:
-    script = tmp_path / "import_all.py"
-    script.write_text("\n".join(f"import {module}" for module in MODULES))
-    environment = {"PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "ZENML_CONFIG_PATH": str(tmp_path / "zenml")}
+# The start of a run comes first, and has not drawn anything yet.
+IMPORT_ALL = f"""
+import sys
+import pipelines.execution.run
+print("matplotlib" in sys.modules)
+import {", ".join(MODULES)}
+"""
+
+
+@pytest.fixture(scope="module")
+def imported_all(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A folder in which a process has imported every module, and what that printed."""
+    folder = tmp_path_factory.mktemp("imports")
+    (folder / "import_all.py").write_text(IMPORT_ALL)
+    environment = {"PYTHONPATH": str(ROOT), "HOME": str(folder), "ZENML_CONFIG_PATH": str(folder / "zenml")}
+    environment["MPLCONFIGDIR"] = matplotlib.get_cachedir()  # else it looks for all fonts of this machine again
     done = subprocess.run(
-        [sys.executable, script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "import_all.py"], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert not (tmp_path / "zenml" / "local_stores").exists()
-    assert not (tmp_path / "mlflow.db").exists()
+    return folder, done.stdout
+
+
+def test_importing_has_no_side_effect(imported_all: tuple[Path, str]) -> None:
+    folder, _ = imported_all
+    assert not (folder / "zenml" / "local_stores").exists()
+    assert not (folder / "mlflow.db").exists()
+
+
+def test_a_run_that_draws_nothing_does_not_import_matplotlib(imported_all: tuple[Path, str]) -> None:
+    _, printed = imported_all
+    assert printed.startswith("False\n")
 
 
 MAX_ROOM, MAX_FILE, MAX_FUNCTION = 15, 300, 50  # files, lines, and lines without the docstring
@@ -185,3 +210,7 @@ def test_rooms_files_and_functions_are_of_a_size_that_fits_in_the_head() -> None
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef):
                 assert code_lines(node) <= MAX_FUNCTION, f"{file}: {node.name}"
+
+
+def test_the_files_of_tests_that_start_first_are_there() -> None:
+    assert [name for name in LONGEST if not (ROOT / "tests" / name).is_file()] == []

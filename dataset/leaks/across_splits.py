@@ -26,12 +26,15 @@ class Leaks:
     near_duplicates: list[NearDuplicate]
     shared_groups: list[SharedGroup]
 
-    def warnings(self, splits: Mapping[str, SplitSummary], folders: Mapping[str, str] | None = None) -> list[str]:
+    def warnings(
+        self, splits: Mapping[str, SplitSummary], folders: Mapping[str, str] | None = None, noun: str = "patient"
+    ) -> list[str]:
         """Returns what a user should know, in sentences.
 
         Args:
             splits: Summary of every split, for how many images it has.
             folders: The folder of each split that lies in one of another name; "" where names hold all folders.
+            noun: What groups of images are; see `dataset.groups.group_noun`.
         """
         folders = folders or {}
         found = []
@@ -45,7 +48,7 @@ class Leaks:
         if self.near_duplicates:
             found.append(self._near(splits, folders))
         if self.shared_groups:
-            found.append(self._groups())
+            found.append(self._groups(noun))
         return found
 
     def _near(self, splits: Mapping[str, SplitSummary], folders: Mapping[str, str]) -> str:
@@ -60,10 +63,10 @@ class Leaks:
             f"{leaking} ({pairs}); dataset_manifest.json lists all"
         )
 
-    def _groups(self) -> str:
+    def _groups(self, noun: str) -> str:
         few = self.shared_groups[:_NAMED]
         first = "; ".join(f"{_shown(shared.group)} in {' and '.join(shared.images)}" for shared in few)
-        many = f"{len(self.shared_groups)} patients have" if len(self.shared_groups) > 1 else "1 patient has"
+        many = f"{counted(len(self.shared_groups), noun)} {'has' if len(few) == 1 else 'have'}"
         leaking = _leaking([[*shared.images] for shared in self.shared_groups])
         return f"{many} images in more than one split, so {leaking} ({first}); dataset_manifest.json lists all"
 

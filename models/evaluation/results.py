@@ -128,6 +128,7 @@ class EvaluationResult:
         per_image: Metric name to one value a test image, in the order of the split; among them `lesion_px`, the pixels
             of the true mask.
         groups: The patient or volume that each test image is of; empty where that is not known.
+        group_noun: What these are: "patient", "volume" or "series".
         per_group: Group to the Dice of all pixels of its test images taken as one image; empty likewise.
         classes: With several classes, the name of each to its metrics on the test images.
         valid: The same as `metrics` on the validation images, by which networks are chosen.
@@ -153,6 +154,7 @@ class EvaluationResult:
     finetune_history: dict[str, Any] = dataclasses.field(default_factory=dict)
     factorizable: ParameterShares | None = None
     latency: Latency | None = None
+    group_noun: str = "patient"
 
     @property
     def name(self) -> str:

@@ -11,6 +11,7 @@ import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
+from types import ModuleType
 from typing import Any
 
 from torch import nn
@@ -24,6 +25,7 @@ CHANNELS = ("in_channels", "n_channels")
 CLASSES = ("out_channels", "classes", "num_classes", "n_classes")
 _AXES = ("spatial_dims",)
 _SHOWN = 30  # names of arguments in a message
+_NEAR = 5  # names of networks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,12 +207,22 @@ def _imported(place: str) -> Callable[..., nn.Module]:
         module = module_of_name(name, place)
     constructor = getattr(module, attribute, None)
     if constructor is None:
-        known = [name for name, value in vars(module).items() if _is_constructor(value)]
-        near = ", ".join(difflib.get_close_matches(attribute, known) or known[:5]) or "no network"
+        near = ", ".join(_nearest(attribute, module)) or "no network"
         raise NetworkError(f"{place}: {module.__name__} has no {attribute!r}; it has {near}")
     if not _is_constructor(constructor) and not inspect.isfunction(constructor):
         raise NetworkError(f"{place} is no class of a torch.nn.Module, and no function of Python that returns one")
     return constructor
+
+
+def _nearest(name: str, module: ModuleType) -> list[str]:
+    """Returns the networks of a module whose names are most like one, the nearest first.
+
+    Case counts nothing; of names that differ in it alone, there is one, the class's own if it is among them.
+    """
+    known = {each: value for each, value in vars(module).items() if _is_constructor(value)}
+    own_last = sorted(known, key=lambda each: each == known[each].__name__)
+    spelled = {each.casefold(): each for each in own_last}
+    return [spelled[each] for each in difflib.get_close_matches(name.casefold(), spelled, n=_NEAR, cutoff=0)]
 
 
 def _is_constructor(value: object) -> bool:

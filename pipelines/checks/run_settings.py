@@ -8,6 +8,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, Field, ValidationError
 
+from configs.faults import reason
+
 
 class SettingsError(ValueError):
     """The settings of a remote stack are wrong."""
@@ -38,10 +40,20 @@ def read_settings_file(file: Path) -> SettingsFile:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SettingsError(f"run_settings {file} cannot be read: {error}") from error
     except ValidationError as error:
-        raise SettingsError(f"run_settings {file} holds settings and steps alone: {explain_faults(error)}") from error
+        faults = explain_faults(SettingsFile, error)
+        raise SettingsError(f"run_settings {file} holds settings and steps alone: {faults}") from error
 
 
-def explain_faults(error: ValidationError) -> str:
-    """Returns the place and the message of every fault, in one line."""
-    faults = (f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+def explain_faults(model: type[BaseModel], error: ValidationError, within: str = "") -> str:
+    """Returns the place of every fault and what is wrong, in one line.
+
+    Args:
+        model: What was validated.
+        error: What came of it.
+        within: Where that lies in what was written, as `settings.resources`.
+    """
+    faults = []
+    for fault in error.errors():
+        place = ".".join(str(part) for part in (within, *fault["loc"]) if part != "")
+        faults.append(f"{place}: {reason(model, fault)}" if place else reason(model, fault))
     return "; ".join(dict.fromkeys(faults))

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from zenml.client import Client
 from zenml.config.pipeline_run_configuration import PipelineRunConfiguration
 from zenml.config.resource_settings import ResourceSettings
@@ -60,13 +60,24 @@ def read_settings(config: RunConfig) -> dict[str, Any]:
     options: dict[str, Any] = {"settings": content.settings}
     if content.steps:
         options["steps"] = _matched(content.steps, step_names(config), config.run_settings)
-    try:
-        PipelineRunConfiguration.model_validate(options)
-        for part in (options, *options.get("steps", {}).values()):
-            ResourceSettings.model_validate((part["settings"] or {}).get(_RESOURCES) or {})
-    except ValidationError as error:
-        raise SettingsError(f"run_settings {config.run_settings}: {explain_faults(error)}") from error
+    _check(PipelineRunConfiguration, options, config.run_settings)
+    steps = {f"steps.{name}.": part for name, part in options.get("steps", {}).items()}
+    for place, part in {"": options, **steps}.items():
+        resources = (part["settings"] or {}).get(_RESOURCES) or {}
+        _check(ResourceSettings, resources, config.run_settings, f"{place}settings.{_RESOURCES}")
     return options
+
+
+def _check(model: type[BaseModel], content: object, file: Path, within: str = "") -> None:
+    """Checks that ZenML accepts a part of a file.
+
+    Raises:
+        SettingsError: It does not.
+    """
+    try:
+        model.model_validate(content)
+    except ValidationError as error:
+        raise SettingsError(f"run_settings {file}: {explain_faults(model, error, within)}") from error
 
 
 def _warn_if_unused(config: RunConfig) -> None:

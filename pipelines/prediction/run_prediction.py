@@ -104,7 +104,8 @@ def _variant(folder: Path, config: RunConfig) -> tuple[Variant, ReadingConfig]:
     try:
         reading = ReadingConfig.model_validate(used | others)
     except ValidationError as error:
-        raise NetworkFilesError(f"{folder}: how its images are read is damaged: {explain_faults(error)}") from error
+        faults = explain_faults(ReadingConfig, error)
+        raise NetworkFilesError(f"{folder}: how its images are read is damaged: {faults}") from error
     colour = "gray" if reading.channels == 1 else "colour"
     print(
         f"{variant.name}: {variant.params:,} parameters; it sees images as {'x'.join(map(str, reading.image_size))}, "

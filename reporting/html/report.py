@@ -19,8 +19,9 @@ from analysis.intervals import TOO_FEW
 from analysis.ranking import TITLES
 from analysis.signed_numbers import signed, signed_ends
 from analysis.table_rows import TIME_WORDS, variant_rows
+from dataset.message_text import counted, plural
 from models.deployment.records import Exports
-from reporting.exports import export_sentences
+from reporting.exports import export_sentences, network_bytes
 from reporting.html.failures import failure_tables
 from reporting.html.formatting import as_list, count, is_columns, is_records, keys_of, number, readable, scalar
 from reporting.plots.catalogue import PICTURES
@@ -29,7 +30,7 @@ from reporting.summary import file_names
 TEMPLATE = "report.html.jinja"
 LEAKS = {  # of the manifest, unfolded on demand
     "near_duplicates": "images that are nearly equal to one of another split",
-    "shared_groups": "patients with images in several splits",
+    "shared_groups": "{groups} with images in several splits",
 }
 NAMED = 10  # names in a sentence; how many more there are is said
 BEST_DICE = "valid Dice of the best epoch"
@@ -71,7 +72,7 @@ def render_report(comparison: Comparison, about: About, pictures: Mapping[str, b
         _environment()
         .get_template(TEMPLATE)
         .render(
-            facts=_facts(about, comparison.test_patients),
+            facts=_facts(about, comparison),
             shares=next((each.factorizable.describe() for each in comparison.results if each.factorizable), None),
             comparison=comparison,
             answer=answer(comparison),
@@ -84,10 +85,12 @@ def render_report(comparison: Comparison, about: About, pictures: Mapping[str, b
             pairs=[pair for pair in PAIRS if any(pair in line.dice_gains for line in comparison.equal_sizes)],
             machine=comparison.machine,
             exports=about.exports,
+            network_bytes=None if about.exports is None else network_bytes(about.exports, comparison),
             export_sentences=export_sentences(about.exports, comparison.tolerated_loss),
             empty=comparison.has_empty_images,
             over=comparison.judged_over,
             patients=comparison.test_patients,
+            noun=comparison.group_noun,
             time_words=TIME_WORDS,
             tolerated=comparison.tolerated_loss,
             failures=failure_tables(comparison, file_names(manifest, "test")),
@@ -99,7 +102,7 @@ def render_report(comparison: Comparison, about: About, pictures: Mapping[str, b
             warnings=as_list(manifest.get("warnings")),
             notes=as_list(manifest.get("notes")),
             refused=readable(as_list(manifest.get("refused"))),
-            leaks={title: readable(found) for key, title in LEAKS.items() if (found := as_list(manifest.get(key)))},
+            leaks=_leaks(manifest),
             manifest=readable(_summary(manifest)),
             config=about.config,
             provenance=about.provenance,
@@ -123,12 +126,14 @@ def _training(history: Mapping[str, Any]) -> dict[str, object]:
     return {titles.get(key, str(key).replace("_", " ")): readable(ordered[key]) for key in ordered if key in known}
 
 
-def _facts(about: About, patients: int | None) -> str:
+def _facts(about: About, comparison: Comparison) -> str:
     """Returns a line that says what was measured, as far as it is known."""
     split = (about.manifest.get("splits") or {}).get("test") or {}
     parts = []
     if isinstance(split, Mapping) and "images" in split:
-        parts.append(f"{split['images']} test images" + _of_patients(patients))
+        patients = comparison.test_patients
+        of_patients = "" if patients is None else f" of {counted(patients, comparison.group_noun)}"
+        parts.append(f"{split['images']} test images{of_patients}")
     if size := about.manifest.get("image_size"):
         parts.append(" x ".join(str(side) for side in size))
     model = about.config.get("model") or {}
@@ -143,8 +148,11 @@ def _facts(about: About, patients: int | None) -> str:
     return ", ".join(parts)
 
 
-def _of_patients(patients: int | None) -> str:
-    return "" if patients is None else f" of {patients} {'patient' if patients == 1 else 'patients'}"
+def _leaks(manifest: Mapping[str, Any]) -> dict[str, object]:
+    """Returns what splits share, by what it is."""
+    groups = plural(str(manifest.get("group_noun", "patient")))
+    found = {title.format(groups=groups): as_list(manifest.get(key)) for key, title in LEAKS.items()}
+    return {title: readable(shared) for title, shared in found.items() if shared}
 
 
 def _summary(manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -177,7 +185,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "scalar": scalar, "count": count}
+    environment.filters |= {"number": number, "scalar": scalar, "count": count, "plural": plural}
     environment.tests |= {"columns": is_columns, "records": is_records}
     environment.globals |= {"LISTED": LISTED, "NAMED": NAMED, "TITLES": TITLES, "TOO_FEW": TOO_FEW}
     environment.globals |= {"keys_of": keys_of, "signed": signed, "signed_ends": signed_ends}

@@ -30,7 +30,8 @@ PICTURES = {
     ),
     "masks": Picture(
         "Predicted masks beside the truth: look for areas outside the dashed outline and for outlines that stay "
-        "empty. Best, typical and worst: by the baseline; lost most: by the recommended variant, or else the best",
+        "empty. Best, typical and worst: by the baseline; lost most, or a false alarm where there is no lesion: by the "
+        "recommended variant, or else the best",
         wide=True,
     ),
     "dice_vs_macs": Picture(

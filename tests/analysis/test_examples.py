@@ -36,6 +36,12 @@ def test_the_images_that_the_recommended_network_loses_most_follow(comparison: C
     assert list(telling_images(comparison).items())[3:] == [(2, "lost most")]
 
 
+def test_an_image_without_lesion_on_which_most_is_lost_shows_a_false_alarm() -> None:
+    alarm = [0.9, 0.1, 0.45, 0.95, 0.6, 0.0]
+    shown = telling_images(Comparison([measured("baseline", None, FULL, 1000), measured("svd", 8, alarm, 500)]))
+    assert list(shown.items())[3:] == [(5, "false alarm"), (2, "lost most")]
+
+
 def test_failures_are_ordered_by_what_is_lost(comparison: Comparison) -> None:
     found = failures(comparison, comparison.results[1])
     assert comparison.results[1].name == "svd_rank_4"

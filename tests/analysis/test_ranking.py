@@ -222,6 +222,14 @@ def test_answer_says_over_how_many_patients_its_interval_is(baseline, result):
     assert "too few" not in text
 
 
+def test_answer_calls_volumes_what_they_are(baseline, result):
+    text = answer(Comparison(of_patients([baseline, result("svd", 16, 0.775, 1000)], 11, "volume")))
+    assert "(95 % interval over 11 volumes -0." in text
+    text = answer(Comparison(of_patients([baseline, result("svd", 16, 0.775, 1000)], 1, "volume")))
+    assert "valid has 1 volume with a lesion, too few to choose by" in text
+    assert text.endswith("is from 1 volume, too few to judge.")
+
+
 def test_answer_trusts_no_few_patients_however_many_images_they_have(baseline, result):
     text = answer(Comparison(of_patients([baseline, result("svd", 16, 0.775, 1000)], 4)))
     assert "valid has 4 patients with a lesion, too few to choose by" in text

@@ -67,7 +67,7 @@ def test_files_to_deploy_are_named_once_each_and_the_variant_goes_with_them() ->
     assert config.export.formats == ("onnx", "onnx_int8", "pt2", "monai_bundle")
     assert config.export.variant == "baseline"
     assert load_config([]).export.formats == ()
-    with pytest.raises(ConfigError, match=r"\(--export\) is 'tflite': Input should be 'onnx'"):
+    with pytest.raises(ConfigError, match=r"\(--export\) is 'tflite': give onnx, .* or monai_bundle"):
         load_config(["--export", "onnx,tflite"])
     with pytest.raises(ConfigError, match="export_variant says of which network; say which files, too"):
         load_config(["--export_variant", "baseline"])
@@ -86,7 +86,7 @@ def test_shares_of_the_splits_are_three_numbers() -> None:
         ("0.7,0.2,0.2", "sum to 1"),
         ("1.2,-0.1,-0.1", "sum to 1"),
         ("0.8,0.2,0", "each of the three needs images"),
-        ("most,some,few", "valid number"),
+        ("most,some,few", "give a number"),
     ],
 )
 def test_other_shares_are_refused_by_their_flag(shares: str, message: str) -> None:
@@ -231,6 +231,8 @@ def test_bits_and_sizes_are_lists_of_what_can_be() -> None:
     assert (settings.weight_bits, settings.size_budgets) == ((8, 4), (0.1, 0.05))
     with pytest.raises(ConfigError, match=r"--weight_bits\) is '9': give 2, 3, 4, 5, 6, 7, 8 or 16"):
         load_config(["--weight_bits", "9"])
+    with pytest.raises(ConfigError, match=r"--weight_bits\) is 'eight': give 2, 3, 4, 5, 6, 7, 8 or 16"):
+        load_config(["--weight_bits", "eight"])
     with pytest.raises(ConfigError, match=r"--size_budgets\) is '5': give a share above 0, at most 1"):
         load_config(["--size_budgets", "5"])
 

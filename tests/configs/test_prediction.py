@@ -58,3 +58,32 @@ def test_what_says_nothing_to_it_is_refused(arguments: tuple[str, ...], said: st
         load_config(arguments)
     assert said in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("written", "typed", "said"),
+    [
+        ("training: {epochs: 3}", (), "so leave out --config {0}, which sets training.epochs; beside it"),
+        (
+            "{data_root: a, seed: 1, training: {epochs: 3, lr: 1}}",
+            (),
+            "sets data_root, seed, training.epochs and 1 more;",
+        ),
+        ("training: {epochs: 3}", ("--seed", "1"), "so leave out --seed, --config {0}, which sets training.epochs;"),
+        ("training: {epochs: 3}", ("--epochs", "4"), "so leave out --epochs; beside it"),
+        ("training: {epochs: 3}", ("training={lr: 1}",), "so leave out --lr; beside it"),
+    ],
+)
+def test_what_a_file_sets_is_told_apart_from_what_was_typed(
+    tmp_path: Path, written: str, typed: tuple[str, ...], said: str
+) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text(written)
+    with pytest.raises(ConfigError) as error:
+        load_config([*BOTH, "--config", str(file), *typed])
+    assert said.format(file) in str(error.value)
+
+
+def test_a_file_that_says_how_to_predict_goes_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text("{out_dir: out, data: {image_size: [64, 64]}, training: {batch_size: 2}}")
+    assert load_config([*BOTH, "--config", str(tmp_path / "run.yaml")]).data.image_size == (64, 64)

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from tests.pipelines.workshop import TINY_VARIANTS, Workshop
+from tests.pipelines.workshop import TINY_VARIANTS, Finished, Workshop
 
 pytestmark = pytest.mark.pipeline
 
@@ -27,6 +27,7 @@ FILES = (
     "report.html",
     "plots/dice_vs_params.png",
 )
+ZENML = ("python", "-c", "from zenml.cli.cli import cli; cli(prog_name='zenml')")
 PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
 
 
@@ -91,95 +92,18 @@ def test_no_artifact_and_no_result_is_a_pickle(workshop: Workshop) -> None:
     assert [file for file in files if file.read_bytes()[:4].startswith(PICKLES)] == []
 
 
-def test_the_same_command_again_only_reads_the_data_and_compares(workshop: Workshop) -> None:
-    assert workshop.run().ran == ALWAYS
+@pytest.fixture(scope="module")
+def again(workshop: Workshop) -> Finished:
+    """The same command a second time."""
+    return workshop.run()
+
+
+def test_the_same_command_again_only_reads_the_data_and_compares(workshop: Workshop, again: Finished) -> None:
+    assert again.ran == ALWAYS
     workshop.assert_complete(TINY_VARIANTS)
 
 
-def test_an_edit_in_what_draws_runs_drawing_alone(workshop: Workshop) -> None:
-    drawn = (workshop.out / "plots" / "masks.png").read_bytes()
-    file = workshop.root / "reporting" / "plots" / "masks.py"
-    with changed(file, file.read_bytes().replace(b"_ALPHA = 0.5", b"_ALPHA = 0.9")):
-        assert workshop.run().ran == ALWAYS | {"draw_pictures"}
-    assert (workshop.out / "plots" / "masks.png").read_bytes() != drawn
-    assert workshop.run().ran == ALWAYS
-    assert (workshop.out / "plots" / "masks.png").read_bytes() == drawn
-
-
-def test_a_picture_that_was_changed_or_lost_comes_back_without_drawing(workshop: Workshop) -> None:
-    changed_one, lost = workshop.out / "plots" / "dice_vs_params.png", workshop.out / "plots" / "masks.png"
-    drawn = changed_one.read_bytes(), lost.read_bytes()
-    changed_one.write_bytes(b"of somebody else")
-    lost.unlink()
-    assert workshop.run().ran == ALWAYS
-    assert (changed_one.read_bytes(), lost.read_bytes()) == drawn
-
-
-def test_one_tau_more_compresses_and_evaluates_that_one(workshop: Workshop) -> None:
-    again = workshop.run("--arsvd_taus", "0.5,0.8,0.9")
-    assert again.ran == ALWAYS | {"compress_arsvd_tau_0.9", "evaluate_arsvd_tau_0.9"} | SHOWN
-    workshop.assert_complete(TINY_VARIANTS | {"arsvd_tau_0.9"})
-
-
-def test_a_sweep_with_less_in_it_leaves_no_stale_network(workshop: Workshop) -> None:
-    less = workshop.run("--arsvd_taus", "0.5")
-    assert less.ran == ALWAYS | SHOWN
-    assert "as this run has no such variants: arsvd_tau_0.8" in less.stderr
-    workshop.assert_complete(TINY_VARIANTS - {"arsvd_tau_0.8"})
-
-
-def test_a_moved_data_folder_runs_nothing_again(workshop: Workshop, tmp_path: Path) -> None:
-    elsewhere = tmp_path / "elsewhere"
-    shutil.copytree(workshop.data, elsewhere)
-    assert workshop.run("--data_root", str(elsewhere)).ran == ALWAYS
-    workshop.assert_complete(TINY_VARIANTS)
-
-
-def test_a_changed_image_runs_everything_from_ingest(workshop: Workshop) -> None:
-    image = next(file for file in sorted((workshop.data / "train").iterdir()) if not file.name.endswith("json"))
-    brighter = cv2.imencode(image.suffix, cv2.convertScaleAbs(cv2.imread(str(image)), alpha=1.3, beta=9))[1]
-    with changed(image, brighter.tobytes()):
-        assert workshop.run().ran == ALL
-    workshop.assert_complete(TINY_VARIANTS)
-
-
-@pytest.mark.slow
-def test_a_changed_annotation_runs_everything_from_ingest(workshop: Workshop) -> None:
-    file = workshop.data / "train" / "_annotations.coco.json"
-    content = json.loads(file.read_text())
-    del content["annotations"][0]
-    with changed(file, json.dumps(content).encode()):
-        assert workshop.run().ran == ALL
-    workshop.assert_complete(TINY_VARIANTS)
-
-
-def test_an_edit_in_the_rank_rules_runs_compression_and_not_training(workshop: Workshop) -> None:
-    file = workshop.root / "torch_lowrank" / "ranks" / "rules.py"
-    with changed(file, file.read_bytes() + b"\n# edited\n"):
-        assert workshop.run().ran == ALWAYS | COMPRESS
-    workshop.assert_complete(TINY_VARIANTS)
-
-
-@pytest.mark.slow
-def test_other_epochs_train_again_on_the_same_data(workshop: Workshop) -> None:
-    assert workshop.run("--epochs", "2").ran == ALL - {"ingest_coco"}
-    workshop.assert_complete(TINY_VARIANTS)
-
-
-@pytest.mark.slow
-def test_no_cache_runs_everything(workshop: Workshop) -> None:
-    assert workshop.run("--no_cache").ran == ALL
-    workshop.assert_complete(TINY_VARIANTS)
-
-
-def test_a_deleted_mlflow_database_is_filled_again(workshop: Workshop) -> None:
-    (workshop.root / "mlflow.db").unlink()
-    assert workshop.run().ran == ALWAYS
-    assert [set(children) for children in workshop.recorded().values()] == [TINY_VARIANTS]
-
-
-def test_the_training_run_carries_curves_and_files(workshop: Workshop) -> None:
-    workshop.run()
+def test_the_training_run_carries_curves_and_files(workshop: Workshop, again: Finished) -> None:
     parents = workshop.recorded()
     assert parents
     for parent in parents:
@@ -188,20 +112,6 @@ def test_the_training_run_carries_curves_and_files(workshop: Workshop) -> None:
         assert [(str(len(curve)),)] == epochs
         kept = workshop.root / "mlruns" / "arsvd_comparison" / parent / "artifacts"
         assert {item.name for item in kept.iterdir()} >= {"report.html", "results.csv", "plots"}
-
-
-def test_the_runs_are_where_zenml_and_mlflow_look_by_default(workshop: Workshop) -> None:
-    listed = workshop.call("zenml", "pipeline", "runs", "list", "--output", "json")
-    assert listed.status == 0
-    assert "comparison" in listed.stdout
-    assert (workshop.root / "mlflow.db").is_file()
-    assert (workshop.root / "mlruns").is_dir()
-
-
-def test_the_users_own_stack_stays_active_elsewhere(workshop: Workshop, tmp_path: Path) -> None:
-    active = workshop.call("zenml", "stack", "get", cwd=tmp_path)
-    assert "default" in active.stdout + active.stderr
-    assert "arsvd" not in active.stdout + active.stderr
 
 
 ARTIFACTS = """
@@ -224,8 +134,7 @@ print(json.dumps({
 """
 
 
-def test_zenml_shows_the_report_and_links_all_artifacts_of_a_cached_run(workshop: Workshop) -> None:
-    workshop.run()
+def test_zenml_shows_the_report_and_links_all_artifacts_of_a_cached_run(workshop: Workshop, again: Finished) -> None:
     found = json.loads(workshop.call("python", "-c", ARTIFACTS).stdout.splitlines()[-1])
     assert found["shown"][:2] == ["report.html", "plots/dice_vs_params.png"]
     assert "plots/masks.png" in found["shown"]
@@ -238,10 +147,97 @@ def test_zenml_shows_the_report_and_links_all_artifacts_of_a_cached_run(workshop
     assert set(found["linked"]) >= networks | {"dataset", "train_history", "spectra", "comparison"}
 
 
+def test_an_edit_in_what_draws_runs_drawing_alone_and_what_was_drawn_before_comes_back_without(
+    workshop: Workshop,
+) -> None:
+    """Undone, or lost, or written over by somebody."""
+    edited, lost, written_over = (workshop.out / "plots" / f"{name}.png" for name in ("masks", "training", "spectra"))
+    drawn = [file.read_bytes() for file in (edited, lost, written_over)]
+    source = workshop.root / "reporting" / "plots" / "masks.py"
+    with changed(source, source.read_bytes().replace(b"_ALPHA = 0.5", b"_ALPHA = 0.9")):
+        assert workshop.run().ran == ALWAYS | {"draw_pictures"}
+    assert edited.read_bytes() != drawn[0]
+    lost.unlink()
+    written_over.write_bytes(b"of somebody else")
+    assert workshop.run().ran == ALWAYS
+    assert [file.read_bytes() for file in (edited, lost, written_over)] == drawn
+
+
+def test_one_tau_more_is_compressed_and_evaluated_and_one_less_leaves_no_stale_network(workshop: Workshop) -> None:
+    other = workshop.run("--arsvd_taus", "0.5,0.9")
+    assert other.ran == ALWAYS | {"compress_arsvd_tau_0.9", "evaluate_arsvd_tau_0.9"} | SHOWN
+    assert "as this run has no such variants: arsvd_tau_0.8" in other.stderr
+    workshop.assert_complete(TINY_VARIANTS - {"arsvd_tau_0.8"} | {"arsvd_tau_0.9"})
+
+
+def test_a_moved_data_folder_runs_nothing_again_and_a_deleted_mlflow_database_is_filled(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(workshop.data, elsewhere)
+    (workshop.root / "mlflow.db").unlink()
+    assert workshop.run("--data_root", str(elsewhere)).ran == ALWAYS
+    workshop.assert_complete(TINY_VARIANTS)
+    assert [set(children) for children in workshop.recorded().values()] == [TINY_VARIANTS]
+
+
+def test_a_changed_image_runs_everything_from_ingest(workshop: Workshop) -> None:
+    image = next(file for file in sorted((workshop.data / "train").iterdir()) if not file.name.endswith("json"))
+    brighter = cv2.imencode(image.suffix, cv2.convertScaleAbs(cv2.imread(str(image)), alpha=1.3, beta=9))[1]
+    with changed(image, brighter.tobytes()):
+        others = {"compress_svd_rank_2", "compress_arsvd_tau_0.8", "evaluate_svd_rank_2", "evaluate_arsvd_tau_0.8"}
+        assert workshop.run("--svd_ranks", "1", "--arsvd_taus", "0.5").ran == ALL - others
+    workshop.assert_complete({"baseline", "svd_rank_1", "arsvd_tau_0.5"})
+
+
+@pytest.mark.slow
+def test_a_changed_annotation_runs_everything_from_ingest(workshop: Workshop) -> None:
+    file = workshop.data / "train" / "_annotations.coco.json"
+    content = json.loads(file.read_text())
+    del content["annotations"][0]
+    with changed(file, json.dumps(content).encode()):
+        assert workshop.run().ran == ALL
+    workshop.assert_complete(TINY_VARIANTS)
+
+
+@pytest.mark.slow  # the digests of all steps are asked file by file in tests/steps/test_stale_sources.py
+def test_an_edit_in_the_rank_rules_runs_compression_and_not_training(workshop: Workshop) -> None:
+    file = workshop.root / "torch_lowrank" / "ranks" / "rules.py"
+    with changed(file, file.read_bytes() + b"\n# edited\n"):
+        assert workshop.run().ran == ALWAYS | COMPRESS
+    workshop.assert_complete(TINY_VARIANTS)
+
+
+@pytest.mark.slow
+def test_other_epochs_train_again_on_the_same_data(workshop: Workshop) -> None:
+    assert workshop.run("--epochs", "2").ran == ALL - {"ingest_coco"}
+    workshop.assert_complete(TINY_VARIANTS)
+
+
+@pytest.mark.slow
+def test_no_cache_runs_everything(workshop: Workshop) -> None:
+    assert workshop.run("--no_cache").ran == ALL
+    workshop.assert_complete(TINY_VARIANTS)
+
+
+def test_the_runs_are_where_zenml_and_mlflow_look_by_default(workshop: Workshop) -> None:
+    listed = workshop.call(*ZENML, "pipeline", "runs", "list", "--output", "json")
+    assert listed.status == 0
+    assert "comparison" in listed.stdout
+    assert (workshop.root / "mlflow.db").is_file()
+    assert (workshop.root / "mlruns").is_dir()
+
+
+def test_the_users_own_stack_stays_active_elsewhere(workshop: Workshop, tmp_path: Path) -> None:
+    active = workshop.call(*ZENML, "stack", "get", cwd=tmp_path)
+    assert "default" in active.stdout + active.stderr
+    assert "arsvd" not in active.stdout + active.stderr
+
+
+@pytest.mark.slow  # test_privacy.py registers, tests/tracking/test_opened_models.py opens the champion
 def test_a_network_is_registered_by_name_and_loads_from_there(workshop: Workshop) -> None:
     done = workshop.run("--register", "tumor", "--register_variant", "svd_rank_2")
     assert "registered svd_rank_2 as models:/tumor@champion, version 1" in done.stdout
-    assert "version 1" in workshop.run("--register", "tumor", "--register_variant", "svd_rank_2").stdout
     code = (
         "import mlflow, numpy as np; from models.unet import UNet; from torch_lowrank.io import load_network;"
         "mlflow.set_tracking_uri('sqlite:///mlflow.db');"
@@ -264,6 +260,7 @@ def test_a_variant_that_is_not_in_the_sweep_is_told_before_any_work(workshop: Wo
     assert failed.ran == set()
 
 
+@pytest.mark.slow  # tests/pipelines/test_layouts.py: patients from the data to the report
 def test_where_patients_are_known_all_that_is_said_is_over_them(workshop: Workshop) -> None:
     """The data are the same but for the patients: training makes the same network, and compression is known."""
     done = workshop.run("--group_by", "slice_([0-9]+)")

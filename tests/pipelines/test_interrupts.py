@@ -1,6 +1,7 @@
 """Runs that are told to stop, or are killed: what they leave, and what the next run makes of it."""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -25,33 +26,39 @@ def training(workshop: Workshop, cold: bool = False) -> Iterator[Run]:
         yield run
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_a_training_in_seconds_and_marks_it(workshop: Workshop, number: int, status: int) -> None:
-    with training(workshop, cold=number == signal.SIGINT) as run:
-        run.send(number)
-        assert run.wait(90) == status
+def test_an_interrupt_ends_a_training_in_seconds_and_marks_it(workshop: Workshop) -> None:
+    with training(workshop, cold=True) as run:
+        run.send(signal.SIGINT)
+        assert run.wait(90) == 130
     assert "interrupted" in run.errors
     assert "Traceback" not in run.errors
     assert zenml_states(workshop) <= FINISHED
 
 
-def test_the_next_run_marks_what_a_killed_one_left_running(workshop: Workshop) -> None:
-    with training(workshop) as run:
+def test_a_killed_training_is_marked_by_the_next_run_and_goes_on_from_its_last_epoch(workshop: Workshop) -> None:
+    with started(workshop, *workshop.arguments, "--epochs", "40") as run:
+        run.wait_for_epochs(3)
         run.send(signal.SIGKILL)
         run.wait()
     assert "running" in zenml_states(workshop)
-    workshop.run()
+    again = workshop.run("--epochs", "40")
     assert zenml_states(workshop) <= FINISHED
+    epochs = [line.split()[1] for line in again.stderr.splitlines() if line.startswith("epoch ")]
+    assert epochs[-1] == "40/40:"
+    assert int(epochs[0].split("/")[0]) > 3, "it started from the beginning"
+    assert len(json.loads((workshop.out / "train_history.json").read_text())["epochs"]) == 40
     workshop.assert_complete(TINY_VARIANTS)
 
 
-def test_the_next_run_leaves_a_living_one_alone(workshop: Workshop) -> None:
+def test_the_next_run_leaves_a_living_one_alone_which_ends_at_a_signal(workshop: Workshop) -> None:
     with training(workshop) as run:
         other = workshop.run("--out_dir", str(workshop.out.with_name("other")))
         assert other.status == 0
         assert "running" in zenml_states(workshop)
         run.send(signal.SIGTERM)
-        run.wait(90)
+        assert run.wait(90) == 143
+    assert "interrupted" in run.errors
+    assert "Traceback" not in run.errors
     assert zenml_states(workshop) <= FINISHED
 
 

@@ -96,14 +96,18 @@ def test_a_gpu_for_the_run_is_one_for_every_step_that_does_not_refuse_it() -> No
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ({"parameters": {}}, "holds settings and steps alone: parameters: "),
-        (["a"], "holds settings and steps alone"),
+        ({"parameters": {}}, "holds settings and steps alone: parameters: there is no such field"),
+        (["a"], "holds settings and steps alone: give keys and values"),
         ({1: 2, "a": 3}, "holds settings and steps alone"),
-        ({"steps": ["train_unet"]}, "steps: "),
+        ({"steps": ["train_unet"]}, "steps: give keys and values"),
         ({"steps": {1: {"settings": {}}}}, "steps.1"),
         ({"steps": {"train": {"settings": {}}}}, "there is no step 'train'"),
         ({"steps": {"train_unet": {"enable_cache": False}}}, "steps.train_unet.enable_cache"),
-        ({"settings": {"resources": {"gpu_count": "many"}}}, "gpu_count"),
+        ({"settings": {"resources": {"gpu_count": "many"}}}, r": settings.resources.gpu_count: give a whole number"),
+        (
+            {"steps": {"train_unet": {"settings": {"resources": {"cpu_count": -1}}}}},
+            r": steps.train_unet.settings.resources.cpu_count: give a number above 0",
+        ),
     ],
 )
 def test_wrong_settings_are_named(content: object, said: str, tmp_path: Path) -> None:

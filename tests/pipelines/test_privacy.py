@@ -46,7 +46,8 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     (guard / "calls").touch()
     names = dict.fromkeys(("USER", "LOGNAME", "USERNAME"), USER)
     workshop.environment |= {"PYTHONPATH": str(guard), "CALLS": str(guard / "calls"), **names}
-    workshop.run("--budgets", "0.5", "--register", "tumor", "--register_variant", "svd_rank_1")
+    sweep = ("--svd_ranks", "1", "--arsvd_taus", "", "--budgets", "0.5")
+    workshop.run(*sweep, "--register", "tumor", "--register_variant", "svd_rank_1")
     return workshop
 
 

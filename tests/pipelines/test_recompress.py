@@ -47,18 +47,23 @@ def test_the_latest_training_is_reused_whatever_has_changed_since(workshop: Work
 
 
 def test_a_folder_of_other_data_than_a_reused_training_has_is_refused(workshop: Workshop, tmp_path: Path) -> None:
-    same, other = (shutil.copytree(workshop.data, tmp_path / name) for name in ("same", "other"))
+    other = shutil.copytree(workshop.data, tmp_path / "other")
     next(other.glob("test/*.png")).write_bytes(b"another image")
     failed = workshop.run("--reuse_training", "--data_root", str(other), check=False)
     assert failed.status == 2
     assert f"--data_root {other} is not the data that baseline_network:1 of 20" in failed.stderr
     assert " was trained on, data (run comparison-" in failed.stderr
     assert failed.steps == {}
-    assert workshop.run("--reuse_training", "--data_root", str(same)).ran == {"compare"}
 
 
-def test_what_is_reused_is_linked_to_the_model_of_the_run(workshop: Workshop) -> None:
-    workshop.run("--reuse_training")
+def test_a_training_is_reused_by_artifact_version_and_linked_wherever_its_data_lie_now(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    same = shutil.copytree(workshop.data, tmp_path / "same")
+    again = workshop.run("--reuse_training", "baseline_network:1", "--data_root", str(same))
+    assert again.ran == {"compare"}
+    assert "trained otherwise" not in again.stderr
+    workshop.assert_complete(TINY_VARIANTS)
     code = (
         "from zenml.client import Client;"
         "version = Client().list_pipeline_runs(sort_by='desc:created', size=1).items[0].model_version;"
@@ -66,13 +71,6 @@ def test_what_is_reused_is_linked_to_the_model_of_the_run(workshop: Workshop) ->
     )
     linked = workshop.call("python", "-c", code).stdout.splitlines()[-1].split()
     assert {"dataset", "train_history", "baseline_network", "svd_rank_1_network", "comparison"} <= set(linked)
-
-
-def test_a_training_is_reused_by_artifact_version(workshop: Workshop) -> None:
-    again = workshop.run("--reuse_training", "baseline_network:1", "--arsvd_taus", "", "--svd_ranks", "1")
-    assert "train_unet" not in again.steps
-    assert "trained otherwise" not in again.stderr
-    workshop.assert_complete({"baseline", "svd_rank_1"})
 
 
 @pytest.mark.parametrize("which", ["no_such_run", "baseline_network:999"])

@@ -63,11 +63,8 @@ def test_a_store_that_was_emptied_is_filled_again(workshop: Workshop) -> None:
 
 
 def test_a_damaged_network_is_not_reused(workshop: Workshop) -> None:
-    file = stored(workshop, "baseline_network/*/*/network/weights.safetensors")
-    flip_a_bit(file)
+    flip_a_bit(stored(workshop, "baseline_network/*/*/network/weights.safetensors"))
     failed = workshop.run("--reuse_training", "--no_cache", check=False)
     assert failed.status == 1
     assert "weights.safetensors has changed since it was stored" in failed.stderr
     assert "without --reuse_training" in failed.stderr
-    flip_a_bit(file)
-    assert workshop.run("--reuse_training").status == 0

@@ -182,6 +182,13 @@ def test_a_wide_screen_shows_dice_a_patient(results, baseline):
     assert "patient:" not in printed(results, width=140)
 
 
+def test_volumes_are_not_called_patients(results):
+    text = printed(of_patients(results, 11, "volume"), width=140)
+    assert "intervals: over 11 volumes with a lesion, each with all its images" in text
+    assert "volume: mean over volumes of the Dice of all their images taken as one" in text
+    assert "patient" not in text
+
+
 def test_what_share_of_the_network_can_be_factorised_stands_before_the_answer(baseline):
     shares = ParameterShares(0.9, {"normalisation": 0.1})
     stream = io.StringIO()

@@ -91,6 +91,8 @@ def test_the_table_names_files_and_what_was_measured(results, width: int) -> Non
     print_exports(made(0.02), Comparison(results), Console(file=text, width=width))
     line = next(line for line in text.getvalue().splitlines() if line.startswith("model_int8.onnx"))
     assert line.split() == ["model_int8.onnx", "0.12", "0.7300", "0.2", "0.1", "%", "2.0", "0.50"]
+    own = next(line for line in text.getvalue().splitlines() if line.startswith("(PyTorch)"))
+    assert own.split() == ["(PyTorch)", "0.77", "0.7500", "4.0", "1.00"]
     assert "(pt2)" in text.getvalue()
     assert "0.7500" in text.getvalue()
     assert FAULT in text.getvalue()
@@ -108,6 +110,7 @@ def test_the_report_has_a_section_where_files_were_made(results, history) -> Non
     assert b"Files to deploy" not in render_report(Comparison(results), about, {})
     page = render_report(Comparison(results), dataclasses.replace(about, exports=made()), {}).decode()
     section = page[page.index("Files to deploy") :]
+    assert ">0.77<" in section, "the megabytes of the network's own weights file"
     assert all(text in section for text in ("model_int8.onnx", "pt2: not handed out", "0.45 to 0.55", FAULT))
     nothing = render_report(Comparison(results), dataclasses.replace(about, exports=Exports(None)), {}).decode()
     assert NOTHING in nothing

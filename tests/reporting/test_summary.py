@@ -166,6 +166,15 @@ def test_files_say_what_intervals_are_over() -> None:
         assert {(row["intervals_over"], row["test_patients"]) for row in rows} == {(unit, str(patients or ""))}
 
 
+@pytest.mark.parametrize(("noun", "nouns"), [("volume", "volumes"), ("series", "series")])
+def test_files_call_volumes_and_series_what_they_are(noun: str, nouns: str) -> None:
+    comparison = Comparison(of_patients([BASELINE, ARSVD], 11, noun))
+    summary = summarize(comparison, {})
+    assert (summary["intervals_over"], summary[f"test_{nouns}"], "test_patients" in summary) == (nouns, 11, False)
+    rows = list(csv.DictReader(io.StringIO(results_table(comparison))))
+    assert {(row["intervals_over"], row[f"test_{nouns}"]) for row in rows} == {(nouns, "11")}
+
+
 def test_dice_a_patient_is_in_every_file_where_patients_are_known() -> None:
     known = of_patients([BASELINE, ARSVD], 11)
     comparison, dice = Comparison(known), known[1].metrics["dice_patient"]

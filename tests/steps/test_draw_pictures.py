@@ -1,8 +1,4 @@
-"""What the drawing step hands to the pictures, and what a run that draws nothing leaves alone."""
-
-import subprocess
-import sys
-from pathlib import Path
+"""What the drawing step hands to the pictures."""
 
 import numpy as np
 import pytest
@@ -20,7 +16,6 @@ from reporting.plots import draw
 from steps.compress_svd import compress_svd
 from steps.draw_pictures import draw_pictures
 from tests.comparisons import make_latency
-from tests.conftest import ROOT
 from tests.dataset.coco_folder import CocoFolder, noise, options, png
 from torch_lowrank.decomposition.decompose import decompose
 from torch_lowrank.decomposition.spectra import Spectra
@@ -94,11 +89,3 @@ def test_spectra_and_curves_are_shown(shown: draw.Shown, spectra: Spectra) -> No
     assert shown.spectra["plain"].keys() == spectra.layers.keys()
     assert [len(each.finetune_history.get("epochs", [])) for each in shown.comparison.results] == [0, 1]
     assert shown.history == {"epochs": [{"epoch": 1}]}
-
-
-def test_a_run_that_draws_nothing_does_not_import_matplotlib(tmp_path: Path) -> None:
-    script = tmp_path / "run.py"
-    script.write_text("import sys, pipelines.execution.run\nsys.exit('matplotlib' in sys.modules)")
-    environment = {"PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "ZENML_CONFIG_PATH": str(tmp_path / "zenml")}
-    done = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr

@@ -99,11 +99,19 @@ def test_images_that_cannot_be_used_are_left_out_and_listed_if_that_is_asked_for
     assert (name, "unknown kind" in reason) == ("1.png", True)
 
 
-def test_where_no_image_can_be_used_nothing_is_skipped(folder: Path) -> None:
+@pytest.mark.parametrize("reading", [READING, SKIPPING], ids=["strict", "skipping"])
+def test_where_no_image_can_be_used_the_kinds_their_number_and_the_first_reason_are_told(
+    folder: Path, reading: ReadingConfig
+) -> None:
     for file in (folder / "scans").iterdir():
         file.write_bytes(b"no image")
-    with pytest.raises(DatasetError, match="5 problems"):
-        predict(folder, SKIPPING)
+    with pytest.raises(DatasetError) as error:
+        predict(folder, reading)
+    assert str(error.value).startswith(f"none of the 5 images in {folder / 'scans'} can be used, so there is nothing")
+    assert "images are read from .png, .tif, .tiff, .jpg, .jpeg, .bmp, .gif, .webp. " in str(error.value)
+    assert "The first, 0.png: the image file is empty, damaged or of an unknown kind" in str(error.value)
+    assert "skip_bad_samples" not in str(error.value), "it would not help"
+    assert not any((folder / "artifact").iterdir())
 
 
 def test_what_changes_while_it_is_read_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

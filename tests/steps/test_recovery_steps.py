@@ -1,6 +1,7 @@
 """The steps after compression through their entry point: recalibrate, finetune, evaluate."""
 
 import copy
+import dataclasses
 import json
 from pathlib import Path
 
@@ -162,6 +163,9 @@ def test_evaluation_knows_the_patients_of_the_data(teacher: Variant, folder: Pat
     data = ingest(tmp_path / "coco", tmp_path / "stored", options)
     result = evaluate.entrypoint(teacher, None, data, 4, "cpu")
     assert (result.groups, result.valid_groups) == (list("001122"), list("0011"))
+    assert result.group_noun == "patient"
+    volumes = Dataset(data.folder, dataclasses.replace(data.manifest, group_noun="volume"))
+    assert evaluate.entrypoint(teacher, None, volumes, 4, "cpu").group_noun == "volume"
     overlap, sizes = (np.array(result.per_image[name]) for name in ("overlap_px", "lesion_px"))
     sizes = sizes + result.per_image["predicted_px"]
     expected = {str(k): 2 * overlap[2 * k : 2 * k + 2].sum() / sizes[2 * k : 2 * k + 2].sum() for k in range(3)}

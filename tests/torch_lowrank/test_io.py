@@ -112,7 +112,7 @@ def test_compiled_network_is_saved_as_what_it_wraps(tmp_path):
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.floats(0.3, 1), st.sampled_from(["channel", "spatial", "auto"]), st.booleans())
 def test_any_compressed_unet_comes_back(tmp_path, fraction, scheme, bilinear):
-    network = UNet(base_filters=4, bilinear=bilinear)
+    network = UNet(base_filters=2, bilinear=bilinear)
     network = compress(network, ParameterBudget(fraction), spectra=decompose(network, scheme)).network
     save_network(network, tmp_path / "net")
     assert network_digest(load_network(tmp_path / "net", UNet)) == network_digest(network)

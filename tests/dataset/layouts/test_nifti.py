@@ -88,6 +88,7 @@ def test_a_volume_is_never_divided_and_its_scaling_is_told(tmp_path, out):
     manifest = ingest(tmp_path / "data", out, options(split=SPLIT)).manifest
     groups = [entry.group for split in SPLITS for entry in manifest.splits[split].samples]
     assert groups == sorted(groups, key=groups.index)  # each in one piece
+    assert manifest.group_noun == "volume"
     splits = [{entry.group for entry in manifest.splits[split].samples} for split in SPLITS]
     assert sum(map(len, splits)) == 4
     assert any("scaled as a whole" in note and "(4 times; first: imagesTr/" in note for note in manifest.notes)
@@ -98,7 +99,9 @@ def test_a_volume_is_never_divided_and_its_scaling_is_told(tmp_path, out):
 
 def test_a_pattern_for_patients_sees_the_volume_and_not_the_slice(tmp_path, out):
     volumes(tmp_path / "data")
-    stored = rows(ingest(tmp_path / "data", out, options(split=SPLIT, group_by=r"(\d\.nii.gz.*)")))
+    dataset = ingest(tmp_path / "data", out, options(split=SPLIT, group_by=r"(\d\.nii.gz.*)"))
+    assert dataset.manifest.group_noun == "patient"
+    stored = rows(dataset)
     assert {group for _, _, group in stored.values()} == {f"{i}.nii.gz" for i in range(4)}
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from dataset.errors import DatasetError
-from dataset.pictures.find import find_pictures
+from dataset.errors import DatasetError, Refusal
+from dataset.pictures.find import find_pictures, none_usable
 
 
 def touch(*files: Path) -> None:
@@ -38,8 +38,12 @@ def test_an_image_that_is_a_link_is_found(tmp_path: Path) -> None:
     ("files", "said"),
     [
         ([], "holds no image (.png, .tif, .tiff, .jpg, .jpeg, .bmp, .gif, .webp): it is empty"),
-        (["notes.txt"], "; it has notes.txt"),
-        (["a.nii.gz", "b.dcm"], ", but volumes (a.nii.gz, b.dcm): export their slices as PNG or TIFF"),
+        (["notes.txt"], ".webp): its one file is another, as notes.txt"),
+        (["notes.txt", "x.pdf"], ".webp): none of its 2 files has such an ending, as notes.txt, x.pdf"),
+        (
+            ["a.nii.gz", "b.dcm"],
+            "none of its 2 files has such an ending, but there are volumes (a.nii.gz, b.dcm): export their slices",
+        ),
     ],
 )
 def test_a_folder_without_images_says_what_it_holds(tmp_path: Path, files: list[str], said: str) -> None:
@@ -52,3 +56,9 @@ def test_a_folder_without_images_says_what_it_holds(tmp_path: Path, files: list[
 def test_what_is_not_there_is_said_with_the_flag(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"none is neither an image file nor a folder of images.*--predict"):
         find_pictures(tmp_path / "none")
+
+
+def test_one_image_that_cannot_be_used_is_named_with_the_reason_and_the_kinds() -> None:
+    error = none_usable("scans/a.png", [Refusal("", "a.png", None, None, "the image file is cut off")])
+    assert str(error).startswith("a.png cannot be used: the image file is cut off; images are read from .png, .tif")
+    assert error.problems == ("a.png: the image file is cut off",)

@@ -11,6 +11,7 @@ from models.networks import code_digest as digesting
 from models.networks.code_digest import code_digest
 from models.networks.imported_names import imported_names
 from models.networks.recipe import Recipe
+from tests.models.networks.forgetting import forget
 
 FILES = {
     "net.py": "from torch import nn\nfrom digested import blocks\n\nclass Net(nn.Sequential):\n"
@@ -79,7 +80,7 @@ except ImportError:
 
 @pytest.mark.parametrize("edited", ["named.py", "beside_named.py"])
 def test_an_edit_of_the_file_that_is_named_counts_wherever_its_constructor_is_from(tmp_path: Path, edited: str) -> None:
-    beside, finders = f"beside_{abs(hash(str(tmp_path)))}", list(sys.meta_path)
+    beside = f"beside_{abs(hash(str(tmp_path)))}"
     files = {"named.py": tmp_path / f"named_{beside}.py", "beside_named.py": tmp_path / f"{beside}.py"}
     files["named.py"].write_text(BEYOND.format(beside))
     files["beside_named.py"].write_text("scale = 2\n")
@@ -87,6 +88,4 @@ def test_an_edit_of_the_file_that_is_named_counts_wherever_its_constructor_is_fr
     before = code_digest(recipe, network)
     files[edited].write_text(files[edited].read_text() + "# edited\n")
     assert code_digest(recipe, network) != before
-    sys.meta_path[:] = finders
-    for name in [name for name in sys.modules if beside in name]:
-        del sys.modules[name]
+    forget(tmp_path)

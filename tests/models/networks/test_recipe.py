@@ -10,6 +10,7 @@ from torch import nn
 
 from models.networks.errors import NetworkError
 from models.networks.recipe import Recipe, absolute, name_of
+from tests.models.networks.forgetting import forget
 
 SOURCE = """
 from torch import nn
@@ -36,15 +37,12 @@ broken = 3
 @pytest.fixture
 def file(tmp_path: Path) -> Iterator[Path]:
     """A module and one beside it; names of their own, as Python keeps what it has imported."""
-    number, before = abs(hash(str(tmp_path))), {*sys.modules}
+    number = abs(hash(str(tmp_path)))
     (tmp_path / f"beside_{number}.py").write_text("width = 3")
     file = tmp_path / f"net_{number}.py"
     file.write_text(SOURCE.format(n=number))
-    finders = list(sys.meta_path)
     yield file
-    sys.meta_path[:] = finders
-    for name in {*sys.modules} - before:
-        del sys.modules[name]
+    forget(tmp_path)
 
 
 def test_a_class_in_a_file_is_built_and_says_its_arguments(file: Path) -> None:
@@ -83,7 +81,10 @@ def test_well_known_arguments_follow_from_the_data_unless_they_are_given(file: P
     [
         ("os.system", {"command": "true"}, "no class of a torch.nn.Module"),
         ("no_such_package.nets.Net", {}, "there is no module 'no_such_package'"),
-        ("monai.networks.nets.BasicUNt", {}, r"has no 'BasicUNt'; it has BasicU"),
+        ("monai.networks.nets.BasicUNt", {}, r"has no 'BasicUNt'; it has BasicUNet, BasicUNetPlusPlus, "),
+        ("monai.networks.nets.BASICUNET", {}, r"has no 'BASICUNET'; it has BasicUNet, "),
+        ("monai.networks.nets.NoSuchNet", {}, r"has no 'NoSuchNet'; it has (?!AHnet|Ahnet|AHNet|AttentionUnet)"),
+        ("torch.nn.Convolution2d", {}, r"has no 'Convolution2d'; it has Conv2d, "),
         ("monai.networks.nets.BasicUNet", {"depth": 3}, r"unexpected keyword.*it takes spatial_dims, in_channels"),
         ("{file}:Other", {}, "has no 'Other'; it has Net"),
         ("{file}:number", {"classes": 1}, "makes a int"),

@@ -29,6 +29,7 @@ from models.training.checkpoints import LAST_CHECKPOINT
 from models.training.fit import fit
 from models.training.multiprocess import ProcessLostError, check_devices, run_together
 from models.training.options import TrainingError
+from tests.models.networks.forgetting import forget
 from tests.models.training.process_work import (
     Unreadable,
     end_without_a_word,
@@ -265,11 +266,10 @@ def test_more_devices_than_images_or_than_there_are_is_refused(tmp_path, monkeyp
 
 
 def test_modules_beside_the_file_of_a_network_are_found_in_each_process(tmp_path: Path) -> None:
-    file, finders = tmp_path / "beside_of_a_test.py", list(sys.meta_path)
+    file = tmp_path / "beside_of_a_test.py"
     file.write_text("def note(folder, rank):\n    (folder / f'rank {rank}').touch()\n")
     try:
         run_together(module_of_file(file).note, tmp_path, 2)
     finally:
-        sys.meta_path[:] = finders
-        sys.modules.pop(file.stem, None)
+        forget(tmp_path)
     assert {each.name for each in tmp_path.glob("rank *")} == {"rank 0", "rank 1"}

@@ -227,6 +227,17 @@ def test_it_says_over_how_many_patients_intervals_are_and_shows_their_dice(page,
     assert f"{known[0].metrics['dice_patient']:.4f}" in text
 
 
+@pytest.mark.parametrize(("noun", "nouns"), [("volume", "volumes"), ("series", "series")])
+def test_what_is_no_patient_is_not_called_one(page, results, manifest, noun, nouns):
+    manifest |= {"group_noun": noun, "shared_groups": [{"group": "a", "images": {"train": 2, "test": 1}}]}
+    text = page(of_patients(results, 11, noun), manifest=manifest).text
+    assert f"5 test images of 11 {nouns}" in text
+    assert f"95 % bootstrap intervals over 11 {nouns} with a lesion" in text
+    assert f"Dice a {noun}: the mean over {nouns}" in text
+    assert f"1 {nouns} with images in several splits" in text
+    assert "patient" not in text.replace("dice_patient", "")
+
+
 def test_what_splits_share_is_listed_on_demand(page, results, manifest):
     manifest |= {
         "near_duplicates": [{"files": ["train/a.png", "test/b.png"], "correlation": 0.99}],
