@@ -121,7 +121,7 @@ FLAGS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 # Fields of the model.
-OF_UNET = ("base_filters", "bilinear", "dropout", "further_filters")
+OF_UNET = ("base_filters", "bilinear", "dropout")
 OF_NAMED = ("network", "arguments", "output")
 
 
@@ -179,7 +179,7 @@ def _typed(parsed: argparse.Namespace) -> list[tuple[str, Any]]:
 
 def _check_model(model: ModelConfig) -> None:
     """Checks that what is given for our U-Net is not given for another network, which would not get it."""
-    given = sorted(model.model_fields_set & {*OF_UNET})
+    given = sorted(model.model_fields_set & {*OF_UNET, "further_filters"})
     if model.network is not None and given:
         raise ConfigError(
             f"model.{given[0]}={getattr(model, given[0])} is of our U-Net, and the network is {model.network}: "

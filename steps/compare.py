@@ -220,7 +220,7 @@ def _shown(config: RunConfig) -> dict[str, Any]:
     """
     known = config.checkpoint is None or config.finetune.enabled
     shown = config.model_dump(mode="json", exclude=_NOT_SHOWN if known else _NOT_SHOWN | {"training"})
-    for field in OF_NAMED if config.model.network is None else OF_UNET:
+    for field in OF_NAMED if config.model.network is None else (*OF_UNET, "further_filters"):
         del shown["model"][field]
     return shown
 
