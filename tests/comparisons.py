@@ -50,7 +50,8 @@ def make_latency(ms: float) -> Latency | None:
 
 def make_result(method: str, value: float | None, dice: float, params: int, latency_ms: float = BASELINE_MS):
     """One variant, named as the pipeline names it."""
-    size = {"svd": "rank", "arsvd": "tau", "energy": "energy", "rank_ratio": "rank_ratio", "budget": "budget"}
+    size = {"svd": "rank", "arsvd": "tau", "energy": "energy", "rank_ratio": "rank_ratio"}
+    size |= {"budget": "budget", "pruned": "budget"}
     given = {size[method]: value} if method in size else {}
     compressed = method != "baseline"
     return EvaluationResult(

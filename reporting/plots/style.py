@@ -73,8 +73,8 @@ SERIES = {
     },
     "budget": Series("budget", "#009E73", "^", ":"),
     "budget_and_macs": Series("budget and MACs", "#CC79A7", "D", "none"),
-    "pruned": Series("pruning", "#56B4E9", "p", (0, (4, 2))),
-    "pruned_and_macs": Series("pruning and MACs", "#56B4E9", "h", "none"),
+    "pruned": Series("pruning", "#AA4499", "P", (0, (4, 2))),
+    "pruned_and_macs": Series("pruning and MACs", "#AA4499", "P", "none"),
     "size": Series("size", "#E69F00", "v", "-"),
     **{
         f"{method}_in_bits": Series(f"{title} in few bits", color, marker, "none", filled=False)
@@ -84,7 +84,7 @@ SERIES = {
             ("arsvd", "ARSVD", "#D55E00", "D"),
             ("budget", "budget", "#009E73", "<"),
             *((name, title, color, marker) for name, (title, color, marker) in _RULES.items()),
-            ("pruned", "pruning", "#56B4E9", ">"),
+            ("pruned", "pruning", "#AA4499", "P"),
         )
     },
 }

@@ -37,7 +37,7 @@ def test_each_chosen_rule_is_made_by_itself_and_solved_for_each_budget() -> None
     solved = [f"{method}_budget_{budget}" for budget in (0.5, 0.25) for method in methods]
     assert [*specs] == [*by_themselves, *solved, "budget_0.5", "budget_0.25"]
     assert {spec.scheme for name, spec in specs.items() if not name.startswith("budget")} == {"spatial"}
-    assert {"compress_evbmf", "evaluate_energy_budget_0.5"} <= {*step_names(settings)}
+    assert {"compress_evbmf", "evaluate_energy_budget_0.5"} <= {*step_names(RunConfig(compression=settings))}
 
 
 def test_every_pruned_share_is_also_met_with_every_share_of_the_macs() -> None:

@@ -60,7 +60,7 @@ def shown(dataset: Dataset, baseline: Variant, spectra: Spectra, monkeypatch: py
     history = {"epochs": [{"epoch": 1}]}
     latencies = Latencies({each.name: make_latency(9.0) for each in (baseline, small)})
     drawn = draw_pictures.entrypoint(
-        results, latencies, [small], [tuning], [spectra], dataset, baseline, history, "cpu"
+        results, latencies, [small], [tuning], [spectra], dataset, baseline, history, [], "cpu"
     )
     assert drawn == {"training": b"png"}
     return given[0]
@@ -88,4 +88,4 @@ def test_spectra_and_curves_are_shown(shown: draw.Shown, spectra: Spectra) -> No
     assert set(shown.spectra) == {"plain"}
     assert shown.spectra["plain"].keys() == spectra.layers.keys()
     assert [len(each.finetune_history.get("epochs", [])) for each in shown.comparison.results] == [0, 1]
-    assert shown.history == {"epochs": [{"epoch": 1}]}
+    assert shown.histories == [{"epochs": [{"epoch": 1}]}]

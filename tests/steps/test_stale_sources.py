@@ -144,7 +144,7 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (TRAINING | EVALUATION | PREDICT | {"time", "pictures", "choose", "export"}, "models/evaluation", "__init__"),
     # Wider: the engine leaves contexts that the steps are never in, training switches modes only for a teacher.
     (NETWORKS, "torch_lowrank", "modes"),
-    (LOW_RANK - {"finetune", "choose", "pruned"}, "torch_lowrank", "progress"),  # wider: shows
+    (LOW_RANK - {"finetune", "choose", "pruned", "name"}, "torch_lowrank", "progress"),  # wider: shows
     (frozenset({"import"}), "models", "checkpoint checkpoint_file"),
     (frozenset({"recalibrate", "smallest"}), "torch_lowrank", "recalibration"),
     (frozenset({"recalibrate", "smallest", "statistics", "time", "export"}), "torch_lowrank", "batches"),

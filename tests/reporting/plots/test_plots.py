@@ -143,10 +143,10 @@ def test_methods_at_the_same_budgets_share_a_picture_and_stand_side_by_side(resu
 
 
 def test_every_method_has_a_look_and_labels_of_its_own(result):
-    given = {"svd": 4, "arsvd": 0.5, "energy": 0.9, "rank_ratio": 0.5, "budget": 0.5}
+    given = {"svd": 4, "arsvd": 0.5, "energy": 0.9, "rank_ratio": 0.5, "budget": 0.5, "pruned": 0.5}
     methods = [method for method in METHODS if method != "size"]
     results = [result(method, given.get(method), 0.7, 1000) for method in methods]
-    solved = [at_budget(result, method, 0.25) for method in AT_BUDGETS if method != "budget"]
+    solved = [at_budget(result, method, 0.25) for method in AT_BUDGETS if method not in ("budget", "pruned")]
     assert len(by_series([*results, *solved])) == len(results) + len(solved)
     twins = [dataclasses.replace(each, spec=dataclasses.replace(each.spec, weight_bits=8)) for each in results]
     assert {series_name(twin) for twin in twins} == {f"{method}_in_bits" for method in methods}
