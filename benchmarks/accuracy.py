@@ -13,15 +13,18 @@ call goes on where the first one ended; --fresh begins anew.
 from __future__ import annotations
 
 import argparse
+import copy
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+import numpy as np
 from torch import nn
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,16 +33,19 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.accuracy_bench import EVALUATION, Bench, key, timed  # noqa: E402
 from benchmarks.accuracy_bytes import at_equal_bytes  # noqa: E402
 from benchmarks.accuracy_page import write_page  # noqa: E402
+from models.candidates.best import best_of  # noqa: E402
 from torch_lowrank.compression import compress  # noqa: E402
 from torch_lowrank.decomposition.decompose import decompose  # noqa: E402
 from torch_lowrank.layers.factorized import count_parameters  # noqa: E402
 from torch_lowrank.ranks.budgets import BudgetError, ParameterBudget  # noqa: E402
 from torch_lowrank.ranks.rules import Entropy, FixedRank  # noqa: E402
+from torch_lowrank.reconstruction import reconstruct  # noqa: E402
 
 SHARED = ROOT.parent / "shared"
 BUDGETS = (0.5, 0.25, 0.125, 0.0625, 0.03125)
+NO_LOSS = 2e-3  # of Dice on the validation split; see steps/compress_budget.py
 FINETUNED = (0.25, 0.125, 0.0625, 0.03125)
-METHODS = ("ours", "svd", "arsvd", "svd_spatial", "arsvd_sigma")
+METHODS = ("ours", "svd", "arsvd", "svd_spatial", "arsvd_sigma", "balf")
 
 
 def main() -> None:
@@ -118,23 +124,57 @@ class Parameters(Bench):
     def compressor(self, method: str) -> Callable[[float], nn.Module]:
         """Returns the function from budgets to networks; what budgets share is computed once."""
         if method == "ours":
-            seconds, statistics = timed(self.statistics)
-            self.record["seconds"]["statistics"] = seconds
-            seconds, spectra = timed(lambda: decompose(self.network, "auto", device=self.device, statistics=statistics))
-            self.record["seconds"]["weighted decomposition"] = seconds
-
-            def ours(budget: float) -> nn.Module:
-                rule = ParameterBudget(budget)
-                options = {"statistics": statistics, "device": self.device}
-                seconds, made = timed(lambda: compress(self.network, rule, spectra=spectra, **options))  # type: ignore[arg-type]
-                self.record["seconds"]["allocation and refinement of one budget"] = seconds
-                return made.network
-
-            return ours
+            return self.ours()
+        if method == "balf":
+            return self.balf()
         spectra = decompose(self.network, "spatial" if method == "svd_spatial" else "channel")
         rules = {"arsvd": Entropy(1.0, "energy"), "arsvd_sigma": Entropy(1.0, "sigma")}
         rule = rules.get(method, FixedRank(1))
         return lambda budget: compress(self.network, ParameterBudget(budget, rule), spectra=spectra).network
+
+    def ours(self) -> Callable[[float], nn.Module]:
+        """Returns the search of the pipeline's step `compress_budget`; its networks are judged recalibrated."""
+        seconds, statistics = timed(self.statistics)
+        self.record["seconds"]["statistics"] = seconds
+        seconds, spectra = timed(lambda: decompose(self.network, "auto", device=self.device, statistics=statistics))
+        self.record["seconds"]["weighted decomposition"] = seconds
+        enough = self.valid_dice(self.network) - NO_LOSS
+
+        def truncated(rule: ParameterBudget) -> nn.Module:
+            given = {"spectra": spectra, "statistics": statistics, "device": self.device}
+            return compress(self.network, rule, **given).network  # type: ignore[arg-type]
+
+        def candidates(budget: float) -> Iterator[nn.Module]:
+            seconds, first = timed(lambda: truncated(ParameterBudget(budget)))
+            self.record["seconds"]["allocation and refinement of one budget"] = seconds
+            yield first
+            for small in (first, truncated(ParameterBudget(budget, FixedRank(1)))):
+                start = time.perf_counter()
+                made = reconstruct(self.network, small, self.batches(), statistics=statistics, device=self.device)
+                self.record["seconds"]["reconstruction of one network"] = time.perf_counter() - start
+                yield made
+
+        return lambda budget: best_of(candidates(budget), self.recalibrated_valid_dice, enough)
+
+    def balf(self) -> Callable[[float], nn.Module]:
+        """Returns the allocation of Gonzalez Martinez 2025 (arXiv 2509.25136), in our own code.
+
+        Each layer's weight, unfolded as im2col does, is truncated in the norm of its inputs' second moment; ranks
+        minimise the sum of the discarded shares of the layers' energies within the budget, by one multiplier.
+        """
+        statistics = self.statistics()
+        spectra = decompose(self.network, "channel", statistics=statistics, weighting="activation", device=self.device)
+        return lambda budget: compress(self.network, ParameterBudget(budget), spectra=spectra).network
+
+    def valid_dice(self, network: nn.Module) -> float:
+        """Returns the mean Dice of the validation split."""
+        return float(np.mean(self.dice(network, "valid")))
+
+    def recalibrated_valid_dice(self, network: nn.Module) -> float:
+        """Returns the same after recalibration of a copy."""
+        used = copy.deepcopy(network)
+        self.recalibrate(used)
+        return self.valid_dice(used)
 
 
 if __name__ == "__main__":

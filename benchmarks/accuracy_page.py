@@ -13,11 +13,12 @@ from analysis.intervals import Interval, mean_interval, paired_interval
 from benchmarks.pages import write_section
 
 TITLES = {
-    "ours": "curvature-weighted, global allocation, refined (`budget`)",
+    "ours": "curvature-weighted, global allocation, refined or reconstructed (`budget`)",
     "svd": "SVD, one rank for all, channel",
     "svd_spatial": "SVD, one rank for all, spatial",
     "arsvd": "ARSVD `energy`, tau solved, channel",
     "arsvd_sigma": "ARSVD `sigma`, tau solved, channel",
+    "balf": "BALF's allocation, channel",
 }
 # Okabe and Ito's colours; marker and line repeat what colour says
 STYLES = {
@@ -26,9 +27,10 @@ STYLES = {
     "svd_spatial": ("#56B4E9", "v", "--"),
     "arsvd": ("#D55E00", "s", "-."),
     "arsvd_sigma": ("#CC79A7", "D", ":"),
+    "balf": ("#E69F00", "P", "-."),
 }
 STAGES = {
-    "plain": "no training, nothing but the truncation",
+    "plain": "no training, as the method leaves the network",
     "recalibrated": "no training, BatchNorm recalibrated",
     "finetuned": "fine-tuned for {epochs} epochs after recalibration",
 }

@@ -41,6 +41,9 @@ class VariantSpec:
         weighting: The norm that errors are measured in, where it is not the weights' own: `curvature`.
         statistics_images: Training images that the curvature was taken from.
         scheme: How weights are unfolded: `channel`, `spatial` or `auto`.
+        allocation: How `budget` divides its parameters: `global`, by the loss's curvature; or `one rank` for all
+            layers, where that was better on the validation images.
+        reconstructed: Training images that the factors were fitted to the baseline's outputs on, layer by layer.
         recalibrated: Training images that BatchNorm's statistics were estimated from after compression.
         finetune_epochs: Epochs of fine-tuning after compression.
         finetune_lr: Learning rate of the fine-tuning.
@@ -62,6 +65,8 @@ class VariantSpec:
     weighting: str | None = None
     statistics_images: int | None = None
     scheme: str | None = None
+    allocation: Literal["global", "one rank"] | None = None
+    reconstructed: int | None = None
     recalibrated: int | None = None
     finetune_epochs: int | None = None
     finetune_lr: float | None = None
@@ -75,7 +80,7 @@ class VariantSpec:
         if bool(given) != bool(sizes) or not {*given} <= {*sizes}:
             wanted = " or ".join(reversed(sizes)) or f"none of {', '.join(sorted(known))}"
             raise ValueError(f"{self.method} has {', '.join(given) or 'no size'}; give {wanted}")
-        for name, only in (("mac_budget", "budget"), ("distribution", "arsvd")):
+        for name, only in (("mac_budget", "budget"), ("allocation", "budget"), ("distribution", "arsvd")):
             if getattr(self, name) is not None and self.method != only:
                 raise ValueError(f"{self.method} has a {name}, which is for the method `{only}` alone")
         if self.rank is not None and self.rank < 1:

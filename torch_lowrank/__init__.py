@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch_lowrank.ranks.costs import count_macs
     from torch_lowrank.ranks.rules import Energy, Entropy, FixedRank, LayerRule, Parameter, RankRatio
     from torch_lowrank.recalibration import recalibrate
+    from torch_lowrank.reconstruction import reconstruct
     from torch_lowrank.report import LayerReport
 
 __version__ = "0.1.0"
@@ -55,6 +56,7 @@ _HOME = {
     "load_network": "io",
     "quantize_weights": "quantization.quantize",
     "recalibrate": "recalibration",
+    "reconstruct": "reconstruction",
     "round_while_training": "quantization.training",
     "save_network": "io",
 }
@@ -86,6 +88,7 @@ __all__ = [
     "load_network",
     "quantize_weights",
     "recalibrate",
+    "reconstruct",
     "round_while_training",
     "save_network",
 ]
