@@ -44,7 +44,7 @@ def reconstruct(
 
     Schemes, ranks and the number of parameters stay what they are. BatchNorms are estimated from the same batches, as
     by `recalibrate`, since the layers are fitted to inputs that are normalised so. Both networks run once for every
-    factorised layer, up to that layer.
+    factorised layer, up to that layer; one that is called several times is fitted to its first call.
 
     Args:
         network: The dense network; its weights and modes are left as they were.

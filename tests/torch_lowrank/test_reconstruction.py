@@ -120,8 +120,9 @@ def test_with_the_inputs_of_the_dense_network_the_fit_is_the_weighted_decomposit
     small = compress(network, FixedRank(3), spectra=spectra, statistics=statistics).network
     plain = compress(network, FixedRank(3), scheme="channel").network
     fitted = reconstruct(network, plain, batches, statistics=statistics)
-    torch.testing.assert_close(fitted[0].weight, small[0].weight, rtol=1e-3, atol=1e-4)
-    assert not torch.allclose(plain[0].weight, small[0].weight, rtol=1e-3, atol=1e-4)
+    close = {"rtol": 0, "atol": 3e-3}  # both are damped, by different shares: 1.5e-3
+    torch.testing.assert_close(fitted[0].weight, small[0].weight, **close)
+    assert not torch.allclose(plain[0].weight, small[0].weight, **close)
 
 
 def test_a_bias_takes_the_mean_that_truncation_moved() -> None:

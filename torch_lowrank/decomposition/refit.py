@@ -26,7 +26,7 @@ from torch_lowrank.decomposition.weighted_svd import factorize_weighted
 from torch_lowrank.layers.factorized import LowRank
 from torch_lowrank.layers.unfolding import folding_of
 
-_DAMPING = 1e-4  # of the mean diagonal of C': directions that no image took stay those of the dense weight
+_DAMPING = 1e-2  # of the mean diagonal of C'; few positions of few images would be fitted too closely by 1e-4
 
 
 @dataclasses.dataclass
