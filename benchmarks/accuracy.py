@@ -13,6 +13,7 @@ call goes on where the first one ended; --fresh begins anew.
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import sys
 import tempfile
@@ -31,16 +32,19 @@ from benchmarks.accuracy_bench import EVALUATION, Bench, key, timed  # noqa: E40
 from benchmarks.accuracy_bytes import at_equal_bytes  # noqa: E402
 from benchmarks.accuracy_page import write_page  # noqa: E402
 from torch_lowrank.compression import compress  # noqa: E402
+from torch_lowrank.curvature.moments import Statistics  # noqa: E402
 from torch_lowrank.decomposition.decompose import decompose  # noqa: E402
+from torch_lowrank.decomposition.spectra import Spectra  # noqa: E402
 from torch_lowrank.layers.factorized import count_parameters  # noqa: E402
 from torch_lowrank.ranks.budgets import BudgetError, ParameterBudget  # noqa: E402
 from torch_lowrank.ranks.noise import EVBMF, HardThreshold  # noqa: E402
 from torch_lowrank.ranks.rules import Entropy, FixedRank, LayerRule  # noqa: E402
+from torch_lowrank.reconstruction import reconstruct  # noqa: E402
 
 SHARED = ROOT.parent / "shared"
 BUDGETS = (0.5, 0.25, 0.125, 0.0625, 0.03125)
 FINETUNED = (0.25, 0.125, 0.0625, 0.03125)
-METHODS = ("ours", "svd", "arsvd", "svd_spatial", "arsvd_sigma", "evbmf", "hard_threshold")
+METHODS = ("ours", "reconstructed", "svd", "arsvd", "svd_spatial", "arsvd_sigma", "evbmf", "hard_threshold", "balf")
 RULES: dict[str, LayerRule] = {
     "arsvd": Entropy(1.0, "energy"),
     "arsvd_sigma": Entropy(1.0, "sigma"),
@@ -125,22 +129,48 @@ class Parameters(Bench):
     def compressor(self, method: str) -> Callable[[float], nn.Module]:
         """Returns the function from budgets to networks; what budgets share is computed once."""
         if method == "ours":
-            seconds, statistics = timed(self.statistics)
-            self.record["seconds"]["statistics"] = seconds
-            seconds, spectra = timed(lambda: decompose(self.network, "auto", device=self.device, statistics=statistics))
-            self.record["seconds"]["weighted decomposition"] = seconds
-
-            def ours(budget: float) -> nn.Module:
-                rule = ParameterBudget(budget)
-                options = {"statistics": statistics, "device": self.device}
-                seconds, made = timed(lambda: compress(self.network, rule, spectra=spectra, **options))  # type: ignore[arg-type]
-                self.record["seconds"]["allocation and refinement of one budget"] = seconds
-                return made.network
-
-            return ours
+            return self._ours
+        if method == "reconstructed":
+            return self._reconstructed
+        if method == "balf":
+            return self._balf()
         spectra = decompose(self.network, "spatial" if method == "svd_spatial" else "channel")
         rule = RULES.get(method, FixedRank(1))
         return lambda budget: compress(self.network, ParameterBudget(budget, rule), spectra=spectra).network
+
+    @functools.cached_property
+    def _weighted(self) -> tuple[Statistics, Spectra]:
+        """The second moments of the network, and the spectra weighted by them."""
+        seconds, statistics = timed(self.statistics)
+        self.record["seconds"]["statistics"] = seconds
+        seconds, spectra = timed(lambda: decompose(self.network, "auto", device=self.device, statistics=statistics))
+        self.record["seconds"]["weighted decomposition"] = seconds
+        return statistics, spectra
+
+    def _ours(self, budget: float) -> nn.Module:
+        """Returns what the pipeline's `--budgets` make."""
+        statistics, spectra = self._weighted
+        options = {"spectra": spectra, "statistics": statistics, "device": self.device}
+        seconds, made = timed(lambda: compress(self.network, ParameterBudget(budget), **options))  # type: ignore[arg-type]
+        self.record["seconds"]["allocation and refinement of one budget"] = seconds
+        return made.network
+
+    def _reconstructed(self, budget: float) -> nn.Module:
+        """Returns the same with its layers fitted to the inputs that they get."""
+        small, options = self._ours(budget), {"statistics": self._weighted[0], "device": self.device}
+        seconds, made = timed(lambda: reconstruct(self.network, small, self.batches(), **options))  # type: ignore[arg-type]
+        self.record["seconds"]["reconstruction of one network"] = seconds
+        return made
+
+    def _balf(self) -> Callable[[float], nn.Module]:
+        """Returns the allocation of Gonzalez Martinez 2025 (arXiv 2509.25136), in our own code.
+
+        Each layer's weight, unfolded as im2col does, is truncated in the norm of its inputs' second moment; ranks
+        minimise the sum of the discarded shares of the layers' energies within the budget, by one multiplier.
+        """
+        statistics = self.statistics()
+        spectra = decompose(self.network, "channel", statistics=statistics, weighting="activation", device=self.device)
+        return lambda budget: compress(self.network, ParameterBudget(budget), spectra=spectra).network
 
 
 if __name__ == "__main__":

@@ -78,9 +78,12 @@ class Bench:
 
     def statistics(self, network: nn.Module | None = None) -> Statistics:
         """Collects the second moments of the network, or of another one, on training images."""
+        return collect_statistics(network or self.network, self.batches(), seed=SEED, device=self.device)
+
+    def batches(self) -> ImageBatches:
+        """Returns the training images that statistics are collected from, and networks reconstructed with."""
         train = self.data["train"]
-        batches = ImageBatches(train.images, train.sample(STATISTICS_IMAGES, SEED), self.preprocessing, 8)
-        return collect_statistics(network or self.network, batches, seed=SEED, device=self.device)
+        return ImageBatches(train.images, train.sample(STATISTICS_IMAGES, SEED), self.preprocessing, 8)
 
     def recalibrate(self, network: nn.Module) -> None:
         """Re-estimates BatchNorm's statistics on training images."""

@@ -14,25 +14,29 @@ from benchmarks.pages import write_section
 
 TITLES = {
     "ours": "curvature-weighted, global allocation, refined (`budget`)",
+    "reconstructed": "the same, layers fitted to the inputs that they get (`lr.reconstruct`)",
     "svd": "SVD, one rank for all, channel",
     "svd_spatial": "SVD, one rank for all, spatial",
     "arsvd": "ARSVD `energy`, tau solved, channel",
     "arsvd_sigma": "ARSVD `sigma`, tau solved, channel",
     "evbmf": "EVBMF, ranks times one multiplier, channel",
     "hard_threshold": "optimal hard threshold, ranks times one multiplier, channel",
+    "balf": "BALF's allocation, channel",
 }
 # Okabe and Ito's colours; marker and line repeat what colour says
 STYLES = {
     "ours": ("#009E73", "^", "-"),
+    "reconstructed": ("#117733", "<", "-"),
     "svd": ("#0072B2", "o", "--"),
     "svd_spatial": ("#56B4E9", "v", "--"),
     "arsvd": ("#D55E00", "s", "-."),
     "arsvd_sigma": ("#CC79A7", "D", ":"),
     "evbmf": ("#E69F00", "d", "-."),
     "hard_threshold": ("#882255", ">", ":"),
+    "balf": ("#332288", "P", "-."),
 }
 STAGES = {
-    "plain": "no training, nothing but the truncation",
+    "plain": "no training, as the method leaves the network",
     "recalibrated": "no training, BatchNorm recalibrated",
     "finetuned": "fine-tuned for {epochs} epochs after recalibration",
 }

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from torch_lowrank.ranks.noise import EVBMF, HardThreshold
     from torch_lowrank.ranks.rules import Energy, Entropy, FixedRank, LayerRule, Parameter, RankRatio
     from torch_lowrank.recalibration import recalibrate
+    from torch_lowrank.reconstruction import reconstruct
     from torch_lowrank.report import LayerReport
 
 __version__ = "0.1.0"
@@ -62,6 +63,7 @@ _HOME = {
     "load_network": "io",
     "quantize_weights": "quantization.quantize",
     "recalibrate": "recalibration",
+    "reconstruct": "reconstruction",
     "round_while_training": "quantization.training",
     "save_network": "io",
 }
@@ -98,6 +100,7 @@ __all__ = [
     "load_network",
     "quantize_weights",
     "recalibrate",
+    "reconstruct",
     "round_while_training",
     "save_network",
 ]

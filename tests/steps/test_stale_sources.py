@@ -114,6 +114,8 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     # Wider: our U-Net needs none of it. The code of other networks is in the keys by itself.
     (NETWORKS, "models/networks", "__init__ errors imported_names imports outputs reached_files recipe"),
     (frozenset({"train", "import"}), "models/networks", "trial"),
+    (NOTHING, "torch_lowrank", "reconstruction"),  # for users, and benchmarks
+    (NOTHING, "torch_lowrank/decomposition", "refit"),
     (NOTHING, "models/networks", "code_digest"),  # it makes keys
     (NOTHING, "models", "checkpoint_description"),  # it fills in the configuration, which is in the keys
     (

@@ -89,8 +89,13 @@ class Sums:
         return batch * positions(self.layer, input_sizes, gradient.shape[-dims:])
 
     def _wanted(self) -> int:
-        largest = max(folding_of(self.layer, "channel").shape(self.layer)[1:])
-        return -(-max(_POSITIONS, _PER_ROW * largest) // self.batches)
+        return wanted_positions(self.layer, self.batches)
+
+
+def wanted_positions(layer: nn.Module, batches: int) -> int:
+    """Returns how many positions of each batch the second moments of a layer's inputs need."""
+    largest = max(folding_of(layer, "channel").shape(layer)[1:])
+    return -(-max(_POSITIONS, _PER_ROW * largest) // batches)
 
 
 def _added(total: Tensor | None, vectors: Tensor, scale: float) -> Tensor:

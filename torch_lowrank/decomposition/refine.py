@@ -25,7 +25,14 @@ _STEPS = 20
 
 @undisturbed()
 def refine(
-    layer: nn.Module, scheme: str, left: Tensor, right: Tensor, moments: Moments, device: Device = None
+    layer: nn.Module,
+    scheme: str,
+    left: Tensor,
+    right: Tensor,
+    moments: Moments,
+    device: Device = None,
+    *,
+    target: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Returns better factors of the same rank.
 
@@ -36,6 +43,7 @@ def refine(
         right: (groups, r, n).
         moments: The layer's.
         device: Where to compute, in float32; None is where the weight lies, see `exact_device`.
+        target: W in the place of the layer's own weight, unfolded by the channel scheme (groups, m, n).
 
     Returns:
         The factors, on the device and in the type of those given. Those given, where no step made them better.
@@ -44,7 +52,7 @@ def refine(
         return left, right
     place = exact_device(stored_weight(layer).device, device)
     moments = moments.to(place)
-    weight = folding_of(layer, "channel").matrix(layer).to(place, torch.float64)
+    weight = (folding_of(layer, "channel").matrix(layer) if target is None else target).to(place, torch.float64)
     rows, columns = (positive(each) for each in moments.damped(layer))  # else the error has no minimum
     total = float(((rows @ weight @ columns) * weight).sum())
     if total == 0:
