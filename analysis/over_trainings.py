@@ -25,7 +25,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from analysis.intervals import CHANGE, SHARE, Interval
-from analysis.quality import of_images, patients_of
+from analysis.quality import called, of_images, patients_of
 from analysis.ranking import JUDGED, metric
 from models.evaluation.results import EvaluationResult
 
@@ -136,14 +136,14 @@ def paired_over_trainings(
     if not all(own and len(own) == len(other) for own, other in pairs) or len({len(own) for own, _ in pairs}) != 1:
         return None
     values = [np.subtract(own, other).tolist() for own, other in pairs]
-    return training_interval(values, patients_of(ours[0], name), CHANGE)
+    return called(training_interval(values, patients_of(ours[0], name), CHANGE), ours[0])
 
 
 def _mean(group: Sequence[EvaluationResult], name: str) -> Interval | None:
     values = [of_images(each, name) for each in group]
     if not values[0] or len({len(own) for own in values}) != 1:
         return None
-    return training_interval(values, patients_of(group[0], name), SHARE)
+    return called(training_interval(values, patients_of(group[0], name), SHARE), group[0])
 
 
 def training_interval(

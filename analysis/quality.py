@@ -115,9 +115,9 @@ def quality(result: EvaluationResult, baseline: EvaluationResult | None) -> Qual
         others = {name: values for name, values in found.items() if len(values) == len(own[name])}
     patients = {name: patients_of(result, name) for name in own}
     return Quality(
-        mean={name: _called(mean_interval(values, patients[name], SHARE), result) for name, values in own.items()},
+        mean={name: called(mean_interval(values, patients[name], SHARE), result) for name, values in own.items()},
         change={
-            name: _called(paired_interval(own[name], others[name], patients[name], CHANGE), result)
+            name: called(paired_interval(own[name], others[name], patients[name], CHANGE), result)
             for name in own
             if name in others
         },
@@ -130,11 +130,11 @@ def _by_lesion(result: EvaluationResult) -> dict[str, Interval]:
     found = {}
     for group in lesion_groups(result):
         known = [patients[row] for row in group.rows] if patients else []
-        found[group.size] = _called(mean_interval([dice[row] for row in group.rows], known, SHARE), result)
+        found[group.size] = called(mean_interval([dice[row] for row in group.rows], known, SHARE), result)
     return found
 
 
-def _called(interval: Interval, result: EvaluationResult) -> Interval:
+def called(interval: Interval, result: EvaluationResult) -> Interval:
     """Returns an interval that calls patients what the data call them."""
     return dataclasses.replace(interval, noun=result.group_noun)
 
@@ -147,7 +147,7 @@ def paired(result: EvaluationResult, other: EvaluationResult, name: str) -> Inte
     """Returns the difference of two variants, the first minus the second, over the same images; None if not known."""
     values, others = of_images(result, name), of_images(other, name)
     return (
-        _called(paired_interval(values, others, patients_of(result, name), CHANGE), result)
+        called(paired_interval(values, others, patients_of(result, name), CHANGE), result)
         if values and len(values) == len(others)
         else None
     )

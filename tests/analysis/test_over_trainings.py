@@ -36,6 +36,13 @@ def at_budget(method: Method, dice: float) -> EvaluationResult:
     return dataclasses.replace(make_result("budget", 0.25, dice, 209_500), spec=spec)
 
 
+def test_what_is_no_patient_is_not_called_one_over_trainings_either() -> None:
+    line = over_trainings(of_patients(seeds(), 12, "volume"))[1]
+    assert line.mean is not None
+    assert line.change is not None
+    assert line.mean.over == line.change.over == "3 trainings and 12 volumes"
+
+
 def test_the_interval_is_the_formula_by_hand() -> None:
     """Two trainings of ten images: means .55 and .65, images' means .15 to 1.05 in steps of .1."""
     first = [0.1 * image + 0.1 for image in range(10)]
