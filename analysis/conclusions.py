@@ -122,7 +122,8 @@ def sizes_answer(comparison: Comparison) -> str:
         limits = f"{', '.join(larger)} and {last}" if larger else last
         first = group[0]
         lines.append(f"at most {limits} %, {first.result.name} ({first.width}, {first.way}; Dice {first.dice:.3f})")
-    return f"What to take at a size, as a share of the baseline's {unit}: {'; '.join(lines)}. Chosen on valid."
+    over = "; Dice is the mean over trainings" if comparison.over_trainings else ""
+    return f"What to take at a size, as a share of the baseline's {unit}: {'; '.join(lines)}. Chosen on valid{over}."
 
 
 def trainings_answer(comparison: Comparison) -> str:

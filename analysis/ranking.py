@@ -9,7 +9,7 @@ from typing import Literal
 from models.evaluation.results import EvaluationResult
 from models.variant_spec import METHODS, RULES, Method
 
-PARAMETER = {"svd": "rank", "arsvd": "tau", "budget": "budget", "pruned": "budget"}
+PARAMETER = {"svd": "rank", "arsvd": "tau", "budget": "budget"}
 TITLES: dict[Method, str] = {
     "baseline": "baseline",
     "svd": "SVD",
@@ -166,7 +166,7 @@ def same_networks(results: Sequence[EvaluationResult]) -> dict[str, str]:
     repeated = {}
     for result in in_order(results):
         dice = tuple(result.per_image.get("dice", []))
-        if result.layers and dice:
+        if (result.layers or result.method == "pruned") and dice:
             ranks = tuple((layer.name, layer.scheme, layer.rank) for layer in result.layers)
             known = first.setdefault((result.cost.params, result.cost.size_bytes, ranks, dice), result.name)
             if known != result.name:

@@ -123,9 +123,10 @@ class VariantSpec:
         """The variant's name: of its MLflow run, its folder and its steps. It is made here, and read nowhere."""
         size, training = self.sized_by, self.training
         bits = "" if self.weight_bits is None else f"_w{self.weight_bits}"
-        if size is None:
-            return f"{training or self.method}{bits}"
         before = f"{training}_" if training else ""
+        if size is None:
+            named = training if training and self.method == "baseline" else f"{before}{self.method}"
+            return f"{named}{bits}"
         if size == "max_dice_loss":
             return f"{before}smallest{bits}"
         stem = self.method if self.method in (size, "pruned") else f"{self.method}_{size}"

@@ -11,14 +11,14 @@ from reporting.console_cells import change_text, plain_table
 
 SIZES_NOTE = "at most that share of the baseline's {unit}: the best by valid, of all widths and methods"
 TRAININGS_NOTE = (
-    "means over {number} trainings; sd: over trainings; intervals, 95 %, over trainings and images (or patients);\n"
+    "means over {number} trainings; sd: over trainings; intervals, 95 %, over trainings and {units};\n"
     "change: minus the baseline of the same seed"
 )
 
 
 def print_at_sizes(comparison: Comparison, console: Console) -> None:
     """Prints, where there are several widths, the network to take at each size."""
-    if not comparison.has_several_widths or not comparison.at_sizes:
+    if not comparison.has_several_widths or not comparison.at_sizes or comparison.is_useless:
         return
     table = plain_table()
     for column in ("at most", "take", "width", "made by", "has", "Dice"):
@@ -34,7 +34,7 @@ def print_at_sizes(comparison: Comparison, console: Console) -> None:
 
 def print_over_trainings(comparison: Comparison, console: Console) -> None:
     """Prints, where there are several seeds, mean and spread of every variant over the trainings."""
-    if not comparison.over_trainings:
+    if not comparison.over_trainings or comparison.is_useless:
         return
     table = plain_table()
     for column in ("over trainings", "Dice", "sd", "interval", "change"):
@@ -46,5 +46,6 @@ def print_over_trainings(comparison: Comparison, console: Console) -> None:
         table.add_row(line.name, f"{line.dice:.4f}", f"{line.sd:.4f}", ends, change_text(line.change))
     console.print()
     console.print(table)
-    number = len(comparison.over_trainings[0].variants)
-    console.print(Text(TRAININGS_NOTE.format(number=number), style="dim"))
+    first = comparison.over_trainings[0]
+    number, units = len(first.variants), "images" if first.mean is None else first.mean.unit
+    console.print(Text(TRAININGS_NOTE.format(number=number, units=units), style="dim"))

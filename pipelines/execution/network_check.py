@@ -69,9 +69,10 @@ def check_network(config: RunConfig) -> NamedNetwork | None:
     """
     if config.model.network is None:
         for model in (training.config.model for training in trainings_of(config)):
+            of = f" of the U-Net of {model.base_filters} filters" if config.model.further_filters else ""
             with torch.device("meta"):
                 ours = UNet(config.data.channels, base_filters=model.base_filters, bilinear=model.bilinear)
-            check_budgets(config, ours)
+            check_budgets(config, ours, of)
         return None
     place = absolute(config.model.network)
     given = Recipe(place, config.model.arguments, config.model.output)
@@ -148,12 +149,13 @@ def without_place(config: RunConfig) -> RunConfig:
     return config.model_copy(update={"model": model})
 
 
-def check_budgets(config: RunConfig, network: nn.Module) -> None:
+def check_budgets(config: RunConfig, network: nn.Module, of: str = "") -> None:
     """Checks that the smallest budget of each kind can be met by itself.
 
     Args:
         config: The run.
         network: Its network; only shapes matter.
+        of: Of which network, to be said behind what is counted; empty where there is one.
 
     Raises:
         BudgetError: A budget is below what rank 1 in every layer costs.
@@ -161,10 +163,10 @@ def check_budgets(config: RunConfig, network: nn.Module) -> None:
     settings, shape = config.compression, (config.data.channels, *config.data.image_size)
     if settings.budgets:
         costs = parameter_costs(network, possible_schemes(network, settings.scheme))
-        _check_budget("budgets", min(settings.budgets), smallest_share(costs), settings.scheme)
-    if settings.mac_budgets:
+        _check_budget("budgets", min(settings.budgets), smallest_share(costs), settings.scheme, of)
+    if settings.budgets and settings.mac_budgets:  # pruning alone has no ranks
         costs = mac_costs(network, possible_schemes(network, "auto"), shape)
-        _check_budget("mac_budgets", min(settings.mac_budgets), smallest_share(costs), "auto")
+        _check_budget("mac_budgets", min(settings.mac_budgets), smallest_share(costs), "auto", of)
 
 
 def _wanted(config: RunConfig) -> Wanted:
@@ -186,13 +188,13 @@ def _say(given: Recipe, recipe: Recipe, network: nn.Module, notes: list[str]) ->
         print(f"note: {note}", file=sys.stderr)
 
 
-def _check_budget(name: str, budget: float, smallest: float, scheme: str) -> None:
+def _check_budget(name: str, budget: float, smallest: float, scheme: str, of: str) -> None:
     if budget >= smallest:
         return
     unit = "parameters" if name == "budgets" else "multiply-accumulates"
     raise BudgetError(
         f"compression.{name} (--{name}): {budget:g} cannot be met, as rank 1 everywhere leaves "
-        f"{math.ceil(smallest * 1e4) / 1e4:g} of the {unit} by the scheme {scheme}; ask for more"
+        f"{math.ceil(smallest * 1e4) / 1e4:g} of the {unit}{of} by the scheme {scheme}; ask for more"
         + ("" if scheme == "auto" else ", or try compression.scheme=auto"),
         smallest,
     )

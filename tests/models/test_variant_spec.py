@@ -17,6 +17,8 @@ SPECS = {
     "rank_ratio_0.5": VariantSpec("rank_ratio", rank_ratio=0.5),
     "evbmf": VariantSpec("evbmf", scheme="spatial"),
     "evbmf_w8": VariantSpec("evbmf", weight_bits=8),
+    "seed_2_evbmf": VariantSpec("evbmf", seed=2),
+    "filters_8_evbmf_w8": VariantSpec("evbmf", filters=8, weight_bits=8),
     "hard_threshold_budget_0.25": VariantSpec("hard_threshold", budget=0.25, scale=12.5),
     "effective_rank_budget_0.5_w4": VariantSpec("effective_rank", budget=0.5, weight_bits=4),
     "stable_rank": VariantSpec("stable_rank"),

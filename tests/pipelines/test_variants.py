@@ -3,6 +3,7 @@
 import pytest
 
 from configs.schema import CompressionConfig, RunConfig
+from models.variant_spec import ESTIMATES
 from pipelines.variant_list import specs_of, variant_specs
 from pipelines.variant_steps import stages_of
 from pipelines.variants import step_names
@@ -96,3 +97,23 @@ def test_every_training_has_all_variants_with_its_name_in_front_and_its_dense_ne
 
 def test_one_training_has_the_steps_that_it_always_had() -> None:
     assert not [name for name in step_names(RunConfig()) if "filters" in name or "seed" in name]
+
+
+def test_no_two_variants_of_a_run_have_one_name() -> None:
+    every = CompressionConfig(
+        svd_ranks=(4,),
+        arsvd_taus=(0.9,),
+        rank_rules=ESTIMATES,
+        energies=(0.9,),
+        rank_ratios=(0.5,),
+        budgets=(0.5, 0.25),
+        pruned=(0.5, 0.25),
+        mac_budgets=(0.4,),
+        size_budgets=(0.1,),
+        weight_bits=(8, 4),
+        max_dice_loss=0.01,
+    )
+    run = RunConfig(compression=every, model={"base_filters": 16, "further_filters": (8,)}, seeds=(1, 2))
+    names = [spec.name for spec in specs_of(run)]
+    assert len(names) == len({*names, "baseline"}) - 1
+    assert {"filters_8", "seed_2_evbmf", "filters_8_seed_2_stable_rank_w8", "filters_8_pruned_0.25_macs_0.4"} < {*names}
