@@ -127,7 +127,7 @@ def draw(record: dict[str, Any]) -> Figure:
         axes.set_title(STAGES[stage].format(**record["about"]["tuning"]), fontsize=10)
         axes.set_xlabel("parameters, % of the baseline's")
         axes.grid(alpha=0.3)
-    panels[0].set_ylabel("Dice, mean over test images (95 % interval)")
+    panels[0].set_ylabel("Dice, mean over\ntest images (95 % interval)")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=9)
     return figure
 
