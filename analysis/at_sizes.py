@@ -74,7 +74,8 @@ def at_sizes(results: Sequence[EvaluationResult], cost: Callable[[EvaluationResu
     `SAME_SIZE_FACTOR`. The line ends where nothing useful is as small.
 
     Args:
-        results: The variants. Of several seeds, those of the first are taken, and judged by the mean over trainings.
+        results: The variants. Of several seeds, those of the first are taken, judged by the mean over trainings, and as
+            large as the largest of them.
         cost: Their size.
     """
     baseline, repeats = baseline_of(results), by_variant(results)
@@ -86,13 +87,16 @@ def at_sizes(results: Sequence[EvaluationResult], cost: Callable[[EvaluationResu
         if cost(result) > 0 and all(is_useful(result, baseline, split) for split in SPLITS)
     ]
 
+    def size(result: EvaluationResult) -> float:
+        return max(cost(each) for each in repeats[result.name])
+
     def dice(result: EvaluationResult, split: Split) -> float:
         return statistics.fmean(metric(each, JUDGED, split) for each in repeats[result.name])
 
     lines: list[AtSize] = []
     limit = 0.5
-    while small := [each for each in useful if cost(each) <= SAME_SIZE_FACTOR * limit * cost(baseline)]:
-        best = min(small, key=lambda each: (-dice(each, "valid"), cost(each), each.name))
-        lines.append(AtSize(limit, cost(best) / cost(baseline), best, dice(best, "test"), dice(best, "valid")))
+    while small := [each for each in useful if size(each) <= SAME_SIZE_FACTOR * limit * cost(baseline)]:
+        best = min(small, key=lambda each: (-dice(each, "valid"), size(each), each.name))
+        lines.append(AtSize(limit, size(best) / cost(baseline), best, dice(best, "test"), dice(best, "valid")))
         limit /= 2
     return lines

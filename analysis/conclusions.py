@@ -34,6 +34,7 @@ _JUDGED_PAIRS: tuple[tuple[Method, Method], ...] = (
     ("budget", "pruned"),
     *(("budget", rule) for rule in OTHER_RULES),
 )
+_ONE_TRAINING = "Each width was trained once; --seeds says how much another training would change."
 _SIZE_HINT = "To compare methods at equal size, add --budgets 0.5,0.25,0.125."
 
 
@@ -54,7 +55,7 @@ def answer(comparison: Comparison) -> str:
         return f"No image of {' and '.join(missing)} has a lesion, so there is nothing to judge networks by."
     if comparison.is_useless:
         return _useless(comparison, baseline)
-    weak = _weak(comparison, baseline)
+    weak = f"{_weak(comparison, baseline)}{_failed(comparison, baseline)}"
     chosen, recovery = comparison.recommended, f"{_lowered(comparison)}{_unhelped(comparison)}"
     if chosen is None:
         return f"{weak}{_none_is_close(comparison, baseline)}{recovery}"
@@ -86,6 +87,15 @@ def _weak(comparison: Comparison, baseline: EvaluationResult) -> str:
     return f"{low}The baseline marks something in {100 * alarms:.0f} % of the test images without a lesion. "
 
 
+def _failed(comparison: Comparison, baseline: EvaluationResult) -> str:
+    """Returns which further networks are useless as they were trained, for whatever reason."""
+    failed = [each for each in comparison.dense if each is not baseline and not is_useful(each, baseline)]
+    if not failed:
+        return ""
+    named = ", ".join(f"{each.name} (Dice {metric(each, JUDGED):.3f})" for each in failed)
+    return f"Too little is found to be compressed by {named}: train longer, or leave it out. "
+
+
 def times_answer(comparison: Comparison) -> str:
     """Returns what to do where the times of most compressed networks are unclear; empty where they are not."""
     timed = [result.latency.judgement for result in comparison.compressed if result.latency is not None]
@@ -107,6 +117,8 @@ def methods_answer(comparison: Comparison) -> str:
     verdicts = [verdict(comparison.equal_sizes, *pair) for pair in _JUDGED_PAIRS]
     if verdicts[1] and _schemes(comparison, "svd") != _schemes(comparison, "budget"):
         verdicts.append(_SCHEME_HINT)
+    if any(verdicts) and comparison.has_several_widths:
+        verdicts.append("That is said of the baseline's width alone.")
     return " ".join(filter(None, verdicts)) or (_SIZE_HINT if comparison.compressed else "")
 
 
@@ -122,8 +134,8 @@ def sizes_answer(comparison: Comparison) -> str:
         limits = f"{', '.join(larger)} and {last}" if larger else last
         first = group[0]
         lines.append(f"at most {limits} %, {first.result.name} ({first.width}, {first.way}; Dice {first.dice:.3f})")
-    over = "; Dice is the mean over trainings" if comparison.over_trainings else ""
-    return f"What to take at a size, as a share of the baseline's {unit}: {'; '.join(lines)}. Chosen on valid{over}."
+    over = "; Dice is the mean over trainings." if comparison.over_trainings else f". {_ONE_TRAINING}"
+    return f"What to take at a size, as a share of the baseline's {unit}: {'; '.join(lines)}. Chosen on valid{over}"
 
 
 def trainings_answer(comparison: Comparison) -> str:

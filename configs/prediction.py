@@ -40,7 +40,8 @@ def unused_settings(
     """
     if config.prediction.images is None:
         return None
-    others = [place for place in _given(config) if place not in _USED]
+    unsaid = {"seed"} if "seeds" in typed else set()  # the first of `seeds` sets it
+    others = [place for place in _given(config) if place not in {*_USED, *unsaid}]
     by_hand = [place for place in others if any(f"{place}.".startswith(f"{each}.") for each in typed)]
     of_file = [place for place in others if place not in by_hand]
     left_out = [_shown(place, flags) for place in by_hand]

@@ -9,7 +9,9 @@ from analysis.comparison import Comparison
 from analysis.intervals import TOO_FEW
 from reporting.console_cells import change_text, plain_table
 
-SIZES_NOTE = "at most that share of the baseline's {unit}: the best by valid, of all widths and methods"
+SIZES_NOTE = (
+    "at most that share of the baseline's {unit}, and 1 % of it more: the best by valid, of all widths and methods"
+)
 TRAININGS_NOTE = (
     "means over {number} trainings; sd: over trainings; intervals, 95 %, over trainings and {units};\n"
     "change: minus the baseline of the same seed"
@@ -29,7 +31,8 @@ def print_at_sizes(comparison: Comparison, console: Console) -> None:
     console.print()
     console.print(table)
     unit = "bytes" if comparison.has_few_bits else "parameters"
-    console.print(Text(SIZES_NOTE.format(unit=unit), style="dim"))
+    over = "; Dice: means over trainings" if comparison.over_trainings else ""
+    console.print(Text(SIZES_NOTE.format(unit=unit) + over, style="dim"))
 
 
 def print_over_trainings(comparison: Comparison, console: Console) -> None:

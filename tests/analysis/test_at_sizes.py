@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from analysis.comparison import Comparison
-from analysis.conclusions import sizes_answer
+from analysis.conclusions import answer, methods_answer, sizes_answer
 from models.evaluation.results import EvaluationResult
 from tests.comparisons import in_bits, make_result, means, of_training
 
@@ -76,3 +76,32 @@ def test_of_several_seeds_the_mean_decides() -> None:
     ]
     line = Comparison([*WIDTHS, *others]).at_sizes[1]
     assert (line.result.name, line.dice) == ("budget_0.25", pytest.approx(0.78))
+
+
+def test_of_several_seeds_the_largest_counts() -> None:
+    """The smallest within a loss may be small in one training and whole in another."""
+    other = of_training(make_result("budget", 0.25, 0.80, 400_000), seed=2)
+    lines = {line.limit: line for line in Comparison([*WIDTHS, other]).at_sizes}
+    assert lines[0.25].result.name == "filters_8"
+    assert (lines[0.5].result.name, lines[0.5].share) == ("budget_0.5", pytest.approx(0.5))
+
+
+def test_that_each_width_was_trained_once_is_said() -> None:
+    assert sizes_answer(Comparison(WIDTHS)).endswith("another training would change.")
+    seeds = [of_training(make_result("baseline", None, 0.79, 800_000), seed=2), *WIDTHS]
+    assert sizes_answer(Comparison(seeds)).endswith("Chosen on valid; Dice is the mean over trainings.")
+
+
+def test_a_width_that_finds_too_little_is_named_with_what_to_do() -> None:
+    failed = narrow(make_result("baseline", None, 0.07, 13_000), 2)
+    assert answer(Comparison([*WIDTHS, failed])).startswith(
+        "Too little is found to be compressed by filters_2 (Dice 0.070)"
+    )
+    assert "Too little" not in answer(Comparison(WIDTHS))
+
+
+def test_methods_at_equal_size_are_said_to_be_of_one_width() -> None:
+    results = [*WIDTHS, make_result("svd", 4, 0.78, 200_000)]
+    results[-1] = dataclasses.replace(results[-1], spec=dataclasses.replace(results[-1].spec, budget=0.25))
+    assert methods_answer(Comparison(results)).endswith("That is said of the baseline's width alone.")
+    assert "width" not in methods_answer(Comparison([*results[:4], results[-1]]))

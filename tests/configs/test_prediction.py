@@ -84,6 +84,11 @@ def test_what_a_file_sets_is_told_apart_from_what_was_typed(
     assert said.format(file) in str(error.value)
 
 
+def test_of_several_seeds_only_what_was_typed_is_named() -> None:
+    with pytest.raises(ConfigError, match="leave out --seeds; beside it"):
+        load_config([*BOTH, "--seeds", "1,2"])
+
+
 def test_a_file_that_says_how_to_predict_goes_beside_it(tmp_path: Path) -> None:
     (tmp_path / "run.yaml").write_text("{out_dir: out, data: {image_size: [64, 64]}, training: {batch_size: 2}}")
     assert load_config([*BOTH, "--config", str(tmp_path / "run.yaml")]).data.image_size == (64, 64)
