@@ -118,7 +118,7 @@ def draw_tradeoff(comparison: Comparison, cost: str = "params") -> Figure | None
         xlabel=of_cost.label.format(machine=comparison.machine.title if comparison.machine else "") + crosses,
         ylabel=f"Dice (mean over images with a lesion{f', bars: {comparison.interval_name}' if bars else ''})",
     )
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=4, frameon=False, markerscale=0.8)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=3, frameon=False, markerscale=0.8)
     labels = [_label(r, points[r.name], comparison, cut=r in below) for r in _labelled(shown, front, comparison)]
     label_points(figure, axes, labels, np.array(list(points.values())))
     return figure
