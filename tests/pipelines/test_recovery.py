@@ -154,5 +154,5 @@ def test_pruned_networks_go_the_way_of_all_others(workshop: Workshop) -> None:
     baseline = workshop.summary()["baseline"]["info"]
     assert 0.45 * baseline["params"] < entry["info"]["params"] <= 0.5 * baseline["params"]
     assert both["info"]["macs"] <= 0.6 * baseline["macs"]
-    assert (entry["name"], entry["recalibrated"], len(entry["finetune_history"]["epochs"])) == ("pruned_0.5", 12, 2)
+    assert (entry["name"], entry["recalibrated"], len(entry["finetune_history"]["epochs"])) == ("pruned_0.5", 12, 3)
     assert (workshop.out / "export" / "pruned_0.5" / "model.onnx").is_file()
