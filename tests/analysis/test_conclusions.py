@@ -1,4 +1,4 @@
-"""What is said of a baseline that is useless, and of one that was trained elsewhere."""
+"""What is said of a baseline that is useless or was trained elsewhere, and of recovery that did not help."""
 
 import dataclasses
 
@@ -64,3 +64,36 @@ def test_equal_values_are_marked_both_or_neither(result, surely):
     rows = variant_rows(Comparison([result("baseline", None, 0.7, 9000), small, even, twin]))
     marked = {row.name: row.on_front for row in rows}
     assert marked["svd_rank_8"] == marked["arsvd_tau_0.5"] == surely
+
+
+def test_that_recalibration_lowered_dice_is_said(baseline, result):
+    made = [result("svd", rank, dice, 1000 * rank) for rank, dice in ((8, 0.77), (16, 0.775), (32, 0.776))]
+    befores = (0.772, 0.7754, 0.70)  # lowered, by less than is told, raised
+    recalibrated = [
+        dataclasses.replace(
+            each,
+            spec=dataclasses.replace(each.spec, recalibrated=64),
+            metrics=each.metrics | {"dice_lesion_before_recovery": before},
+        )
+        for each, before in zip(made, befores, strict=True)
+    ]
+    said = (
+        "Recalibration lowered the Dice of 1 of 3 variants by 0.001 or more; compare with a run without --recalibrate."
+    )
+    assert answer(Comparison([baseline, *recalibrated])).endswith(said)
+    assert "lowered" not in answer(Comparison([baseline, *recalibrated[1:]]))
+    tuned = dataclasses.replace(recalibrated[0], spec=dataclasses.replace(recalibrated[0].spec, finetune_epochs=2))
+    assert "lowered" not in answer(Comparison([baseline, tuned])), "what did it is not known"
+
+
+def test_that_fine_tuning_made_no_network_better_is_said(baseline, result):
+    made = [result("svd", rank, dice, 1000 * rank) for rank, dice in ((8, 0.77), (16, 0.775))]
+    tuned = [
+        dataclasses.replace(each, finetune_history={"epochs": [], "best_epoch": epoch})
+        for each, epoch in zip(made, (0, 2), strict=True)
+    ]
+    assert answer(Comparison([baseline, *tuned])).endswith(
+        "Fine-tuning made 1 of 2 networks no better on valid, so they were left as they were; "
+        "try another --finetune_lr."
+    )
+    assert "no better" not in answer(Comparison([baseline, tuned[1]]))

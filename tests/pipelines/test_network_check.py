@@ -50,6 +50,19 @@ def test_a_budget_that_no_ranks_of_the_network_meet_is_refused() -> None:
         check_network(load_config([*BASIC, *TINY, "--budgets", "0.01"]))
 
 
+def test_of_several_widths_the_one_that_cannot_meet_a_budget_is_named() -> None:
+    with pytest.raises(BudgetError, match=r"0\.03 cannot be met.* of the parameters of the U-Net of 4 filters by"):
+        check_network(load_config(["--base_filters", "64,4", "--budgets", "0.03"]))
+    check_network(load_config(["--base_filters", "64", "--budgets", "0.03"]))
+
+
+def test_a_share_of_the_work_that_pruning_alone_has_to_meet_is_not_measured_by_ranks() -> None:
+    asked = ["--base_filters", "8", "--mac_budgets", "0.02"]
+    check_network(load_config([*asked, "--pruned", "0.5"]))
+    with pytest.raises(BudgetError, match=r"--mac_budgets.*0\.02 cannot be met"):
+        check_network(load_config([*asked, "--budgets", "0.5"]))
+
+
 def test_several_classes_are_two_until_the_data_tell(capsys: pytest.CaptureFixture) -> None:
     assert check_network(load_config([*BASIC, *TINY, "--multi_class"])) is not None
     assert "note: how many classes the masks have is known when they are read; until then, 2" in capsys.readouterr().err
