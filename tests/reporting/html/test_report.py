@@ -1,60 +1,17 @@
 import base64
 import dataclasses
 import re
-from html.parser import HTMLParser
 
 import pytest
 
 from analysis.comparison import Comparison
-from reporting.html.report import LISTED, About, render_report
+from reporting.html.report import LISTED
 from reporting.plots.draw import Shown, draw_all
-from tests.comparisons import make_result, of_patients, of_training, renamed
+from tests.comparisons import of_patients, renamed
 from torch_lowrank.report import ParameterShares
 
 EVIL = "<img src=x onerror=alert(1)>.jpg"
 DASH = "\N{EN DASH}"
-VOID = {"meta", "img", "br", "link", "input"}
-
-
-class Page(HTMLParser):
-    """Collects tags and text, and checks that every tag is closed in order."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.tags: list[tuple[str, dict]] = []
-        self.words: list[str] = []
-        self.open: list[str] = []
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if not self.open or self.open[-1] not in ("style", "script"):
-            self.words.append(data)
-
-    def all(self, tag: str) -> list[dict]:
-        return [attrs for name, attrs in self.tags if name == tag]
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
-
-
-@pytest.fixture
-def page():
-    def write(results, history=None, manifest=None, config=None, pictures=None, provenance=None) -> Page:
-        about = About(history or {}, manifest or {}, config or {}, provenance or {})
-        return Page(render_report(Comparison(results), about, pictures or {}).decode())
-
-    return write
 
 
 @pytest.fixture
@@ -310,42 +267,3 @@ def test_networks_of_a_size_stand_beside_what_else_fits_into_their_bytes(page, f
     assert re.search(r"budget_0\.25_w8 0\.209 0\.7728 \+0\.00\d \* ", section), "the largest that fits is the best"
     assert "svd_rank_16_w8 0.192" in section[: section.index("5 % size_0.05")]
     assert "At equal bytes" not in page(few_bits[:-2]).text
-
-
-def several_trainings() -> list:
-    """Two widths by two seeds, each with one variant."""
-    found = []
-    for filters, loss in ((None, 0.0), (8, 0.02)):
-        for seed, luck in ((None, 0.0), (2, 0.01)):
-            dense = make_result("baseline", None, 0.8 - loss - luck, 800_000 // (4 if filters else 1))
-            small = make_result("budget", 0.25, 0.79 - loss - luck, 200_000 // (4 if filters else 1))
-            found += [of_training(each, filters, seed) for each in (dense, small)]
-    return found
-
-
-def test_the_report_of_several_trainings_says_what_to_take_and_what_holds_over_them(page):
-    text = page(
-        several_trainings(), config={"model": {"base_filters": 16, "further_filters": [8]}, "seeds": [1, 2]}
-    ).text
-    assert "U-Net with 16, 8 filters, seeds 1, 2" in text
-    assert "What to take at a size, as a share of the baseline's parameters: at most 50 and 25 %, budget_0.25" in text
-    assert "at most 12.5 and 6.25 %, filters_8_budget_0.25 (8 filters, budget; Dice 0.765)" in text
-    table = text[text.index("What to take at a size at most variant width") :]
-    assert "filters_8_budget_0.25 8 filters budget 6.25 % 0.7650 0.7650" in table
-    over = text[text.index("Over 2 trainings variant") :]
-    assert over.count("filters_8_budget_0.25") >= 1
-    assert "filters_8_seed_2" not in over[: over.index("At equal size")]
-
-
-def test_of_one_training_the_report_says_nothing_of_several(page, results):
-    text = page(results).text
-    assert "What to take at a size" not in text
-    assert "trainings" not in text
-
-
-def test_the_training_section_has_every_training(history):
-    trainings = [{"filters": 16, "seed": 1, **history}, {"filters": 8, "seed": 1, **history, "best_epoch": 7}]
-    about = About(history, {}, {}, {}, trainings=trainings)
-    text = Page(render_report(Comparison(several_trainings()), about, {}).decode()).text
-    assert "best epoch 7" in text
-    assert "filters 8" in text
