@@ -28,9 +28,13 @@ from torch import nn
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.accuracy_bench import EVALUATION, Bench, key, timed  # noqa: E402
+from analysis.ranking import JUDGED  # noqa: E402
+from benchmarks.accuracy_bench import BATCH, EVALUATION, RECALIBRATION_IMAGES, SEED, Bench, key, timed  # noqa: E402
 from benchmarks.accuracy_bytes import at_equal_bytes  # noqa: E402
 from benchmarks.accuracy_page import write_page  # noqa: E402
+from models.candidates.at_budget import Candidates  # noqa: E402
+from models.variant import Variant  # noqa: E402
+from models.variant_spec import BASELINE, VariantSpec  # noqa: E402
 from torch_lowrank.compression import compress  # noqa: E402
 from torch_lowrank.curvature.moments import Statistics  # noqa: E402
 from torch_lowrank.decomposition.decompose import decompose  # noqa: E402
@@ -44,7 +48,11 @@ from torch_lowrank.reconstruction import reconstruct  # noqa: E402
 SHARED = ROOT.parent / "shared"
 BUDGETS = (0.5, 0.25, 0.125, 0.0625, 0.03125)
 FINETUNED = (0.25, 0.125, 0.0625, 0.03125)
-METHODS = ("ours", "reconstructed", "svd", "arsvd", "svd_spatial", "arsvd_sigma", "evbmf", "hard_threshold", "balf")
+METHODS = (
+    *("ours", "truncated", "reconstructed"),
+    *("svd", "arsvd", "svd_spatial", "arsvd_sigma", "evbmf", "hard_threshold", "balf"),
+)
+SPEC = VariantSpec("budget", budget=BUDGETS[0], weighting="curvature", scheme="auto")
 RULES: dict[str, LayerRule] = {
     "arsvd": Entropy(1.0, "energy"),
     "arsvd_sigma": Entropy(1.0, "sigma"),
@@ -128,10 +136,9 @@ class Parameters(Bench):
 
     def compressor(self, method: str) -> Callable[[float], nn.Module]:
         """Returns the function from budgets to networks; what budgets share is computed once."""
-        if method == "ours":
-            return self._ours
-        if method == "reconstructed":
-            return self._reconstructed
+        own = {"ours": self._ours, "truncated": self._truncated, "reconstructed": self._reconstructed}
+        if method in own:
+            return own[method]
         if method == "balf":
             return self._balf()
         spectra = decompose(self.network, "spatial" if method == "svd_spatial" else "channel")
@@ -147,8 +154,27 @@ class Parameters(Bench):
         self.record["seconds"]["weighted decomposition"] = seconds
         return statistics, spectra
 
+    @functools.cached_property
+    def _candidates(self) -> Candidates:
+        statistics, spectra = self._weighted
+        baseline = Variant(BASELINE, self.network, self.preprocessing, self.data.classes)
+        drawn = (self.data["train"], self.data["valid"], SPEC, RECALIBRATION_IMAGES, BATCH, SEED)
+        return Candidates(baseline, spectra, statistics, *drawn, self.device)
+
+    @functools.cached_property
+    def _dense_dice(self) -> float:
+        return self._candidates.evaluated(self._candidates.baseline)[JUDGED]
+
     def _ours(self, budget: float) -> nn.Module:
-        """Returns what the pipeline's `--budgets` make."""
+        """Returns what the pipeline's `--budgets --recalibrate` make: the best of a few on the validation images."""
+        dense = self._dense_dice
+        seconds, made = timed(lambda: self._candidates.best(budget, JUDGED, dense))
+        self.record["seconds"][f"the search at {100 * budget:g} %"] = seconds
+        print(f"kept at {budget:g}: {made.spec.allocation}, reconstructed with {made.spec.reconstructed or 0} images")
+        return made.network
+
+    def _truncated(self, budget: float) -> nn.Module:
+        """Returns the first of them, with the ranks allocated and the factors refined."""
         statistics, spectra = self._weighted
         options = {"spectra": spectra, "statistics": statistics, "device": self.device}
         seconds, made = timed(lambda: compress(self.network, ParameterBudget(budget), **options))  # type: ignore[arg-type]
@@ -157,7 +183,7 @@ class Parameters(Bench):
 
     def _reconstructed(self, budget: float) -> nn.Module:
         """Returns the same with its layers fitted to the inputs that they get."""
-        small, options = self._ours(budget), {"statistics": self._weighted[0], "device": self.device}
+        small, options = self._truncated(budget), {"statistics": self._weighted[0], "device": self.device}
         seconds, made = timed(lambda: reconstruct(self.network, small, self.batches(), **options))  # type: ignore[arg-type]
         self.record["seconds"]["reconstruction of one network"] = seconds
         return made

@@ -13,7 +13,8 @@ from analysis.intervals import Interval, mean_interval, paired_interval
 from benchmarks.pages import write_section
 
 TITLES = {
-    "ours": "curvature-weighted, global allocation, refined (`budget`)",
+    "ours": "the best of a few on the validation images (`budget`)",
+    "truncated": "curvature-weighted, global allocation, refined",
     "reconstructed": "the same, layers fitted to the inputs that they get (`lr.reconstruct`)",
     "svd": "SVD, one rank for all, channel",
     "svd_spatial": "SVD, one rank for all, spatial",
@@ -26,7 +27,8 @@ TITLES = {
 # Okabe and Ito's colours; marker and line repeat what colour says
 STYLES = {
     "ours": ("#009E73", "^", "-"),
-    "reconstructed": ("#117733", "<", "-"),
+    "truncated": ("#999933", "<", "--"),
+    "reconstructed": ("#117733", "X", "--"),
     "svd": ("#0072B2", "o", "--"),
     "svd_spatial": ("#56B4E9", "v", "--"),
     "arsvd": ("#D55E00", "s", "-."),

@@ -72,14 +72,16 @@ def arsvd_rule(spec: VariantSpec) -> RankRule:
 
 
 def budget_rule(spec: VariantSpec, input_shape: tuple[int, ...]) -> RankRule | JointBudget:
-    """Returns global allocation within the description's budgets.
+    """Returns global allocation within the description's budgets, or one rank for all layers.
 
     Args:
         spec: The description.
         input_shape: (channels, height, width) of one image, which multiply-accumulates are counted for.
     """
     budget = _given(spec.budget, "budget", spec)
-    return ParameterBudget(budget) if spec.mac_budget is None else JointBudget(budget, spec.mac_budget, input_shape)
+    if spec.mac_budget is not None:
+        return JointBudget(budget, spec.mac_budget, input_shape)
+    return ParameterBudget(budget, FixedRank(1) if spec.allocation == "one rank" else None)
 
 
 def size_rule(spec: VariantSpec) -> SizeBudget:
@@ -91,7 +93,7 @@ def _solved(
     baseline: Variant, spectra: Spectra, rule: RankRule | JointBudget | SizeBudget, spec: VariantSpec
 ) -> VariantSpec:
     """Returns the description with the rank, the tau or whatever else its budget was met by, where it has one."""
-    if not isinstance(rule, ParameterBudget) or rule.rule is None:
+    if not isinstance(rule, ParameterBudget) or rule.rule is None or spec.method == "budget":
         return spec
     value = solved_parameter(baseline.network, spectra, rule)
     if isinstance(rule.rule, FixedRank):

@@ -10,6 +10,7 @@ from torch_lowrank.quantization.bits import BITS, HALF
 
 Estimate = Literal["evbmf", "hard_threshold", "effective_rank", "stable_rank"]  # rules that estimate ranks themselves
 Rule = Literal["svd", "arsvd", "energy", "rank_ratio", Estimate]  # they cut each layer by its own spectrum
+Allocation = Literal["global", "one rank"]
 Method = Literal["baseline", Rule, "budget", "pruned", "size"]
 ESTIMATES: tuple[Estimate, ...] = get_args(Estimate)
 RULES: tuple[Rule, ...] = get_args(Rule)
@@ -25,6 +26,12 @@ _SIZES: dict[str, tuple[str, ...]] = {
     "budget": ("max_dice_loss", "budget"),
     "pruned": ("budget",),
     "size": ("size",),
+}
+# The only methods that a field may be given for.
+_OF_METHODS: dict[str, tuple[str, ...]] = {
+    "mac_budget": ("budget", "pruned"),
+    "allocation": ("budget",),
+    "distribution": ("arsvd",),
 }
 
 
@@ -54,6 +61,9 @@ class VariantSpec:
         weighting: The norm that errors are measured in, where it is not the weights' own: `curvature`.
         statistics_images: Training images that the curvature, or the gradients, were taken from.
         scheme: How weights are unfolded: `channel`, `spatial` or `auto`.
+        allocation: How `budget` divides its parameters: `global`, by the loss's curvature; or `one rank` for all
+            layers, where that was better on the validation images.
+        reconstructed: Training images that the factors were fitted to the baseline's outputs on, layer by layer.
         recalibrated: Training images that BatchNorm's statistics were estimated from after compression.
         finetune_epochs: Epochs of fine-tuning after compression.
         finetune_lr: Learning rate of the fine-tuning.
@@ -80,6 +90,8 @@ class VariantSpec:
     weighting: str | None = None
     statistics_images: int | None = None
     scheme: str | None = None
+    allocation: Allocation | None = None
+    reconstructed: int | None = None
     recalibrated: int | None = None
     finetune_epochs: int | None = None
     finetune_lr: float | None = None
@@ -96,7 +108,11 @@ class VariantSpec:
         if unsized or not {*given} <= {*sizes}:
             wanted = " or ".join(reversed(sizes)) or f"none of {', '.join(sorted(known))}"
             raise ValueError(f"{self.method} has {', '.join(given) or 'no size'}; give {wanted}")
-        for name, only in (("mac_budget", ("budget", "pruned")), ("distribution", ("arsvd",))):
+        for name, only in (
+            ("mac_budget", ("budget", "pruned")),
+            ("allocation", ("budget",)),
+            ("distribution", ("arsvd",)),
+        ):
             if getattr(self, name) is not None and self.method not in only:
                 of = " and ".join(f"`{method}`" for method in only)
                 raise ValueError(f"{self.method} has a {name}, which is for the method {of} alone")

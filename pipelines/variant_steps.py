@@ -124,8 +124,8 @@ class VariantSteps:
         device, baseline = self._devices.of(id_), self._baseline
         if spec.weight_bits is not None:
             return _named(round_weights, spec, artifact)(self._statistics, spec.weight_bits, origin, id=id_)
-        if spec.max_dice_loss is not None:
-            return self._smallest(spec, full, artifact, id_)
+        if spec.method == "budget":
+            return self._searched(spec, full, artifact, id_)
         if spec.method == "pruned":
             config, step = self._config, _named(compress_pruned, spec, artifact)
             settings = (spec, config.training.loss, config.statistics.images, config.seed)
@@ -133,16 +133,12 @@ class VariantSteps:
         if spec.method == "size":
             step = _named(compress_size, spec, artifact)
             return step(self._weighted, self._statistics, baseline, spec, device, id=id_)
-        if spec.method == "budget":
-            step = _named(compress_budget, spec, artifact)
-            shape = (self._config.data.channels, *self._config.data.image_size)
-            return step(self._weighted, self._statistics, baseline, spec, shape, device, id=id_)
         step = _named({"svd": compress_svd, "arsvd": compress_arsvd}.get(spec.method, compress_rule), spec, artifact)
         return step(self._plain, baseline, spec, id=id_)
 
-    def _smallest(self, spec: VariantSpec, full: Any, artifact: str, id_: str) -> Any:
-        config = self._config
-        return _named(compress_smallest, spec, artifact)(
+    def _searched(self, spec: VariantSpec, full: Any, artifact: str, id_: str) -> Any:
+        config, step = self._config, compress_budget if spec.max_dice_loss is None else compress_smallest
+        return _named(step, spec, artifact)(
             self._weighted,
             self._statistics,
             full,

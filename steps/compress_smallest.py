@@ -1,6 +1,6 @@
 """Step: the smallest network whose loss of Dice on the validation images stays within a limit."""
 
-import dataclasses
+import itertools
 from typing import Annotated
 
 from zenml import ArtifactConfig, step
@@ -8,10 +8,9 @@ from zenml import ArtifactConfig, step
 from analysis.ranking import is_close
 from dataset.store import Dataset
 from materializers.variant import VariantMaterializer
-from models.compress_variant import budget_rule, compress_variant
-from models.evaluation.evaluate import evaluate_variant
+from models.candidates.at_budget import Candidates
+from models.candidates.best import first_of
 from models.evaluation.results import EvaluationResult
-from models.recalibrate_variant import recalibrate_variant
 from models.smallest import smallest_share_that
 from models.variant import Variant
 from models.variant_spec import VariantSpec
@@ -21,6 +20,7 @@ from torch_lowrank.decomposition.spectra import Spectra
 from torch_lowrank.ranks.costs import parameter_costs, possible_schemes, smallest_share
 
 sources = sources_of(__name__)
+_TRIED = 2  # networks of a budget; the third is seldom the best, and takes as long as the second
 
 
 @step(cache_policy=cached_by_sources(__name__), output_materializers=VariantMaterializer)
@@ -36,7 +36,9 @@ def compress_smallest(  # noqa: PLR0913, PLR0917 - compresses and evaluates
     seed: int,
     device: str,
 ) -> Annotated[Variant, ArtifactConfig(name="{network}")]:
-    """Searches the smallest budget of allocated ranks, by eight evaluations, before any fine-tuning.
+    """Searches the smallest budget at which one of two networks is good enough, before any fine-tuning.
+
+    At each of eight budgets these are the allocated ranks and, where they are not good enough, the same reconstructed.
 
     Args:
         spectra: Weighted.
@@ -51,24 +53,19 @@ def compress_smallest(  # noqa: PLR0913, PLR0917 - compresses and evaluates
         seed: Of the choice of these images.
         device: Where to compute.
     """
-    tolerated, train, valid = spec.max_dice_loss or 0.0, dataset["train"], dataset["valid"]
+    tolerated = spec.max_dice_loss or 0.0
     baseline.check_input(dataset.manifest.channels, dataset.classes)
-    chosen = train.sample(recalibration_images, seed)
-
-    def at(budget: float) -> Variant:
-        solved = dataclasses.replace(spec, budget=budget, statistics_images=statistics.images)
-        rule = budget_rule(solved, (dataset.manifest.channels, *dataset.manifest.image_size))
-        return compress_variant(baseline, spectra, rule, solved, statistics=statistics, device=device)
+    train, valid, images = dataset["train"], dataset["valid"], recalibration_images
+    candidates = Candidates(baseline, spectra, statistics, train, valid, spec, images, batch_size, seed, device)
+    found: dict[float, Variant] = {}
 
     def is_good(budget: float) -> bool:
-        variant = at(budget)
-        try:
-            if recalibration_images:
-                variant = recalibrate_variant(variant, train.images, chosen, batch_size, device)
-            measured = evaluate_variant(variant, valid.images, valid.masks, batch_size, device)
-        except FloatingPointError:  # too small for finite numbers
-            return False
-        return is_close(measured.metrics, full.valid, tolerated)
+        cheap = itertools.islice(candidates.of(budget), _TRIED)
+        good = first_of(cheap, lambda variant: is_close(candidates.measured(variant), full.valid, tolerated))
+        if good is not None:
+            found[budget] = good
+        return good is not None
 
     costs = parameter_costs(baseline.network, possible_schemes(baseline.network, "auto"))
-    return at(smallest_share_that(is_good, smallest_share(costs)))
+    share = smallest_share_that(is_good, smallest_share(costs))
+    return found[share] if share in found else next(candidates.of(share))

@@ -5,13 +5,12 @@ import dataclasses
 import pytest
 import torch
 
-from models.evaluation.cost import macs, weights_size_bytes
+from models.evaluation.cost import weights_size_bytes
 from models.preprocessing import Preprocessing
 from models.unet import UNet
 from models.variant import Variant
 from models.variant_spec import BASELINE, ESTIMATES, VariantSpec
 from steps.compress_arsvd import compress_arsvd
-from steps.compress_budget import compress_budget
 from steps.compress_rule import compress_rule, rule_of
 from steps.compress_size import compress_size
 from steps.compress_svd import compress_svd
@@ -82,22 +81,6 @@ def test_a_twin_has_few_bits_and_is_otherwise_what_it_was_rounded_from(baseline:
     assert {layer.bits for layer in twin.layers} == {8}
     assert weights_size_bytes(twin.network) < 0.4 * weights_size_bytes(svd.network)
     assert round_weights.entrypoint(statistics, 4, baseline).name == "baseline_w4"
-
-
-def test_a_budget_is_kept(baseline: Variant) -> None:
-    statistics = collect_statistics(baseline.network, [torch.randn(4, *SHAPE)])
-    weighted = decompose_weighted.entrypoint(statistics, baseline, "cpu")
-    given = weighted, statistics, baseline
-    spec = VariantSpec("budget", budget=0.4, weighting="curvature", scheme="auto")
-    variant = compress_budget.entrypoint(*given, spec, SHAPE, "cpu")
-    assert 0.39 * baseline.params < variant.params <= 0.4 * baseline.params
-    assert variant.spec == dataclasses.replace(spec, statistics_images=4)
-    limit = 0.8 * macs(variant.network, SHAPE) / macs(baseline.network, SHAPE)
-    both = dataclasses.replace(spec, mac_budget=limit)
-    faster = compress_budget.entrypoint(*given, both, SHAPE, "cpu")
-    assert faster.params <= 0.4 * baseline.params
-    assert macs(faster.network, SHAPE) <= limit * macs(baseline.network, SHAPE)
-    assert faster.spec == dataclasses.replace(both, statistics_images=4)
 
 
 @pytest.mark.parametrize(

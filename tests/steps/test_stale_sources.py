@@ -52,12 +52,13 @@ ALL = frozenset(STEP_OF)
 INGEST = frozenset({"ingest"})
 PREDICT = frozenset({"predict"})
 READERS = frozenset(
-    {"train", "statistics", "smallest", "pruned", "recalibrate", "finetune", "evaluate", "pictures", "export"}
+    {"train", "statistics", "budget", "smallest", "pruned", "recalibrate", "finetune", "evaluate", "pictures", "export"}
 )  # of the data set
 NETWORKS = ALL - INGEST
 COMPRESSION = frozenset({"svd", "arsvd", "rule", "budget", "smallest", "size"})
 OF_STATISTICS = frozenset({"budget", "smallest", "size", "round"})
-EVALUATION = frozenset({"evaluate", "smallest"})
+SEARCHED = frozenset({"budget", "smallest"})  # they evaluate what they make
+EVALUATION = SEARCHED | {"evaluate"}
 SPECTRA = COMPRESSION | {"decompose", "decompose_weighted"}  # they make or read them
 LOW_RANK = NETWORKS - {"train", "import"}  # they see compressed layers, or what layers can become
 # A network that was trained elsewhere has an empty history, and this class stands beside the training. Importing again
@@ -114,8 +115,6 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     # Wider: our U-Net needs none of it. The code of other networks is in the keys by itself.
     (NETWORKS, "models/networks", "__init__ errors imported_names imports outputs reached_files recipe"),
     (frozenset({"train", "import"}), "models/networks", "trial"),
-    (NOTHING, "torch_lowrank", "reconstruction"),  # for users, and benchmarks
-    (NOTHING, "torch_lowrank/decomposition", "refit"),
     (NOTHING, "models/networks", "code_digest"),  # it makes keys
     (NOTHING, "models", "checkpoint_description"),  # it fills in the configuration, which is in the keys
     (
@@ -148,8 +147,9 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (NETWORKS, "torch_lowrank", "modes"),
     (LOW_RANK - {"finetune", "choose", "pruned", "name"}, "torch_lowrank", "progress"),  # wider: shows
     (frozenset({"import"}), "models", "checkpoint checkpoint_file"),
-    (frozenset({"recalibrate", "smallest"}), "torch_lowrank", "recalibration"),
-    (frozenset({"recalibrate", "smallest", "statistics", "time", "export"}), "torch_lowrank", "batches"),
+    (SEARCHED | {"recalibrate"}, "torch_lowrank", "recalibration"),
+    (SEARCHED | {"recalibrate", "statistics", "time", "export"}, "torch_lowrank", "batches"),
+    (SEARCHED, "torch_lowrank", "reconstruction"),
     (frozenset({"evaluate", "time", "export"}), "models/evaluation", "cost"),  # wider: times are of the same image
     (frozenset({"time", "export"}), "models/evaluation", "latency"),
     # Wider: pictures show predictions, for which `evaluate` has the function; of metrics, they show what was stored.
@@ -162,7 +162,9 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (EXPORT, "materializers", "exports"),
     # Curvature, spectra, compression. Wider: `decompose` makes plain and weighted spectra in one file, and
     # `compression` knows all rules and the refinement, which compress_budget alone uses. All of it is fast.
-    (frozenset({"statistics"}), "torch_lowrank/curvature", "collect patches sums"),
+    (frozenset({"statistics"}), "torch_lowrank/curvature", "collect"),
+    (SEARCHED | {"statistics"}, "torch_lowrank/curvature", "patches sums"),
+    (SEARCHED, "torch_lowrank/decomposition", "refit"),
     # Wider for exports: weights are rounded to 8 bits without moments.
     (SPECTRA | {"statistics", "round", "export"}, "torch_lowrank/curvature", "__init__ moments"),
     (SPECTRA | {"statistics", "evaluate", "round", "export", "pruned"}, "torch_lowrank/layers", "eligibility padding"),
@@ -179,13 +181,14 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (COMPRESSION, "models", "compress_variant"),
     (frozenset({"round"}), "models", "round_variant"),
     (frozenset({"smallest"}), "models", "smallest"),
+    (SEARCHED, "models/candidates", "__init__ at_budget best reconstruct_variant"),
     (frozenset({"pruned"}), "models/pruning", "__init__ channels importance prune prune_variant"),
-    (frozenset({"recalibrate", "smallest"}), "models", "recalibrate_variant"),
+    (SEARCHED | {"recalibrate"}, "models", "recalibrate_variant"),
     # Pictures. Wider: of `equal_size` they show nothing.
     (frozenset({"pictures"}), "analysis", "at_sizes comparison equal_bytes equal_size examples front intervals"),
     (frozenset({"pictures"}), "analysis", "over_trainings quality"),
-    (frozenset({"pictures", "smallest", "choose"}), "analysis", "ranking"),
-    (frozenset({"pictures", "smallest", "predict", "choose"}), "analysis", "__init__"),
+    (SEARCHED | {"pictures", "choose"}, "analysis", "ranking"),
+    (SEARCHED | {"pictures", "predict", "choose"}, "analysis", "__init__"),
     (frozenset({"pictures"}), "analysis", "signed_numbers singular_values"),
     (frozenset({"pictures"}), "reporting/plots", "__init__ draw labels layer_ranks masks spectra style sweeps"),
     (frozenset({"pictures"}), "reporting/plots", "tradeoffs training"),

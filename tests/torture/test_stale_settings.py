@@ -55,8 +55,9 @@ TRAINS_THE_SAME = steps("finetune") | {"train_unet"} | DRAW
 READ_AGAIN = frozenset({"ingest_coco"})  # the same data set comes out
 # Names belong to the data set, and reports show them: all that looks at it runs and makes the same networks again, and
 # what looks at those alone is known.
-LOOKS_AGAIN = (
-    READ_AGAIN | TRAINS_THE_SAME | {"collect_statistics", "evaluate_baseline"} | steps("recalibrate", "evaluate")
+SEARCHES = frozenset({"compress_budget_0.5"})  # judged on validation images, recalibrated as variants are
+LOOKS_AGAIN = (READ_AGAIN | TRAINS_THE_SAME | SEARCHES | {"collect_statistics", "evaluate_baseline"}) | steps(
+    "recalibrate", "evaluate"
 )
 TWINS = tuple(f"{variant}_w8" for variant in ("baseline", *VARIANTS))  # they are timed by what they were rounded from
 # A further training: its own steps run, and none of another's but those that look at all networks together.
@@ -151,8 +152,11 @@ FIELDS: dict[str, tuple[str, frozenset[str]]] = {
         SHOW | chain("budget_0.5") | {"collect_statistics", "decompose_weighted"},
     ),
     "statistics.memory_limit_mb": ("statistics.memory_limit_mb=4", frozenset({"collect_statistics"})),  # more passes
-    "recalibration.enabled": ("recalibration.enabled=false", SHOW | steps("finetune", "evaluate")),
-    "recalibration.images": ("recalibration.images=8", SHOW | steps("recalibrate", "finetune", "evaluate")),
+    "recalibration.enabled": ("recalibration.enabled=false", SHOW | SEARCHES | steps("finetune", "evaluate")),
+    "recalibration.images": (
+        "recalibration.images=8",
+        SHOW | SEARCHES | steps("recalibrate", "finetune", "evaluate"),
+    ),
     # A variant's network is named by the last step that makes it, which now is another.
     "finetune.enabled": ("finetune.enabled=false", SHOW | steps("recalibrate", "evaluate")),
     "finetune.epochs": ("finetune.epochs=2", SHOW | steps("finetune", "evaluate")),

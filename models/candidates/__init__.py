@@ -1,0 +1,1 @@
+"""Several networks of one size, of which the best is kept."""
