@@ -93,7 +93,7 @@ class VariantSteps:
             spec: The variant.
             stages: See `stages_of`.
             origin: Of a twin, the network that is rounded.
-            full: The baseline's result.
+            full: The result of a dense network, which a search compares with.
 
         Returns:
             The network after each stage, and the history of its fine-tuning, None where there is none.

@@ -97,7 +97,8 @@ def sweep(trained: Sequence[Trained], dataset: Any, devices: Devices) -> Sweep:
 def _sweep_one(trained: Trained, dataset: Any, devices: Devices, swept: Sweep) -> None:
     """Adds the variants of one training.
 
-    The smallest of them is that within a loss against the dense network of the main width, by the same seed.
+    A budget's networks are judged against the training's own dense network. The smallest variant is that within a loss
+    against the dense network of the main width, by the same seed.
     """
     config, specs = trained.training.config, specs_of_training(trained.training)
     steps = VariantSteps(trained.network, dataset, specs, config, devices)
@@ -107,13 +108,15 @@ def _sweep_one(trained: Trained, dataset: Any, devices: Devices, swept: Sweep) -
         swept.spectra += steps.spectra()
         swept.full[None] = steps.evaluated(dense.name, trained.network, None)
         swept.results.append(swept.full[None])
+    own = swept.full[None]
     for spec in specs:
         stages = stages_of(spec, config)
         if spec == dense:
             networks, tuning = [steps.named(spec)], None
         else:
             origin = finished[spec.unrounded.name] if spec.weight_bits else None
-            networks, tuning = steps.made(spec, stages, origin, swept.full[spec.seed])
+            full = own if spec.max_dice_loss is None else swept.full[spec.seed]
+            networks, tuning = steps.made(spec, stages, origin, full)
         network = finished[spec.name] = networks[-1]
         swept.networks.append(network)
         if spec.weight_bits is None:
@@ -123,8 +126,10 @@ def _sweep_one(trained: Trained, dataset: Any, devices: Devices, swept: Sweep) -
         truncated = networks[0] if len(networks) > 1 and spec.weight_bits is None else None
         result = steps.evaluated(spec.name, network, truncated)
         swept.results.append(result)
-        if spec == dense and spec.filters is None:
-            swept.full[spec.seed] = result
+        if spec == dense:
+            own = result
+            if spec.filters is None:
+                swept.full[spec.seed] = result
 
 
 def draw_and_compare(
