@@ -175,7 +175,7 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (SPECTRA | {"pictures"}, "materializers", "spectra"),
     (COMPRESSION, "torch_lowrank", "compression"),
     (COMPRESSION, "torch_lowrank/decomposition", "refine"),
-    (COMPRESSION, "torch_lowrank/ranks", "allocation budgets joint_allocation plan rules"),
+    (COMPRESSION, "torch_lowrank/ranks", "allocation budgets exact_allocation joint_allocation plan points rules"),
     (frozenset({"rule"}), "torch_lowrank/ranks", "bayesian_factorisation estimates marchenko_pastur noise"),
     (COMPRESSION | {"pruned"}, "torch_lowrank/ranks", "__init__ costs options"),  # which count multiply-accumulates
     (COMPRESSION, "models", "compress_variant"),

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from torch_lowrank.ranks.allocation import Points
+from torch_lowrank.ranks.points import Points
 
 _UNITS = 2**13  # into which a budget is divided; costs are rounded up to whole ones
 

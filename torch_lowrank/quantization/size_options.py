@@ -30,7 +30,7 @@ from torch_lowrank.quantization.bits import BITS
 from torch_lowrank.quantization.expected_rounding import RoundingError, Side
 from torch_lowrank.quantization.packing import packed_size
 from torch_lowrank.quantization.thin_moments import even_out, first_moments, matrix_of, second_moments
-from torch_lowrank.ranks.allocation import Points
+from torch_lowrank.ranks.points import Points
 
 _SCALE_BYTES = 2  # bfloat16
 _RANK_STEP = 1.3  # ratio of the ranks for which the second factor's errors are computed

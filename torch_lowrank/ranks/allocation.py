@@ -4,58 +4,54 @@ Minimise sum_l err_l(c_l) subject to sum_l cost_l(c_l) <= budget over the choice
 every scheme, or dense, with error 0. For a price on cost each layer decides by itself, and what it can choose at any
 price are the corners of the lower convex hull of its points (cost, error). Walking all hulls at once, the steepest
 edge first, passes through the optimum of every price (Everett 1963, generalised Lagrange multipliers). An edge that
-does not fit is skipped, and what is left is spent greedily. In small networks, where that leaves half a percent, one
-layer gives up ranks so that another can gain some.
+does not fit is skipped, and what is left is spent greedily. From there, `exact_allocation` finds the best.
+
+What a solved rule leaves of a budget is spent likewise; in small networks, where that leaves half a percent, one layer
+gives up ranks so that another can gain some.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import heapq
 import math
 from collections.abc import Sequence
-from typing import Generic, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from torch_lowrank.ranks.exact_allocation import improve
 from torch_lowrank.ranks.options import Candidate, Choice, total_cost
+from torch_lowrank.ranks.points import Points
 
 _GAP = 4e-3  # of the budget: what may be left over, with a margin to half a percent
 _STEPS_BACK = 32  # so many points one layer may give up for another
 _ROUNDING = 1e-12  # of errors; a smaller gain is none
 
 
-_Any = TypeVar("_Any")
-
-
-@dataclasses.dataclass(frozen=True)
-class Points(Generic[_Any]):
-    """The choices of one layer: cost ascending, error strictly descending."""
-
-    cost: NDArray[np.int64]
-    error: NDArray[np.float64]
-    choices: list[_Any]
-
-    @classmethod
-    def worth_making(cls, costs: Sequence[int], errors: Sequence[float], choices: Sequence[_Any]) -> Points[_Any]:
-        """Returns the choices that no other one beats in both cost and error."""
-        order = np.lexsort((np.asarray(errors), np.asarray(costs)))
-        error = np.asarray(errors)[order]
-        best_before = np.concatenate([[np.inf], np.minimum.accumulate(error)[:-1]])
-        kept = order[error < best_before]
-        return cls(np.asarray(costs)[kept], np.asarray(errors)[kept], [choices[i] for i in kept])
-
-
 def allocate_globally(candidates: Sequence[Candidate], budget: int) -> dict[str, Choice]:
-    """Returns a choice for each layer; `budget` is at least `smallest_cost(candidates)`."""
+    """Returns the best choices for all layers, or close to the best where `improve` cannot try all that may be.
+
+    Args:
+        candidates: The layers.
+        budget: At least `smallest_cost(candidates)`.
+    """
     points = [_points(candidate) for candidate in candidates]
+    at = _allocated(points, budget)
+    return _chosen(candidates, points, improve(points, at, budget) or at)
+
+
+def allocate_closely(candidates: Sequence[Candidate], budget: int) -> dict[str, Choice]:
+    """Returns choices close to the best, in a fraction of the time; see `allocate_globally`."""
+    points = [_points(candidate) for candidate in candidates]
+    return _chosen(candidates, points, _allocated(points, budget))
+
+
+def _allocated(points: Sequence[Points], budget: int) -> list[int]:
+    """Returns the position of each layer."""
     at = [0] * len(points)
     left = budget - sum(int(layer.cost[0]) for layer in points)
-    left = _spend_rest(points, at, _walk_hulls(points, at, left))
-    _close_gap(points, at, left, budget)
-    return _chosen(candidates, points, at)
+    _spend_rest(points, at, _walk_hulls(points, at, left))
+    return at
 
 
 def fill(candidates: Sequence[Candidate], choices: dict[str, Choice], budget: int) -> dict[str, Choice]:

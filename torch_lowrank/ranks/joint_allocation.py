@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from torch_lowrank.ranks.allocation import allocate_globally
+from torch_lowrank.ranks.allocation import allocate_closely
 from torch_lowrank.ranks.options import Candidate, Choice, Option, smallest_cost, total_cost
 
 # Units of a blended cost: many, so that rounding to whole units is small; a network's cost must fit into 64 bits.
@@ -51,7 +51,7 @@ def _bisect(
         blended = [_blend(*pair, scales) for pair in zip(*candidates, strict=True)]
         if smallest_cost(blended) > limit:
             return None
-        choices = allocate_globally(blended, limit)
+        choices = allocate_closely(blended, limit)
         left = _left(candidates, budgets, choices)
         if min(left) >= 0:
             return choices
