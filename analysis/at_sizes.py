@@ -43,9 +43,10 @@ class AtSize:
 
     @property
     def width(self) -> str:
-        """For example `8 filters`."""
-        filters = self.result.spec.filters
-        return "the baseline's width" if filters is None else f"{filters} filters"
+        """For example `8 filters`, or `8 filters, distilled`."""
+        spec = self.result.spec
+        width = "the baseline's width" if spec.filters is None else f"{spec.filters} filters"
+        return width if spec.distilled is None else f"{width}, distilled"
 
     @property
     def way(self) -> str:
@@ -61,6 +62,7 @@ class AtSize:
             "variant": self.result.name,
             "method": spec.method,
             "filters": spec.filters,
+            "distilled": spec.distilled,
             JUDGED: self.dice,
             f"valid_{JUDGED}": self.valid,
         }

@@ -73,6 +73,7 @@ class OverTrainings:
             "variant": self.name,
             "method": self.variants[0].method,
             "filters": self.variants[0].spec.filters,
+            "distilled": self.variants[0].spec.distilled,
             "trainings": len(self.variants),
             "variants": [each.name for each in self.variants],
             "params": self.params,

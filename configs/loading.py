@@ -44,6 +44,10 @@ FLAGS: dict[str, tuple[str, dict[str, Any]]] = {
         "model.base_filters",
         {"metavar": "LIST", "help": 'filters of the U-Net\'s first level; "16,8" trains and compares both'},
     ),
+    "distill_narrow": (
+        "distill_narrow.enabled",
+        {"action": "store_true", "help": "train narrower widths a second time, taught by the first"},
+    ),
     "network": ("model.network", {"metavar": "NAME", "help": "another network: package.module.Name, or file.py:Name"}),
     "network_args": ("model.arguments", {"metavar": "JSON", "help": "what it is made with, as '{\"features\": ...}'"}),
     "epochs": ("training.epochs", {"metavar": "N", "help": "of training"}),

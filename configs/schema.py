@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
+from configs.distillation import DistillNarrowConfig, check_narrower
 from configs.rank_rules import RuleName
 from configs.sections import (
     DataConfig,
@@ -230,6 +231,7 @@ class RunConfig(Section):
     statistics: StatisticsConfig = StatisticsConfig()
     recalibration: RecalibrationConfig = RecalibrationConfig()
     finetune: FinetuneConfig = FinetuneConfig()
+    distill_narrow: DistillNarrowConfig = DistillNarrowConfig()
     timing: TimingConfig = TimingConfig()
     registration: RegistrationConfig = RegistrationConfig()
     prediction: PredictionConfig = PredictionConfig()
@@ -264,6 +266,7 @@ class RunConfig(Section):
                 f"--{origin} goes on from one network and trains none, so give one number to --{several}, or leave "
                 f"--{origin} out: trainings that were made before are taken from the cache"
             )
+        check_narrower(self.distill_narrow, self.model)
         return self
 
     @model_validator(mode="after")

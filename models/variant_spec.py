@@ -69,6 +69,8 @@ class VariantSpec:
         finetune_lr: Learning rate of the fine-tuning.
         finetune_distillation: Weight of the baseline's predictions in its loss.
         filters: Filters of the U-Net's first level, of a further training of another width; None is the main one's.
+        distilled: Of a further training of a narrower width whose teacher was the dense network of the main one, by the
+            same seed: the weight of its predictions in the loss, in (0, 1]. None is a training by the masks alone.
         seed: Of a further training by another seed; None is the main one's.
 
     Raises:
@@ -97,6 +99,7 @@ class VariantSpec:
     finetune_lr: float | None = None
     finetune_distillation: float | None = None
     filters: int | None = None
+    distilled: float | None = None
     seed: int | None = None
 
     def __post_init__(self) -> None:
@@ -123,7 +126,9 @@ class VariantSpec:
         if self.weight_bits is not None and (self.method == "size" or self.weight_bits not in (*BITS, HALF)):
             wanted = f"give {', '.join(map(str, BITS))} or {HALF}, and none with a size"
             raise ValueError(f"weight_bits of {self.method} is {self.weight_bits}; {wanted}")
-        for name in ("tau", "energy", "rank_ratio", "budget", "size", "mac_budget"):
+        if self.distilled is not None and self.filters is None:
+            raise ValueError(f"distilled is {self.distilled} in a training of the main width; give its filters")
+        for name in ("tau", "energy", "rank_ratio", "budget", "size", "mac_budget", "distilled"):
             if getattr(self, name) is not None and not 0 < getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must lie in (0, 1]")
         if self.max_dice_loss is not None and not 0 <= self.max_dice_loss <= 1:
@@ -151,9 +156,9 @@ class VariantSpec:
 
     @property
     def training(self) -> str:
-        """The further training that the variant is of: `filters_8`, `seed_2` or `filters_8_seed_2`; none is empty."""
-        given = {"filters": self.filters, "seed": self.seed}
-        return "_".join(f"{name}_{value}" for name, value in given.items() if value is not None)
+        """The further training that the variant is of, as `filters_8`, `filters_8_distilled_seed_2`; none is empty."""
+        parts = {f"filters_{self.filters}": self.filters, "distilled": self.distilled, f"seed_{self.seed}": self.seed}
+        return "_".join(name for name, value in parts.items() if value is not None)
 
     @property
     def is_dense(self) -> bool:

@@ -54,7 +54,7 @@ def specs_of_training(training: Training) -> list[VariantSpec]:
 
 def of_training(spec: VariantSpec, training: Training) -> VariantSpec:
     """Returns the same variant of another training."""
-    return dataclasses.replace(spec, filters=training.filters, seed=training.seed)
+    return dataclasses.replace(spec, filters=training.filters, distilled=training.distilled, seed=training.seed)
 
 
 def _rules(settings: CompressionConfig) -> list[VariantSpec]:

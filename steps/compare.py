@@ -12,7 +12,7 @@ from analysis.comparison import joined
 from configs.loading import OF_NAMED, OF_UNET, network_title
 from configs.schema import RunConfig
 from configs.sections import ModelConfig
-from configs.trainings import trainings_of
+from configs.trainings import Training, trainings_of
 from dataset.manifest import Manifest
 from dataset.store import Dataset
 from materializers.report import ReportMaterializer
@@ -158,10 +158,10 @@ def _further(
             dataclasses.replace(
                 main,
                 key=key,
-                name=_title("training", training.config, manifest, key),
+                name=_title("distillation" if _taught(training) else "training", training.config, manifest, key),
                 training=variant.spec.training,
                 description=f"The training {variant.name}, compared with that of the run {main.name}.",
-                params=_training_params(training.config),
+                params=_training_params(training.config) | _taught(training),
                 history=history,
                 files=[],
             )
@@ -175,10 +175,16 @@ def _described(histories: list[dict[str, Any]], config: RunConfig) -> list[dict[
         {
             "filters": each.config.model.base_filters if each.config.model.network is None else None,
             "seed": each.config.seed,
+            **_taught(each),
             **history,
         }
         for each, history in zip(trainings_of(config), histories, strict=True)
     ]
+
+
+def _taught(training: Training) -> dict[str, Any]:
+    """Returns how much of the loss a teacher had; of a training without one, nothing."""
+    return {} if training.distilled is None else {"distilled": training.distilled}
 
 
 def _serving(baseline: Variant, manifest: Manifest) -> Serving:

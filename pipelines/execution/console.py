@@ -1,4 +1,4 @@
-"""What is printed during a run: a line a step and a line an epoch; all log messages with `--verbose`."""
+"""What is printed during a run: a line a step, a line an epoch with its step; all log messages with `--verbose`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import sys
 from zenml.logger import ZenMLConsoleHandler
 
 _SHOWN_LOGGERS = ("models.", "dataset.")
+_TRAINING = "models.training."  # what it logs does not say which of a run's trainings it is
+_STARTED = re.compile(r"Step `(?P<step>.+)` has started")
 _FINISHED = re.compile(r"Step `(?P<step>.+)` has finished in `(?P<time>.+)`")
 _CACHED = re.compile(r"Using cached version of step `(?P<step>.+)`")
 _FAILED = "Step %s failed."
@@ -25,6 +27,7 @@ class StepMessages(logging.Handler):
         super().__init__(logging.INFO)
         self.failures: list[tuple[str, BaseException]] = []
         self._verbose = verbose
+        self._step = ""  # that runs; messages of several processes come from a thread that has no step's context
 
     def attach(self) -> None:
         """Adds this handler to the root logger, and silences ZenML's own console output unless verbose."""
@@ -47,9 +50,13 @@ class StepMessages(logging.Handler):
     def _line(self, record: logging.LogRecord) -> str | None:
         text = record.getMessage()
         if record.name.startswith("zenml"):
+            if found := _STARTED.match(text):
+                self._step = found["step"]
             if found := _FINISHED.match(text):
                 return f"{found['step']:<28} {found['time']}"
             if found := _CACHED.match(text):
                 return f"{found['step']:<28} cached"
             return None
+        if record.name.startswith(_TRAINING):
+            return f"{self._step:<28} {text}".strip()
         return text if record.name.startswith(_SHOWN_LOGGERS) or record.levelno >= logging.ERROR else None

@@ -41,6 +41,18 @@ def test_the_best_of_all_widths_and_methods_is_taken_at_each_size() -> None:
     assert taken(WIDTHS) == expected, "and nothing below, where nothing useful is as small"
 
 
+def test_a_network_that_was_taught_is_taken_where_it_is_better_and_called_so() -> None:
+    dense = narrow(make_result("baseline", None, 0.785, 200_000))
+    taught = dataclasses.replace(dense, spec=dataclasses.replace(dense.spec, distilled=0.5))
+    comparison = Comparison([*WIDTHS, taught])
+    line = comparison.at_sizes[1]
+    assert (line.result.name, line.width, line.way) == ("filters_8_distilled", "8 filters, distilled", "as trained")
+    assert (line.to_dict()["filters"], line.to_dict()["distilled"]) == (8, 0.5)
+    assert "filters_8_distilled (8 filters, distilled, as trained; Dice 0.785)" in sizes_answer(comparison)
+    names = [result.name for result in comparison.results]
+    assert names.index("filters_8") < names.index("filters_8_distilled")
+
+
 def test_it_is_taken_by_the_validation_images() -> None:
     better = dataclasses.replace(WIDTHS[2], valid=means(0.78))
     assert taken([*WIDTHS[:2], better, *WIDTHS[3:]])[1] == (0.25, "budget_0.25")

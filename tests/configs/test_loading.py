@@ -42,6 +42,7 @@ def test_every_flag_is_known_with_underscores_and_with_dashes(flag: str) -> None
     values = {
         "image_size": ["64", "32"],
         "base_filters": ["2"],
+        "distill_narrow": ["--base_filters", "4,2"],
         "device": ["cpu"],
         "channels": ["1"],
         "interpolation": ["area"],

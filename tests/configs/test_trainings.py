@@ -35,6 +35,26 @@ def test_a_training_looks_as_if_it_were_the_only_one() -> None:
     assert repr(narrow.model) == repr(alone.model)
 
 
+def test_every_narrower_width_is_trained_a_second_time_after_its_teacher() -> None:
+    config = load_config(["--base_filters", "16,8,32,4", "--seeds", "1,2", "--distill_narrow"])
+    trainings = trainings_of(config)
+    found = [(each.filters, each.distilled, each.seed) for each in trainings]
+    widths = [(None, None), (8, None), (8, 0.5), (32, None), (4, None), (4, 0.5)]
+    assert found == [(*width, seed) for width in widths for seed in (None, 2)]
+    for each in trainings:
+        teachers = [other for other in trainings if other.teaches(each)]
+        assert [(other.filters, other.seed) for other in teachers] == ([(None, each.seed)] if each.distilled else [])
+        assert all(trainings.index(other) < trainings.index(each) for other in teachers)
+
+
+def test_a_taught_training_has_the_recipe_of_the_untaught_one() -> None:
+    """They are compared at equal epochs: of the settings nothing but the teacher differs."""
+    _, narrow, taught = trainings_of(load_config(["--base_filters", "16,8", "--distill_narrow"]))
+    assert narrow.config == taught.config
+    without = trainings_of(load_config(["--base_filters", "16,8"]))
+    assert without[1] == narrow, "the flag changes nothing of the others, which are known"
+
+
 def test_widths_and_seeds_can_stand_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "run.yaml").write_text("model: {base_filters: [16, 8]}\nseeds: [4, 5]\n")
     found = asked("--config", str(tmp_path / "run.yaml"))
@@ -59,6 +79,20 @@ def test_all_widths_are_said() -> None:
         ("--seed 3 --seeds 1,2", "leave --seed out"),
         ("--base_filters 16,8 --network monai.networks.nets.BasicUNet", "is of our U-Net"),
         ("--base_filters 16,8 --reuse_training", "give one number to --base_filters, or leave --reuse_training out"),
+        (
+            "--base_filters 16 --distill_narrow",
+            'base_filters is 16: add a width below the first one, as --base_filters "16,8"',
+        ),
+        (
+            "--base_filters 6,8 --distill_narrow",
+            'base_filters is 6, 8: add a width below the first one, as --base_filters "6,2"',
+        ),
+        ("--base_filters 2 --distill_narrow", "base_filters is 2, below which there is little"),
+        ("--network monai.networks.nets.BasicUNet --distill_narrow", "leave --network or --distill_narrow out"),
+        (
+            "--distill_narrow --base_filters 16,8 distill_narrow.share=0",
+            "distill_narrow.share is 0: give a share above 0",
+        ),
         ("--seeds 1,2 --checkpoint unet.pth", "give one number to --seeds, or leave --checkpoint out"),
     ],
 )

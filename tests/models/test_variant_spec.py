@@ -1,6 +1,7 @@
 """Descriptions of variants: names, what they refuse, and their way through JSON."""
 
 import json
+import re
 
 import pytest
 
@@ -34,6 +35,10 @@ SPECS = {
     "filters_8": VariantSpec("baseline", filters=8),
     "filters_8_w8": VariantSpec("baseline", filters=8, weight_bits=8),
     "filters_8_budget_0.25": VariantSpec("budget", budget=0.25, filters=8),
+    "filters_8_distilled": VariantSpec("baseline", filters=8, distilled=0.5),
+    "filters_8_distilled_w8": VariantSpec("baseline", filters=8, distilled=0.5, weight_bits=8),
+    "filters_8_distilled_budget_0.25": VariantSpec("budget", budget=0.25, filters=8, distilled=1.0),
+    "filters_8_distilled_seed_0": VariantSpec("baseline", filters=8, distilled=0.5, seed=0),
     "seed_2": VariantSpec("baseline", seed=2),
     "seed_2_budget_0.25": VariantSpec("budget", budget=0.25, seed=2),
     "filters_8_seed_0_svd_rank_16": VariantSpec("svd", rank=16, filters=8, seed=0),
@@ -120,10 +125,20 @@ def test_a_twin_in_few_bits_is_no_baseline_and_knows_what_it_was_rounded_from() 
 
 def test_the_baseline_is_the_dense_network_of_the_main_training_alone() -> None:
     dense = [name for name, spec in SPECS.items() if spec.is_dense]
-    assert dense == ["baseline", "filters_8", "seed_2"]
+    assert dense == ["baseline", "filters_8", "filters_8_distilled", "filters_8_distilled_seed_0", "seed_2"]
     assert [name for name, spec in SPECS.items() if spec.is_baseline] == ["baseline"]
 
 
 def test_a_variant_of_another_seed_knows_that_of_the_first() -> None:
     assert SPECS["filters_8_seed_0_svd_rank_16"].of_first_seed.name == "filters_8_svd_rank_16"
     assert SPECS["seed_2"].of_first_seed == BASELINE
+    assert SPECS["filters_8_distilled_seed_0"].of_first_seed == SPECS["filters_8_distilled"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [({"distilled": 0.5}, "give its filters"), ({"filters": 8, "distilled": 0}, "distilled is 0; it must lie in")],
+)
+def test_a_teacher_is_of_narrower_widths_and_has_a_share(fields: dict, said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        VariantSpec("baseline", **fields)

@@ -32,6 +32,17 @@ def test_steps_and_epochs_are_lines_and_chatter_is_none(
     assert capsys.readouterr().err == ("" if line is None else f"{line}\n")
 
 
+def test_a_line_of_a_training_names_its_step(capsys: pytest.CaptureFixture[str]) -> None:
+    messages = StepMessages(verbose=False)
+    for step in ("train_unet", "train_unet_filters_8_distilled"):
+        messages.emit(record("zenml.orchestrators.step_launcher", f"Step `{step}` has started."))
+        messages.emit(record("models.training.checkpoints", "epoch 1/2: train loss 0.5"))
+    assert capsys.readouterr().err.splitlines() == [
+        "train_unet                   epoch 1/2: train loss 0.5",
+        "train_unet_filters_8_distilled epoch 1/2: train loss 0.5",
+    ]
+
+
 def test_errors_of_other_libraries_are_never_hidden(capsys: pytest.CaptureFixture[str]) -> None:
     StepMessages(verbose=False).emit(record("other", "disk on fire", level=logging.ERROR))
     assert "disk on fire" in capsys.readouterr().err

@@ -67,3 +67,27 @@ def test_a_further_training_can_be_reused_by_its_version(runs: tuple[Finished, F
     done = workshop.run(*ONE_VARIANT, "--reuse_training", "baseline_network:2")
     assert "U-Net of 2 filters" in done.stderr
     assert not [step for step in done.steps if step.startswith("train_unet")]
+
+
+def test_a_taught_network_is_trained_alone_beside_the_one_without_a_teacher(
+    runs: tuple[Finished, Finished], workshop: Workshop
+) -> None:
+    asked = (*ONE_VARIANT, "--base_filters", "4,2", "--distill_narrow")
+    done = workshop.run(*asked)
+    assert done.ran == ALWAYS | SHOWN | steps_of("filters_2_distilled")
+    assert "train_unet_filters_2_distilled epoch 1/1: " in done.stderr, "the line of an epoch says which training it is"
+    variants = workshop.variants()
+    assert {*variants} == {name for name in NAMES if "seed" not in name} | {
+        "filters_2_distilled",
+        "filters_2_distilled_svd_rank_1",
+    }
+    assert variants["filters_2_distilled"]["distilled"] == 0.5
+    assert variants["filters_2_distilled"]["info"]["params"] == variants["filters_2"]["info"]["params"]
+    found = [(each["filters"], each.get("distilled")) for each in workshop.summary()["trainings"]]
+    assert found == [(4, None), (2, None), (2, 0.5)]
+    recorded = [{*children} for children in workshop.recorded().values()]
+    assert {"filters_2_distilled", "filters_2_distilled_svd_rank_1"} in recorded
+    other = workshop.run(*asked, "distill_narrow.share=0.25")
+    assert "train_unet_filters_2_distilled" in other.ran, "another share is another network"
+    assert "train_unet_filters_2" not in other.ran
+    assert workshop.run(*asked).ran == ALWAYS, "and both are known"

@@ -95,6 +95,19 @@ def test_every_training_has_all_variants_with_its_name_in_front_and_its_dense_ne
     assert len(steps) == len(step_names(config))
 
 
+def test_a_taught_training_has_steps_and_variants_of_its_own() -> None:
+    asked = {"model": {"base_filters": "16,8"}, "seeds": "1,2", "compression": {"svd_ranks": 4, "arsvd_taus": ()}}
+    without = RunConfig.model_validate(asked)
+    taught = RunConfig.model_validate({**asked, "distill_narrow": {"enabled": True}})
+    trainings = ("filters_8_distilled", "filters_8_distilled_seed_2")
+    added = [name for training in trainings for name in (training, f"{training}_svd_rank_4")]
+    assert [spec.name for spec in specs_of(taught)] == [*(spec.name for spec in specs_of(without)), *added]
+    assert {spec.distilled for spec in specs_of(taught)} == {None, 0.5}
+    steps = {*step_names(taught)} - {*step_names(without)}
+    assert {f"{step}_{training}" for step in ("train_unet", "name_dense", "evaluate") for training in trainings} < steps
+    assert len(step_names(taught)) == len({*step_names(taught)})
+
+
 def test_one_training_has_the_steps_that_it_always_had() -> None:
     assert not [name for name in step_names(RunConfig()) if "filters" in name or "seed" in name]
 

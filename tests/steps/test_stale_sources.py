@@ -25,6 +25,7 @@ PACKAGES = ("torch_lowrank", "models", "dataset", "analysis", "reporting", "mate
 STEP_OF = {  # the groups, and each one's step
     "ingest": "ingest_coco",
     "train": "train_unet",
+    "distilled": "train_distilled",
     "import": "import_checkpoint",
     "decompose": "decompose",
     "statistics": "collect_statistics",
@@ -52,7 +53,19 @@ ALL = frozenset(STEP_OF)
 INGEST = frozenset({"ingest"})
 PREDICT = frozenset({"predict"})
 READERS = frozenset(
-    {"train", "statistics", "budget", "smallest", "pruned", "recalibrate", "finetune", "evaluate", "pictures", "export"}
+    {
+        "train",
+        "distilled",
+        "statistics",
+        "budget",
+        "smallest",
+        "pruned",
+        "recalibrate",
+        "finetune",
+        "evaluate",
+        "pictures",
+        "export",
+    }
 )  # of the data set
 NETWORKS = ALL - INGEST
 COMPRESSION = frozenset({"svd", "arsvd", "rule", "budget", "smallest", "size"})
@@ -60,10 +73,10 @@ OF_STATISTICS = frozenset({"budget", "smallest", "size", "round"})
 SEARCHED = frozenset({"budget", "smallest"})  # they evaluate what they make
 EVALUATION = SEARCHED | {"evaluate"}
 SPECTRA = COMPRESSION | {"decompose", "decompose_weighted"}  # they make or read them
-LOW_RANK = NETWORKS - {"train", "import"}  # they see compressed layers, or what layers can become
+LOW_RANK = NETWORKS - {"train", "distilled", "import"}  # they see compressed layers, or what layers can become
 # A network that was trained elsewhere has an empty history, and this class stands beside the training. Importing again
 # takes a second, and as the network comes out the same, nothing follows.
-TRAINING = frozenset({"train", "finetune", "import"})
+TRAINING = frozenset({"train", "distilled", "finetune", "import"})
 EXPORT = frozenset({"export"})
 NOTHING = frozenset()
 
@@ -243,7 +256,7 @@ def digests() -> dict[str, str]:
 
 
 def reached(group: str) -> frozenset[str]:
-    without = frozenset(caching.COMPRESSION_ONLY if group in ("train", "import") else ())
+    without = frozenset(caching.COMPRESSION_ONLY if group in ("train", "distilled", "import") else ())
     return caching._reached(f"steps.{STEP_OF[group]}", without)
 
 

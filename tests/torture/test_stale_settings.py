@@ -162,6 +162,15 @@ FIELDS: dict[str, tuple[str, frozenset[str]]] = {
     "finetune.epochs": ("finetune.epochs=2", SHOW | steps("finetune", "evaluate")),
     "finetune.lr": ("finetune.lr=0.002", SHOW | steps("finetune", "evaluate")),
     "finetune.distillation": ("finetune.distillation=0.25", SHOW | steps("finetune", "evaluate")),
+    # Another seed, so that neither training of that width is known.
+    "distill_narrow.share": (
+        "distill_narrow.share=0.25 distill_narrow.enabled=true model.further_filters=2 seed=44",
+        TRAIN | further("filters_2") | further("filters_2_distilled"),
+    ),
+    "distill_narrow.enabled": (
+        "distill_narrow.enabled=true model.further_filters=2",
+        further("filters_2") | further("filters_2_distilled"),
+    ),
     "timing.seconds": ("timing.seconds=0.02", SHOW),
     "timing.threads": ("timing.threads=2", SHOW),
     # Another pipeline, with which settings of a training are refused; tests/pipelines/test_predict.py.
