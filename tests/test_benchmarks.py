@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import gpu_latency, latency
+from benchmarks import gpu_latency, latency, run_page
 from benchmarks.gpu import MEASURE, name_of
 from benchmarks.gpu_page import section
 from benchmarks.gpu_timing import Setup
@@ -92,3 +92,41 @@ def test_every_stage_is_measured_in_all_that_it_grows_with(name: str, tmp_path: 
     assert all(min(growth["cpu_seconds"]) > 0 for growth in found.values())
     page = table({"device": "a test", "fixed": {"images": Size().images}, "stages": {name: found}})
     assert name in page[-1]
+
+
+def _entry(name: str, params: int, dice: float, **more: object) -> dict:
+    ends = {"dice_lesion_low": dice - 0.05, "dice_lesion_high": dice + 0.05}
+    change = (
+        {} if name == "baseline" else {"dice_lesion": dice - 0.8, "dice_lesion_low": -0.1, "dice_lesion_high": -0.05}
+    )
+    return {
+        "method": more.pop("method", "baseline"),
+        "info": {"params": params},
+        "metrics": {"dice_lesion": dice},
+        "intervals": {"ci95": ends, "change": change},
+        **more,
+    }
+
+
+def test_a_run_of_several_widths_has_a_row_for_each_width_and_method() -> None:
+    summary = {
+        "config": {"model": {"base_filters": 16}, "training": {"epochs": 5}, "data": {"image_size": [32, 48]}},
+        "intervals_over": "images",
+        "trainings": [{"filters": 16, "seed": 42}, {"filters": 8, "seed": 42}],
+        "baseline": _entry("baseline", 1000, 0.8),
+        "baseline_variants": [_entry("filters_8", 260, 0.7, filters=8)],
+        "budget_variants": [
+            _entry("budget_0.25", 249, 0.75, method="budget"),
+            _entry("filters_8_budget_0.5", 130, 0.7, method="budget", filters=8),
+        ],
+    }
+    page = run_page.tables(run_page.rows_of(summary))
+    assert page[0] == "| trained | method | 100 % | 25 % | 12.5 % |"
+    assert page[2:6] == [
+        "| 16 filters | as trained | 0.8000 (0.750 to 0.850) | - | - |",
+        "| 8 filters | as trained | - | 0.7000 (0.650 to 0.750) | - |",
+        "| 16 filters | budget | - | 0.7500 (0.700 to 0.800) | - |",
+        "| 8 filters | budget | - | - | 0.7000 (0.650 to 0.750) |",
+    ]
+    assert page[-1] == "| 8 filters | budget | - | - | **-0.100 (-0.100 to -0.050)** |"
+    assert run_page.about(summary)[0].startswith("Trained: 16 filters, 8 filters, 5 epochs at 32x48, seed 42.")
