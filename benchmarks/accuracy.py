@@ -2,6 +2,7 @@
 
     python benchmarks/accuracy.py                        # shares of the parameters, no training: minutes
     python benchmarks/accuracy.py --finetune             # and three epochs for each network: an hour on two cores
+    python benchmarks/accuracy.py --name ten_epochs --finetune --finetune_epochs 10 --methods ours reconstructed
     python benchmarks/accuracy.py --bytes                # shares of the bytes of the file; --finetune likewise
     python benchmarks/accuracy.py --name NAME --network FOLDER_OR_FILE --data FOLDER    # another network or data set
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import math
 import os
 import sys
 import tempfile
@@ -28,6 +30,7 @@ from torch import nn
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+<<<<<<< HEAD
 from analysis.ranking import JUDGED  # noqa: E402
 from benchmarks.accuracy_bench import BATCH, EVALUATION, RECALIBRATION_IMAGES, SEED, Bench, key, timed  # noqa: E402
 from benchmarks.accuracy_bytes import at_equal_bytes  # noqa: E402
@@ -35,6 +38,12 @@ from benchmarks.accuracy_page import write_page  # noqa: E402
 from models.candidates.at_budget import Candidates  # noqa: E402
 from models.variant import Variant  # noqa: E402
 from models.variant_spec import BASELINE, VariantSpec  # noqa: E402
+=======
+from benchmarks.accuracy_bench import EVALUATION, TUNING, Bench, key, timed  # noqa: E402
+from benchmarks.accuracy_bytes import at_equal_bytes  # noqa: E402
+from benchmarks.accuracy_page import write_page  # noqa: E402
+from models.training.recovery import recovery_rate  # noqa: E402
+>>>>>>> distill18
 from torch_lowrank.compression import compress  # noqa: E402
 from torch_lowrank.curvature.moments import Statistics  # noqa: E402
 from torch_lowrank.decomposition.decompose import decompose  # noqa: E402
@@ -69,7 +78,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=SHARED / "data" / "brain_tumor")
     parser.add_argument("--image_size", type=int, nargs=2, default=(128, 128))
     parser.add_argument("--bytes", action="store_true", help="at equal bytes of the file, not at equal parameters")
-    parser.add_argument("--finetune", action="store_true", help="fine-tune each network for three epochs, too")
+    parser.add_argument("--finetune", action="store_true", help="fine-tune each network, too")
+    parser.add_argument("--finetune_epochs", type=int, default=TUNING.epochs, help="for so long")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
     parser.add_argument("--finetune_budgets", nargs="+", type=float, choices=BUDGETS, default=FINETUNED)
     parser.add_argument("--device", default="cpu")
@@ -121,18 +131,22 @@ class Parameters(Bench):
         return {"params": count_parameters(network), "plain": plain, "recalibrated": self.dice(network)}
 
     def finetune(self, methods: list[str], budgets: list[float]) -> None:
-        """Trains every network for three more epochs, after recalibration."""
+        """Trains every network for some more epochs, after recalibration; anew, if it was at another rate."""
         for method in methods:
             compressor: Callable[[float], nn.Module] | None = None
             for budget in budgets:
                 result = self.record["results"][key(method, budget)]
-                if "params" not in result or "finetuned" in result:
+                if "params" not in result:
+                    continue
+                lr = recovery_rate(self.tuning.lr, result["params"] / self.record["about"]["parameters"])
+                if "finetuned" in result and math.isclose(result.get("finetuned_lr", self.tuning.lr), lr, rel_tol=0.01):
                     continue
                 compressor = compressor or self.compressor(method)
                 network = compressor(budget)
                 self.recalibrate(network)
-                curve = [epoch.valid_dice for epoch in self.tune(network, key(method, budget)).epochs]
-                self.keep(key(method, budget), {**result, "finetuned": self.dice(network), "valid_curve": curve})
+                epochs = self.tune(network, key(method, budget), lr=lr).epochs
+                tuned = {"finetuned": self.dice(network), "valid_curve": [epoch.valid_dice for epoch in epochs]}
+                self.keep(key(method, budget), {**result, **tuned, "finetuned_lr": lr})
 
     def compressor(self, method: str) -> Callable[[float], nn.Module]:
         """Returns the function from budgets to networks; what budgets share is computed once."""

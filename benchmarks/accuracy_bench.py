@@ -51,6 +51,7 @@ class Bench:
         channels = int(getattr(self.network, "arguments", {}).get("in_channels", 1))
         self.data = read_data(arguments, channels, folder)
         self.checkpoints = folder / "checkpoints"
+        self.tuning = dataclasses.replace(TUNING, epochs=getattr(arguments, "finetune_epochs", TUNING.epochs))
         about = {
             "network": arguments.network.name,
             "network_digest": network_digest(self.network),
@@ -61,7 +62,7 @@ class Bench:
             "machine": torch.cuda.get_device_name() if self.device == "cuda" else platform.machine(),
             "torch": torch.__version__,
             "images": {"statistics": STATISTICS_IMAGES, "recalibration": RECALIBRATION_IMAGES, "seed": SEED},
-            "tuning": dataclasses.asdict(TUNING),
+            "tuning": dataclasses.asdict(self.tuning),
             "test_images": len(self.data["test"]),
             **self.more_about(),
         }
@@ -99,7 +100,7 @@ class Bench:
         return evaluate(network, images.images, images.masks, self.preprocessing, **options).per_image["dice"]  # type: ignore[arg-type]
 
     def tune(self, network: nn.Module, name: str, **changes: Any) -> History:
-        """Trains a network for three more epochs, with the baseline as teacher; it ends with the best one.
+        """Trains a network for some more epochs, with the baseline as teacher; it ends with the best one.
 
         Args:
             network: To train.
@@ -111,7 +112,7 @@ class Bench:
             self.data["train"],
             self.data["valid"],
             self.preprocessing,
-            dataclasses.replace(TUNING, **changes),
+            dataclasses.replace(self.tuning, **changes),
             classes=self.data.classes,
             checkpoint_dir=self.checkpoints / name,
             device=self.device,

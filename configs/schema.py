@@ -115,12 +115,13 @@ class RecalibrationConfig(Section):
 
 
 class FinetuneConfig(Section):
-    """Fine-tuning of every compressed network, with the same settings for all.
+    """Fine-tuning of every compressed network, with the same settings for all of a size.
 
     Attributes:
         enabled: Whether it is done.
         epochs: Number of epochs.
-        lr: Learning rate.
+        lr: Learning rate at an eighth of the parameters and more; below, it grows up to four times, see
+            `models.training.recovery.recovery_rate`. Weights in few bits are trained at this rate.
         distillation: Weight of the baseline's predictions in the loss, from 0 (masks alone) to 1 (baseline alone).
     """
 

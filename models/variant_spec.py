@@ -66,7 +66,7 @@ class VariantSpec:
         reconstructed: Training images that the factors were fitted to the baseline's outputs on, layer by layer.
         recalibrated: Training images that BatchNorm's statistics were estimated from after compression.
         finetune_epochs: Epochs of fine-tuning after compression.
-        finetune_lr: Learning rate of the fine-tuning.
+        finetune_lr: Learning rate of the fine-tuning, which is higher for small networks.
         finetune_distillation: Weight of the baseline's predictions in its loss.
         filters: Filters of the U-Net's first level, of a further training of another width; None is the main one's.
         distilled: Of a further training of a narrower width whose teacher was the dense network of the main one, by the

@@ -159,8 +159,7 @@ class VariantSteps:
 
     def _finetuned(self, spec: VariantSpec, network: Any, artifact: str, id_: str) -> tuple[Any, Any]:
         step, config = _named(finetune, spec, artifact), self._config
-        teacher = self._baseline if config.finetune.distillation > 0 else None
-        arguments = (network, self._dataset, teacher, config.training, config.finetune, config.seed)
+        arguments = (network, self._dataset, self._baseline, config.training, config.finetune, config.seed)
         return step(*arguments, self._devices.of(id_), id=id_)
 
 

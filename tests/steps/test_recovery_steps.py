@@ -60,9 +60,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def tuned(
-    variant: Variant, dataset: Dataset, teacher: Variant | None, tuning: FinetuneConfig, seed: int = 3
+    variant: Variant, dataset: Dataset, dense: Variant, tuning: FinetuneConfig, seed: int = 3
 ) -> tuple[Variant, dict]:
-    return finetune.entrypoint(copy.deepcopy(variant), dataset, teacher, TRAINING, tuning, seed, "cpu")
+    return finetune.entrypoint(copy.deepcopy(variant), dataset, dense, TRAINING, tuning, seed, "cpu")
 
 
 def test_recalibration_uses_and_notes_as_many_training_images_as_asked_for(dataset: Dataset, variant: Variant) -> None:
@@ -105,8 +105,10 @@ def each_epoch_is_better(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("folder", "each_epoch_is_better")
-def test_fine_tuning_gives_network_and_history_and_notes_how(dataset: Dataset, variant: Variant) -> None:
-    result, history = tuned(variant, dataset, None, FinetuneConfig(epochs=2, lr=1e-3))
+def test_fine_tuning_gives_network_and_history_and_notes_how(
+    dataset: Dataset, variant: Variant, teacher: Variant
+) -> None:
+    result, history = tuned(variant, dataset, teacher, FinetuneConfig(epochs=2, lr=1e-3))
     notes = {"finetune_epochs": 2, "finetune_lr": 1e-3, "finetune_distillation": 0}
     assert result.spec == VariantSpec("svd", rank=1, **notes)
     assert [epoch["epoch"] for epoch in history["epochs"]] == [0, 1, 2]
@@ -114,9 +116,25 @@ def test_fine_tuning_gives_network_and_history_and_notes_how(dataset: Dataset, v
 
 
 @pytest.mark.usefixtures("folder")
-def test_fine_tuning_that_makes_a_network_worse_leaves_it_as_it_was(dataset: Dataset, variant: Variant) -> None:
+def test_small_networks_are_trained_faster_and_those_in_few_bits_are_not(dataset: Dataset, variant: Variant) -> None:
+    dense = Variant(BASELINE, UNet(1, 1, 10), PLAIN, 1)  # of which the variant has a twenty-fifth
+    expected = 1e-3 * 0.125 * dense.params / variant.params
+    assert 2e-3 < expected < 4e-3
+    tuning = FinetuneConfig(epochs=1, lr=1e-3)
+    result, history = tuned(variant, dataset, dense, tuning)
+    assert result.spec.finetune_lr == pytest.approx(expected)
+    rounded = dataclasses.replace(variant, spec=VariantSpec("size", size=0.1))
+    slow, other = tuned(rounded, dataset, dense, tuning)
+    assert slow.spec.finetune_lr == 1e-3
+    assert other["epochs"][1]["train_loss"] != history["epochs"][1]["train_loss"], "it is what they are trained with"
+
+
+@pytest.mark.usefixtures("folder")
+def test_fine_tuning_that_makes_a_network_worse_leaves_it_as_it_was(
+    dataset: Dataset, variant: Variant, teacher: Variant
+) -> None:
     tuning = FinetuneConfig(epochs=1, lr=100)
-    result, history = tuned(variant, dataset, None, tuning)
+    result, history = tuned(variant, dataset, teacher, tuning)
     assert history["best_epoch"] == 0
     assert history["epochs"][1]["valid_loss"] > history["epochs"][0]["valid_loss"]
     before = variant.network.state_dict()
@@ -128,7 +146,7 @@ def test_a_teacher_makes_another_training_with_a_checkpoint_of_its_own(
     dataset: Dataset, variant: Variant, teacher: Variant, folder: Path
 ) -> None:
     before = teacher.digest()
-    alone = tuned(variant, dataset, None, FinetuneConfig(epochs=1, lr=1e-3))[0]
+    alone = tuned(variant, dataset, teacher, FinetuneConfig(epochs=1, lr=1e-3))[0]
     taught = tuned(variant, dataset, teacher, FinetuneConfig(epochs=1, lr=1e-3, distillation=0.5))[0]
     other = Variant(teacher.spec, UNet(1, 1, 2).eval(), PLAIN, 1)
     again = tuned(variant, dataset, other, FinetuneConfig(epochs=1, lr=1e-3, distillation=0.5))[0]

@@ -147,6 +147,7 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (NETWORKS, "torch_lowrank", "checks"),  # wider: it refuses, and changes nothing
     (TRAINING | {"pruned"}, "models/training", "__init__"),
     (TRAINING, "models/training", "history"),
+    (frozenset({"finetune"}), "models/training", "recovery"),
     (TRAINING - {"import"}, "models/training", "augmentation batches checkpoints fit module multiprocess winograd"),
     # Channels are judged by the training's loss. Wider: `options` names it, among others.
     (TRAINING - {"import"} | {"pruned"}, "models/training", "losses options"),
