@@ -30,20 +30,14 @@ from torch import nn
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-<<<<<<< HEAD
 from analysis.ranking import JUDGED  # noqa: E402
-from benchmarks.accuracy_bench import BATCH, EVALUATION, RECALIBRATION_IMAGES, SEED, Bench, key, timed  # noqa: E402
+from benchmarks.accuracy_bench import BATCH, EVALUATION, RECALIBRATION_IMAGES, SEED, TUNING, Bench, key, timed  # noqa: E402
 from benchmarks.accuracy_bytes import at_equal_bytes  # noqa: E402
 from benchmarks.accuracy_page import write_page  # noqa: E402
 from models.candidates.at_budget import Candidates  # noqa: E402
+from models.training.recovery import recovery_rate  # noqa: E402
 from models.variant import Variant  # noqa: E402
 from models.variant_spec import BASELINE, VariantSpec  # noqa: E402
-=======
-from benchmarks.accuracy_bench import EVALUATION, TUNING, Bench, key, timed  # noqa: E402
-from benchmarks.accuracy_bytes import at_equal_bytes  # noqa: E402
-from benchmarks.accuracy_page import write_page  # noqa: E402
-from models.training.recovery import recovery_rate  # noqa: E402
->>>>>>> distill18
 from torch_lowrank.compression import compress  # noqa: E402
 from torch_lowrank.curvature.moments import Statistics  # noqa: E402
 from torch_lowrank.decomposition.decompose import decompose  # noqa: E402
