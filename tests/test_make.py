@@ -30,13 +30,13 @@ def make(folder: Path, *arguments: str, typed: str | None = None) -> subprocess.
     """What make says in that folder; without a terminal, unless something is typed."""
     environment = {**os.environ, "ZENML_CONFIG_PATH": str(folder.parent / "zenml")}
     command = ["make", "-C", str(folder), *arguments]
-    options = {"env": environment, "capture_output": True, "text": True, "check": False}
+    options = {"env": environment, "capture_output": True, "text": True}
     if typed is None:
-        return subprocess.run(command, stdin=subprocess.DEVNULL, **options)
+        return subprocess.run(command, check=False, stdin=subprocess.DEVNULL, **options)
     keyboard, terminal = pty.openpty()
     try:
         os.write(keyboard, typed.encode())
-        return subprocess.run(command, stdin=terminal, **options)
+        return subprocess.run(command, check=False, stdin=terminal, **options)
     finally:
         os.close(keyboard)
         os.close(terminal)
