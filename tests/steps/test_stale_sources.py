@@ -135,7 +135,11 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (NETWORKS, "torch_lowrank", "checks"),  # wider: it refuses, and changes nothing
     (TRAINING | {"pruned"}, "models/training", "__init__"),
     (TRAINING, "models/training", "history"),
-    (TRAINING - {"import"}, "models/training", "augmentation batches checkpoints fit module multiprocess winograd"),
+    (
+        TRAINING - {"import"},
+        "models/training",
+        "augmentation batches checkpoints fit module multiprocess time_left winograd",
+    ),
     # Channels are judged by the training's loss. Wider: `options` names it, among others.
     (TRAINING - {"import"} | {"pruned"}, "models/training", "losses options"),
     (TRAINING - {"import"} | EVALUATION | PREDICT | {"pictures", "export"}, "models/evaluation", "metrics"),
