@@ -84,7 +84,8 @@ def _outline(config: RunConfig) -> str:
         about = f"data: {data}; network: {config.checkpoint}"
     else:
         about = f"data: {data}, as {stored_as(config.data)}; network: {network_title(config.model)}"
-    return _printable(f"{about}; results: {config.out_dir}")
+    seeds = f"; seeds: {', '.join(map(str, config.seeds))}" if len(config.seeds) > 1 else ""
+    return _printable(f"{about}{seeds}; results: {config.out_dir}")
 
 
 def _fail(message: str, status: int, config: RunConfig | None = None) -> int:

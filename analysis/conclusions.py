@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 
 from analysis.comparison import Comparison, baseline_in
-from analysis.equal_size import verdict
+from analysis.equal_size import TWO, verdict
 from analysis.examples import in_question
 from analysis.intervals import MIN_UNITS, TOO_FEW
 from analysis.ranking import JUDGED, OTHER_RULES, SPLITS, candidates, is_useful, metric, without_repeats
+from analysis.sentences.baselines import failed, useless, weak
+from analysis.sentences.false_alarms import false_alarms
 from analysis.signed_numbers import signed, signed_ends
 from dataset.message_text import counted
 from models.evaluation.results import EvaluationResult
@@ -20,14 +22,6 @@ _SCHEME_HINT = (
 )
 _RECALIBRATED = " The baseline is not recalibrated; part of the difference may be what that does."
 _NOTED = 0.001  # loss of Dice by recalibration that is told
-_WEAK_DICE = 0.3  # below, a baseline finds so little that keeping its Dice means nothing
-_MANY_ALARMS = (
-    0.5  # of the images without a lesion: above, Dice on lesions alone says little of what is seen in practice
-)
-_PREPARE = (
-    "check that it gets images as it was trained on (--image_size, --channels, --interpolation, input.mean, "
-    "input.std), or give a better checkpoint,"
-)
 _JUDGED_PAIRS: tuple[tuple[Method, Method], ...] = (
     ("arsvd", "svd"),
     ("budget", "svd"),
@@ -54,46 +48,16 @@ def answer(comparison: Comparison) -> str:
     if missing:
         return f"No image of {' and '.join(missing)} has a lesion, so there is nothing to judge networks by."
     if comparison.is_useless:
-        return _useless(comparison, baseline)
-    weak = f"{_weak(comparison, baseline)}{_failed(comparison, baseline)}"
+        return useless(comparison, baseline)
+    first = f"{weak(comparison, baseline)}{failed(comparison, baseline)}"
     chosen, recovery = comparison.recommended, f"{_lowered(comparison)}{_unhelped(comparison)}"
     if chosen is None:
-        return f"{weak}{_none_is_close(comparison, baseline)}{recovery}"
+        return f"{first}{_none_is_close(comparison, baseline)}{recovery}"
     recovered = _RECALIBRATED if chosen.spec.recalibrated is not None else ""
     trust, safe = _trust(comparison, chosen), _safe(comparison, chosen)
     kept = f"{_keeps(comparison, chosen)}.{_repeats(comparison, chosen)}"
-    return f"{weak}{kept}{_choice(comparison, chosen)}{trust}{safe}{recovered}{recovery}"
-
-
-def _useless(comparison: Comparison, baseline: EvaluationResult) -> str:
-    """Returns that the baseline is useless, and what to do."""
-    worst = min(metric(baseline, JUDGED, split) for split in SPLITS)
-    found = f"almost nothing (Dice {worst:.3f})" if worst > 0 else "nothing"
-    return f"The baseline finds {found}: {_improve(comparison)} before comparing what compression keeps of it."
-
-
-def _improve(comparison: Comparison) -> str:
-    """Returns what makes a baseline better; of one that was trained elsewhere, images as it knows them may do."""
-    return _PREPARE if comparison.imported else "train it longer"
-
-
-def _weak(comparison: Comparison, baseline: EvaluationResult) -> str:
-    """Returns what is to be known of a baseline before anything is believed that is compared with it."""
-    full, alarms = metric(baseline, JUDGED), metric(baseline, "false_alarm_images")
-    low = f"The baseline has Dice {full:.3f} alone: {_improve(comparison)} before believing this. "
-    low = low if full < _WEAK_DICE else ""
-    if not alarms > _MANY_ALARMS:
-        return low
-    return f"{low}The baseline marks something in {100 * alarms:.0f} % of the test images without a lesion. "
-
-
-def _failed(comparison: Comparison, baseline: EvaluationResult) -> str:
-    """Returns which further networks are useless as they were trained, for whatever reason."""
-    failed = [each for each in comparison.dense if each is not baseline and not is_useful(each, baseline)]
-    if not failed:
-        return ""
-    named = ", ".join(f"{each.name} (Dice {metric(each, JUDGED):.3f})" for each in failed)
-    return f"Too little is found to be compressed by {named}: train longer, or leave it out. "
+    alarms = false_alarms(comparison, chosen)
+    return f"{first}{kept}{_choice(comparison, chosen)}{trust}{alarms}{safe}{recovered}{recovery}"
 
 
 def times_answer(comparison: Comparison) -> str:
@@ -145,7 +109,8 @@ def trainings_answer(comparison: Comparison) -> str:
     if line is None or comparison.is_useless:
         return ""
     number = len(line.variants)
-    found = f"Over {number} trainings, {line.name} has Dice {line.dice:.3f} (standard deviation {line.sd:.3f}"
+    sizes = "" if line.sizes is None else " of {:,} to {:,} parameters".format(*line.sizes)
+    found = f"Over {number} trainings, {line.name}{sizes} has Dice {line.dice:.3f} (standard deviation {line.sd:.3f}"
     if line.mean is not None and not line.mean.too_few:
         found += f"; 95 % interval over trainings and {line.mean.unit} {line.mean.low:.3f} to {line.mean.high:.3f}"
     if line.change is None:
@@ -155,6 +120,8 @@ def trainings_answer(comparison: Comparison) -> str:
         return f"{change} is from {line.change.over}, {TOO_FEW}."
     mean, low, high = signed_ends(line.change)
     meaning = "is more than chance" if line.change.excludes_zero else "may be chance"
+    if number == TWO and not line.change.excludes_zero:
+        meaning = "cannot be told from chance by two trainings, whose intervals are wide: give --seeds three or more"
     return f"{change}, {mean} ({low} to {high}), {meaning}."
 
 

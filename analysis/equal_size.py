@@ -25,6 +25,7 @@ PAIRS: tuple[tuple[Method, Method], ...] = (
     *(("budget", rule) for rule in OTHER_RULES),
     *(("arsvd", rule) for rule in OTHER_RULES),
 )
+TWO = 2  # trainings: by Student's t with one degree of freedom, they find no difference but a very large one
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,11 +150,15 @@ def verdict(lines: Sequence[EqualSize], method: Method, other: Method) -> str:
         The sentence; empty where no budget has both methods.
     """
     ours, theirs = TITLES[method], TITLES[other]
+    trainings = next((gain.trainings for line in lines for gain in line.dice_gains.values()), None)
+    undecided = f"no difference of {ours} and {theirs} is found"
+    if trainings == TWO:
+        undecided = f"two trainings cannot tell {ours} and {theirs} apart"
     unit = next((gain.unit for line in lines for gain in line.dice_gains.values()), "images")
     budgets: dict[str, list[float]] = {
         f"{ours} is better than {theirs}": [],
         f"{ours} is worse than {theirs}": [],
-        f"no difference of {ours} and {theirs} is found": [],
+        undecided: [],
         f"{ours} and {theirs} are both useless": [],
         f"the {unit} are {TOO_FEW} {ours} against {theirs}": [],
     }
@@ -170,7 +175,6 @@ def verdict(lines: Sequence[EqualSize], method: Method, other: Method) -> str:
             words = same if not gain.excludes_zero else better if gain.mean > 0 else worse
         budgets[words].append(line.budget)
     parts = [f"{words} at {_percents(found)} of the parameters" for words, found in budgets.items() if found]
-    trainings = next((gain.trainings for line in lines for gain in line.dice_gains.values()), None)
     over = "" if trainings is None else f" and over {trainings} trainings"
     return f"At equal size{over}, {'; '.join(parts)}." if parts else ""
 

@@ -7,7 +7,15 @@ import math
 from collections.abc import Callable, Sequence
 
 from analysis.quality import paired
-from analysis.ranking import JUDGED, baseline_of, candidates, is_useful, metric, without_repeats
+from analysis.ranking import (
+    JUDGED,
+    SAME_SIZE_FACTOR,
+    baseline_of,
+    candidates,
+    is_useful,
+    metric,
+    without_repeats,
+)
 from models.evaluation.results import EvaluationResult
 
 
@@ -44,7 +52,8 @@ def front_names(
     higher by more than chance: the paired interval over the images excludes zero. Else noise in the fourth digit would
     place a network of any size beside the smallest. The baseline is no exception. Of several seeds, those of the first
     count, see `analysis.ranking.candidates`. Where images are too few to judge,
-    or their values are not known, it is the plain front. Of variants that are the same network, the first is named.
+    or their values are not known, it is the plain front. Of variants that are the same network, the first is named. Of
+    two whose costs differ by no more than `SAME_SIZE_FACTOR`, the one with the lower Dice is no trade-off.
 
     Args:
         results: The variants.
@@ -62,7 +71,12 @@ def front_names(
         group = list(equals)
         if all(_is_better(result, other) for result in group for other in best):
             best += group
-    return frozenset(result.name for result in best)
+    return frozenset(each.name for each in best if not any(_outdoes(cost(other), cost(each)) for other in best))
+
+
+def _outdoes(other: float, own: float) -> bool:
+    """Whether a network of this cost costs hardly more than one of the same front, and so has more for the same."""
+    return own < other <= SAME_SIZE_FACTOR * own
 
 
 def _is_better(result: EvaluationResult, other: EvaluationResult) -> bool:

@@ -26,7 +26,7 @@ from scipy.special import stdtrit
 
 from analysis.intervals import CHANGE, SHARE, Interval
 from analysis.quality import called, of_images, patients_of
-from analysis.ranking import JUDGED, metric
+from analysis.ranking import JUDGED, SAME_SIZE_FACTOR, metric
 from models.evaluation.results import EvaluationResult
 
 _UPPER = 0.975
@@ -66,6 +66,12 @@ class OverTrainings:
         """The mean number of parameters."""
         return statistics.fmean(each.cost.params for each in self.variants)
 
+    @property
+    def sizes(self) -> tuple[int, int] | None:
+        """The fewest and the most parameters, None where all are of a size: a search finds another one each time."""
+        params = [each.cost.params for each in self.variants]
+        return None if max(params) <= SAME_SIZE_FACTOR * min(params) else (min(params), max(params))
+
     def to_dict(self) -> dict[str, Any]:
         """Returns the line as JSON-like data."""
         found = {name: None if value is None else _ends(value) for name, value in self._intervals().items()}
@@ -77,6 +83,7 @@ class OverTrainings:
             "trainings": len(self.variants),
             "variants": [each.name for each in self.variants],
             "params": self.params,
+            "sizes": self.sizes,
             JUDGED: {"mean": self.dice, "sd": self.sd, "interval": found["mean"]},
             "change": {
                 "mean": None if self.change is None else self.change.mean,

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import difflib
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from configs.faults import reason
+from configs.explained import explain
+from configs.parser import ConfigError, make_parser
 from configs.prediction import unused_settings
 from configs.schema import RunConfig
 from configs.sections import DataConfig, ModelConfig
@@ -23,23 +22,29 @@ FLAGS: dict[str, tuple[str, dict[str, Any]]] = {
         "data_root",
         {"metavar": "DIR", "help": "folder or URI of the data set (default: phantoms)"},
     ),
-    "out_dir": ("out_dir", {"metavar": "DIR", "help": "results (default: artifacts)"}),
-    "device": ("device", {"help": "auto, cpu or cuda"}),
+    "out_dir": ("out_dir", {"metavar": "DIR", "help": "folder of the results"}),
+    "device": ("device", {"metavar": "NAME", "help": "where to compute: auto, cpu or cuda"}),
     "seed": ("seed", {"metavar": "N", "help": "seed of everything that is random"}),
-    "seeds": ("seeds", {"metavar": "LIST", "help": 'of several trainings, "1,2,3": a spread over them'}),
-    "num_workers": ("num_workers", {"metavar": "N", "help": "threads that decode images (0: one a core)"}),
+    "seeds": ("seeds", {"metavar": "LIST", "help": 'seeds of several trainings, "1,2,3": says what chance does'}),
+    "num_workers": ("num_workers", {"metavar": "N", "help": "threads that decode images; 0 is one a core"}),
     "image_size": ("data.image_size", {"nargs": 2, "metavar": ("H", "W"), "help": "images are resized to this"}),
-    "interpolation": ("data.interpolation", {"help": "how: area (default), linear, cubic or nearest"}),
-    "channels": ("data.channels", {"metavar": "N", "help": "1 gray, 3 colour"}),
-    "multi_class": ("data.multi_class", {"action": "store_true", "help": "masks hold class indices"}),
+    "interpolation": ("data.interpolation", {"metavar": "HOW", "help": "how: area, linear, cubic or nearest"}),
+    "channels": ("data.channels", {"metavar": "N", "help": "1 reads images as gray, 3 as colour"}),
+    "multi_class": (
+        "data.multi_class",
+        {"action": "store_true", "help": "masks hold several classes, not lesion or none"},
+    ),
     "categories": ("data.categories", {"metavar": "LIST", "help": 'read these alone, "tumor,edema" (default: all)'}),
     "skip_bad_samples": (
         "data.skip_bad_samples",
         {"action": "store_true", "help": "leave bad samples out and list them"},
     ),
     "split": ("data.split", {"metavar": "LIST", "help": "shares of train, valid, test where there are no splits"}),
-    "split_seed": ("data.split_seed", {"metavar": "N", "help": "seed of that division (default: 0)"}),
-    "group_by": ("data.group_by", {"metavar": "REGEX", "help": "what it matches in a file name is the patient"}),
+    "split_seed": ("data.split_seed", {"metavar": "N", "help": "seed of that division"}),
+    "group_by": (
+        "data.group_by",
+        {"metavar": "REGEX", "help": "what it matches in a file name is the patient, who is never divided"},
+    ),
     "base_filters": (
         "model.base_filters",
         {"metavar": "LIST", "help": 'filters of the U-Net\'s first level; "16,8" trains and compares both'},
@@ -50,22 +55,37 @@ FLAGS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "network": ("model.network", {"metavar": "NAME", "help": "another network: package.module.Name, or file.py:Name"}),
     "network_args": ("model.arguments", {"metavar": "JSON", "help": "what it is made with, as '{\"features\": ...}'"}),
-    "epochs": ("training.epochs", {"metavar": "N", "help": "of training"}),
-    "batch_size": ("training.batch_size", {"metavar": "N", "help": "images a step"}),
-    "lr": ("training.lr", {"metavar": "X", "help": "learning rate"}),
-    "svd_ranks": ("compression.svd_ranks", {"metavar": "LIST", "help": 'for example "16,32,64"'}),
-    "arsvd_taus": ("compression.arsvd_taus", {"metavar": "LIST", "help": 'for example "0.85,0.9,0.95"'}),
+    "epochs": ("training.epochs", {"metavar": "N", "help": "passes through the training images"}),
+    "batch_size": ("training.batch_size", {"metavar": "N", "help": "images a step of training"}),
+    "lr": ("training.lr", {"metavar": "X", "help": "learning rate of training"}),
+    "svd_ranks": ("compression.svd_ranks", {"metavar": "LIST", "help": 'SVD: one rank for all layers, "16,32,64"'}),
+    "arsvd_taus": (
+        "compression.arsvd_taus",
+        {"metavar": "LIST", "help": 'ARSVD: share of the entropy of each spectrum, "0.85,0.9,0.95"'},
+    ),
     "rank_rules": (
         "compression.rank_rules",
-        {"metavar": "LIST", "help": "other rank rules: evbmf, hard_threshold, effective_rank, stable_rank"},
+        {"metavar": "LIST", "help": "rank rules of the literature: evbmf, hard_threshold, effective_rank, stable_rank"},
     ),
-    "energies": ("compression.energies", {"metavar": "LIST", "help": 'share of each spectrum\'s energy, "0.9"'}),
-    "rank_ratios": ("compression.rank_ratios", {"metavar": "LIST", "help": 'share of each full rank, "0.5"'}),
-    "budgets": ("compression.budgets", {"metavar": "LIST", "help": 'share of the parameters, "0.5,0.25,0.125"'}),
-    "pruned": ("compression.pruned", {"metavar": "LIST", "help": 'the same by structured pruning, "0.5,0.25"'}),
+    "energies": (
+        "compression.energies",
+        {"metavar": "LIST", "help": 'ranks that keep a share of each spectrum\'s energy, "0.9"'},
+    ),
+    "rank_ratios": (
+        "compression.rank_ratios",
+        {"metavar": "LIST", "help": 'ranks that are a share of each full rank, "0.5"'},
+    ),
+    "budgets": (
+        "compression.budgets",
+        {"metavar": "LIST", "help": 'networks of a share of the parameters, "0.5,0.25,0.125"'},
+    ),
+    "pruned": (
+        "compression.pruned",
+        {"metavar": "LIST", "help": 'the same by structured pruning, to compare with, "0.5,0.25"'},
+    ),
     "mac_budgets": (
         "compression.mac_budgets",
-        {"metavar": "LIST", "help": 'and of the multiply-accumulates, "0.25" (with --budgets, --pruned)'},
+        {"metavar": "LIST", "help": 'and also of the multiply-accumulates, "0.25"; beside --budgets, --pruned'},
     ),
     "size_budgets": (
         "compression.size_budgets",
@@ -83,10 +103,13 @@ FLAGS: dict[str, tuple[str, dict[str, Any]]] = {
         {"metavar": "X", "help": "Dice that may be lost (by valid); adds the smallest network within it"},
     ),
     "statistics_images": ("statistics.images", {"metavar": "N", "help": "training images for the loss curvature"}),
-    "recalibrate": ("recalibration.enabled", {"action": "store_true", "help": "fit BatchNorm to compressed networks"}),
+    "recalibrate": (
+        "recalibration.enabled",
+        {"action": "store_true", "help": "fit BatchNorm of the compressed networks to training images"},
+    ),
     "recalibration_images": ("recalibration.images", {"metavar": "N", "help": "training images for that"}),
     "finetune_compressed": ("finetune.enabled", {"action": "store_true", "help": "train the compressed networks on"}),
-    "finetune_epochs": ("finetune.epochs", {"metavar": "N", "help": "of that training"}),
+    "finetune_epochs": ("finetune.epochs", {"metavar": "N", "help": "epochs of that training"}),
     "finetune_lr": ("finetune.lr", {"metavar": "X", "help": "its learning rate; more below 12.5 %% of the parameters"}),
     "finetune_distillation": (
         "finetune.distillation",
@@ -94,16 +117,24 @@ FLAGS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "reuse_training": (
         "reuse_training",
-        {"nargs": "?", "const": "latest", "metavar": "WHICH", "help": "latest, a run, or artifact:version"},
+        {
+            "nargs": "?",
+            "const": "latest",
+            "metavar": "WHICH",
+            "help": "compress a network that an earlier run trained: latest, a run, or artifact:version",
+        },
     ),
-    "checkpoint": ("checkpoint", {"metavar": "FILE", "help": "state dict of the network, .safetensors or .pth"}),
+    "checkpoint": (
+        "checkpoint",
+        {"metavar": "FILE", "help": "trained weights, .safetensors, .pth or .ckpt: compress these, train nothing"},
+    ),
     "run_settings": (
         "run_settings",
         {"metavar": "FILE", "help": "YAML: machines of the steps on a remote stack, see configs/kubernetes/"},
     ),
     "register": (
         "registration.name",
-        {"metavar": "NAME", "help": "register the chosen network in MLflow by this name"},
+        {"metavar": "NAME", "help": "register the recommended network in MLflow by this name"},
     ),
     "register_variant": ("registration.variant", {"metavar": "VARIANT", "help": "that one, not the recommended one"}),
     "predict": (
@@ -119,7 +150,7 @@ FLAGS: dict[str, tuple[str, dict[str, Any]]] = {
         {"metavar": "LIST", "help": "files to deploy: onnx, onnx_w8, onnx_int8, pt2, monai_bundle"},
     ),
     "export_variant": ("export.variant", {"metavar": "VARIANT", "help": "of that one, not the recommended one"}),
-    "no_cache": ("no_cache", {"action": "store_true", "help": "run every step"}),
+    "no_cache": ("no_cache", {"action": "store_true", "help": "run every step, whatever is known already"}),
     "verbose": ("verbose", {"action": "store_true", "help": "all messages, and tracebacks"}),
 }
 
@@ -129,40 +160,23 @@ OF_UNET = ("base_filters", "bilinear", "dropout")
 OF_NAMED = ("network", "arguments", "output")
 
 
-class ConfigError(ValueError):
-    """The command line or the configuration file is wrong."""
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> Any:
-        raise ConfigError(f"{message}{_meant(message)}; see --help")
-
-
-def _meant(message: str) -> str:
-    """Returns the flags that argparse's message about unknown ones may be about."""
-    unknown = re.findall(r"(?<!\S)--([\w-]+)", message) if "unrecognized" in message else []
-    known = ["config", *FLAGS]
-    meant = [match for flag in unknown for match in difflib.get_close_matches(flag.replace("-", "_"), known, n=1)]
-    return f" (did you mean {', '.join(f'--{name}' for name in dict.fromkeys(meant))}?)" if meant else ""
-
-
 def load_config(arguments: Sequence[str]) -> RunConfig:
     """Returns the configuration that the command line asks for.
 
     Raises:
         ConfigError: If a flag, a key or a value is wrong; the message names all of them.
     """
-    parsed = _parser().parse_intermixed_args(arguments)
+    parsed = make_parser(FLAGS).parse_intermixed_args(arguments)
     values = _read_yaml(Path(parsed.config)) if parsed.config else {}
     typed = _typed(parsed)
     for place, value in typed:
         _put(values, place, value)
+    flags = {place: flag for flag, (place, _) in FLAGS.items()}
     try:
         config = RunConfig.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(_explain(error)) from error
+        raise ConfigError(explain(error, flags)) from error
     _check_model(config.model)
-    flags = {place: flag for flag, (place, _) in FLAGS.items()}
     if fault := unused_settings(config, flags, [place for place, _ in typed], parsed.config):
         raise ConfigError(fault)
     return config
@@ -203,21 +217,6 @@ def stored_as(data: DataConfig) -> str:
     return f"{data.image_size[0]}x{data.image_size[1]}, {'gray' if data.channels == 1 else 'colour'}"
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="run_pipeline.py",
-        description="Train a U-Net on COCO-style images, compress it by SVD and ARSVD, and compare the results.",
-        epilog="Any field of the configuration can be set as key=value, for example training.patience=5.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--config", metavar="FILE", help="YAML file, see configs/")
-    for name, (_, options) in FLAGS.items():
-        spellings = dict.fromkeys((f"--{name}", f"--{name.replace('_', '-')}"))
-        parser.add_argument(*spellings, dest=name, **options)
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="overrides of single fields")
-    return parser
-
-
 def _read_yaml(file: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -245,47 +244,3 @@ def _put(values: dict[str, Any], place: str, value: Any) -> None:
             raise ConfigError(f"{section} is a section, it cannot be {inner!r}")
         values = inner
     values[key] = value
-
-
-def _meant_field(place: str) -> str:
-    """Returns the field that an unknown one may be about: of the same section first, then of any."""
-    section, _, name = place.rpartition(".")
-    known = _fields(RunConfig)
-    for fields in ([field for field in known if field.rpartition(".")[0] == section], known):
-        names = {field.rpartition(".")[2]: field for field in reversed(fields)}
-        if meant := difflib.get_close_matches(name, names, n=1):
-            return f" (did you mean {names[meant[0]]}?)"
-    return ""
-
-
-def _fields(section: type[BaseModel], within: str = "") -> list[str]:
-    """Returns the places of all fields of a section and of the sections in it."""
-    found = []
-    for name, field in section.model_fields.items():
-        found.append(f"{within}{name}")
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            found += _fields(field.annotation, f"{within}{name}.")
-    return found
-
-
-def _explain(error: ValidationError) -> str:
-    """Returns one line a fault: the field, its flag, the value, what is wrong."""
-    flags = {place: flag for flag, (place, _) in FLAGS.items()} | {"model.further_filters": "base_filters"}
-    known = _fields(RunConfig)
-    lines = []
-    for fault in error.errors():
-        parts = [str(part) for part in fault["loc"] if not isinstance(part, int)]
-        below = [".".join(parts[:depth]) for depth in range(len(parts), 0, -1)]  # the innermost may be no field
-        place = next((each for each in below if each in known), "")
-        flag = f" (--{flags[place]})" if place in flags else ""
-        whole_section = fault["type"] == "value_error" and isinstance(fault["input"], dict)
-        if fault["type"] == "model_type":
-            fields = ", ".join(field for field in known if field.startswith(f"{place}."))
-            lines.append(f"{place} is a section, it cannot be {fault['input']!r}; set one of {fields}")
-        elif fault["type"] == "extra_forbidden":
-            lines.append(f"{below[0]}: {reason(RunConfig, fault)}{_meant_field(below[0])}")
-        elif place and not whole_section:
-            lines.append(f"{place}{flag} is {fault['input']!r}: {reason(RunConfig, fault)}")
-        else:
-            lines.append(reason(RunConfig, fault))
-    return "\n".join(dict.fromkeys(lines))

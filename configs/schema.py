@@ -5,7 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from configs.distillation import DistillNarrowConfig, check_narrower
 from configs.rank_rules import RuleName
@@ -246,11 +254,14 @@ class RunConfig(Section):
     @model_validator(mode="before")
     @classmethod
     def _first_seed(cls, values: object) -> object:
-        """Takes the first of `seeds` as `seed` where that is not given."""
+        """Takes the first of `seeds` as `seed` where that is not given; what is no seed is told of `seeds` alone."""
         seeds = split_list(values.get("seeds")) if isinstance(values, dict) else None
         if not isinstance(values, dict) or "seed" in values or not isinstance(seeds, (list, tuple)) or not seeds:
             return values
-        return {**values, "seed": seeds[0]}
+        try:
+            return {**values, "seed": TypeAdapter(Seed).validate_python(seeds[0])}
+        except ValidationError:
+            return values
 
     @model_validator(mode="after")
     def _several_trainings(self) -> RunConfig:

@@ -215,9 +215,11 @@ class ModelConfig(Section):
         every = (self.base_filters, *self.further_filters)
         for number, filters in enumerate(every):
             if filters in every[:number]:
-                raise ValueError(f"base_filters: {filters} occurs more than once")
+                raise ValueError(f"base_filters (--base_filters): {filters} occurs more than once")
             if self.bilinear and filters % 2:
-                raise ValueError(f"base_filters is {filters}; with bilinear up-sampling it must be even")
+                raise ValueError(
+                    f"base_filters (--base_filters) is {filters}; with bilinear up-sampling it must be even"
+                )
         return self
 
     @model_validator(mode="after")

@@ -26,7 +26,7 @@ FRONT_NOTE = (
 )
 BEYOND_CHANCE = "larger ones if their Dice is higher by more than chance"
 AT_ALL = "larger ones if their Dice is higher (images are too few for more)"
-CHOSEN_NOTE = "+ recommended"
+CHOSEN_NOTE = "+ recommended: {name}"
 TWIN_NOTE = "time of a network in few bits (_w8): that of the one it was rounded from, as which it computes"
 BEFORE_NOTE = "before: Dice straight after truncation, not yet recalibrated or fine-tuned"
 BYTES_NOTE = "below each size: what else fits into its bytes, the best of each method by valid"
@@ -35,6 +35,24 @@ WIDEST = 10_000  # columns that a table may have where it is only measured
 FEW_IMAGES = 20  # up to so many are counted: 3 of 8, where 37.5 % looks more exact than it is
 _FEWEST_PAIRS = 3  # differences at equal size that are shown however narrow the screen is
 TIME_INTERVAL, CHANGE_INTERVAL = "interval of time", "interval of change"
+# What stands below the headings, for those who do not know them; no wider than the figures.
+WORDS = {
+    "before": "Dice",
+    "Dice": "1 best",
+    "change": "Dice",
+    "found": "lesion",
+    "alarms": "false",
+    "IoU": "1 best",
+    "patient": "Dice",
+    "accuracy": "pixels",
+    "parameters": "network",
+    "saved %": "params",
+    "MB": "file",
+    "GMACs": "work",
+    "time": "ratio",
+    CHANGE_INTERVAL: "Dice, 95 % interval",
+    TIME_INTERVAL: "ratio, 95 %",
+}
 # What a screen that is too narrow goes without, the first first; names and parameters are always there.
 LEFT_OUT_FIRST = (
     *("MB", "accuracy", "patient", TIME_INTERVAL, "IoU", "saved %", "alarms", "GMACs"),
@@ -185,14 +203,16 @@ def _variants_table(comparison: Comparison, rows: Sequence[VariantRow], shown: C
     columns = [column for column in shown if column not in (CHANGE_INTERVAL, TIME_INTERVAL)]
     table = plain_table()
     table.add_column("", no_wrap=True)
-    table.add_column("variant", no_wrap=True)
+    table.add_column("variant\n", no_wrap=True)
     for column in columns:
         title = comparison.group_noun if column == "patient" else column
-        table.add_column(title, justify="right", no_wrap=True)
+        interval = {"change": CHANGE_INTERVAL, "time": TIME_INTERVAL}.get(column)
+        word = WORDS[interval if interval in shown else column]
+        table.add_column(Text.assemble(title, "\n", (word, "not bold dim")), justify="right", no_wrap=True)
     for row in rows:
         cells = _cells(row, comparison.test_images, shown)
         mark = (">" if row.on_front else " ") + ("+" if row.chosen else "")
-        style = "bold green" if row.on_front or row.chosen else None
+        style = "bold reverse green" if row.chosen else "green" if row.on_front else None
         table.add_row(*(Text(cell) for cell in (mark, row.name, *(cells[column] for column in columns))), style=style)
     return table
 
@@ -224,7 +244,7 @@ def _notes(comparison: Comparison, rows: Sequence[VariantRow], shown: Collection
     end = ", 95 % interval; * excludes zero" if CHANGE_INTERVAL in shown else "; * its 95 % interval excludes zero"
     notes = {
         FRONT_NOTE.format(larger=AT_ALL if few else BEYOND_CHANCE): any(row.on_front for row in rows),
-        CHOSEN_NOTE: any(row.chosen for row in rows),
+        CHOSEN_NOTE.format(name=next((row.name for row in rows if row.chosen), "")): any(row.chosen for row in rows),
         _images_note(comparison, shown): comparison.has_empty_images,
         f"change: Dice minus the baseline's, same images{end}": change,
         interval_note(comparison): comparison.judged_over is not None,

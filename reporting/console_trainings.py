@@ -16,6 +16,7 @@ TRAININGS_NOTE = (
     "means over {number} trainings; sd: over trainings; intervals, 95 %, over trainings and {units};\n"
     "change: minus the baseline of the same seed"
 )
+SIZES_DIFFER = "{}: networks of different sizes, {:,} to {:,} parameters, so its mean is of no size"
 
 
 def print_at_sizes(comparison: Comparison, console: Console) -> None:
@@ -52,3 +53,6 @@ def print_over_trainings(comparison: Comparison, console: Console) -> None:
     first = comparison.over_trainings[0]
     number, units = len(first.variants), "images" if first.mean is None else first.mean.unit
     console.print(Text(TRAININGS_NOTE.format(number=number, units=units), style="dim"))
+    for line in comparison.over_trainings:
+        if line.sizes is not None:
+            console.print(Text(SIZES_DIFFER.format(line.name, *line.sizes), style="dim"))

@@ -28,6 +28,7 @@ from models.training.losses import check_teacher, teacher_ready
 from models.training.module import SegmentationModule
 from models.training.multiprocess import ProcessLostError, check_devices, run_together
 from models.training.options import TrainingError, TrainingOptions
+from models.training.time_left import TimeLeft
 from torch_lowrank.quantization.training import round_while_training
 
 
@@ -143,8 +144,9 @@ def _run(
 def _trainer(options: TrainingOptions, recorder: Recorder, device: str) -> pl.Trainer:
     where = torch.device(device)
     cuda, together = where.type == "cuda", options.devices > 1
-    callbacks: list[pl.Callback] = [recorder]
-    if sys.stderr.isatty():  # with several processes, Lightning shows the bar of the first alone
+    callbacks: list[pl.Callback] = [recorder, TimeLeft()]
+    bar = sys.stderr.isatty()
+    if bar:  # with several processes, Lightning shows the bar of the first alone
         callbacks.append(RichProgressBar(leave=True, console_kwargs={"stderr": True}))
     bf16 = options.precision == "bf16" or (options.precision == "auto" and cuda and torch.cuda.is_bf16_supported())
     return pl.Trainer(
@@ -158,7 +160,7 @@ def _trainer(options: TrainingOptions, recorder: Recorder, device: str) -> pl.Tr
         plugins=[AtomicCheckpointIO()],
         logger=False,
         enable_checkpointing=False,
-        enable_progress_bar=len(callbacks) > 1,
+        enable_progress_bar=bar,
         enable_model_summary=False,
         num_sanity_val_steps=-1 if options.keep_start and not recorder.path.exists() else 0,  # all of `valid`
         use_distributed_sampler=False,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
@@ -22,7 +24,8 @@ _MAX_ROWS = 12
 _MAX_PIXELS = 400  # of a side; the picture has no more for it
 _WIDTH = 14.0  # inches, shared by the columns
 _CELLS = (1.5, 2.6)  # smallest and largest side of a cell, in inches
-_NAME_LENGTH = 22
+_NAME_LENGTH = 19
+_LINE = 0.15  # inches of a further line of a title
 _LEGEND = 0.3  # inches
 
 
@@ -36,17 +39,17 @@ def draw_masks(examples: Examples, comparison: Comparison) -> Figure | None:
     if rows == 0:
         return None
     predictions = dict(list(examples.predictions.items())[:_MAX_COLUMNS])
-    titles = {result.name: long_label(result) for result in comparison.results}
+    titles = {result.name: _title(long_label(result)) for result in comparison.results}
+    lines = max(titles.get(name, "").count("\n") for name in predictions) if predictions else 0
     dice = {result.name: result.per_image.get("dice", []) for result in comparison.results}
     cell = float(np.clip(_WIDTH / (2 + len(predictions)), *_CELLS))
     height = cell * float(np.clip(examples.images.shape[1] / examples.images.shape[2], 0.4, 2.5))
-    figure = new_figure((cell + 0.06) * (2 + len(predictions)) + 0.6, (height + 0.26) * rows + 0.7)
+    figure = new_figure((cell + 0.06) * (2 + len(predictions)) + 0.6, (height + 0.26) * rows + 0.7 + _LINE * lines)
     legend = _LEGEND / figure.get_figheight()
     figure.set_layout_engine("tight", w_pad=0.3, h_pad=0.3, rect=(0, legend, 1, 1))
     panels = figure.subplots(rows, 2 + len(predictions), squeeze=False)
     for title, axes in zip(["image", "truth", *predictions], panels[0], strict=True):
-        lines = [shortened(line, _NAME_LENGTH) for line in titles.get(title, title).split(", ")]
-        axes.set_title("\n".join(lines), fontsize=9, parse_math=False)
+        axes.set_title(titles.get(title, shortened(title, _NAME_LENGTH)), fontsize=9, parse_math=False)
     for row in range(rows):
         of_row = {name: labels[row] for name, labels in predictions.items()}
         _draw_row(panels[row], examples.images[row], examples.truth[row], of_row)
@@ -58,6 +61,12 @@ def draw_masks(examples: Examples, comparison: Comparison) -> Figure | None:
         panels[row][0].set_ylabel(place, fontsize=8, parse_math=False)
     _add_legend(figure, int(max([examples.truth.max(), *(labels.max() for labels in predictions.values())])))
     return figure
+
+
+def _title(label: str) -> str:
+    """Returns a label in lines that a column has room for; what is cut is no name any more, so a word alone may be."""
+    lines = [line for part in label.split(", ") for line in wrap(part, _NAME_LENGTH, break_long_words=False)]
+    return "\n".join(shortened(line, _NAME_LENGTH) for line in lines)
 
 
 def _draw_row(

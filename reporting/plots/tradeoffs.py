@@ -112,7 +112,7 @@ def draw_tradeoff(comparison: Comparison, cost: str = "params") -> Figure | None
         draw_baseline(axes, metric(comparison.baseline, JUDGED), intervals[comparison.baseline.name])
     bars = any(interval is not None and interval.high > interval.low for interval in intervals.values())
     some = len(shown) > _MAX_LABELS
-    axes.set_title(f"Dice against {of_cost.title}" + " (labels: baseline, best trade-offs, recommended)" * some)
+    axes.set_title(f"Dice against {of_cost.title}" + " (labels: as trained, best trade-offs, recommended)" * some)
     crosses = "" if all(of_cost.told_apart(r) for r in shown) else "; crosses: not told apart from it"
     axes.set(
         xlabel=of_cost.label.format(machine=comparison.machine.title if comparison.machine else "") + crosses,
@@ -210,7 +210,7 @@ def _labelled(
     shown: Sequence[EvaluationResult], front: frozenset[str], comparison: Comparison
 ) -> list[EvaluationResult]:
     """Returns the variants to label: all, or of many those to choose from. These come first: they are placed first."""
-    first = [r for r in shown if r.name in front or r in (comparison.baseline, comparison.recommended)]
+    first = [r for r in shown if r.name in front or r.spec.is_dense or r is comparison.recommended]
     return first if len(shown) > _MAX_LABELS else first + [r for r in shown if r not in first]
 
 

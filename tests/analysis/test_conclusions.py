@@ -7,6 +7,7 @@ import pytest
 from analysis.comparison import Comparison
 from analysis.conclusions import answer, describe, methods_answer
 from analysis.table_rows import variant_rows
+from models.evaluation.results import EvaluationResult
 from models.variant_spec import VariantSpec
 from tests.comparisons import images, means
 
@@ -97,3 +98,27 @@ def test_that_fine_tuning_made_no_network_better_is_said(baseline, result):
         "try another --finetune_lr."
     )
     assert "no better" not in answer(Comparison([baseline, tuned[1]]))
+
+
+def with_empty_images(result: EvaluationResult, alarms: float) -> EvaluationResult:
+    """The same with as many images without a lesion as with one, and this share of them marked falsely."""
+    shift = {"dice": (result.metrics["dice_lesion"] + 1 - alarms) / 2, "false_alarm_images": alarms}
+    return dataclasses.replace(result, metrics=result.metrics | shift)
+
+
+def test_it_is_said_where_dice_over_all_images_falls_by_false_alarms(result):
+    full, small = result("baseline", None, 0.77, 9000), result("svd", 8, 0.769, 900)
+    said = answer(Comparison([with_empty_images(full, 0.25), with_empty_images(small, 0.5)]))
+    assert (
+        "Over all images its Dice falls by 0.125, by false alarms: it marks something in 50 % of the test images "
+        "without a lesion, the baseline in 25 %."
+    ) in said
+
+
+@pytest.mark.parametrize(("before", "after"), [(0.25, 0.25), (0.5, 0.25), (0.25, 0.26)])
+def test_no_more_false_alarms_than_matter_are_not_spoken_of(result, before, after):
+    full, small = result("baseline", None, 0.77, 9000), result("svd", 8, 0.769, 900)
+    said = answer(Comparison([with_empty_images(full, before), with_empty_images(small, after)]))
+    assert "svd_rank_8 keeps" in said
+    assert "Over all images" not in said
+    assert "Over all images" not in answer(Comparison([full, small])), "no image is without a lesion"

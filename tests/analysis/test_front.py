@@ -55,6 +55,13 @@ def test_a_larger_network_is_marked_only_if_it_is_better_by_more_than_chance(res
     assert front_names([noise, better]) == {"arsvd_tau_0.9"}, "better than the noise by chance alone"
 
 
+def test_of_nearly_equal_sizes_the_better_alone_is_marked(result):
+    worse, better = result("svd", 2, 0.70, 10_000), result("budget", 0.5, 0.75, 10_090)
+    assert front_names([worse, better]) == {"budget_0.5"}
+    assert front_names([worse, result("budget", 0.5, 0.75, 10_200)]) == {"svd_rank_2", "budget_0.5"}
+    assert front_names([worse, better], lambda r: r.cost.params * (1 if r is better else 2)) == {"budget_0.5"}
+
+
 def test_the_baseline_is_no_exception(baseline, result):
     small = shifted(result("svd", 2, 0.7768, 14_281), [0.1, -0.101] * 6)
     assert front_names([baseline, small]) == {"svd_rank_2"}

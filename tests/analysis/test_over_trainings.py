@@ -30,6 +30,14 @@ def seeds(gap: float = 0.02) -> list[EvaluationResult]:
     return found
 
 
+def one_lucky() -> list[EvaluationResult]:
+    """Trainings in which SVD fails once, and is as good as the other method otherwise."""
+    return [
+        of_training(at_budget("svd", 0.6), seed=None) if each.name == "svd_budget_0.25" else each
+        for each in seeds(gap=0.0)
+    ]
+
+
 def at_budget(method: Method, dice: float) -> EvaluationResult:
     """A network that meets a budget of 25 % by one rank for all layers."""
     spec = VariantSpec(method, budget=0.25, rank=4, scheme="channel")
@@ -172,13 +180,39 @@ def test_methods_are_compared_over_all_trainings_in_words() -> None:
 
 
 def test_a_gain_of_one_lucky_training_is_no_difference_of_methods() -> None:
-    lucky = [
-        of_training(at_budget("svd", 0.6), seed=None) if each.name == "svd_budget_0.25" else each
-        for each in seeds(gap=0.0)
-    ]
+    lucky = one_lucky()
     assert "no difference of budget and SVD is found" in methods_answer(Comparison(lucky))
     alone = Comparison([each for each in lucky if each.spec.seed is None])
     assert "budget is better than SVD" in methods_answer(alone)
+
+
+def test_two_trainings_are_not_said_to_show_no_difference() -> None:
+    two = Comparison([each for each in one_lucky() if each.spec.seed != 3])
+    assert "two trainings cannot tell budget and SVD apart at 25 % of the parameters" in methods_answer(two)
+    assert "no difference" not in methods_answer(two)
+    uneven = [
+        make_result("budget", 0.25, 0.79, 209_000),
+        of_training(make_result("budget", 0.25, 0.76, 209_000), seed=2),
+    ]
+    said = trainings_answer(
+        Comparison([*(each for each in seeds() if each.spec.is_dense and each.spec.seed != 3), *uneven])
+    )
+    assert said.endswith(
+        "cannot be told from chance by two trainings, whose intervals are wide: give --seeds three or more."
+    )
+
+
+def test_networks_of_different_sizes_are_told_where_their_dice_is_a_mean() -> None:
+    found = [each for each in seeds() if each.spec.is_dense]
+    for seed, params in ((None, 52_481), (2, 68_000), (3, 60_000)):
+        small = make_result("budget", 0.25, 0.79, params)
+        spec = VariantSpec("budget", max_dice_loss=0.01, seed=seed, scheme="auto")
+        found.append(dataclasses.replace(small, spec=spec))
+    comparison = Comparison(found)
+    line = next(each for each in comparison.over_trainings if each.name == "smallest")
+    assert line.sizes == line.to_dict()["sizes"] == (52_481, 68_000)
+    assert all(each.sizes is None for each in comparison.over_trainings if each is not line)
+    assert "smallest of 52,481 to 68,000 parameters has Dice 0.790" in trainings_answer(comparison)
 
 
 def test_the_sentence_speaks_of_the_method_over_its_trainings() -> None:

@@ -69,13 +69,17 @@ def test_all_widths_are_said() -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("--base_filters 16,7", "base_filters is 7; with bilinear up-sampling it must be even"),
-        ("--base_filters 16,8,16", "16 occurs more than once"),
+        ("--base_filters 16,7", "(--base_filters) is 7; with bilinear up-sampling it must be even"),
+        ("--base_filters 16,8,16", "(--base_filters): 16 occurs more than once"),
         ("--base_filters 16,x", "(--base_filters) is 'x'"),
         ("--base_filters 16,0", "(--base_filters) is '0'"),
         ("--base_filters 16,8 model.further_filters=4", "leave further_filters out"),
         ("--seeds 1,2,1", "1 occurs more than once"),
         ("--seeds 1,-2", "(--seeds) is '-2'"),
+        (
+            "--seeds 1-3",
+            "(--seeds) is '1-3': give a whole number of at least 0, below 2147483648; a list is written 1,2,3",
+        ),
         ("--seed 3 --seeds 1,2", "leave --seed out"),
         ("--base_filters 16,8 --network monai.networks.nets.BasicUNet", "is of our U-Net"),
         ("--base_filters 16,8 --reuse_training", "give one number to --base_filters, or leave --reuse_training out"),
@@ -100,6 +104,14 @@ def test_what_cannot_be_is_refused_in_a_sentence(line: str, said: str) -> None:
     with pytest.raises(ConfigError) as refused:
         load_config(line.split())
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("seeds", ["1-3", "x,2", "-1", "3000000000"])
+def test_a_seed_that_cannot_be_is_told_once_by_the_flag_that_was_typed(seeds: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load_config([f"--seeds={seeds}"])
+    assert str(refused.value).count("give a whole number") == 1
+    assert "(--seed)" not in str(refused.value)
 
 
 def test_seeds_go_with_a_network_of_any_kind() -> None:

@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from analysis.comparison import Comparison
-from reporting.console import print_comparison, print_table
+from reporting.console import WORDS, _known_columns, print_comparison, print_table
 from tests.comparisons import images, means, of_patients, of_training, recovered, renamed
 from torch_lowrank.report import ParameterShares
 
@@ -23,7 +23,7 @@ def shown(results, width=80) -> str:
 
 
 def test_table_lists_every_variant_in_order(results):
-    names = [line[2:].split()[0] for line in printed(results).splitlines()[1 : 1 + len(results)]]
+    names = [line[2:].split()[0] for line in printed(results).splitlines()[2 : 2 + len(results)]]
     assert names[0] == "baseline"
     assert names[1:4] == ["svd_rank_16", "svd_rank_32", "svd_rank_64"]
     assert names[-2:] == ["budget_0.5", "budget_0.25"], "the largest budget first, as at equal size"
@@ -48,14 +48,14 @@ def test_table_marks_the_pareto_front(results):
     marked = [line.split()[1] for line in text.splitlines() if line.startswith(">")][:-1]
     assert marked == ["baseline", "svd_rank_16", "budget_0.5", "budget_0.25"]
     assert [line.split()[1] for line in text.splitlines() if line[1:2] == "+"] == ["budget_0.25"]
-    assert "+ recommended" in text.splitlines()
+    assert "+ recommended: budget_0.25" in text.splitlines()
     assert "recommended" not in printed(results[-1:]), "the baseline alone"
 
 
 def test_times_are_relative_and_no_difference_is_shown_as_none(baseline, result):
     others = [result("svd", rank, 0.7, 1000, ms) for rank, ms in ((4, 5.0), (8, 12.3), (16, 20.0))]
     lines = printed([baseline, *others]).splitlines()
-    assert [line.split()[-1] for line in lines[1:5]] == ["1.00", "0.40", "same", "1.60"]
+    assert [line.split()[-1] for line in lines[2:6]] == ["1.00", "0.40", "same", "1.60"]
     words = " ".join(" ".join(lines).split())
     assert "which takes 12.5 ms on a processor, 2 threads; same: within 0.9 to 1.1" in words
     assert "unclear" not in words
@@ -66,7 +66,7 @@ def test_times_that_say_nothing_are_unclear_and_not_the_same(baseline, result):
     wide = [dataclasses.replace(result("svd", rank, 0.7, 1000 * rank), latency=latency) for rank in (4, 8)]
     text = shown([baseline, *wide, result("svd", 16, 0.7, 9000)])
     words = " ".join(text.split())
-    assert [line.split()[-1] for line in text.splitlines()[1:5]] == ["1.00", "unclear", "unclear", "same"]
+    assert [line.split()[-1] for line in text.splitlines()[2:6]] == ["1.00", "unclear", "unclear", "same"]
     assert "unclear: the interval is too wide to say" in words
     assert "Times are unclear: the machine was busy. Time again with more timing.seconds" in words
     half = shown([baseline, wide[0], result("svd", 16, 0.7, 9000)])
@@ -224,11 +224,11 @@ def crowded(baseline, result):
 @pytest.mark.parametrize("width", [30, 60, 80, 100, 120, 160])
 def test_names_are_whole_at_any_width(crowded, width):
     lines = printed(crowded, width=width).splitlines()
-    names = [line[2:].split()[0] for line in lines[1:5]]
+    names = [line[2:].split()[0] for line in lines[2:6]]
     assert names == ["baseline", "svd_rank_32", "budget_0.25_macs_0.25", "budget_0.25_macs_0.125"]
     if width >= 60:
         assert max(map(len, lines)) <= width
-    assert "31,043,521" in lines[1]
+    assert "31,043,521" in lines[2]
 
 
 def test_what_there_is_no_place_for_is_said_and_where_it_is(crowded):
@@ -243,6 +243,24 @@ def test_what_there_is_no_place_for_is_said_and_where_it_is(crowded):
     assert "more columns" not in wide
     assert "alarms: of the 40 images without a lesion" in wide
     assert wide.split("\n")[0].split()[-2:] == ["GMACs", "time"]
+
+
+def test_below_each_heading_a_word_says_what_it_is(crowded):
+    first, second = printed(crowded, width=200).splitlines()[:2]
+    assert second.split()[:8] == ["Dice", "1", "best", "Dice,", "95", "%", "interval", "lesion"]
+    narrow = printed(crowded).splitlines()
+    assert narrow[1].split() == ["Dice", "1", "best", "Dice", "lesion", "network", "ratio"]
+    for line in (first, second, *narrow[:2]):
+        assert line.strip()
+    assert {*WORDS} == {*_known_columns(Comparison(crowded)), "patient", "accuracy"}
+
+
+def test_the_recommended_row_stands_out_in_a_terminal(results):
+    options = {"force_terminal": True, "color_system": "standard", "legacy_windows": False}
+    lines = printed(results, **options).splitlines()
+    reversed_, green = "\x1b[1;7;32m", "\x1b[32m"
+    assert [line for line in lines if reversed_ in line] == [line for line in lines if ">+" in line]
+    assert any(line.startswith(green) and "svd_rank_16" in line for line in lines)
 
 
 def test_a_network_with_two_names_is_noted(crowded):

@@ -148,7 +148,11 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (TRAINING | {"pruned"}, "models/training", "__init__"),
     (TRAINING, "models/training", "history"),
     (frozenset({"finetune"}), "models/training", "recovery"),
-    (TRAINING - {"import"}, "models/training", "augmentation batches checkpoints fit module multiprocess winograd"),
+    (
+        TRAINING - {"import"},
+        "models/training",
+        "augmentation batches checkpoints fit module multiprocess time_left winograd",
+    ),
     # Channels are judged by the training's loss. Wider: `options` names it, among others.
     (TRAINING - {"import"} | {"pruned"}, "models/training", "losses options"),
     (TRAINING - {"import"} | EVALUATION | PREDICT | {"pictures", "export"}, "models/evaluation", "metrics"),
@@ -215,6 +219,7 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (NOTHING, "steps", "fingerprint_images fingerprint_network write_predictions"),
     (NOTHING, "materializers", "report"),
     (NOTHING, "analysis", "conclusions table_rows"),
+    (NOTHING, "analysis/sentences", "__init__ baselines false_alarms"),
     (NOTHING, "reporting", "bundle console console_cells console_trainings exports summary"),
     (NOTHING, "reporting/html", "__init__ failures formatting report"),
     (NOTHING, "reporting/plots", "catalogue"),  # captions, which the report prints below the pictures

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+import run_pipeline
 from configs.loading import load_config
 from pipelines.checks.first_look import faults_of_places
 from tests.dataset.layouts.written import patients
@@ -162,6 +163,11 @@ def test_data_whose_names_are_right_are_let_through(named: Path) -> None:
 
 def test_help_needs_none_of_them_either(tmp_path: Path) -> None:
     assert run("--help", cwd=tmp_path) == (0, [], "")
+
+
+def test_the_first_line_of_a_run_names_seeds_where_there_are_several() -> None:
+    assert "; seeds: 1, 2, 3; results: " in run_pipeline._outline(load_config(["--seeds", "1,2,3"]))
+    assert "seed" not in run_pipeline._outline(load_config(["--seeds", "1"]))
 
 
 def test_all_that_is_wrong_is_told_at_once(places: Path) -> None:

@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 import warnings
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 
 from analysis.comparison import Comparison
 from analysis.examples import Examples
+from models.variant_spec import VariantSpec
 from reporting.plots.masks import draw_masks
 
 
@@ -29,6 +31,25 @@ def test_rows_are_examples_and_columns_image_truth_and_predictions(results):
     panels = grid(figure, 2)
     assert [axes.get_title() for axes in panels[0]] == ["image", "truth", "baseline", "SVD r 16", "elsewhere"]
     assert [axes.get_ylabel() for axes in panels[:, 0]] == ["kind 0\n0.png", "kind 1\n1.png"]
+
+
+def test_titles_are_whole_and_no_wider_than_their_column(baseline, result):
+    specs = [
+        VariantSpec("budget", budget=0.0625, mac_budget=0.125, scheme="auto", filters=8, seed=2),
+        VariantSpec("arsvd", tau=0.9375, scheme="channel", filters=16, seed=3),
+        VariantSpec("hard_threshold", budget=0.125, scheme="channel"),
+        *(VariantSpec("svd", rank=rank, scheme="channel", filters=16) for rank in range(1, 5)),
+    ]
+    made = [baseline, *(dataclasses.replace(result("svd", 4, 0.7, 1000), spec=spec) for spec in specs)]
+    figure = draw_masks(examples(names=[each.name for each in made], shape=(64, 64)), Comparison(made))
+    figure.draw_without_rendering()
+    first = grid(figure, 2)[0]
+    titles = [axes.get_title().split() for axes in first[3:]]
+    assert titles[0] == ["budget", "6.25", "%", "MACs", "12.5", "%", "of", "filters", "8", "seed", "2"]
+    assert titles[1] == ["ARSVD", "τ", "0.9375", "of", "filters", "16", "seed", "3"]
+    boxes = [axes.title.get_window_extent() for axes in first]
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
+    assert max(box.y1 for box in boxes) <= figure.bbox.y1, "nothing is cut at the top"
 
 
 def test_dice_of_the_evaluation_is_written_below_every_cell(baseline, result):

@@ -11,7 +11,7 @@ from analysis.front import front_names
 from reporting.plots.labels import Label, label_points
 from reporting.plots.style import new_figure
 from reporting.plots.tradeoffs import draw_tradeoff
-from tests.comparisons import make_result
+from tests.comparisons import make_result, of_training
 from tests.reporting.plots.test_plots import at_budget, spread
 
 
@@ -76,6 +76,19 @@ def test_of_more_than_twenty_variants_only_those_to_choose_from_are_labelled():
     (axes,) = draw_tradeoff(Comparison([*chosen, *others])).axes
     assert sorted(labels(axes)) == ["50 % (recommended)", "baseline"]
     assert "labels" in axes.get_title()
+
+
+def test_networks_as_they_were_trained_are_labelled_however_many_there_are():
+    narrow = [
+        of_training(make_result("baseline", None, dice, params), filters=filters) for filters, dice, params in WIDTHS
+    ]
+    others = [make_result("svd", rank, 0.5, 400_000 + rank) for rank in range(1, 20)]
+    results = [make_result("baseline", None, 0.78, 838_497), *narrow, *others]
+    (axes,) = draw_tradeoff(Comparison(results)).axes
+    assert {"baseline", "filters_8", "filters_4"} <= {text.removesuffix(" (recommended)") for text in labels(axes)}
+
+
+WIDTHS = ((8, 0.6, 210_000), (4, 0.5, 52_000))
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Sentences that the conclusions are made of."""
