@@ -198,6 +198,7 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (NOTHING, "steps", "fingerprint_images fingerprint_network write_predictions"),
     (NOTHING, "materializers", "report"),
     (NOTHING, "analysis", "conclusions table_rows"),
+    (NOTHING, "analysis/reading", "__init__ results_folder"),
     (NOTHING, "reporting", "bundle console console_cells console_trainings exports summary"),
     (NOTHING, "reporting/html", "__init__ failures formatting report"),
     (NOTHING, "reporting/plots", "catalogue"),  # captions, which the report prints below the pictures
