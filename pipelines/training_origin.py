@@ -15,7 +15,7 @@ from dataset.fingerprint import fingerprint
 from dataset.options import Format
 from dataset.sources.source import is_uri
 from steps.data_roots.open_data_root import open_data_root
-from steps.runtime import data_name, data_name_of
+from steps.runtime import data_name, data_name_of, short_data_name
 
 _LESION_DICE, _DICE = "best_valid_dice_lesion", "best_valid_dice"
 
@@ -34,6 +34,7 @@ class Origin:
         digest: Digest of the data's content; None where it is not stored any more.
         layout: The layout that they were read by.
         dice: Dice on the validation images in the epoch that was kept, in words; None where the history does not tell.
+        short_data: `data` as names of runs have it.
     """
 
     run: str
@@ -41,6 +42,7 @@ class Origin:
     digest: str | None
     layout: Format
     dice: str | None
+    short_data: str | None = None
 
     @property
     def shown_data(self) -> str:
@@ -99,6 +101,7 @@ def origin_of(training: StepRunResponse, ingest: StepRunResponse, layout: Format
         digest=_digest(ingest),
         layout=layout,
         dice=_dice(training.outputs["train_history"][0].run_metadata),
+        short_data=short_data_name(training.config.extra),
     )
 
 

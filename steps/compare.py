@@ -29,10 +29,12 @@ from steps import runtime
 from steps.caching import ROOT
 from tracking.addresses import lock_of
 from tracking.mlflow_runs import record
+from tracking.pages.machine_load import LOAD
 from tracking.provenance import provenance
-from tracking.run_records import Data, Serving, TrainingRecord
+from tracking.run_records import REPORT, Data, Serving, TrainingRecord
 from tracking.stack import tracking_uri
 
+_RESULTS = "results"  # folder of a training's run in MLflow; not before the report in any list
 _DIGITS = 16  # of digests that people see
 _EXAMPLE_SIZE = (32, 32)  # of an input of our U-Net in MLflow
 _NOT_SHOWN = {"data_root", "out_dir", "checkpoint", "verbose", "no_cache", "registration", "run_settings", "remote_dir"}
@@ -70,6 +72,7 @@ def compare(  # noqa: PLR0913, PLR0917 - everything meets here
         _training(dataset, baseline, trainings_of(config)[0].config, content, now),
         files=_placed(files, folder),
         networks=folder / "networks",
+        machine_load=_loads("history")[0],
     )
     others = _further(training, dataset.manifest, compressed, further, config)
     recorded = record(uri, [training, *others], comparison, lock_of(uri, ROOT))
@@ -121,7 +124,7 @@ def _training(
     origin = "training" if content.about.history["epochs"] else "checkpoint"
     return TrainingRecord(
         key=key,
-        name=_title(origin, config, manifest, key),
+        name=_title(origin, runtime.short_data_name(now.to_extra()), config, manifest, key),
         description=content.description(),
         params=_training_params(config),
         tags={"data_digest": data_digest[:_DIGITS], "git_commit": content.about.provenance["git_commit"]},
@@ -151,22 +154,29 @@ def _further(
     Their runs are of this comparison alone: all of their variants are compared with the main training's baseline.
     """
     dense = [variant for variant in networks if variant.spec.is_dense]
-    records = []
-    for training, variant, history in zip(trainings_of(config)[1:], dense, histories, strict=True):
+    data, records = runtime.short_data_name(runtime.current().to_extra()), []
+    known = zip(trainings_of(config)[1:], dense, histories, _loads("further"), strict=True)
+    for training, variant, history, load in known:
         key = hashlib.sha256(f"{variant.digest()} {main.key}".encode()).hexdigest()
         records.append(
             dataclasses.replace(
                 main,
                 key=key,
-                name=_title("distillation" if _taught(training) else "training", training.config, manifest, key),
+                name=_title("distillation" if _taught(training) else "training", data, training.config, manifest, key),
                 training=variant.spec.training,
                 description=f"The training {variant.name}, compared with that of the run {main.name}.",
                 params=_training_params(training.config) | _taught(training),
                 history=history,
                 files=[],
+                machine_load=load,
             )
         )
     return records
+
+
+def _loads(name: str) -> list[dict[str, list[float]]]:
+    """Returns what the trainings of an input took of their machines, where that is known."""
+    return [dict(history.run_metadata.get(LOAD) or {}) for history in get_step_context().inputs.get(name, [])]
 
 
 def _described(histories: list[dict[str, Any]], config: RunConfig) -> list[dict[str, Any]]:
@@ -202,13 +212,17 @@ def _serving(baseline: Variant, manifest: Manifest) -> Serving:
 
 
 def _placed(files: dict[str, bytes], folder: Path) -> list[tuple[Path, str | None]]:
-    """Returns where each file was written, and its folder within the run in MLflow; None is the top."""
-    return [(folder / name, str(place) if (place := PurePosixPath(name).parent).name else None) for name in files]
+    """Returns where each file was written, and its folder within the run in MLflow; None is the top.
+
+    The report alone lies at the top, where nobody has to look for it.
+    """
+    return [(folder / name, None if name == REPORT else str(PurePosixPath(_RESULTS, name).parent)) for name in files]
 
 
-def _title(origin: str, config: RunConfig, manifest: Manifest, key: str) -> str:
-    """Returns the name of a training's run in MLflow."""
-    return f"{origin} {_network(config.model)} {_size(manifest)} {key[:6]}"
+def _title(origin: str, data: str | None, config: RunConfig, manifest: Manifest, key: str) -> str:
+    """Returns the name of a training's run in MLflow: data, network and seed, and a part of its key."""
+    seed = f"seed {config.seed}"
+    return f"{origin} {', '.join(filter(None, (data, _network(config.model), seed, _size(manifest), key[:6])))}"
 
 
 def _size(manifest: Manifest) -> str:

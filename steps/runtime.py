@@ -15,6 +15,7 @@ from typing import Any
 from zenml import get_step_context
 
 _KEY = "runtime"
+_SHORT = 40  # signs of a folder's name that names of runs have
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Runtime:
         network: Folder of the network that predicts.
         network_code: Digest of the code of a network that is not ours.
         network_changed: Whether that code is another than that with which the reused network was trained.
+        data_name: Name of the data that a reused training was made of, as `short_data_name` returns it.
     """
 
     data_root: str
@@ -50,6 +52,7 @@ class Runtime:
     phantom_seed: int | None = None
     commit: str | None = None
     gpu_steps: tuple[str, ...] = ()
+    data_name: str | None = None
 
     @property
     def checkpoint_file(self) -> str:
@@ -100,6 +103,16 @@ def data_name_of(extra: Mapping[str, Any]) -> str | None:
     if told.get("phantom_seed") is not None:
         return f"built-in phantoms of seed {told['phantom_seed']}"
     return data_name(told["data_root"]) if told.get("data_root") else None
+
+
+def short_data_name(extra: Mapping[str, Any]) -> str | None:
+    """Returns the name of the data as names of runs have it, in at most 40 signs."""
+    told = extra.get(_KEY, {})
+    if told.get("data_name") is not None:
+        return str(told["data_name"])
+    if told.get("phantom_seed") is not None:
+        return "phantoms"
+    return data_name(told["data_root"])[:_SHORT] if told.get("data_root") else None
 
 
 def data_name(data_root: str) -> str:

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import torch
 from torch import nn
-from zenml import step
+from zenml import log_metadata, step
 
 from configs.sections import InputConfig, ModelConfig, TrainingConfig
 from dataset.store import Dataset
@@ -18,6 +18,7 @@ from models.variant import Variant
 from models.variant_spec import BASELINE
 from steps import runtime
 from steps.caching import COMPRESSION_ONLY, cached_by_sources, sources_of
+from tracking.pages.machine_load import LOAD, MachineLoad
 
 _OF_UNET = {"base_filters", "bilinear", "dropout"}
 sources = sources_of(__name__, without=COMPRESSION_ONLY)
@@ -54,15 +55,17 @@ def train_unet(
     )
     options = TrainingOptions(**training.model_dump(), seed=seed, num_workers=now.num_workers)
     settings = [part.model_dump(mode="json") for part in (model, training, inputs)]
-    history = fit(
-        network,
-        dataset["train"],
-        dataset["valid"],
-        preprocessing,
-        options,
-        classes=dataset.classes,
-        checkpoint_dir=now.checkpoint_dir(dataset.content_digest(), sources(), settings, seed, device),
-        device=device,
-        resume=now.resume,
-    )
+    with MachineLoad() as load:
+        history = fit(
+            network,
+            dataset["train"],
+            dataset["valid"],
+            preprocessing,
+            options,
+            classes=dataset.classes,
+            checkpoint_dir=now.checkpoint_dir(dataset.content_digest(), sources(), settings, seed, device),
+            device=device,
+            resume=now.resume,
+        )
+    log_metadata({LOAD: load.columns()}, artifact_name="train_history", infer_artifact=True)
     return Variant(BASELINE, network, preprocessing, dataset.classes, recipe=recipe), history.to_dict()

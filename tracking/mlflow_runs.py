@@ -25,22 +25,25 @@ from models.evaluation.results import EvaluationResult
 from reporting.summary import TIMES, run_metrics
 from tracking.addresses import without_password
 from tracking.errors import ServiceError, first_line
-from tracking.mlflow_store import SECONDS_TO_WAIT, NewRun, RunStore, curves, is_finished
-from tracking.run_records import Recorded, TrainingRecord, used_for
+from tracking.mlflow_store import SECONDS_TO_WAIT, NewRun, RunStore, curves, is_finished, now_ms, system_points
+from tracking.pages.run_figures import run_figures
+from tracking.run_records import REPORT, Recorded, TrainingRecord, used_for
 from tracking.served_models import TRAINING, ModelLog, is_complete, network_digest
-from tracking.shared_view import view_link, view_state, view_tag
+from tracking.shared_view import charts_link, named_view, view_link, view_state, view_tag, without_names
 
 _NOTE = (
-    "**[The latest comparison]({link})**: {answer}\n\n"
+    "**[The latest comparison]({link})** ([charts]({charts}), [report]({report})): {answer}\n\n"
     "Here is one run for each training, and below it one for each variant of its network. Variants of one comparison "
     "can be compared, those of other data cannot: filter by `tags.comparison`, `tags.training` or `tags.data_digest`. "
     "`tags.pareto_front = 'yes'` are the best trade-offs."
 )
 _KEY = "content_key"  # tag: digest of all that a run records
 _FRONT, _RECOMMENDED = "pareto_front", "recommended"  # tags: yes or no, of the variants of the latest comparison
-_TIMED_ON = "timed_on"  # tag: the machine that `TIMES` are of
+_TIMED_ON = "timed_on"  # tag: the machine that times are of
 _LATEST = "latest"  # tag of these
 _COMPARISON = "comparison"  # tag of these: the training whose dense network they are compared with
+_RUN_TYPE = "mlflow.runType"  # runs that have `evaluation` in it are unfolded where an experiment is opened first
+_TIMES = run_figures(dict.fromkeys(TIMES, 0.0)).keys()  # as MLflow names them
 _DIGITS = 12  # of a digest that people see
 
 
@@ -82,7 +85,7 @@ class _Recorder:
             recorded |= self._record_training(experiment, training, compared, comparison)
         marked = self._store.runs(experiment, f"tags.{_COMPARISON} = '{compared}'")
         self._unmark([run for run in marked if run.info.run_id not in recorded.values()])
-        return Recorded(recorded, self._show(experiment, compared, answer(comparison)))
+        return Recorded(recorded, self._show(experiment, trainings[0], compared, answer(comparison)))
 
     def _record_training(
         self, experiment: Experiment, training: TrainingRecord, compared: str, comparison: Comparison
@@ -93,16 +96,26 @@ class _Recorder:
         recorded = self._record_variants(experiment, parent, training, comparison)
         self._mark(self._store.children(experiment, parent.info.run_id), compared, comparison)
         self._store.keep_files(parent.info.run_id, training.files)
-        self._client.set_tag(parent.info.run_id, MLFLOW_RUN_NOTE, training.description)
+        if parent.info.run_name != training.name:  # of a version that named it otherwise, or of data that were renamed
+            self._client.update_run(parent.info.run_id, name=training.name)
+        linked = f"[The report]({_report_link(parent)})\n\n" if training.files else ""
+        self._client.set_tag(parent.info.run_id, MLFLOW_RUN_NOTE, linked + training.description)
         return recorded
 
-    def _show(self, experiment: Experiment, training: str, found: str) -> str:
+    def _show(self, experiment: Experiment, main: TrainingRecord, compared: str, found: str) -> str:
         """Stores a view of this comparison, links it in the experiment's description, and returns the link."""
-        link = view_link(experiment.experiment_id, training)
-        state = view_state(f"tags.{_COMPARISON} = '{training}' and tags.{_LATEST} = 'yes'")
-        for tag, value in ((view_tag(training), state), (MLFLOW_RUN_NOTE, _NOTE.format(link=link, answer=found))):
-            if experiment.tags.get(tag) != value:
-                self._client.set_experiment_tag(experiment.experiment_id, tag, value)
+        id_, tag = experiment.experiment_id, view_tag(compared)
+        state = view_state(f"tags.{_COMPARISON} = '{compared}' and tags.{_LATEST} = 'yes'")
+        (parent,) = self._store.runs(experiment, f"tags.training_key = '{main.key}'")
+        link, charts, report = view_link(id_, compared), charts_link(id_, compared), _report_link(parent)
+        wanted = {
+            tag: named_view(state, experiment.tags.get(tag), now_ms()),
+            MLFLOW_RUN_NOTE: _NOTE.format(link=link, charts=charts, report=report, answer=found),
+            **without_names(experiment.tags, compared),
+        }
+        for name, value in wanted.items():
+            if experiment.tags.get(name) != value:
+                self._client.set_experiment_tag(id_, name, value)
         return link
 
     def _record_variants(
@@ -173,7 +186,7 @@ class _Recorder:
             params=training.params,
             metrics={},
             tags={**training.tags, "training_key": training.key},
-            curves=curves(training.history),
+            curves=[*curves(training.history), *system_points(training.machine_load)],
             data=used_for(training.data.entity(), "training"),
         )
         return self._client.get_run(self._store.create(experiment, made))
@@ -193,16 +206,17 @@ def _variant_run(
     result: EvaluationResult, parent: Run, data: DatasetInput, training: TrainingRecord, comparison: Comparison
 ) -> NewRun:
     """Returns the run of a variant; its key is a digest of all that may not change while the run stays."""
-    metrics, tuning = run_metrics(result, comparison), result.finetune_history
+    metrics, tuning = run_figures(run_metrics(result, comparison)), result.finetune_history
     params = {**training.params, "method": result.method, **result.spec.parameters()}
     # Another network beside it has all timed anew, which is no reason for another run of this one.
-    lasting = {name: value for name, value in metrics.items() if name not in TIMES}
+    lasting = {name: value for name, value in metrics.items() if name not in _TIMES}
     network = training.networks / result.name
     model = [network_digest(network), training.serving.digest()]
     tags = {
         **training.tags,
         _KEY: _digest([training.key, result.name, params, lasting, tuning, model]),
         MLFLOW_PARENT_RUN_ID: parent.info.run_id,
+        _RUN_TYPE: "evaluation",
         "method": result.method,
         "recovery": result.spec.recovery,
         _TIMED_ON: comparison.machine.title if comparison.machine else "",
@@ -223,6 +237,13 @@ def _is_right(run: Run, wanted: NewRun, models: Mapping[str, Sequence[LoggedMode
     """Returns whether a run was written to its end, with its model, and holds what it should."""
     same = run.data.tags.get(_KEY) == wanted.tags[_KEY]
     return same and is_finished(run) and is_complete(models.get(run.info.run_id, ()))
+
+
+def _report_link(parent: Run) -> str:
+    """Returns the link to a training's report in MLflow's UI."""
+    about = parent.info
+    place = f"#/experiments/{about.experiment_id}/runs/{about.run_id}/artifacts/{REPORT}"
+    return f"{place}?workflowType=machine_learning"
 
 
 def _digest(value: Any) -> str:

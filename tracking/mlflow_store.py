@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mlflow import MlflowClient
@@ -115,18 +115,27 @@ class RunStore:
     def keep_files(self, run_id: str, files: Sequence[tuple[Path, str | None]]) -> None:
         """Stores files with a run, and removes what else is in their sub-folders: pictures of earlier comparisons.
 
+        What lies at the top by the name of a file or folder that belongs into a sub-folder is removed, too: it is of a
+        version that put it there.
+
         Args:
             run_id: The run.
             files: Files, and the sub-folder to put each into (None is the top).
         """
         for file, folder in files:
             self.client.log_artifact(run_id, str(file), folder)
-        kept = {f"{folder}/{file.name}" for file, folder in files}
+        kept = {str(PurePosixPath(folder or "", file.name)) for file, folder in files}
         stored = get_artifact_repository(self.client.get_run(run_id).info.artifact_uri, tracking_uri=self._uri)
-        for folder in {folder for _, folder in files if folder is not None}:
-            for found in stored.list_artifacts(folder):
-                if found.path not in kept:
+        folders = {PurePosixPath(folder) for _, folder in files if folder is not None}
+        for folder in folders:
+            for found in stored.list_artifacts(str(folder)):
+                if found.path not in kept and not found.is_dir:
                     stored.delete_artifacts(found.path)
+        below = {folder.name for folder in folders if len(folder.parts) > 1}
+        moved = {file.name for file, folder in files if folder is not None} | below
+        for found in stored.list_artifacts():
+            if found.path in moved and found.path not in kept and PurePosixPath(found.path) not in folders:
+                stored.delete_artifacts(found.path)
 
     def mark_abandoned(self, experiment: Experiment) -> None:
         """Marks runs as failed whose process ended while it wrote them. The caller holds the lock: nobody else writes.
@@ -168,6 +177,20 @@ def curves(history: Mapping[str, Any], prefix: str = "") -> list[Metric]:
         for record in history.get("epochs", [])
         for key, value in record.items()
         if key != "epoch" and value is not None
+    ]
+
+
+def system_points(load: Mapping[str, Sequence[float]]) -> list[Metric]:
+    """Returns what a training took of its machine, as MLflow's page "System metrics" shows it.
+
+    Args:
+        load: As `MachineLoad.columns` returns it; `time_ms` among them.
+    """
+    return [
+        Metric(f"system/{name}", float(value), int(time_ms), step)
+        for name, values in load.items()
+        if name != "time_ms"
+        for step, (time_ms, value) in enumerate(zip(load["time_ms"], values, strict=True))
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
 from tracking.addresses import without_password
 
+REPORT = "report.html"  # at the top of a training's files
 _UINT8 = np.dtype(np.uint8)
 
 
@@ -106,6 +107,7 @@ class TrainingRecord:
         files: Files to keep with the parent run, and the sub-folder to put each into (None is the top).
         networks: Folder that holds a sub-folder for the network of each variant, named as the variant.
         training: Which training of the comparison this is, as its variants' `VariantSpec.training` says.
+        machine_load: What the training took of its machine, as `MachineLoad.columns`.
     """
 
     key: str
@@ -119,6 +121,7 @@ class TrainingRecord:
     files: list[tuple[Path, str | None]]
     networks: Path
     training: str = ""
+    machine_load: Mapping[str, Sequence[float]] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

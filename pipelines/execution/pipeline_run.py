@@ -18,9 +18,11 @@ from pipelines.execution.placement import read_settings
 from pipelines.execution.remote_results import check_finished, copy_results, remote_errors
 from pipelines.execution.reuse_training import Training, find_training
 from pipelines.execution.runtime_values import runtime_of
+from pipelines.labels import describe, labelled, tag_artifacts
 from pipelines.recompress import recompress, recompress_checkpoint
 from pipelines.variants import step_names
 from reporting.bundle import ReportBundle
+from steps.runtime import short_data_name
 
 _NO_NETWORK = ("fingerprint_dataset", "fingerprint_checkpoint", "ingest_coco", "compare")  # steps that run none
 
@@ -52,17 +54,18 @@ def run_on_stack(
         gpu_steps=devices.gpu_steps,
         network_code=network.code if network is not None else None,
         network_changed=changed,
+        data_name=training.origin.short_data if training is not None else None,
     )
     options = {"extra": runtime.to_extra(), "enable_cache": not config.no_cache}
     config = without_place(config)
     if not remote:
-        return _bundle_of(_finished_run(config, devices, _with_network(options, network, config), training))
+        return _bundle_of(_finished_run(config, devices, _with_network(options, network, config), training), config)
     with remote_errors(runtime.process):
         there = network.within(root) if network is not None else None
         options = _with_network(options | read_settings(config), there, config)
         run = _finished_run(config, devices, options, training)
     check_finished(run)
-    bundle = _bundle_of(run)
+    bundle = _bundle_of(run, config)
     copy_results(run, bundle, config.out_dir, [network.place] if network is not None else [])
     return bundle
 
@@ -95,6 +98,8 @@ def _finished_run(
     config: RunConfig, devices: Devices, options: dict[str, Any], training: Training | None
 ) -> PipelineRunResponse:
     """Runs the pipeline `comparison` or `recompress`, and waits for it if the stack's orchestrator does."""
+    made = "comparison" if training is None and config.checkpoint is None else "recompress"
+    options = labelled(options, made, config, short_data_name(options["extra"]))
     if training is not None:
         ids = (training.dataset_id, training.network_id, training.history_id)
         run = recompress.with_options(**options)(config, devices, *ids)
@@ -107,5 +112,7 @@ def _finished_run(
     return run
 
 
-def _bundle_of(run: PipelineRunResponse) -> ReportBundle:
+def _bundle_of(run: PipelineRunResponse, config: RunConfig) -> ReportBundle:
+    describe(run)
+    tag_artifacts(config)
     return run.steps["compare"].outputs["comparison"][0].load()

@@ -27,11 +27,12 @@ from pipelines.execution.console import StepMessages
 from pipelines.execution.failures import explained
 from pipelines.execution.output_folder import output_folder
 from pipelines.execution.repair import repaired
+from pipelines.labels import describe, run_name, tag_artifacts
 from pipelines.predict import predict
 from pipelines.prediction.outcome import print_outcome
 from reporting.prediction_folder import Predictions
 from steps.caching import fix_sources
-from steps.runtime import Runtime
+from steps.runtime import Runtime, short_data_name
 from torch_lowrank.io import StorageError
 from tracking.addresses import lock_of
 from tracking.connectivity import check_mlflow
@@ -64,7 +65,10 @@ def run(config: RunConfig, root: Path, command: str) -> None:
         options = _options(variant, folder, config, command)
         mark_abandoned("its process ended before it did")
         device = local_device(config.device)
-        repaired(lambda: predict.with_options(**options)(reading, device), messages.failures)
+        run = repaired(lambda: predict.with_options(**options)(reading, device), messages.failures)
+        if run is not None:
+            describe(run)
+            tag_artifacts(None)
     print_outcome(Predictions(config.out_dir), variant.classes)
 
 
@@ -131,7 +135,8 @@ def _options(variant: Variant, folder: Path, config: RunConfig, command: str) ->
         network=str(folder),
         network_code=code,
     )
-    options: dict[str, Any] = {"extra": runtime.to_extra(), "enable_cache": not config.no_cache}
+    name = run_name("predict", short_data_name(runtime.to_extra()), variant.name)
+    options: dict[str, Any] = {"extra": runtime.to_extra(), "enable_cache": not config.no_cache, "run_name": name}
     if variant.recipe is not None:
         options["extra"] |= networks_in_extra([variant.recipe.place], str(code))
         options["steps"] = {"predict_images": {"environment": {"NETWORK_CODE": code}}}

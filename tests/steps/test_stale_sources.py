@@ -220,6 +220,7 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (NOTHING, "materializers", "report"),
     (NOTHING, "analysis", "conclusions table_rows"),
     (NOTHING, "analysis/sentences", "__init__ baselines false_alarms"),
+    (NOTHING, "analysis/reading", "__init__ results_folder"),
     (NOTHING, "reporting", "bundle console console_cells console_trainings exports summary"),
     (NOTHING, "reporting/html", "__init__ failures formatting report"),
     (NOTHING, "reporting/plots", "catalogue"),  # captions, which the report prints below the pictures

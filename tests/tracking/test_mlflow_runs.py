@@ -5,9 +5,11 @@ import dataclasses
 import json
 import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import Experiment
 
 from analysis.comparison import Comparison
 from tests.comparisons import make_result, of_training, recovered
@@ -54,7 +56,7 @@ def test_other_times_are_written_into_the_runs_that_there_are(uri: str, tmp_path
     assert record(uri, others, training(), tmp_path) == before
     (run,) = [run for run in active(uri) if run.info.run_name == "svd_rank_8"]
     assert run.data.metrics["latency_ms"] == 5
-    assert run.data.metrics["latency_ratio"] == pytest.approx(0.4)
+    assert run.data.metrics["time_ratio"] == pytest.approx(0.4)
     assert run.data.tags["timed_on"] == "a processor, 2 threads"
 
 
@@ -109,7 +111,7 @@ def test_the_curves_of_fine_tuning_are_kept_with_the_variant(uri: str, tmp_path:
         svd.data.metrics
     )
     assert svd.data.metrics["dice"] == pytest.approx(0.7)
-    assert svd.data.metrics["dice_before_recovery"] == pytest.approx(0.1)
+    assert svd.data.metrics["detail/dice_lesion_before_recovery"] == pytest.approx(0.1)
 
 
 def test_another_fine_tuning_replaces_the_record(uri: str, tmp_path: Path) -> None:
@@ -135,8 +137,8 @@ def test_every_run_says_what_it_is_and_on_which_data(uri: str, tmp_path: Path) -
 def test_intervals_are_metrics_in_sections_of_their_own(uri: str, tmp_path: Path) -> None:
     record(uri, RESULTS, training(), tmp_path)
     metrics = {run.info.run_name: run.data.metrics for run in active(uri)}
-    assert metrics["svd_rank_8"]["ci95/dice_low"] < 0.7 < metrics["svd_rank_8"]["ci95/dice_high"]
-    assert metrics["svd_rank_8"]["change/dice"] == pytest.approx(-0.1, abs=1e-3)
+    assert metrics["svd_rank_8"]["ci95/dice_lesion_low"] < 0.7 < metrics["svd_rank_8"]["ci95/dice_lesion_high"]
+    assert metrics["svd_rank_8"]["change/dice_lesion"] == pytest.approx(-0.1, abs=1e-3)
     assert not any(name.startswith("change/") for name in metrics["baseline"])
 
 
@@ -176,6 +178,23 @@ def test_pictures_of_an_earlier_comparison_do_not_stay(uri: str, tmp_path: Path)
     assert "report.html" in [item.path for item in client.list_artifacts(parent)]
 
 
+def test_the_report_is_the_first_file_also_where_an_earlier_version_put_others_beside_it(
+    uri: str, tmp_path: Path
+) -> None:
+    files = {name: tmp_path / name for name in ("report.html", "a.csv", "one.png")}
+    for file in files.values():
+        file.write_text("content")
+    report, table, picture = files.values()
+    record(uri, RESULTS, training(files=[(report, None), (table, None), (picture, "plots")]), tmp_path)
+    client, parent = MlflowClient(uri), parent_of(uri).info.run_id
+    client.log_text(parent, "somebody's", "notes.txt")
+    placed = [(report, None), (table, "results"), (picture, "results/plots")]
+    record(uri, RESULTS, training(files=placed), tmp_path)
+    assert sorted(item.path for item in client.list_artifacts(parent)) == ["notes.txt", "report.html", "results"]
+    assert [item.path for item in client.list_artifacts(parent, "results")] == ["results/a.csv", "results/plots"]
+    assert [item.path for item in client.list_artifacts(parent, "results/plots")] == ["results/plots/one.png"]
+
+
 def test_the_network_can_be_registered(uri: str, tmp_path: Path) -> None:
     run = record(uri, RESULTS, training(), tmp_path)["svd_rank_8"]
     client = MlflowClient(uri)
@@ -194,21 +213,79 @@ def test_a_name_that_mlflow_does_not_allow_is_a_clear_error(uri: str, tmp_path: 
         register(uri, "a/b", "svd_rank_8", run, "small")
 
 
+def stored_view(experiment: Experiment, key: str) -> dict[str, Any]:
+    """A view as MLflow's UI unpacks it, in the menu or not."""
+    stored = experiment.tags[f"mlflow.sharedViewState.{key}"]
+    state = json.loads(stored)["state"] if stored.startswith("{") else stored
+    return json.loads(zlib.decompress(base64.b64decode(state.removeprefix("deflate;"))))
+
+
 def test_a_view_shows_the_variants_of_the_latest_comparison_alone(uri: str, tmp_path: Path) -> None:
     everything(uri, [*RESULTS, make_result("svd", 4, 0.79, 200)], training("ab" * 32), tmp_path)
     view = everything(uri, RESULTS, training("ab" * 32), tmp_path).view
     record(uri, RESULTS, training("cd" * 32), tmp_path)
     experiment = MlflowClient(uri).get_experiment_by_name(EXPERIMENT)
-    assert view.startswith(f"#/experiments/{experiment.experiment_id}/runs?viewStateShareKey=abababababab")
-    stored = experiment.tags["mlflow.sharedViewState.abababababab"].removeprefix("deflate;")
-    state = json.loads(zlib.decompress(base64.b64decode(stored)))
+    runs = f"#/experiments/{experiment.experiment_id}/runs"
+    assert view == f"{runs}?workflowType=machine_learning&viewStateShareKey=abababababab"
+    state = stored_view(experiment, "abababababab")
     shown = MlflowClient(uri).search_runs([experiment.experiment_id], state["searchFilter"])
     assert sorted(run.info.run_name for run in shown) == ["baseline", "svd_rank_8"]
     names = {name for run in shown for name in run.data.metrics}
     for chart in state["compareRunCharts"]:
         axes = [chart[axis]["key"] for axis in ("xaxis", "yaxis") if axis in chart]
         assert names >= {*axes, *chart.get("selectedMetrics", [])}
+    assert [column for column in state["selectedColumns"] if column.startswith("metrics.")][:4] == [
+        f"metrics.`{name}`" for name in ("dice", "dice_lesion", "size_mb", "time_ratio")
+    ]
+    assert names >= {column.split("`")[1] for column in state["selectedColumns"] if column.startswith("metrics.")} - {
+        "change/dice_lesion"  # there is none of the baseline
+    }
     assert "cdcdcdcdcdcd" in experiment.tags["mlflow.note.content"], "the description leads to the latest"
+
+
+def test_the_latest_comparison_alone_is_in_the_menu_of_views(uri: str, tmp_path: Path) -> None:
+    for key in ("ab", "cd", "ab"):
+        record(uri, RESULTS, training(32 * key), tmp_path)
+    client = MlflowClient(uri)
+    tags = client.get_experiment_by_name(EXPERIMENT).tags
+    views = {name: value for name, value in tags.items() if name.startswith("mlflow.sharedViewState.")}
+    in_menu = {name: json.loads(value)["name"] for name, value in views.items() if value.startswith("{")}
+    assert in_menu == {"mlflow.sharedViewState.abababababab": "Latest comparison"}
+    assert len(views) == 2, "links to earlier ones go on to work"
+    record(uri, RESULTS, training(32 * "ab"), tmp_path)
+    assert client.get_experiment_by_name(EXPERIMENT).tags == tags, "the same comparison changes nothing, not a date"
+
+
+def test_views_of_other_people_stay_in_the_menu(uri: str, tmp_path: Path) -> None:
+    record(uri, RESULTS, training(), tmp_path)
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
+    theirs = {"mine": json.dumps({"name": "mine", "createdAt": 1, "state": "{}"}), "old": "deflate;x", "odd": "[1"}
+    for key, value in theirs.items():
+        client.set_experiment_tag(experiment, f"mlflow.sharedViewState.{key}", value)
+    record(uri, RESULTS, training("two"), tmp_path)
+    tags = client.get_experiment(experiment).tags
+    assert {key: tags[f"mlflow.sharedViewState.{key}"] for key in theirs} == theirs
+
+
+def test_a_training_leads_to_its_report_and_takes_its_present_name(uri: str, tmp_path: Path) -> None:
+    report = tmp_path / "report.html"
+    report.write_text("report")
+    record(uri, RESULTS, training(files=[(report, None)]), tmp_path)
+    record(uri, RESULTS, training(files=[(report, None)], name="training phantoms"), tmp_path)
+    client = MlflowClient(uri)
+    (parent,) = [run for run in active(uri) if "training_key" in run.data.tags]
+    assert (parent.info.run_name, parent.data.tags["mlflow.runName"]) == ("training phantoms", "training phantoms")
+    link = f"#/experiments/{parent.info.experiment_id}/runs/{parent.info.run_id}/artifacts/report.html"
+    assert parent.data.tags["mlflow.note.content"].startswith(f"[The report]({link}")
+    assert link in client.get_experiment(parent.info.experiment_id).tags["mlflow.note.content"]
+
+
+def test_what_a_training_took_of_its_machine_is_kept_with_it(uri: str, tmp_path: Path) -> None:
+    load = {"time_ms": [1000, 2000], "cpu_utilization_percentage": [10.0, 20.0]}
+    record(uri, RESULTS, training(machine_load=load), tmp_path)
+    points = MlflowClient(uri).get_metric_history(parent_of(uri).info.run_id, "system/cpu_utilization_percentage")
+    assert [(point.timestamp, point.step, point.value) for point in points] == [(1000, 0, 10.0), (2000, 1, 20.0)]
 
 
 def several(uri: str, tmp_path: Path, *trainings: str) -> dict[str, str]:
@@ -249,8 +326,7 @@ def test_the_view_shows_all_trainings_of_the_comparison_and_none_that_has_left_i
     several(uri, tmp_path, "filters_8", "filters_4")
     several(uri, tmp_path, "filters_8")
     experiment = MlflowClient(uri).get_experiment_by_name(EXPERIMENT)
-    stored = experiment.tags["mlflow.sharedViewState.abababababab"].removeprefix("deflate;")
-    search = json.loads(zlib.decompress(base64.b64decode(stored)))["searchFilter"]
+    search = stored_view(experiment, "abababababab")["searchFilter"]
     shown = MlflowClient(uri).search_runs([experiment.experiment_id], search)
     names = ["baseline", "filters_8", "filters_8_svd_rank_8", "svd_rank_8"]
     assert sorted(run.info.run_name for run in shown) == names

@@ -1,0 +1,1 @@
+"""Results of runs that have finished, read from their files."""

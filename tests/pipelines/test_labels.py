@@ -1,0 +1,64 @@
+"""What people find runs and steps by in ZenML."""
+
+import pytest
+
+from configs.loading import load_config
+from configs.schema import RunConfig
+from pipelines import labels
+from pipelines.labels import groups, labelled, network_name, run_name
+from pipelines.variants import step_names
+
+
+def config_of(*flags: str) -> RunConfig:
+    return load_config(["--config", "configs/demo.yaml", *flags])
+
+
+@pytest.mark.parametrize(
+    ("about", "name"),
+    [
+        (("phantoms", "8 filters", "seed 1"), "comparison-phantoms-8-filters-seed-1-{date}-{time}"),
+        ((None, "8 filters"), "comparison-8-filters-{date}-{time}"),
+        (("{odd}/ name'; é", ""), "comparison-odd-name-é-{date}-{time}"),
+        (("x" * 100,), f"comparison-{'x' * 40}-{{date}}-{{time}}"),
+        (("***",), "comparison-{date}-{time}"),
+    ],
+)
+def test_a_run_is_named_by_what_it_is_about(about: tuple[str | None, ...], name: str) -> None:
+    assert run_name("comparison", *about) == name
+
+
+def test_the_steps_of_a_variant_are_a_group() -> None:
+    config = config_of("--budgets", "0.25", "--weight_bits", "8", "--recalibrate", "--base_filters", "8,4")
+    found = groups(config)
+    assert set(found) <= set(step_names(config)), "ZenML warns of steps that there are not"
+    of_group: dict[str, set[str]] = {}
+    for step, option in found.items():
+        of_group.setdefault(str(option["group"].name), set()).add(step.removesuffix(f"_{option['group'].name}"))
+    assert of_group["budget_0.25"] == {"compress", "recalibrate", "evaluate"}
+    assert of_group["budget_0.25_w8"] == {"compress", "recalibrate", "evaluate"}
+    assert of_group["baseline_w8"] == {"compress", "evaluate"}
+    assert of_group["baseline"] == of_group["filters_4"] == {"evaluate"}
+    assert of_group["filters_4_budget_0.25"] == {"compress", "recalibrate", "evaluate"}
+
+
+def test_options_of_steps_stay_beside_their_group() -> None:
+    given = {"enable_cache": True, "steps": {"evaluate_baseline": {"environment": {"A": "b"}}, "train_unet": {}}}
+    options = labelled(given, "comparison", config_of("--seed", "7"), "phantoms")
+    assert options["run_name"] == "comparison-phantoms-8-filters-seed-7-{date}-{time}"
+    assert options["steps"]["evaluate_baseline"]["environment"] == {"A": "b"}
+    assert options["steps"]["evaluate_baseline"]["group"].name == "baseline"
+    assert options["enable_cache"] is True
+    assert "group" not in given["steps"]["evaluate_baseline"], "what was given is not changed"
+
+
+def test_a_network_of_the_users_own_is_named() -> None:
+    assert network_name(config_of()) == "8 filters"
+    assert "BasicUNet" in network_name(config_of("--network", "monai.networks.nets.BasicUNet"))
+
+
+def test_every_variant_has_tags_of_its_method_and_its_name() -> None:
+    tags = labels._tags_of_variants(config_of("--budgets", "0.25"))
+    assert tags["svd_budget_0.25_network"] == ["network", "svd", "svd_budget_0.25"]
+    assert tags["budget_0.25_result"] == ["result", "budget", "budget_0.25"]
+    assert tags["baseline_result"] == ["result", "baseline"]
+    assert tags["baseline_network"] == ["network", "baseline"]

@@ -1,0 +1,1 @@
+"""What people see of runs on the pages of MLflow and ZenML."""
