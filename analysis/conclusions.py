@@ -65,6 +65,14 @@ def answer(comparison: Comparison) -> str:
     return f"{weak}{kept}{_choice(comparison, chosen)}{trust}{safe}{recovered}{recovery}"
 
 
+def reservations(comparison: Comparison) -> list[str]:
+    """Returns what is to be known before the answer is believed; the answer in full says it, too."""
+    baseline = comparison.baseline
+    if baseline is None or not comparison.compressed or comparison.is_useless:
+        return []
+    return [text.strip() for text in (_weak(comparison, baseline), _failed(comparison, baseline)) if text]
+
+
 def _useless(comparison: Comparison, baseline: EvaluationResult) -> str:
     """Returns that the baseline is useless, and what to do."""
     worst = min(metric(baseline, JUDGED, split) for split in SPLITS)

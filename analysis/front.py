@@ -10,6 +10,8 @@ from analysis.quality import paired
 from analysis.ranking import JUDGED, baseline_of, candidates, is_useful, metric, without_repeats
 from models.evaluation.results import EvaluationResult
 
+TAKEN_SHARE = 0.9  # of the baseline's Dice: for a smaller file, nobody takes a network that keeps less
+
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
     """Finds the points that no other point beats: less cost at the same value, or more value at the same cost.
@@ -40,7 +42,7 @@ def front_names(
 ) -> frozenset[str]:
     """Returns the names of the variants that are the best trade-offs of a cost and Dice.
 
-    These are on the Pareto front of those that are useful, and where they cost more than another of them, their Dice is
+    These are on the Pareto front of those that one would take, which keep nine tenths of the baseline's Dice, and where they cost more than another of them, their Dice is
     higher by more than chance: the paired interval over the images excludes zero. Else noise in the fourth digit would
     place a network of any size beside the smallest. The baseline is no exception. Of several seeds, those of the first
     count, see `analysis.ranking.candidates`. Where images are too few to judge,
@@ -51,7 +53,7 @@ def front_names(
         cost: Less is better; NaN where it is not known.
     """
     baseline = baseline_of(results)
-    useful = [result for result in without_repeats(candidates(results)) if is_useful(result, baseline)]
+    useful = [result for result in without_repeats(candidates(results)) if _is_taken(result, baseline)]
     best: list[EvaluationResult] = []
 
     def point(result: EvaluationResult) -> tuple[float, float]:
@@ -63,6 +65,12 @@ def front_names(
         if all(_is_better(result, other) for result in group for other in best):
             best += group
     return frozenset(result.name for result in best)
+
+
+def _is_taken(result: EvaluationResult, baseline: EvaluationResult | None) -> bool:
+    """Whether somebody would take a network for its size: it is useful, and keeps most of the baseline's Dice."""
+    kept = baseline is None or metric(result, JUDGED) >= TAKEN_SHARE * metric(baseline, JUDGED)
+    return kept and is_useful(result, baseline)
 
 
 def _is_better(result: EvaluationResult, other: EvaluationResult) -> bool:

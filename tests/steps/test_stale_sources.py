@@ -187,7 +187,7 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (frozenset({"pictures", "smallest", "choose"}), "analysis", "ranking"),
     (frozenset({"pictures", "smallest", "predict", "choose"}), "analysis", "__init__"),
     (frozenset({"pictures"}), "analysis", "signed_numbers singular_values"),
-    (frozenset({"pictures"}), "reporting/plots", "__init__ draw labels layer_ranks masks spectra style sweeps"),
+    (frozenset({"pictures"}), "reporting/plots", "__init__ draw labels layer_ranks masks series spectra style sweeps"),
     (frozenset({"pictures"}), "reporting/plots", "tradeoffs training"),
     (frozenset({"pictures"}), "materializers", "pictures"),
     # Steps. `runtime` is wider: where and how fast changes no result.

@@ -8,7 +8,8 @@ from playwright.sync_api import Browser, Page
 
 from analysis.comparison import Comparison
 from models.evaluation.results import EvaluationResult
-from reporting.html.report import About, render_report
+from reporting.html.about import About
+from reporting.html.report import render_report
 from reporting.plots.draw import Shown, draw_all
 
 EVIL = "<img src=x onerror=alert(1)>.jpg"
