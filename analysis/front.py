@@ -42,11 +42,12 @@ def front_names(
 ) -> frozenset[str]:
     """Returns the names of the variants that are the best trade-offs of a cost and Dice.
 
-    These are on the Pareto front of those that one would take, which keep nine tenths of the baseline's Dice, and where they cost more than another of them, their Dice is
-    higher by more than chance: the paired interval over the images excludes zero. Else noise in the fourth digit would
-    place a network of any size beside the smallest. The baseline is no exception. Of several seeds, those of the first
-    count, see `analysis.ranking.candidates`. Where images are too few to judge,
-    or their values are not known, it is the plain front. Of variants that are the same network, the first is named.
+    These are on the Pareto front of those that one would take, which are useful and keep nine tenths of the baseline's
+    Dice; and where they cost more than another of them, their Dice is higher by more than chance: the paired interval
+    over the images excludes zero. Else noise in the fourth digit would place a network of any size beside the smallest.
+    The baseline is no exception. Of several seeds, those of the first count, see `analysis.ranking.candidates`. Where
+    images are too few to judge, or their values are not known, it is the plain front. Of variants that are the same
+    network, the first is named.
 
     Args:
         results: The variants.

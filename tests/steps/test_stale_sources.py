@@ -152,6 +152,8 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (frozenset({"recalibrate", "smallest", "statistics", "time", "export"}), "torch_lowrank", "batches"),
     (frozenset({"evaluate", "time", "export"}), "models/evaluation", "cost"),  # wider: times are of the same image
     (frozenset({"time", "export"}), "models/evaluation", "latency"),
+    (frozenset({"evaluate"}), "models/evaluation", "coded_masks"),
+    (frozenset({"evaluate"}), "materializers", "masks"),
     # Wider: pictures show predictions, for which `evaluate` has the function; of metrics, they show what was stored.
     (EVALUATION | {"pictures"}, "models/evaluation", "evaluate hausdorff"),
     (frozenset({"time", "export"}), "models", "unet_inference"),
@@ -198,8 +200,9 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (NOTHING, "steps", "fingerprint_images fingerprint_network write_predictions"),
     (NOTHING, "materializers", "report"),
     (NOTHING, "analysis", "conclusions table_rows"),
+    (NOTHING, "analysis/words", "__init__ questions spoken"),
     (NOTHING, "reporting", "bundle console console_cells console_trainings exports summary"),
-    (NOTHING, "reporting/html", "__init__ failures formatting report"),
+    (NOTHING, "reporting/html", "__init__ about failures formatting opening payload report scripts seen_images"),
     (NOTHING, "reporting/plots", "catalogue"),  # captions, which the report prints below the pictures
     (NOTHING, "steps", "caching"),  # it makes the keys: a change matters by the digests that come out
 ]

@@ -63,7 +63,7 @@ async function draw(id, traces, own, onClick) {
     const key = event.points.map((point) => point.customdata).find((value) => value !== undefined && value !== null);
     if (key !== undefined) onClick(key);
   });
-  box.dataset.drawn = "yes";
+  box.dataset.drawn ||= performance.now();
 }
 
 function inkOf(each) {

@@ -53,12 +53,16 @@ function overlayOf(truth, predicted, height, width, labels) {
   const context = canvas.getContext("2d");
   const pixels = context.createImageData(width, height);
   const paints = Object.fromEntries(Object.entries(report.colors).map(([kind, text]) => [kind, rgb(text)]));
+  const several = labels > 1 ? report.label_colors.map(rgb) : null;
   for (let place = 0; place < truth.length; place++) {
     const kind = predicted === null ? (truth[place] ? "found" : null) : kindOf(truth[place], predicted[place]);
     if (kind === null) continue;
-    const several = labels > 1 && kind === "found";
-    const paint = several ? rgb(report.label_colors[(truth[place] - 1) % report.label_colors.length]) : paints[kind];
-    pixels.data.set([...paint, 255 * (several ? 0.6 : report.alphas[kind])], 4 * place);
+    const own = several && kind === "found";
+    const [red, green, blue] = own ? several[(truth[place] - 1) % several.length] : paints[kind];
+    pixels.data[4 * place] = red;
+    pixels.data[4 * place + 1] = green;
+    pixels.data[4 * place + 2] = blue;
+    pixels.data[4 * place + 3] = 255 * (own ? 0.6 : report.alphas[kind]);
   }
   context.putImageData(pixels, 0, 0);
   return canvas;

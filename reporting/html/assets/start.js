@@ -19,7 +19,7 @@ function startPage() {
   }
   addEventListener("hashchange", () => { if (readAddress()) tell(Object.keys(state)); });
   if (deep && new URLSearchParams(location.hash.slice(1)).has("image")) document.getElementById("images")?.scrollIntoView();
-  document.documentElement.dataset.ready = "yes";
+  document.documentElement.dataset.ready = performance.now();
 }
 
 startPage();
