@@ -60,6 +60,14 @@ def answer(comparison: Comparison) -> str:
     return f"{first}{kept}{_choice(comparison, chosen)}{trust}{alarms}{safe}{recovered}{recovery}"
 
 
+def reservations(comparison: Comparison) -> list[str]:
+    """Returns what is to be known before the answer is believed; the answer in full says it, too."""
+    baseline = comparison.baseline
+    if baseline is None or not comparison.compressed or comparison.is_useless:
+        return []
+    return [text.strip() for text in (weak(comparison, baseline), failed(comparison, baseline)) if text]
+
+
 def times_answer(comparison: Comparison) -> str:
     """Returns what to do where the times of most compressed networks are unclear; empty where they are not."""
     timed = [result.latency.judgement for result in comparison.compressed if result.latency is not None]

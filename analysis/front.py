@@ -18,6 +18,8 @@ from analysis.ranking import (
 )
 from models.evaluation.results import EvaluationResult
 
+TAKEN_SHARE = 0.9  # of the baseline's Dice: for a smaller file, nobody takes a network that keeps less
+
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
     """Finds the points that no other point beats: less cost at the same value, or more value at the same cost.
@@ -48,19 +50,20 @@ def front_names(
 ) -> frozenset[str]:
     """Returns the names of the variants that are the best trade-offs of a cost and Dice.
 
-    These are on the Pareto front of those that are useful, and where they cost more than another of them, their Dice is
-    higher by more than chance: the paired interval over the images excludes zero. Else noise in the fourth digit would
-    place a network of any size beside the smallest. The baseline is no exception. Of several seeds, those of the first
-    count, see `analysis.ranking.candidates`. Where images are too few to judge,
-    or their values are not known, it is the plain front. Of variants that are the same network, the first is named. Of
-    two whose costs differ by no more than `SAME_SIZE_FACTOR`, the one with the lower Dice is no trade-off.
+    These are on the Pareto front of those that one would take, which are useful and keep nine tenths of the baseline's
+    Dice; and where they cost more than another of them, their Dice is higher by more than chance: the paired interval
+    over the images excludes zero. Else noise in the fourth digit would place a network of any size beside the smallest.
+    The baseline is no exception. Of several seeds, those of the first count, see `analysis.ranking.candidates`. Where
+    images are too few to judge, or their values are not known, it is the plain front. Of variants that are the same
+    network, the first is named. Of two whose costs differ by no more than `SAME_SIZE_FACTOR`, the one with the lower
+    Dice is no trade-off.
 
     Args:
         results: The variants.
         cost: Less is better; NaN where it is not known.
     """
     baseline = baseline_of(results)
-    useful = [result for result in without_repeats(candidates(results)) if is_useful(result, baseline)]
+    useful = [result for result in without_repeats(candidates(results)) if _is_taken(result, baseline)]
     best: list[EvaluationResult] = []
 
     def point(result: EvaluationResult) -> tuple[float, float]:
@@ -77,6 +80,12 @@ def front_names(
 def _outdoes(other: float, own: float) -> bool:
     """Whether a network of this cost costs hardly more than one of the same front, and so has more for the same."""
     return own < other <= SAME_SIZE_FACTOR * own
+
+
+def _is_taken(result: EvaluationResult, baseline: EvaluationResult | None) -> bool:
+    """Whether somebody would take a network for its size: it is useful, and keeps most of the baseline's Dice."""
+    kept = baseline is None or metric(result, JUDGED) >= TAKEN_SHARE * metric(baseline, JUDGED)
+    return kept and is_useful(result, baseline)
 
 
 def _is_better(result: EvaluationResult, other: EvaluationResult) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from pathlib import Path
@@ -66,6 +67,10 @@ class ResultMaterializer(_RecordMaterializer):
 
     ASSOCIATED_TYPES: ClassVar = (EvaluationResult,)
     KIND: ClassVar = EvaluationResult
+
+    def extract_metadata(self, data: EvaluationResult) -> dict[str, MetadataType]:
+        """Returns its metrics and costs, for the dashboard."""
+        return {**data.metrics, **dataclasses.asdict(data.cost)}
 
 
 class LatenciesMaterializer(_RecordMaterializer):

@@ -112,11 +112,16 @@ class VariantSteps:
             networks.append(network)
         return networks, tuning
 
-    def evaluated(self, name: str, network: Any, truncated: Any) -> Any:
-        """Adds the evaluation of a variant; with a second one of what it was after truncation, if that is given."""
+    def evaluated(self, name: str, network: Any, truncated: Any) -> tuple[Any, Any]:
+        """Adds the evaluation of a variant; with a second one of what it was after truncation, if that is given.
+
+        Returns:
+            Its result, and its masks of the test images.
+        """
         step, id_ = evaluate.with_options(substitutions={"variant": name}), f"evaluate_{name}"
         batch_size = self._config.training.batch_size
-        return step(network, truncated, self._dataset, batch_size, self._devices.of(id_), id=id_)
+        result, masks = step(network, truncated, self._dataset, batch_size, self._devices.of(id_), id=id_)
+        return result, masks
 
     def _compressed(self, spec: VariantSpec, origin: Any, full: Any, artifact: str, id_: str) -> Any:
         # The spectra come first: ZenML's cache keys depend on the order of inputs, and in `recompress`, where the

@@ -64,6 +64,7 @@ class Sweep:
 
     Attributes:
         results: The results, the baseline first.
+        masks: The masks of the test images of each result.
         full: Seed to the result of the dense network of the main width, which losses are of; None is the main seed.
         networks: The networks but the baseline, in the order of their results.
         timed: Those of them that do not compute as another one does.
@@ -73,6 +74,7 @@ class Sweep:
     """
 
     results: list[Any] = dataclasses.field(default_factory=list)
+    masks: list[Any] = dataclasses.field(default_factory=list)
     full: dict[int | None, Any] = dataclasses.field(default_factory=dict)
     networks: list[Any] = dataclasses.field(default_factory=list)
     timed: list[Any] = dataclasses.field(default_factory=list)
@@ -106,9 +108,10 @@ def _sweep_one(trained: Trained, dataset: Any, devices: Devices, swept: Sweep) -
     finished = {dense.name: trained.network}
     if trained.training.is_main:
         swept.spectra += steps.spectra()
-        swept.full[None] = steps.evaluated(dense.name, trained.network, None)
+        swept.full[None], masks = steps.evaluated(dense.name, trained.network, None)
         swept.results.append(swept.full[None])
     own = swept.full[None]
+        swept.masks.append(masks)
     for spec in specs:
         stages = stages_of(spec, config)
         if spec == dense:
@@ -124,8 +127,9 @@ def _sweep_one(trained: Trained, dataset: Any, devices: Devices, swept: Sweep) -
         if tuning is not None:
             swept.tunings.append(tuning)
         truncated = networks[0] if len(networks) > 1 and spec.weight_bits is None else None
-        result = steps.evaluated(spec.name, network, truncated)
+        result, masks = steps.evaluated(spec.name, network, truncated)
         swept.results.append(result)
+        swept.masks.append(masks)
         if spec == dense:
             own = result
             if spec.filters is None:
@@ -144,7 +148,7 @@ def draw_and_compare(
         config: The run.
         devices: Where each step computes.
     """
-    networks, tunings, results = swept.networks, swept.tunings, swept.results
+    networks, tunings, results, masks = swept.networks, swept.tunings, swept.results, swept.masks
     baseline, history = trained[0].network, trained[0].history
     # Apart from the main one, which may be an artifact of an earlier run: ZenML takes such ones alone, and in no list.
     further = [each.history for each in trained[1:]]
@@ -158,7 +162,9 @@ def draw_and_compare(
         results, latencies, networks, tunings, swept.spectra, dataset, baseline, history, further, device
     )
     exports = _exported(swept, baseline, dataset, config, devices) if config.export.formats else None
-    compare(dataset, history, further, baseline, networks, tunings, results, latencies, pictures, exports, config)
+    compare(
+        dataset, history, further, baseline, networks, tunings, results, masks, latencies, pictures, exports, config
+    )
 
 
 def _exported(swept: Sweep, baseline: Any, dataset: Any, config: RunConfig, devices: Devices) -> Any:

@@ -16,7 +16,9 @@ from models.deployment.records import Exports
 from models.evaluation.results import EvaluationResult
 from models.variant_spec import VariantSpec
 from reporting.exports import exports_summary
-from reporting.html.report import About, render_report
+from reporting.html.about import About
+from reporting.html.report import render_report
+from reporting.html.seen_images import SeenImages
 from reporting.plots.catalogue import PICTURES
 from reporting.summary import per_image_table, results_table, summarize, to_json
 from torch_lowrank.io import StorageError, read_description
@@ -31,11 +33,13 @@ class ReportContent:
         comparison: All variants, the baseline among them.
         about: The training, the data, the configuration and the origin.
         pictures: Name in the catalogue of pictures to the content of its PNG file.
+        seen: The test images, and what every variant predicts on them; None where that is not known.
     """
 
     comparison: Comparison
     about: About
     pictures: Mapping[str, bytes]
+    seen: SeenImages | None = None
 
     def files(self) -> dict[str, bytes]:
         """Returns file name, relative to the folder of results, to content; what people look at comes first."""
@@ -46,7 +50,7 @@ class ReportContent:
             self.comparison, {"config": about.config, "provenance": about.provenance, **exports, **trainings}
         )
         return {
-            "report.html": render_report(self.comparison, about, self.pictures),
+            "report.html": render_report(self.comparison, about, self.pictures, self.seen),
             **{_picture_file(name): self.pictures[name] for name in PICTURES if name in self.pictures},
             "experiment_summary.json": to_json(summary),
             "results.csv": results_table(self.comparison).encode(),

@@ -22,7 +22,7 @@ from reporting.console_trainings import print_at_sizes, print_over_trainings
 WIDE = 120  # columns; from here on, methods at equal size show their Dice again
 FRONT_NOTE = (
     "> best trade-offs of file size and Dice: {larger};\n"
-    "  those without half of the baseline's Dice and found lesions are left out"
+    "  those that keep less than 90 % of the baseline's Dice are left out"
 )
 BEYOND_CHANCE = "larger ones if their Dice is higher by more than chance"
 AT_ALL = "larger ones if their Dice is higher (images are too few for more)"

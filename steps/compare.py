@@ -18,13 +18,15 @@ from dataset.store import Dataset
 from materializers.report import ReportMaterializer
 from models.deployment.layout import EXPORTS
 from models.deployment.records import Exports
+from models.evaluation.coded_masks import CodedMasks
 from models.evaluation.results import EvaluationResult, Latencies
 from models.serving.segmenter import DEFAULTS
 from models.serving.travelling_code import travelling_code
 from models.variant import Variant
 from reporting.bundle import ReportBundle, ReportContent, remove_stale_networks, write_files
 from reporting.exports import write_exports
-from reporting.html.report import About
+from reporting.html.about import About
+from reporting.html.seen_images import SeenImages
 from steps import runtime
 from steps.caching import ROOT
 from tracking.addresses import lock_of
@@ -49,6 +51,7 @@ def compare(  # noqa: PLR0913, PLR0917 - everything meets here
     compressed: list[Variant],
     tunings: list[dict[str, Any]],
     results: list[EvaluationResult],
+    masks: list[CodedMasks],
     latencies: Latencies,
     pictures: dict[str, bytes],
     exports: Exports | None,
@@ -63,7 +66,9 @@ def compare(  # noqa: PLR0913, PLR0917 - everything meets here
     remove_stale_networks(folder / "networks", [result.name for result in results])
     comparison = joined(results, latencies, tunings, imported=not history["epochs"])
     about = _about([history, *further], dataset.manifest, exports, config, now)
-    content = ReportContent(comparison, about, pictures)
+    by_name = {result.name: coded for result, coded in zip(results, masks, strict=True)}
+    seen = SeenImages(dataset["test"].images, dataset["test"].masks, by_name)
+    content = ReportContent(comparison, about, pictures, seen)
     files = content.files()
     write_files(files, folder)
     write_exports(exports, folder / EXPORTS)

@@ -1,15 +1,18 @@
-"""Step: what a network achieves, and what it costs."""
+"""Step: what a network achieves, what it costs, and the masks that it predicts."""
 
-import dataclasses
+from collections.abc import Callable
 from typing import Annotated
 
-from zenml import ArtifactConfig, log_metadata, step
+import numpy as np
+from zenml import ArtifactConfig, step
 
 from dataset.store import Dataset
+from materializers.masks import MasksMaterializer
 from materializers.records import ResultMaterializer
+from models.evaluation.coded_masks import CodedMasks, MaskCoder
 from models.evaluation.cost import measure_cost
 from models.evaluation.evaluate import evaluate_variant
-from models.evaluation.metrics import Metrics
+from models.evaluation.metrics import Metrics, label_count
 from models.evaluation.results import EvaluationResult
 from models.variant import Variant
 from models.variant_spec import BASELINE
@@ -22,17 +25,24 @@ _BEFORE = ("dice", "dice_lesion", "iou")
 
 @step(
     cache_policy=cached_by_sources(__name__),
-    output_materializers=ResultMaterializer,
+    output_materializers={"{variant}_result": ResultMaterializer, "{variant}_masks": MasksMaterializer},
 )
 def evaluate(
     network: Variant, truncated: Variant | None, dataset: Dataset, batch_size: int, device: str
-) -> Annotated[EvaluationResult, ArtifactConfig(name="{variant}_result")]:
-    """Measures a network on valid, to choose by, and on test; on test also what it was after truncation, if given."""
-    test, valid = (_measured(network, dataset, split, batch_size, device) for split in ("test", "valid"))
+) -> tuple[
+    Annotated[EvaluationResult, ArtifactConfig(name="{variant}_result")],
+    Annotated[CodedMasks, ArtifactConfig(name="{variant}_masks")],
+]:
+    """Measures a network on valid, to choose by, and on test; on test also what it was after truncation, if given.
+
+    The masks are those of the test images, the very ones that were measured.
+    """
+    coder = MaskCoder(label_count(dataset.classes) - 1)
+    test = _measured(network, dataset, "test", batch_size, device, coder.add)
+    valid = _measured(network, dataset, "valid", batch_size, device)
     before = _measured(truncated, dataset, "test", batch_size, device).metrics if truncated else {}
     cost = measure_cost(network.network, (dataset.manifest.channels, *dataset.manifest.image_size))
-    log_metadata(metadata={**test.metrics, **dataclasses.asdict(cost)}, infer_artifact=True)
-    return EvaluationResult(
+    result = EvaluationResult(
         spec=network.spec,
         cost=cost,
         metrics={
@@ -50,6 +60,7 @@ def evaluate(
         valid_per_image=valid.per_image | _of_classes(valid, dataset),
         valid_groups=dataset["valid"].groups,
     )
+    return result, coder.finish()
 
 
 def _foreground(dataset: Dataset) -> list[str]:
@@ -66,7 +77,14 @@ def _of_classes(measured: Metrics, dataset: Dataset) -> dict[str, list[float]]:
     }
 
 
-def _measured(variant: Variant, dataset: Dataset, split: str, batch_size: int, device: str) -> Metrics:
+def _measured(
+    variant: Variant,
+    dataset: Dataset,
+    split: str,
+    batch_size: int,
+    device: str,
+    seen: Callable[[np.ndarray], None] | None = None,
+) -> Metrics:
     variant.check_input(dataset.manifest.channels, dataset.classes)
     labelled = dataset[split]
-    return evaluate_variant(variant, labelled.images, labelled.masks, batch_size, device, labelled.groups)
+    return evaluate_variant(variant, labelled.images, labelled.masks, batch_size, device, labelled.groups, seen)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ def evaluate(  # noqa: PLR0913 - network, data, and how
     batch_size: int,
     device: str | torch.device,
     groups: Sequence[str] = (),
+    seen: Callable[[np.ndarray], None] | None = None,
 ) -> Metrics:
     """Evaluates a network on images with known masks; memory does not grow with the number of images.
 
@@ -41,6 +42,7 @@ def evaluate(  # noqa: PLR0913 - network, data, and how
         batch_size: Images a forward pass; no metric depends on it.
         device: Device to compute on.
         groups: The patient or volume that each image is of; none at all where that is not known.
+        seen: Is given the predicted labels uint8 (n, H, W) of each batch, in the order of the images.
 
     Raises:
         ValueError: The shapes of images and masks do not match, there are none, a mask holds a label out of range, or
@@ -54,7 +56,10 @@ def evaluate(  # noqa: PLR0913 - network, data, and how
         for first, prediction in _predictions(network, images, preprocessing, classes, batch_size, device):
             truth = np.array(masks[first : first + len(prediction)])
             parts.append(count_pixels(prediction, torch.from_numpy(truth).to(prediction.device), labels))
-            distances += hausdorff95(prediction.cpu().numpy(), truth, labels)
+            predicted = prediction.cpu().numpy()
+            distances += hausdorff95(predicted, truth, labels)
+            if seen is not None:
+                seen(predicted.astype(np.uint8))
     measured = summarise(Counts.concatenate(parts), groups)
     return dataclasses.replace(
         measured,
@@ -70,6 +75,7 @@ def evaluate_variant(
     batch_size: int,
     device: str | torch.device,
     groups: Sequence[str] = (),
+    seen: Callable[[np.ndarray], None] | None = None,
 ) -> Metrics:
     """Evaluates a variant's network with its own preprocessing; see `evaluate`."""
     return evaluate(
@@ -81,6 +87,7 @@ def evaluate_variant(
         batch_size=batch_size,
         device=device,
         groups=groups,
+        seen=seen,
     )
 
 

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from analysis.comparison import Comparison
 from analysis.examples import LISTED_FAILURES, ImagePair, in_question, paired_images
+from analysis.words.questions import missed
 from models.evaluation.results import EvaluationResult
-
-NOTABLE = 0.01  # change of an image's Dice that is counted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +56,7 @@ def _table(
 
     return FailureTable(
         name=result.name,
-        summary=_summary(lesions, others),
+        summary=missed(pairs),
         lines=[
             (_file_name(file_names, pair.row), pair.lesion_px, pair.baseline_dice, pair.dice)
             for pair in worse[:LISTED_FAILURES]
@@ -72,28 +71,18 @@ def _table(
     )
 
 
-def _summary(lesions: Sequence[ImagePair], others: Sequence[ImagePair]) -> str:
-    """Returns the counts: on images without a lesion a blind network is right, which is no gain on lesions."""
-    lose, gain = (sum(sign * pair.change > NOTABLE for pair in lesions) for sign in (-1, 1))
-    missed, before = _failed(lesions)
-    text = (
-        f"of {_images(lesions)} with a lesion {lose} lose and {gain} gain more than {NOTABLE:g} in Dice, "
-        f"{missed} are missed (baseline: {before})"
-    )
-    if not others:
-        return text
-    alarms, before = _failed(others)
-    return f"{text}; of {_images(others)} without one, {alarms} have a false alarm (baseline: {before})"
-
-
-def _failed(pairs: Sequence[ImagePair]) -> tuple[int, int]:
-    """Returns how many lesions are missed, or false alarms given: by the variant, and by the baseline."""
-    return sum(pair.fails for pair in pairs), sum(pair.baseline_fails for pair in pairs)
-
-
-def _images(pairs: Sequence[ImagePair]) -> str:
-    return f"{len(pairs)} image{'' if len(pairs) == 1 else 's'}"
-
-
 def _file_name(names: Sequence[str], row: int) -> str:
     return names[row] if row < len(names) else f"image {row} of the split"
+
+
+def patient_rows(comparison: Comparison) -> list[tuple[str, float, float]]:
+    """Returns patients (volumes, series) with the Dice of the baseline and of the network in question.
+
+    Those that lose most come first; none where they are not known.
+    """
+    baseline, other = comparison.baseline, in_question(comparison)
+    if baseline is None or other is None:
+        return []
+    known = [name for name in baseline.per_group if name in other.per_group]
+    rows = [(name, baseline.per_group[name], other.per_group[name]) for name in known]
+    return sorted(rows, key=lambda row: (row[2] - row[1], row[0]))

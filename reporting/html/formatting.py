@@ -8,8 +8,11 @@ from typing import Any
 
 
 def number(value: float | None, spec: str) -> str:
-    """Formats a number of a table; a dash stands for what is unknown."""
-    return "\N{EN DASH}" if value is None or not math.isfinite(value) else format(value, spec)
+    """Formats a number of a table; a dash stands for what is unknown, and what rounds to zero has no sign."""
+    if value is None or not math.isfinite(value):
+        return "\N{EN DASH}"
+    text = format(value, spec)
+    return text[1:] if text.startswith("-") and not float(text.replace(",", "")) else text
 
 
 def count(value: int | None) -> str:

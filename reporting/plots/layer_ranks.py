@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from analysis.comparison import Comparison
 from models.evaluation.results import EvaluationResult
-from reporting.plots.style import SERIES, long_label, new_figure, series_name, shortened_layer
+from reporting.plots.series import SERIES, long_label, series_name
+from reporting.plots.style import new_figure, shortened_layer
 from torch_lowrank.report import LayerReport
 
 COLORS = "cividis"  # its lightness rises evenly: it reads the same in gray and for colour-blind readers

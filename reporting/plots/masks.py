@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from analysis.comparison import Comparison
 from analysis.examples import Examples
 from reporting.label_colors import LABEL_COLORS, label_color
-from reporting.plots.style import long_label, new_figure, shortened
+from reporting.plots.series import long_label
+from reporting.plots.style import new_figure, shortened
 
 _ALPHA = 0.5
 _EDGE = 0.3  # share of the colour in edges: dark edges show on bright tissue, and the filled area shows on dark

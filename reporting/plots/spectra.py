@@ -16,7 +16,8 @@ from analysis.singular_values import SingularValues
 from models.evaluation.results import EvaluationResult
 from models.variant_spec import RULES, Method
 from reporting.plots.layer_ranks import largest_layers
-from reporting.plots.style import SERIES, VARIANT_MARKERS, long_label, new_figure, series_name, shortened_layer
+from reporting.plots.series import SERIES, long_label, series_name
+from reporting.plots.style import VARIANT_MARKERS, new_figure, shortened_layer
 
 METHODS_OF: dict[str, tuple[Method, ...]] = {"plain": RULES, "weighted": ("budget", "size")}
 _TITLES = {

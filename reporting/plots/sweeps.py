@@ -12,15 +12,8 @@ from analysis.comparison import Comparison
 from analysis.intervals import Interval
 from analysis.ranking import AT_BUDGETS, PARAMETER, metric
 from models.evaluation.results import EvaluationResult
-from reporting.plots.style import (
-    SERIES,
-    WIDE_RANGE,
-    draw_baseline,
-    draw_intervals,
-    new_figure,
-    series_name,
-    shift,
-)
+from reporting.plots.series import SERIES, series_name
+from reporting.plots.style import WIDE_RANGE, draw_baseline, draw_intervals, new_figure, shift
 
 AXIS_LABELS = {
     "svd": "SVD rank (the same for every layer)",

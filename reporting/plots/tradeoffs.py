@@ -17,18 +17,8 @@ from analysis.intervals import Interval
 from analysis.ranking import JUDGED, USEFUL_SHARE, metric
 from models.evaluation.results import EvaluationResult
 from reporting.plots.labels import Label, label_points
-from reporting.plots.style import (
-    GRAY,
-    SERIES,
-    WIDE_RANGE,
-    by_series,
-    by_training,
-    draw_baseline,
-    draw_intervals,
-    new_figure,
-    series_name,
-    short_label,
-)
+from reporting.plots.series import SERIES, by_series, by_training, series_name, short_label
+from reporting.plots.style import GRAY, WIDE_RANGE, draw_baseline, draw_intervals, new_figure
 
 _MAX_LABELS = 20  # with more variants, only those to choose from are labelled
 _MIN_SPAN = 0.02  # of the Dice axis, so that noise in the fourth digit does not look like a result

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.comparison import Comparison
-from reporting.plots.style import GRAY, SERIES, VARIANT_MARKERS, new_figure, series_name
+from reporting.plots.series import SERIES, series_name
+from reporting.plots.style import GRAY, VARIANT_MARKERS, new_figure
 
 _LEGEND_ROWS = 25
 _JUDGED = "valid_dice_lesion"

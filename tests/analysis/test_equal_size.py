@@ -14,7 +14,7 @@ from analysis.ranking import in_order
 from models.evaluation.results import EvaluationResult
 from models.variant_spec import ESTIMATES, VariantSpec
 from reporting.console import print_equal_sizes
-from reporting.plots.style import long_label
+from reporting.plots.series import long_label
 from reporting.summary import results_table, run_metrics
 from tests.comparisons import images, make_result, means, of_patients
 

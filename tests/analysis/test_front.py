@@ -28,8 +28,10 @@ def test_pareto_front_of_hand_tables(points, front):
 
 def test_a_network_without_use_is_no_tradeoff(baseline, result):
     nothing, little = result("svd", 4, 0.0, 10), result("svd", 8, 0.3, 20)
-    enough = result("svd", 16, 0.5, 30)
+    enough = result("svd", 16, 0.7, 30)
     assert front_names([baseline, nothing, little, enough]) == {"baseline", "svd_rank_16"}
+    less = result("svd", 12, 0.69, 25)
+    assert front_names([baseline, less, enough]) == {"baseline", "svd_rank_16"}, "nobody takes less than nine tenths"
     assert front_names([nothing, little]) == {"svd_rank_8"}, "without a baseline, what finds nothing"
 
 

@@ -19,6 +19,7 @@ from dataset.ingest import ingest
 from materializers.dataset import DatasetMaterializer
 from materializers.exports import ExportsMaterializer
 from materializers.folders import SEAL, DamagedArtifactError, check_artifact
+from materializers.masks import MasksMaterializer
 from materializers.pictures import PicturesMaterializer
 from materializers.predictions import PredictionsMaterializer
 from materializers.records import HistoryMaterializer, ResultMaterializer
@@ -39,6 +40,7 @@ from reporting.bundle import ReportBundle
 from reporting.prediction_folder import Predictions
 from reporting.predictions import write_predictions
 from tests.dataset.coco_folder import CocoFolder, options
+from tests.seen_images import coded
 from torch_lowrank.curvature.collect import collect_statistics
 from torch_lowrank.decomposition.decompose import decompose
 
@@ -54,6 +56,7 @@ KINDS = {
     "dataset": DatasetMaterializer,
     "predictions": PredictionsMaterializer,
     "exports": ExportsMaterializer,
+    "masks": MasksMaterializer,
 }
 
 
@@ -107,6 +110,7 @@ def data(tmp_path_factory):
         ),
         "dataset": ingest(CocoFolder(folder / "coco").write(), folder / "arrays", options()),
         "predictions": predictions(folder / "predictions"),
+        "masks": coded(np.eye(5, dtype=np.uint8)[None].repeat(2, 0)),
     }
 
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from analysis.comparison import Comparison
 from reporting.bundle import ReportBundle, ReportContent, remove_stale_networks, write_files
-from reporting.html.report import About
+from reporting.html.about import About
 from torch_lowrank.io import save_network
 
 PICTURES = {"training": b"two", "dice_vs_params": b"one"}

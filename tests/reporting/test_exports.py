@@ -13,7 +13,8 @@ from analysis.comparison import Comparison
 from models.deployment.records import ExportedFile, Exports, Measured
 from models.evaluation.results import Latency
 from reporting.exports import NOTHING, export_faults, export_sentences, exports_summary, print_exports, write_exports
-from reporting.html.report import About, render_report
+from reporting.html.about import About
+from reporting.html.report import render_report
 from reporting.summary import to_json
 from tests.comparisons import MACHINE
 

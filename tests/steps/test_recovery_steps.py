@@ -55,7 +55,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where steps that run here write."""
     now = Runtime(data_root="", out_dir=str(tmp_path), num_workers=0, resume=True, command="", process="")
     monkeypatch.setattr("steps.runtime.current", lambda: now)
-    monkeypatch.setattr("steps.evaluate.log_metadata", lambda *_, **__: None)
     return tmp_path
 
 
@@ -160,10 +159,10 @@ def test_a_teacher_makes_another_training_with_a_checkpoint_of_its_own(
 def test_evaluation_tells_what_a_recovered_network_was_before(
     dataset: Dataset, variant: Variant, teacher: Variant, folder: Path
 ) -> None:
-    of_teacher = evaluate.entrypoint(teacher, None, dataset, 4, "cpu")
-    result = evaluate.entrypoint(variant, teacher, dataset, 4, "cpu")
+    of_teacher, _ = evaluate.entrypoint(teacher, None, dataset, 4, "cpu")
+    result, _ = evaluate.entrypoint(variant, teacher, dataset, 4, "cpu")
     before = {f"{name}_before_recovery": of_teacher.metrics[name] for name in ("dice", "dice_lesion", "iou")}
-    assert result.metrics == {**evaluate.entrypoint(variant, None, dataset, 4, "cpu").metrics, **before}
+    assert result.metrics == {**evaluate.entrypoint(variant, None, dataset, 4, "cpu")[0].metrics, **before}
     assert not before.keys() & of_teacher.metrics.keys()
     assert result.cost.params == variant.params
 
@@ -179,11 +178,11 @@ def test_evaluation_knows_the_patients_of_the_data(teacher: Variant, folder: Pat
             image["file_name"] = other
         file.write_text(json.dumps(content))
     data = ingest(tmp_path / "coco", tmp_path / "stored", options)
-    result = evaluate.entrypoint(teacher, None, data, 4, "cpu")
+    result, _ = evaluate.entrypoint(teacher, None, data, 4, "cpu")
     assert (result.groups, result.valid_groups) == (list("001122"), list("0011"))
     assert result.group_noun == "patient"
     volumes = Dataset(data.folder, dataclasses.replace(data.manifest, group_noun="volume"))
-    assert evaluate.entrypoint(teacher, None, volumes, 4, "cpu").group_noun == "volume"
+    assert evaluate.entrypoint(teacher, None, volumes, 4, "cpu")[0].group_noun == "volume"
     overlap, sizes = (np.array(result.per_image[name]) for name in ("overlap_px", "lesion_px"))
     sizes = sizes + result.per_image["predicted_px"]
     expected = {str(k): 2 * overlap[2 * k : 2 * k + 2].sum() / sizes[2 * k : 2 * k + 2].sum() for k in range(3)}
@@ -193,7 +192,7 @@ def test_evaluation_knows_the_patients_of_the_data(teacher: Variant, folder: Pat
 
 
 def test_evaluation_of_data_without_patients_has_none(teacher: Variant, folder: Path, dataset: Dataset) -> None:
-    result = evaluate.entrypoint(teacher, None, dataset, 4, "cpu")
+    result, _ = evaluate.entrypoint(teacher, None, dataset, 4, "cpu")
     assert (result.groups, result.valid_groups, result.per_group) == ([], [], {})
     assert "dice_patient" not in result.metrics
 
@@ -210,7 +209,7 @@ def test_evaluation_of_several_classes_has_each_by_name(folder: Path, tmp_path: 
     data = ingest(tmp_path / "coco", tmp_path / "stored", options)
     torch.manual_seed(0)
     network = Variant(BASELINE, UNet(1, data.classes, 2).eval(), PLAIN, data.classes)
-    result = evaluate.entrypoint(network, None, data, 2, "cpu")
+    result, _ = evaluate.entrypoint(network, None, data, 2, "cpu")
     assert list(result.classes) == ["lesion", "edema"]
     for values in (result.per_image, result.valid_per_image):
         assert [len(values[f"classes/dice_{name}"]) for name in result.classes] == [3, 3]

@@ -170,6 +170,8 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (SEARCHED, "torch_lowrank", "reconstruction"),
     (frozenset({"evaluate", "time", "export"}), "models/evaluation", "cost"),  # wider: times are of the same image
     (frozenset({"time", "export"}), "models/evaluation", "latency"),
+    (frozenset({"evaluate"}), "models/evaluation", "coded_masks"),
+    (frozenset({"evaluate"}), "materializers", "masks"),
     # Wider: pictures show predictions, for which `evaluate` has the function; of metrics, they show what was stored.
     (EVALUATION | {"pictures"}, "models/evaluation", "evaluate hausdorff"),
     (frozenset({"time", "export"}), "models", "unet_inference"),
@@ -208,7 +210,7 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (SEARCHED | {"pictures", "choose"}, "analysis", "ranking"),
     (SEARCHED | {"pictures", "predict", "choose"}, "analysis", "__init__"),
     (frozenset({"pictures"}), "analysis", "signed_numbers singular_values"),
-    (frozenset({"pictures"}), "reporting/plots", "__init__ draw labels layer_ranks masks spectra style sweeps"),
+    (frozenset({"pictures"}), "reporting/plots", "__init__ draw labels layer_ranks masks series spectra style sweeps"),
     (frozenset({"pictures"}), "reporting/plots", "tradeoffs training"),
     (frozenset({"pictures"}), "materializers", "pictures"),
     # Steps. `runtime` is wider: where and how fast changes no result.
@@ -221,8 +223,9 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (NOTHING, "analysis", "conclusions table_rows"),
     (NOTHING, "analysis/sentences", "__init__ baselines false_alarms"),
     (NOTHING, "analysis/reading", "__init__ results_folder"),
+    (NOTHING, "analysis/words", "__init__ questions spoken"),
     (NOTHING, "reporting", "bundle console console_cells console_trainings exports summary"),
-    (NOTHING, "reporting/html", "__init__ failures formatting report"),
+    (NOTHING, "reporting/html", "__init__ about failures formatting opening payload report scripts seen_images"),
     (NOTHING, "reporting/plots", "catalogue"),  # captions, which the report prints below the pictures
     (NOTHING, "steps", "caching"),  # it makes the keys: a change matters by the digests that come out
 ]

@@ -5,7 +5,8 @@ from html.parser import HTMLParser
 import pytest
 
 from analysis.comparison import Comparison
-from reporting.html.report import About, render_report
+from reporting.html.about import About
+from reporting.html.report import render_report
 
 VOID = {"meta", "img", "br", "link", "input"}
 

@@ -14,7 +14,7 @@ from analysis.singular_values import SingularValues
 from models.variant_spec import METHODS, VariantSpec
 from reporting.plots.catalogue import PICTURES
 from reporting.plots.draw import DPI, DRAWN, Shown, draw_all, png_of
-from reporting.plots.style import SERIES, by_series, long_label, series_name
+from reporting.plots.series import SERIES, by_series, long_label, series_name
 from reporting.plots.sweeps import draw_sweep
 from reporting.plots.training import draw_finetuning, draw_training
 from tests.comparisons import images, of_training, recovered

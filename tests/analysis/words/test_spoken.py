@@ -1,0 +1,53 @@
+"""The answer in two sentences, and the four numbers."""
+
+import dataclasses
+
+from analysis.comparison import Comparison
+from analysis.words.spoken import side_by_side, spoken
+from tests.comparisons import means
+
+
+def test_the_recommended_network_is_told_in_two_sentences(results):
+    first, second = spoken(Comparison(results))
+    assert first == (
+        "The network can be made 4 times smaller: budget_0.25 has Dice 0.773 on the test images beside 0.777 of the "
+        "baseline."
+    )
+    assert second == (
+        "It misses as many lesions as the baseline (0 of 12), it takes the same time, and it is next to certain not to "
+        "lose more than 0.01."
+    )
+
+
+def test_a_network_that_is_faster_and_misses_more_says_so(baseline, result):
+    quick = result("svd", 8, 0.776, 400_000, 5.0)
+    quick = dataclasses.replace(quick, per_image={**quick.per_image, "dice": [0.0, *quick.per_image["dice"][1:]]})
+    second = spoken(Comparison([baseline, quick]))[1]
+    assert second.startswith("It misses 1 of 12 lesions where the baseline misses 0, it is 2.5 times as fast, and ")
+
+
+def test_where_none_is_close_the_best_is_told_with_its_loss(baseline, result):
+    first, second = spoken(Comparison([baseline, result("svd", 4, 0.7, 1000)]))
+    assert first.startswith("No smaller network stays within 0.01 of the baseline's Dice on the validation images")
+    assert "svd_rank_4, has Dice 0.700" in first
+    assert second.endswith("and it loses 0.077, more than the 0.01 that is tolerated.")
+
+
+def test_without_anything_to_choose_the_answer_is_one_sentence(baseline, result):
+    assert spoken(Comparison([baseline])) == ["Only the baseline was evaluated: Dice 0.777 with 838,497 parameters."]
+    blind = dataclasses.replace(baseline, metrics=means(0.0), valid=means(0.0))
+    assert spoken(Comparison([blind, result("svd", 4, 0.0, 1000)]))[0].startswith("The baseline finds nothing")
+
+
+def test_four_numbers_stand_side_by_side(results):
+    numbers = {each.title: (each.baseline, each.other, each.change) for each in side_by_side(Comparison(results))}
+    assert numbers == {
+        "Dice": ("0.777", "0.773", "0.004 less"),
+        "Size": ("3.35 MB", "0.836 MB", "4 times smaller"),
+        "Speed": ("12.5 ms", "12.5 ms", "as fast"),
+        "Images lost": ("0 of 12", "0 of 12", "as many"),
+    }
+
+
+def test_the_baseline_alone_has_its_numbers_and_no_other(baseline):
+    assert {(each.baseline != "", each.other) for each in side_by_side(Comparison([baseline]))} == {(True, "")}
