@@ -110,8 +110,8 @@ def _sweep_one(trained: Trained, dataset: Any, devices: Devices, swept: Sweep) -
         swept.spectra += steps.spectra()
         swept.full[None], masks = steps.evaluated(dense.name, trained.network, None)
         swept.results.append(swept.full[None])
-    own = swept.full[None]
         swept.masks.append(masks)
+    own = swept.full[None]
     for spec in specs:
         stages = stages_of(spec, config)
         if spec == dense:
