@@ -43,14 +43,11 @@ SECTIONS = {
     "images": "Images",
     "table": "Variants",
     "methods": "Methods",
-    "groups": "Lesion sizes and groups",
+    "groups": "Who loses",
     "deploy": "Files to deploy",
     "plots": "Pictures",
     "layers": "Layers",
-    "data-set": "Data",
-    "training": "Training",
-    "configuration": "Configuration",
-    "reproduce": "How to reproduce it",
+    "data-set": "How it was made",
 }
 LISTED = 200  # entries of a list that are shown: more make the page slow and nobody reads them
 
@@ -169,7 +166,6 @@ def _contents(context: Mapping[str, Any]) -> list[tuple[str, str]]:
         "deploy": context["exports"],
         "plots": context["images"],
         "layers": context["compressed"],
-        "training": context["epochs"] or context["training"],
     }
     return [(place, title) for place, title in SECTIONS.items() if known.get(place, True)]
 
@@ -179,6 +175,7 @@ def _places(context: Mapping[str, Any]) -> set[str]:
     comparison: Comparison = context["comparison"]
     places = {place for place, _ in context["contents"]} | {"equal-size"}
     places |= {"sizes"} if comparison.lesion_groups else set()
+    places |= {"training"} if context["epochs"] or context["training"] else set()
     return places | ({"trainings"} if comparison.over_trainings and not comparison.is_useless else set())
 
 
