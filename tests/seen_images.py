@@ -23,9 +23,7 @@ def coded(masks: np.ndarray, labels: int = 1) -> CodedMasks:
 
 
 def phantoms(number: int, size: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Images uint8 (N, H, W, 1) and masks uint8 (N, H, W), one in ten without a lesion; of many, some are
-    others turned.
-    """
+    """Images uint8 (N, H, W, 1), masks uint8 (N, H, W); one in ten has no lesion. Of many, some are others turned."""
     rng = np.random.default_rng(seed)
     images = np.zeros((number, size, size, 1), np.uint8)
     masks = np.zeros((number, size, size), np.uint8)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from analysis.comparison import Comparison
 from analysis.examples import LISTED_FAILURES, ImagePair, in_question, paired_images
-from analysis.words.questions import missed
+from analysis.sentences.questions import missed
 from models.evaluation.results import EvaluationResult
 
 

@@ -15,10 +15,10 @@ from analysis.equal_size import PAIRS, methods_in
 from analysis.examples import in_question
 from analysis.intervals import TOO_FEW
 from analysis.ranking import TITLES
+from analysis.sentences.questions import questions
+from analysis.sentences.spoken import side_by_side, spoken
 from analysis.signed_numbers import signed, signed_ends
 from analysis.table_rows import TIME_WORDS, variant_rows
-from analysis.words.questions import questions
-from analysis.words.spoken import side_by_side, spoken
 from dataset.message_text import plural
 from reporting.exports import export_sentences, network_bytes
 from reporting.html.about import About, facts, leaks, manifest_summary, training_facts
@@ -43,14 +43,11 @@ SECTIONS = {
     "images": "Images",
     "table": "Variants",
     "methods": "Methods",
-    "groups": "Lesion sizes and groups",
+    "groups": "Who loses",
     "deploy": "Files to deploy",
     "plots": "Pictures",
     "layers": "Layers",
-    "data-set": "Data",
-    "training": "Training",
-    "configuration": "Configuration",
-    "reproduce": "How to reproduce it",
+    "data-set": "How it was made",
 }
 LISTED = 200  # entries of a list that are shown: more make the page slow and nobody reads them
 
@@ -169,7 +166,6 @@ def _contents(context: Mapping[str, Any]) -> list[tuple[str, str]]:
         "deploy": context["exports"],
         "plots": context["images"],
         "layers": context["compressed"],
-        "training": context["epochs"] or context["training"],
     }
     return [(place, title) for place, title in SECTIONS.items() if known.get(place, True)]
 
@@ -179,6 +175,7 @@ def _places(context: Mapping[str, Any]) -> set[str]:
     comparison: Comparison = context["comparison"]
     places = {place for place, _ in context["contents"]} | {"equal-size"}
     places |= {"sizes"} if comparison.lesion_groups else set()
+    places |= {"training"} if context["epochs"] or context["training"] else set()
     return places | ({"trainings"} if comparison.over_trainings and not comparison.is_useless else set())
 
 

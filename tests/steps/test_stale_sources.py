@@ -221,9 +221,8 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (NOTHING, "steps", "fingerprint_images fingerprint_network write_predictions"),
     (NOTHING, "materializers", "report"),
     (NOTHING, "analysis", "conclusions table_rows"),
-    (NOTHING, "analysis/sentences", "__init__ baselines false_alarms"),
+    (NOTHING, "analysis/sentences", "__init__ baselines false_alarms questions spoken"),
     (NOTHING, "analysis/reading", "__init__ results_folder"),
-    (NOTHING, "analysis/words", "__init__ questions spoken"),
     (NOTHING, "reporting", "bundle console console_cells console_trainings exports summary"),
     (NOTHING, "reporting/html", "__init__ about failures formatting opening payload report scripts seen_images"),
     (NOTHING, "reporting/plots", "catalogue"),  # captions, which the report prints below the pictures

@@ -66,8 +66,23 @@ async function draw(id, traces, own, onClick) {
   box.dataset.drawn ||= performance.now();
 }
 
+// Series that are too dark for a dark page, lighter.
+const ON_DARK = {"#0072B2": "#4ba3db", "#332288": "#9a8cf0", "#882255": "#d46aa0"};
+
 function inkOf(each) {
-  return each.color === "#000000" ? color("ink") : each.color;
+  if (each.color === "#000000") return color("ink");
+  return (isDark() && ON_DARK[each.color]) || each.color;
+}
+
+// An axis over these values: logarithmic where they differ much, with ticks at 1, 2 and 5.
+function axis(title, values) {
+  const known = values.filter((value) => value > 0), [low, high] = [Math.min(...known), Math.max(...known)];
+  if (known.length < 2 || high / low <= WIDE_RANGE) return {title: {text: title}, range: range(values, false), type: "linear"};
+  const ticks = [];
+  for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power++) {
+    for (const first of [1, 2, 5]) ticks.push(Number(`${first}e${power}`));
+  }
+  return {title: {text: title}, type: "log", range: range(values, true), tickvals: ticks, ticktext: ticks.map(counted)};
 }
 
 function bars(items, read) {
@@ -94,7 +109,7 @@ function range(values, logarithmic) {
 function drawTradeoff() {
   const [xTitle, x] = AXES[state.x], [yTitle, y] = VALUES[state.y];
   const shown = shownVariants().filter((each) => x(each) !== null && y(each) !== null);
-  const xs = shown.map(x), logarithmic = xs.length > 1 && Math.max(...xs) / Math.min(...xs) > WIDE_RANGE;
+  const across = axis(xTitle, shown.map(x));
   const traces = [...new Set(shown.map((each) => each.method))].map((method) => {
     const of = shown.filter((each) => each.method === method);
     return {
@@ -109,9 +124,9 @@ function drawTradeoff() {
   const all = shown.flatMap((each) => [y(each).mean, y(each).low, y(each).high]);
   const base = y(VARIANTS[BASELINE] ?? {})?.mean;
   draw("chart-tradeoff", traces, {
-    xaxis: {title: {text: xTitle}, type: logarithmic ? "log" : "linear", range: range(xs, logarithmic)},
+    xaxis: across,
     yaxis: {title: {text: yTitle}, range: range([...all, base], false)},
-    shapes: tolerance(base), annotations: labelOf(shown, x, y, logarithmic),
+    shapes: tolerance(base), annotations: labelOf(shown, x, y, across.type === "log"),
   }, pickVariant);
 }
 
@@ -181,9 +196,8 @@ function drawImages() {
       symbol: lesions.map((each) => own.image_dice[each.row] === 0 ? "x" : "circle"), opacity: 0.85,
       line: {width: lesions.map((each) => each.row === state.image ? 3 : 0.5), color: color("ink")}},
   };
-  const sizes = lesions.map((each) => each.px), wide = Math.max(...sizes) / Math.min(...sizes) > WIDE_RANGE;
   draw("chart-images", [trace], {
-    xaxis: {title: {text: "pixels of the lesion"}, type: wide ? "log" : "linear", range: range(sizes, wide), ...(wide ? {dtick: "D2"} : {})},
+    xaxis: axis("pixels of the lesion", lesions.map((each) => each.px)),
     yaxis: {title: {text: "Dice minus the baseline's"}, zeroline: true, zerolinecolor: color("ink")},
   }, openImage);
 }

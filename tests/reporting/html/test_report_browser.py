@@ -24,7 +24,7 @@ PATIENCE = 30_000  # milliseconds: other work may hold the machine
 @pytest.fixture(scope="module")
 def compared() -> list[EvaluationResult]:
     """Variants that lose more and more."""
-    return of_patients(comparison_of(IMAGES, VARIANTS, 48)[0], 5)
+    return of_patients(comparison_of(IMAGES, VARIANTS, 48)[0], 12)
 
 
 @pytest.fixture(scope="module")

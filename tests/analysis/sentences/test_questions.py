@@ -3,7 +3,7 @@
 import dataclasses
 
 from analysis.comparison import Comparison
-from analysis.words.questions import questions
+from analysis.sentences.questions import questions
 
 
 def answers(results):

@@ -3,7 +3,7 @@
 import dataclasses
 
 from analysis.comparison import Comparison
-from analysis.words.spoken import side_by_side, spoken
+from analysis.sentences.spoken import side_by_side, spoken
 from tests.comparisons import means
 
 
