@@ -37,9 +37,9 @@ _READ_BY = {
 # of a variant.
 COMPRESSION_ONLY = ("torch_lowrank.layers.factorized", "torch_lowrank.quantization.training", "models.variant_spec")
 
-# It gives users names of the whole package, each imported when it is used. The project imports nothing through it
+# They give users names of the whole package, each imported when it is used. The project imports nothing through them
 # (tests/test_architecture.py), so a name more is no reason to train again.
-_FACADE = "torch_lowrank"
+_FACADES = ("torch_lowrank", "analysis")
 
 _REGISTERED: list[Callable[[], str]] = []  # what `sources_of` returned
 
@@ -116,7 +116,7 @@ def _imports(module: str) -> tuple[str, ...]:
     package = module if _file(module).stem == "__init__" else module.rpartition(".")[0]
     above = accumulate(module.split("."), "{}.{}".format)
     names = dict.fromkeys([*above, *imported_names(_file(module).read_bytes(), package)])
-    left_out = (__name__, _FACADE)
+    left_out = (__name__, *_FACADES)
     return tuple(each for each in names if each.split(".")[0] in _PACKAGES and each not in left_out and _exists(each))
 
 

@@ -16,11 +16,9 @@ from tracking.pages.run_figures import TIME_RATIO
 
 _TAG = "mlflow.sharedViewState."
 _SECTION = "tradeoffs"
+# Few, as MLflow puts metrics into the order of the alphabet, between the time of a run and its parameters.
 _COLUMNS = (
     *(f"metrics.`{name}`" for name in ("dice", "dice_lesion", "size_mb", TIME_RATIO)),
-    "metrics.`change/dice_lesion`",
-    "metrics.`params`",
-    "metrics.`macs`",
     "params.`method`",
     "tags.`recommended`",
 )

@@ -53,7 +53,7 @@ def test_options_of_steps_stay_beside_their_group() -> None:
 
 def test_a_network_of_the_users_own_is_named() -> None:
     assert network_name(config_of()) == "8 filters"
-    assert "BasicUNet" in network_name(config_of("--network", "monai.networks.nets.BasicUNet"))
+    assert "BasicUNet" in network_name(load_config(["--network", "monai.networks.nets.BasicUNet"]))
 
 
 def test_every_variant_has_tags_of_its_method_and_its_name() -> None:

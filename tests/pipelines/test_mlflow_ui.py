@@ -80,6 +80,25 @@ def as_shown(value: float) -> str:
     return f"{round(value, max(0, 3 - len(str(int(value))) + 1)):g}"
 
 
+def click_on_experiment(page: Page, address: str) -> None:
+    """Opens the experiment from the list, in a browser that was told once that this is about training models."""
+    page.goto(f"{address}/#/experiments")
+    page.get_by_text("Model training", exact=True).click()
+    page.get_by_role("link", name="arsvd_comparison").click()
+    page.wait_for_url("**/runs?*")
+
+
+def look_at_training(page: Page, address: str, pictures: Path) -> None:
+    """Opens the pages of a training's run, and checks that its report and the load of its machine are there."""
+    page.goto(address)
+    page.get_by_role("link", name="The report").wait_for()
+    page.goto(f"{address}/artifacts/report.html")
+    page.frame_locator("iframe").get_by_role("heading").first.wait_for()
+    files = page.locator("[role=treeitem], .tree-node, li").all_inner_texts()
+    assert [name for name in ("results", "report.html") if any(name in text for text in files)]
+    page.screenshot(path=pictures / "artifacts.png")
+
+
 def look_at_model(page: Page, address: str, workshop: Workshop, pictures: Path) -> None:
     """Opens the page of a model, and that of a version of it, and checks what they show."""
     ((model, run, experiment),) = workshop.query(
@@ -109,16 +128,14 @@ def look(chromium: Browser, workshop: Workshop, variants: set[str], pictures: Pa
     page = chromium.new_page(viewport={"width": 2400, "height": 1200})  # cells at the edge may not be drawn
     page.set_default_timeout(SHOWN_MS)
     with mlflow_ui(workshop) as address:
-        page.goto(f"{address}/#/experiments/{experiment}/runs")
-        page.wait_for_selector(RUN_LINK)
-        ((parent, _),) = shown_runs(page)
-        assert parent.startswith("training "), "variants are folded below the one training"
-        page.locator("[role=row]").filter(has_text=parent).get_by_role("button").click()
+        click_on_experiment(page, address)
         wait_for_runs(page, len(variants) + 1)
         page.screenshot(path=pictures / "runs.png")
-        _, *children = shown_runs(page)
-        assert sorted(name for name, _ in children) == sorted(variants)
+        (parent, training), *children = shown_runs(page)
+        assert parent.startswith("training data, 4 filters, seed 42, 32x32 gray, ")
+        assert sorted(name for name, _ in children) == sorted(variants), "unfolded below the one training"
         expect(page.locator(MODEL_LINK)).to_have_count(len(variants), timeout=SHOWN_MS)
+        look_at_training(page, f"{address}/#/experiments/{experiment}/runs/{training}", pictures)
         look_at_model(page, address, workshop, pictures)
 
         compare = f"compare-runs?runs={quoted([run for _, run in children])}&experiments={quoted([str(experiment)])}"
@@ -136,10 +153,16 @@ def look(chromium: Browser, workshop: Workshop, variants: set[str], pictures: Pa
             page.get_by_role("link", name="The latest comparison").click()
         view = opened.value
         view.set_default_timeout(SHOWN_MS)
-        view.get_by_text("Trade-offs", exact=True).wait_for()
         wait_for_runs(view, len(variants))
+        for column in ("dice", "dice_lesion", "size_mb", "time_ratio"):
+            view.get_by_role("columnheader", name=column, exact=True).wait_for()
+        view.get_by_role("button", name="Latest comparison").wait_for()  # of the menu "Views"
         view.screenshot(path=pictures / "view.png")
         assert sorted(name for name, _ in shown_runs(view)) == sorted(variants)
+        with page.context.expect_page() as opened:
+            page.get_by_role("link", name="charts").click()
+        opened.value.get_by_text("Trade-offs", exact=True).wait_for(timeout=SHOWN_MS)
+        opened.value.screenshot(path=pictures / "charts.png")
     page.context.close()
 
 

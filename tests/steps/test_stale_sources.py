@@ -208,7 +208,7 @@ TABLE: list[tuple[frozenset[str], str, str]] = [
     (frozenset({"pictures"}), "analysis", "at_sizes comparison equal_bytes equal_size examples front intervals"),
     (frozenset({"pictures"}), "analysis", "over_trainings quality"),
     (SEARCHED | {"pictures", "choose"}, "analysis", "ranking"),
-    (SEARCHED | {"pictures", "predict", "choose"}, "analysis", "__init__"),
+    (NOTHING, "analysis", "__init__"),  # names for users; the project imports nothing through it
     (frozenset({"pictures"}), "analysis", "signed_numbers singular_values"),
     (frozenset({"pictures"}), "reporting/plots", "__init__ draw labels layer_ranks masks series spectra style sweeps"),
     (frozenset({"pictures"}), "reporting/plots", "tradeoffs training"),
