@@ -59,7 +59,7 @@ def network_name(config: RunConfig) -> str:
 
 def groups(config: RunConfig) -> dict[str, dict[str, GroupInfo]]:
     """Returns step to its group, as options of a pipeline: the steps of a variant are one; no part of cache keys."""
-    found = {}
+    found: dict[str, dict[str, GroupInfo]] = {}
     for training in trainings_of(config):
         for spec in (of_training(BASELINE, training), *specs_of_training(training)):
             stages = [] if spec.is_dense else [STAGES[stage] for stage in stages_of(spec, training.config)]

@@ -206,8 +206,8 @@ def _variants_table(comparison: Comparison, rows: Sequence[VariantRow], shown: C
     table.add_column("variant\n", no_wrap=True)
     for column in columns:
         title = comparison.group_noun if column == "patient" else column
-        interval = {"change": CHANGE_INTERVAL, "time": TIME_INTERVAL}.get(column, "")
-        word = WORDS[interval if interval in shown else column]
+        interval = {"change": CHANGE_INTERVAL, "time": TIME_INTERVAL}.get(column)
+        word = WORDS[column if interval is None or interval not in shown else interval]
         table.add_column(Text.assemble(title, "\n", (word, "not bold dim")), justify="right", no_wrap=True)
     for row in rows:
         cells = _cells(row, comparison.test_images, shown)

@@ -181,7 +181,8 @@ def _further(
 
 def _loads(name: str) -> list[dict[str, list[float]]]:
     """Returns what the trainings of an input took of their machines, where that is known."""
-    return [dict(history.run_metadata.get(LOAD) or {}) for history in get_step_context().inputs.get(name, [])]
+    found: list[Any] = [history.run_metadata.get(LOAD) for history in get_step_context().inputs.get(name, [])]
+    return [dict(load or {}) for load in found]
 
 
 def _described(histories: list[dict[str, Any]], config: RunConfig) -> list[dict[str, Any]]:

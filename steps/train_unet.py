@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import torch
 from torch import nn
 from zenml import log_metadata, step
+from zenml.metadata.metadata_types import MetadataType
 
 from configs.sections import InputConfig, ModelConfig, TrainingConfig
 from dataset.store import Dataset
@@ -67,5 +68,6 @@ def train_unet(
             device=device,
             resume=now.resume,
         )
-    log_metadata({LOAD: load.columns()}, artifact_name="train_history", infer_artifact=True)
+    taken: dict[str, MetadataType] = {LOAD: dict(load.columns())}
+    log_metadata(metadata=taken, artifact_name="train_history", infer_artifact=True)
     return Variant(BASELINE, network, preprocessing, dataset.classes, recipe=recipe), history.to_dict()

@@ -127,11 +127,11 @@ class RunStore:
         kept = {str(PurePosixPath(folder or "", file.name)) for file, folder in files}
         stored = get_artifact_repository(self.client.get_run(run_id).info.artifact_uri, tracking_uri=self._uri)
         folders = {PurePosixPath(folder) for _, folder in files if folder is not None}
-        for folder in folders:
-            for found in stored.list_artifacts(str(folder)):
+        for each in folders:
+            for found in stored.list_artifacts(str(each)):
                 if found.path not in kept and not found.is_dir:
                     stored.delete_artifacts(found.path)
-        below = {folder.name for folder in folders if len(folder.parts) > 1}
+        below = {each.name for each in folders if len(each.parts) > 1}
         moved = {file.name for file, folder in files if folder is not None} | below
         for found in stored.list_artifacts():
             if found.path in moved and found.path not in kept and PurePosixPath(found.path) not in folders:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from zenml import log_metadata
 from zenml.client import Client
 from zenml.enums import ModelStages
+from zenml.metadata.metadata_types import MetadataType
 from zenml.models import ModelVersionResponse
 
 STAGE = ModelStages.PRODUCTION
@@ -19,6 +20,6 @@ def promote(version: ModelVersionResponse, variant: str, registered: str) -> Non
         registered: Its address in MLflow, for example `models:/tumor-unet/2`.
     """
     version.set_stage(STAGE, force=True)
-    metadata = {"registered": {"variant": variant, "mlflow": registered}}
-    log_metadata(metadata, model_name=version.model.name, model_version=str(version.number))
+    metadata: dict[str, MetadataType] = {"registered": {"variant": variant, "mlflow": registered}}
+    log_metadata(metadata=metadata, model_name=version.model.name, model_version=str(version.number))
     Client().update_model_version(version.model.id, version.id, add_tags=[variant])
