@@ -85,8 +85,10 @@ def test_fine_tuning_follows_recalibration_and_leaves_its_curves(workshop: Works
     assert (workshop.out / "plots" / "finetuning_curves.png").is_file()
     assert "Fine-tuning of the compressed networks" in (workshop.out / "report.html").read_text()
     recorded = next(children for children in workshop.recorded().values() if set(children) >= NAMES)["svd_rank_1"]
-    assert set(recorded) >= BEFORE | {f"finetune/{name}" for name in ("train_loss", "valid_dice", "lr", "seconds")}
-    assert recorded["dice_before_recovery"] == pytest.approx(entry["metrics"]["dice_before_recovery"])
+    assert set(recorded) >= {"detail/dice_before_recovery"} | {
+        f"finetune/{name}" for name in ("train_loss", "valid_dice", "lr", "seconds")
+    }
+    assert recorded["detail/dice_before_recovery"] == pytest.approx(entry["metrics"]["dice_before_recovery"])
     curve = workshop.query("SELECT value FROM metrics WHERE key = 'finetune/valid_dice' ORDER BY step")
     assert [value for (value,) in curve] == [epoch["valid_dice"] for epoch in entry["finetune_history"]["epochs"]]
     assert workshop.run(*RECOVER, *TUNE).ran == ALWAYS

@@ -20,6 +20,7 @@ _RENAMED = {
     "recall": "detail/recall",
     "hausdorff95_px": "detail/hausdorff95_px",
     "dice_patient": "detail/dice_patient",
+    "dice_before_recovery": "detail/dice_before_recovery",
     "dice_lesion_before_recovery": "detail/dice_lesion_before_recovery",
 }
 _KEPT = (
