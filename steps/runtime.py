@@ -5,14 +5,16 @@ The pipeline carries these values in the `extra` of its configuration, which Zen
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from zenml import get_step_context
+from zenml import get_step_context, log_metadata
+from zenml.metadata.metadata_types import MetadataType
 
 _KEY = "runtime"
 _SHORT = 40  # signs of a folder's name that names of runs have
@@ -123,3 +125,14 @@ def data_name(data_root: str) -> str:
 def current() -> Runtime:
     """Returns the values for the step that runs now."""
     return Runtime(**get_step_context().step_run.config.extra[_KEY])
+
+
+@contextlib.contextmanager
+def watched(artifact: str) -> Iterator[None]:
+    """Keeps what a training takes of its machine as metadata of one of the step's artifacts, which no key holds."""
+    from tracking.pages.machine_load import LOAD, MachineLoad  # noqa: PLC0415 - for a training alone
+
+    with MachineLoad() as load:
+        yield
+    taken: dict[str, MetadataType] = {LOAD: dict(load.columns())}
+    log_metadata(metadata=taken, artifact_name=artifact, infer_artifact=True)

@@ -58,16 +58,17 @@ def train_distilled(  # noqa: PLR0913, PLR0917 - what `train_unet` has, and the 
     preprocessing = dataclasses.replace(teacher.preprocessing, **inputs.model_dump())
     settings = [share, *(part.model_dump(mode="json") for part in (model, training, inputs))]
     identity = (dataset.content_digest(), teacher.digest(), sources(), settings, seed, device)
-    history = fit(
-        network,
-        dataset["train"],
-        dataset["valid"],
-        preprocessing,
-        TrainingOptions(**training.model_dump(), seed=seed, num_workers=now.num_workers, distillation=share),
-        classes=dataset.classes,
-        checkpoint_dir=now.checkpoint_dir(*identity),
-        device=device,
-        resume=now.resume,
-        teacher=teacher.network,
-    )
+    with runtime.watched("train_history"):
+        history = fit(
+            network,
+            dataset["train"],
+            dataset["valid"],
+            preprocessing,
+            TrainingOptions(**training.model_dump(), seed=seed, num_workers=now.num_workers, distillation=share),
+            classes=dataset.classes,
+            checkpoint_dir=now.checkpoint_dir(*identity),
+            device=device,
+            resume=now.resume,
+            teacher=teacher.network,
+        )
     return Variant(BASELINE, network, preprocessing, dataset.classes), history.to_dict()

@@ -4,8 +4,7 @@ from typing import Annotated, Any
 
 import torch
 from torch import nn
-from zenml import log_metadata, step
-from zenml.metadata.metadata_types import MetadataType
+from zenml import step
 
 from configs.sections import InputConfig, ModelConfig, TrainingConfig
 from dataset.store import Dataset
@@ -19,7 +18,6 @@ from models.variant import Variant
 from models.variant_spec import BASELINE
 from steps import runtime
 from steps.caching import COMPRESSION_ONLY, cached_by_sources, sources_of
-from tracking.pages.machine_load import LOAD, MachineLoad
 
 _OF_UNET = {"base_filters", "bilinear", "dropout"}
 sources = sources_of(__name__, without=COMPRESSION_ONLY)
@@ -56,7 +54,7 @@ def train_unet(
     )
     options = TrainingOptions(**training.model_dump(), seed=seed, num_workers=now.num_workers)
     settings = [part.model_dump(mode="json") for part in (model, training, inputs)]
-    with MachineLoad() as load:
+    with runtime.watched("train_history"):
         history = fit(
             network,
             dataset["train"],
@@ -68,6 +66,4 @@ def train_unet(
             device=device,
             resume=now.resume,
         )
-    taken: dict[str, MetadataType] = {LOAD: dict(load.columns())}
-    log_metadata(metadata=taken, artifact_name="train_history", infer_artifact=True)
     return Variant(BASELINE, network, preprocessing, dataset.classes, recipe=recipe), history.to_dict()
