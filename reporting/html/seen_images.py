@@ -96,7 +96,7 @@ def held_sentence(shown: int, number: int) -> str:
 def picture(image: NDArray[np.uint8], quality: int) -> str:
     """Returns an image uint8 (H, W, C) as the address of a WebP file; a large one is made smaller."""
     scale = _LONGEST_SIDE / max(image.shape[:2])
-    shown = image
+    shown: NDArray[Any] = image
     if scale < 1:
         shown = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     if shown.ndim == 3 and shown.shape[2] == 3:
