@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import cv2
 import numpy as np
@@ -87,7 +86,8 @@ def _drawn(image: NDArray[np.uint8], truth: NDArray[np.uint8], predicted: NDArra
     """Returns the overlay as an address, large enough to be looked at; masks keep their pixels."""
     scale = max(1, -(-_SIDE // max(image.shape[:2])))
     size = (image.shape[1] * scale, image.shape[0] * scale)
-    large: Any = cv2.resize(image, size, interpolation=cv2.INTER_CUBIC).reshape(size[1], size[0], -1)
-    masks: list[Any] = [cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST) for mask in (truth, predicted)]
+    large = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC), np.uint8).reshape(size[1], size[0], -1)
+    resized = (cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST) for mask in (truth, predicted))
+    masks = [np.asarray(mask, np.uint8) for mask in resized]
     overlay = cv2.cvtColor(error_overlay(large, *masks), cv2.COLOR_RGB2BGR)
     return as_address(cv2.imencode(".webp", overlay, [cv2.IMWRITE_WEBP_QUALITY, _QUALITY])[1].tobytes())
