@@ -78,7 +78,7 @@ def describe(run: PipelineRunResponse) -> None:
 
 
 def tag_artifacts(config: RunConfig | None) -> None:
-    """Gives artifacts the tags by which `zenml artifact list --tag` finds them, where they are missing.
+    """Gives artifacts the tags by which `zenml artifact list --tags` finds them, where they are missing.
 
     Args:
         config: The run whose variants have artifacts; None where there are no variants.

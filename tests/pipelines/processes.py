@@ -60,7 +60,7 @@ class Run:
 
     def wait_for_epochs(self, number: int) -> None:
         """Waits until it has trained so many epochs."""
-        while sum(line.startswith("epoch ") for _, line in self.lines) < number:
+        while sum(" epoch " in line for _, line in self.lines) < number:
             assert self.next_line() is not None, f"it ended before its epoch {number}:\n{self.errors}"
 
     def send(self, number: signal.Signals) -> None:

@@ -15,11 +15,11 @@ from zenml.client import Client
 client = Client()
 run = client.list_pipeline_runs(sort_by="desc:created", size=1, hydrate=True).items[0]
 dag = client.zen_store.get_pipeline_run_dag(run.id)
-steps = [node for node in dag.nodes if node.type.value == "step"]
+steps = [node for node in dag.nodes if node.type == "step"]
 print(json.dumps({
     "run": run.name,
     "description": client.get_pipeline("comparison").get_metadata().description,
-    "networks": [each.name for each in client.list_artifacts(tag="network", size=100).items],
+    "networks": [each.name for each in client.list_artifacts(tags="network", size=100).items],
     "svd": [each.name for each in client.list_artifacts(tags=["svd", "network"], size=100).items],
     "groups": {node.name: (node.metadata.get("group") or {}).get("name") for node in steps},
     "load": client.get_artifact_version("train_history").run_metadata.get("machine_load"),

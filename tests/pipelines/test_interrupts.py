@@ -43,7 +43,7 @@ def test_a_killed_training_is_marked_by_the_next_run_and_goes_on_from_its_last_e
     assert "running" in zenml_states(workshop)
     again = workshop.run("--epochs", "40")
     assert zenml_states(workshop) <= FINISHED
-    epochs = [line.split()[1] for line in again.stderr.splitlines() if line.startswith("epoch ")]
+    epochs = [line.split()[2] for line in again.stderr.splitlines() if " epoch " in line]
     assert epochs[-1] == "40/40:"
     assert int(epochs[0].split("/")[0]) > 3, "it started from the beginning"
     assert len(json.loads((workshop.out / "train_history.json").read_text())["epochs"]) == 40

@@ -92,7 +92,7 @@ def check_code_that_changes(fresh: Workshop, tmp_path: Path) -> dict[str, float]
     }
     assert fresh.summary()["baseline"]["factorizable"]["others"] == {"normalisation": pytest.approx(24 / 1465)}
     names = [name for (name,) in fresh.query("SELECT name FROM runs")]
-    assert any(name.startswith("training Small 32x32 gray") for name in names)
+    assert any(name.startswith("training ") and ", Small, seed 42, 32x32 gray, " in name for name in names)
     before = fresh.summary()["baseline"]["metrics"]
 
     beside.write_text(BESIDE.replace("2 * x", "-2 * x"))  # the weights are the same, what they compute is not

@@ -108,7 +108,7 @@ def test_killed_fine_tuning_goes_on_from_its_last_epoch(workshop: Workshop) -> N
         run.wait_for_epochs(3)
         run.send(signal.SIGKILL)
     again = workshop.run(*tuning)
-    epochs = [line.split()[1] for line in again.stderr.splitlines() if line.startswith("epoch ")]
+    epochs = [line.split()[2] for line in again.stderr.splitlines() if " epoch " in line]
     assert epochs[-1] == "60/60:"
     assert int(epochs[0].split("/")[0]) > 3, "it started from the beginning"
     summary = json.loads((workshop.out / "experiment_summary.json").read_text())
