@@ -21,7 +21,8 @@ from torch_lowrank.curvature.moments import Statistics
 from torch_lowrank.decomposition.spectra import Spectra
 from torch_lowrank.ranks.budgets import BudgetError
 
-_NO_LOSS = 2e-3  # of Dice; where a network loses no more, no other one is looked for
+# Of Dice: a few hundred images do not tell less apart. Where a network loses no more, no other one is looked for.
+_NOISE = 0.01
 
 
 class Split(Protocol):
@@ -89,7 +90,9 @@ class Candidates:
             return
 
     def best(self, budget: float, judged: str, dense: float) -> Variant:
-        """Returns the best of these networks; none is made after one that loses next to nothing.
+        """Returns the best of these networks, the first of those that cannot be told apart.
+
+        None is made after one that loses no more than can be told apart.
 
         Args:
             budget: The share.
@@ -99,7 +102,8 @@ class Candidates:
         Raises:
             BudgetError: The budget cannot be met; the message names the variant.
         """
-        return best_of(self.of(budget), lambda variant: self.measured(variant)[judged], dense - _NO_LOSS)
+        candidates, enough = self.of(budget), dense - _NOISE
+        return best_of(candidates, lambda variant: self.measured(variant)[judged], enough=enough, margin=_NOISE)
 
     def measured(self, variant: Variant) -> dict[str, float]:
         """Returns a network's metrics over the validation images, recalibrated as it will be; it is not changed.

@@ -9,8 +9,10 @@ from typing import TypeVar
 Candidate = TypeVar("Candidate")
 
 
-def best_of(candidates: Iterable[Candidate], judge: Callable[[Candidate], float], enough: float) -> Candidate:
-    """Returns the candidate that is judged best, the first of equals.
+def best_of(
+    candidates: Iterable[Candidate], judge: Callable[[Candidate], float], *, enough: float, margin: float
+) -> Candidate:
+    """Returns the candidate that is judged best, the first of those that cannot be told apart.
 
     Candidates are made one after the other; none is made after one that is good enough.
 
@@ -18,6 +20,7 @@ def best_of(candidates: Iterable[Candidate], judge: Callable[[Candidate], float]
         candidates: At least one; the first is returned where none can be judged.
         judge: The larger, the better; FloatingPointError or NaN where a candidate gives no finite numbers.
         enough: A judgement with which the search ends.
+        margin: By how much more a candidate must be judged better than an earlier one to take its place.
 
     Raises:
         ValueError: There are no candidates.
@@ -29,7 +32,7 @@ def best_of(candidates: Iterable[Candidate], judge: Callable[[Candidate], float]
             judged = judge(candidate)
         except FloatingPointError:
             judged = math.nan
-        if not best or judged > highest:  # false for nan
+        if not best or judged > highest + margin:  # false for nan
             best, highest = [candidate], -math.inf if math.isnan(judged) else judged
         if highest >= enough:
             break

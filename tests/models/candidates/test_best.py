@@ -10,7 +10,13 @@ from models.candidates.best import best_of, first_of
 
 def test_the_best_is_returned_and_of_equals_the_first() -> None:
     judged = {"a": 0.2, "b": 0.5, "c": 0.5}
-    assert best_of(judged, judged.__getitem__, enough=1.0) == "b"
+    assert best_of(judged, judged.__getitem__, enough=1.0, margin=0.0) == "b"
+
+
+@pytest.mark.parametrize(("later", "kept"), [(0.509, "first"), (0.511, "later")])
+def test_what_cannot_be_told_apart_from_an_earlier_one_does_not_take_its_place(later: float, kept: str) -> None:
+    judged = {"first": 0.5, "later": later}
+    assert best_of(judged, judged.__getitem__, enough=1.0, margin=0.01) == kept
 
 
 def test_none_is_made_after_one_that_is_good_enough() -> None:
@@ -21,7 +27,7 @@ def test_none_is_made_after_one_that_is_good_enough() -> None:
             made.append(value)
             yield value
 
-    assert best_of(candidates(), float, enough=0.6) == 0.6
+    assert best_of(candidates(), float, enough=0.6, margin=0.0) == 0.6
     assert made == [0.2, 0.6]
 
 
@@ -31,14 +37,14 @@ def test_what_gives_no_finite_numbers_is_chosen_only_where_nothing_does() -> Non
             raise FloatingPointError
         return value
 
-    assert best_of([-1.0, math.nan, 0.1], judge, enough=1.0) == 0.1
-    assert best_of([0.1, math.nan, -1.0], judge, enough=1.0) == 0.1
-    assert best_of([-1.0, -2.0], judge, enough=1.0) == -1.0
+    assert best_of([-1.0, math.nan, 0.1], judge, enough=1.0, margin=0.0) == 0.1
+    assert best_of([0.1, math.nan, -1.0], judge, enough=1.0, margin=0.0) == 0.1
+    assert best_of([-1.0, -2.0], judge, enough=1.0, margin=0.0) == -1.0
 
 
 def test_nothing_to_choose_from_is_an_error() -> None:
     with pytest.raises(ValueError, match="there are no candidates"):
-        best_of([], float, enough=1.0)
+        best_of([], float, enough=1.0, margin=0.0)
 
 
 def test_the_first_that_is_good_ends_the_search() -> None:
