@@ -175,7 +175,9 @@ def _lowered(comparison: Comparison) -> str:
     alone = [
         metric(result, JUDGED) - before
         for result in comparison.compressed
-        if result.spec.recovery == "recalibrated" and (before := metric(result, f"{JUDGED}_before_recovery")) >= 0
+        if result.spec.recalibrated is not None
+        and result.spec.finetune_epochs is None
+        and (before := metric(result, f"{JUDGED}_before_recovery")) >= 0
     ]
     lower = sum(change <= -_NOTED for change in alone)
     if not lower:

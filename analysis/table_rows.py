@@ -41,7 +41,7 @@ class VariantRow:
         metrics: Each of `METRICS` to its value.
         intervals: Each of `quality.MEASURED` to its 95 % interval, as far as known.
         changes: Each of them to the difference to the baseline over the same images; empty for the baseline.
-        dice_before: The Dice of images with a lesion straight after truncation, before the network was recalibrated or
+        dice_before: The Dice of images with a lesion straight after compression, before the network was recalibrated or
             fine-tuned.
         classes: With several classes, each to its Dice on the images that have it.
         by_lesion: Size of lesions to Dice on the images that have such; empty where it is not known.

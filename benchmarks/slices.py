@@ -74,7 +74,7 @@ def draw(bench: Bench) -> Figure:
 
 
 def quarter(bench: Bench) -> nn.Module:
-    """Returns what `--budgets 0.25 --recalibrate` makes of the network."""
+    """Returns the network of ranks allocated within a quarter, recalibrated, which `--budgets 0.25` keeps here."""
     made = compress(bench.network, ParameterBudget(BUDGET), statistics=bench.statistics(), device=bench.device)
     bench.recalibrate(made.network)
     return made.network

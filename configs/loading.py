@@ -110,7 +110,7 @@ FLAGS: dict[str, tuple[str, dict[str, Any]]] = {
     "recalibration_images": ("recalibration.images", {"metavar": "N", "help": "training images for that"}),
     "finetune_compressed": ("finetune.enabled", {"action": "store_true", "help": "train the compressed networks on"}),
     "finetune_epochs": ("finetune.epochs", {"metavar": "N", "help": "epochs of that training"}),
-    "finetune_lr": ("finetune.lr", {"metavar": "X", "help": "its learning rate; more below 12.5 %% of the parameters"}),
+    "finetune_lr": ("finetune.lr", {"metavar": "X", "help": "its learning rate; more below 12.5 % of the parameters"}),
     "finetune_distillation": (
         "finetune.distillation",
         {"metavar": "X", "help": "share of its loss that the baseline's predictions have, 0 to 1"},

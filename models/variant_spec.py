@@ -111,11 +111,7 @@ class VariantSpec:
         if unsized or not {*given} <= {*sizes}:
             wanted = " or ".join(reversed(sizes)) or f"none of {', '.join(sorted(known))}"
             raise ValueError(f"{self.method} has {', '.join(given) or 'no size'}; give {wanted}")
-        for name, only in (
-            ("mac_budget", ("budget", "pruned")),
-            ("allocation", ("budget",)),
-            ("distribution", ("arsvd",)),
-        ):
+        for name, only in _OF_METHODS.items():
             if getattr(self, name) is not None and self.method not in only:
                 of = " and ".join(f"`{method}`" for method in only)
                 raise ValueError(f"{self.method} has a {name}, which is for the method {of} alone")
@@ -187,8 +183,12 @@ class VariantSpec:
 
     @property
     def recovery(self) -> str:
-        """What was done to the network after its truncation: `none`, `recalibrated`, `fine-tuned`, or both."""
-        done = {"recalibrated": self.recalibrated, "fine-tuned": self.finetune_epochs}
+        """What was done after truncation: some of `reconstructed`, `recalibrated`, `fine-tuned`; or `none`."""
+        done = {
+            "reconstructed": self.reconstructed,
+            "recalibrated": self.recalibrated,
+            "fine-tuned": self.finetune_epochs,
+        }
         return ", ".join(name for name, applied in done.items() if applied is not None) or "none"
 
     def parameters(self) -> dict[str, Any]:

@@ -28,7 +28,7 @@ BEYOND_CHANCE = "larger ones if their Dice is higher by more than chance"
 AT_ALL = "larger ones if their Dice is higher (images are too few for more)"
 CHOSEN_NOTE = "+ recommended: {name}"
 TWIN_NOTE = "time of a network in few bits (_w8): that of the one it was rounded from, as which it computes"
-BEFORE_NOTE = "before: Dice straight after truncation, not yet recalibrated or fine-tuned"
+BEFORE_NOTE = "before: Dice straight after compression, not yet recalibrated or fine-tuned"
 BYTES_NOTE = "below each size: what else fits into its bytes, the best of each method by valid"
 GAIN_NOTE = "difference in Dice over the same images, 95 % interval; * excludes zero"
 WIDEST = 10_000  # columns that a table may have where it is only measured
@@ -38,11 +38,11 @@ TIME_INTERVAL, CHANGE_INTERVAL = "interval of time", "interval of change"
 # What stands below the headings, for those who do not know them; no wider than the figures.
 WORDS = {
     "before": "Dice",
-    "Dice": "1 best",
+    "Dice": "0 to 1",
     "change": "Dice",
     "found": "lesion",
     "alarms": "false",
-    "IoU": "1 best",
+    "IoU": "0 to 1",
     "patient": "Dice",
     "accuracy": "pixels",
     "parameters": "network",

@@ -52,4 +52,6 @@ def compress_budget(  # noqa: PLR0913, PLR0917 - compresses and evaluates
     baseline.check_input(dataset.manifest.channels, dataset.classes)
     train, valid, images = dataset["train"], dataset["valid"], recalibration_images
     candidates = Candidates(baseline, spectra, statistics, train, valid, spec, images, batch_size, seed, device)
-    return candidates.best(spec.budget or 1.0, JUDGED, (full.valid or {}).get(JUDGED, 0.0))
+    if spec.budget is None:
+        raise ValueError(f"{spec.name} has no budget")
+    return candidates.best(spec.budget, JUDGED, full.valid[JUDGED])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 from collections.abc import Iterator
@@ -21,8 +22,9 @@ from torch_lowrank.curvature.moments import Statistics
 from torch_lowrank.decomposition.spectra import Spectra
 from torch_lowrank.ranks.budgets import BudgetError
 
-# Of Dice: a few hundred images do not tell less apart. Where a network loses no more, no other one is looked for.
-_NOISE = 0.01
+# Of Dice. Where a network loses no more, no other one is looked for; and none takes its place for less, as so small a
+# difference of a few hundred validation images is often chance.
+_MARGIN = 0.01
 
 
 class Split(Protocol):
@@ -82,12 +84,11 @@ class Candidates:
         yield allocated
         if self.statistics.images < 2:
             return
-        try:
+        with contextlib.suppress(FloatingPointError):
             yield self._reconstructed(allocated)
-            if self.spec.mac_budget is None:
+        if self.spec.mac_budget is None:
+            with contextlib.suppress(BudgetError, FloatingPointError):
                 yield self._reconstructed(self._truncated(budget, "one rank"))
-        except (BudgetError, FloatingPointError):
-            return
 
     def best(self, budget: float, judged: str, dense: float) -> Variant:
         """Returns the best of these networks, the first of those that cannot be told apart.
@@ -102,8 +103,8 @@ class Candidates:
         Raises:
             BudgetError: The budget cannot be met; the message names the variant.
         """
-        candidates, enough = self.of(budget), dense - _NOISE
-        return best_of(candidates, lambda variant: self.measured(variant)[judged], enough=enough, margin=_NOISE)
+        candidates, enough = self.of(budget), dense - _MARGIN
+        return best_of(candidates, lambda variant: self.measured(variant)[judged], enough=enough, margin=_MARGIN)
 
     def measured(self, variant: Variant) -> dict[str, float]:
         """Returns a network's metrics over the validation images, recalibrated as it will be; it is not changed.

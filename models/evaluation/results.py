@@ -124,7 +124,7 @@ class EvaluationResult:
         cost: What the network costs.
         metrics: Metric name to value on the test images, see `metrics.Metrics`; `hausdorff95_px` is a mean over images,
             `dice_before_recovery`, `iou_before_recovery` and `dice_lesion_before_recovery` are those of the network
-            straight after truncation, where it was worked on since.
+            straight after compression (of a budget: as it was kept), where it was worked on since.
         per_image: Metric name to one value a test image, in the order of the split; among them `lesion_px`, the pixels
             of the true mask.
         groups: The patient or volume that each test image is of; empty where that is not known.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-# Base rates are chosen at an eighth of the parameters. At a sixteenth twice the rate did better on validation images,
-# and four times at a thirty-second (docs/results.md); beyond, nothing was measured.
+# Base rates are chosen at an eighth of the parameters. Of truncated networks, at a sixteenth twice the rate did a
+# little better on validation images, and four times at a thirty-second; of reconstructed ones, no gain was found and no
+# loss (docs/results.md). Beyond, nothing was measured.
 _BASE_SHARE, _MOST = 0.125, 4.0
 
 

@@ -78,3 +78,7 @@ def test_other_spellings_are_understood_and_beginnings_are_not() -> None:
     assert load_config(["--out-dir", "x"]).out_dir.name == "x"
     with pytest.raises(ConfigError, match=r"did you mean --epochs\?"):
         load_config(["--epoch", "3"])
+
+
+def test_a_share_is_shown_with_one_sign() -> None:
+    assert "%%" not in make_parser(FLAGS).format_help()

@@ -109,7 +109,7 @@ def test_a_recovered_variant_shows_what_it_was_before(results, recovered_results
     assert line.split()[:3] == ["svd_rank_32", before, "0.7710"]
     assert line.split()[-3:] == ["356,193", "57.5", "same"]
     assert next(line for line in lines if "baseline" in line).split()[2] == "-"
-    assert "before: Dice straight after truncation" in " ".join(lines)
+    assert "before: Dice straight after compression" in " ".join(lines)
     assert "before" not in printed(results)
 
 
