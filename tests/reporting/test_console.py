@@ -247,7 +247,7 @@ def test_what_there_is_no_place_for_is_said_and_where_it_is(crowded):
 
 def test_below_each_heading_a_word_says_what_it_is(crowded):
     first, second = printed(crowded, width=200).splitlines()[:2]
-    assert second.split()[:8] == ["Dice", "0", "to", "1", "Dice,", "95", "%", "interval", "lesion"]
+    assert second.split()[:9] == ["Dice", "0", "to", "1", "Dice,", "95", "%", "interval", "lesion"]
     narrow = printed(crowded).splitlines()
     assert narrow[1].split() == ["Dice", "0", "to", "1", "Dice", "lesion", "network", "ratio"]
     for line in (first, second, *narrow[:2]):
