@@ -11,6 +11,7 @@ from analysis.intervals import CHANGE, TOO_FEW, paired_interval
 from analysis.quality import LesionGroup
 from analysis.ranking import JUDGED, metric
 from analysis.signed_numbers import signed, signed_ends
+from dataset.message_text import counted
 from models.evaluation.results import EvaluationResult
 
 NOTABLE = 0.01  # change of an image's Dice that is counted
@@ -66,15 +67,20 @@ def missed(pairs: list[ImagePair]) -> str:
         return ""
     lesions, others = [pair for pair in pairs if pair.has_lesion], [pair for pair in pairs if not pair.has_lesion]
     lose, gain = (sum(sign * pair.change > NOTABLE for pair in lesions) for sign in (-1, 1))
-    fails, before = _failed(lesions)
+    before, fails = failed(lesions)
     text = (
-        f"of {_images(lesions)} with a lesion {lose} lose and {gain} gain more than {NOTABLE:g} in Dice, "
+        f"of {counted(len(lesions), 'image')} with a lesion {lose} lose and {gain} gain more than {NOTABLE:g} in Dice, "
         f"{fails} are missed (baseline: {before})"
     )
     if not others:
         return text
-    alarms, before = _failed(others)
-    return f"{text}; of {_images(others)} without one, {alarms} have a false alarm (baseline: {before})"
+    before, alarms = failed(others)
+    return f"{text}; of {counted(len(others), 'image')} without one, {alarms} have a false alarm (baseline: {before})"
+
+
+def failed(pairs: list[ImagePair]) -> tuple[int, int]:
+    """Returns how many lesions are missed, or false alarms given: by the baseline, and by the other network."""
+    return sum(pair.baseline_fails for pair in pairs), sum(pair.fails for pair in pairs)
 
 
 def _sentence(text: str) -> str:
@@ -115,7 +121,8 @@ def _small_lesions(comparison: Comparison, baseline: EvaluationResult, other: Ev
     rows = group.rows.tolist()
     known = [other.groups[row] for row in rows] if other.groups else []
     change = paired_interval([own[row] for row in rows], [full[row] for row in rows], known, CHANGE)
-    of = f"On the {_images(rows)} with the smallest lesions ({group.smallest_px:.0f} to {group.largest_px:.0f} pixels)"
+    images, pixels = counted(len(rows), "image"), f"{group.smallest_px:.0f} to {group.largest_px:.0f} pixels"
+    of = f"On the {images} with the smallest lesions ({pixels})"
     before = sum(full[row] for row in rows) / len(rows)
     said = f"{of}, {other.name} has Dice {before + change.mean:.3f} and the baseline {before:.3f}"
     if change.too_few:
@@ -123,12 +130,3 @@ def _small_lesions(comparison: Comparison, baseline: EvaluationResult, other: Ev
     mean, low, high = signed_ends(change)
     meaning = "more than chance" if change.excludes_zero else "which may be chance"
     return f"{said}: a difference of {mean} ({low} to {high}), {meaning}."
-
-
-def _failed(pairs: list[ImagePair]) -> tuple[int, int]:
-    """Returns how many lesions are missed, or false alarms given: by the variant, and by the baseline."""
-    return sum(pair.fails for pair in pairs), sum(pair.baseline_fails for pair in pairs)
-
-
-def _images(found: list[ImagePair] | list[int]) -> str:
-    return f"{len(found)} image{'' if len(found) == 1 else 's'}"

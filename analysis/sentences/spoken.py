@@ -8,6 +8,7 @@ from analysis.comparison import Comparison
 from analysis.conclusions import answer
 from analysis.examples import in_question, paired_images
 from analysis.ranking import JUDGED, metric
+from analysis.sentences.questions import failed
 from models.evaluation.results import EvaluationResult, Latency
 
 UNKNOWN = "\N{EN DASH}"
@@ -105,7 +106,7 @@ def _second(comparison: Comparison, other: EvaluationResult) -> str:
     if change is None or change.too_few:
         parts.append("the images are too few to say how sure that is")
     elif change.low >= -tolerated:
-        parts.append(f"it is next to certain not to lose more than {tolerated:g}")
+        parts.append(f"on these images its 95 % interval rules out a loss of more than {tolerated:g}")
     elif change.mean >= -tolerated:
         parts.append(f"a loss of more than {tolerated:g} cannot be ruled out")
     else:
@@ -117,10 +118,10 @@ def _second(comparison: Comparison, other: EvaluationResult) -> str:
 
 def _lost(comparison: Comparison, other: EvaluationResult) -> tuple[int, int] | None:
     """Returns how many lesions are missed, by the baseline and by another network; None where it is not known."""
-    lesions = [pair for pair in paired_images(comparison, other) if pair.lesion_px > 0]
-    if not lesions:
+    lesions = [pair for pair in paired_images(comparison, other) if pair.has_lesion]
+    if not lesions or len(lesions) != comparison.test_images[0]:  # which images have one is not known
         return None
-    return sum(pair.baseline_fails for pair in lesions), sum(pair.fails for pair in lesions)
+    return failed(lesions)
 
 
 def _smaller(baseline: EvaluationResult, other: EvaluationResult) -> str:

@@ -52,13 +52,13 @@ def _table(
     worse = sorted((pair for pair in lesions if pair.change < 0), key=lambda pair: (pair.change, pair.row))
 
     def names(chosen: Sequence[ImagePair]) -> list[str]:
-        return [_file_name(file_names, pair.row) for pair in chosen]
+        return [image_name(file_names, pair.row) for pair in chosen]
 
     return FailureTable(
         name=result.name,
         summary=missed(pairs),
         lines=[
-            (_file_name(file_names, pair.row), pair.lesion_px, pair.baseline_dice, pair.dice)
+            (image_name(file_names, pair.row), pair.lesion_px, pair.baseline_dice, pair.dice)
             for pair in worse[:LISTED_FAILURES]
         ],
         faults={
@@ -71,7 +71,8 @@ def _table(
     )
 
 
-def _file_name(names: Sequence[str], row: int) -> str:
+def image_name(names: Sequence[str], row: int) -> str:
+    """Returns the file name of a test image, or its place in the split where that is not known."""
     return names[row] if row < len(names) else f"image {row} of the split"
 
 

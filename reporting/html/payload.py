@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -14,6 +15,7 @@ from analysis.intervals import Interval
 from analysis.ranking import JUDGED
 from analysis.table_rows import VariantRow, variant_rows
 from models.evaluation.results import EvaluationResult
+from reporting.html.failures import image_name
 from reporting.html.opening import ALPHAS, COLORS
 from reporting.label_colors import LABEL_COLORS
 from reporting.plots.series import SERIES, long_label, series_name
@@ -39,24 +41,29 @@ _SYMBOLS = {  # Matplotlib's markers by Plotly's names
 }
 
 
-def data_of(comparison: Comparison, file_names: list[str], opening: int) -> dict[str, Any]:
+def data_of(
+    comparison: Comparison, file_names: Sequence[str], opening: int, rows: Sequence[int], groups: Sequence[str]
+) -> dict[str, Any]:
     """Returns the numbers that charts, image browser and tables are made from.
+
+    Of images and patients it holds those that the page shows, so that a page does not grow with the data set.
 
     Args:
         comparison: The variants.
         file_names: Of the test images, in order; may be shorter where they are not known.
         opening: The image that is shown first.
+        rows: The images of the split that the page holds, ascending.
+        groups: The patients (volumes, series) that the page lists.
     """
     pairs = zip(comparison.results, variant_rows(comparison), strict=True)
     shown, names = in_question(comparison), [result.name for result in comparison.results]
     baseline = comparison.baseline
     areas = [] if baseline is None else baseline.per_image.get("lesion_px", [])
-    number = max((len(result.per_image.get("dice", [])) for result in comparison.results), default=0)
-    groups = next((result.groups for result in comparison.results if result.groups), [])
+    group_of = next((result.groups for result in comparison.results if result.groups), [])
     small = next((each.largest_px for each in comparison.lesion_groups if each.size == "small"), None)
     return finite(
         {
-            "variants": [_variant(result, row, comparison) for result, row in pairs],
+            "variants": [_variant(result, row, comparison) | _held(result, rows, groups) for result, row in pairs],
             "baseline": names.index(baseline.name) if baseline is not None else None,
             "chosen": names.index(shown.name) if shown is not None else None,
             "recommended": comparison.recommended is not None,
@@ -65,13 +72,14 @@ def data_of(comparison: Comparison, file_names: list[str], opening: int) -> dict
             "machine": comparison.machine.title if comparison.machine else None,
             "over": comparison.interval_name,
             "noun": comparison.group_noun,
+            "rows": list(rows),
             "images": [
                 {
-                    "name": file_names[row] if row < len(file_names) else f"image {row} of the split",
+                    "name": image_name(file_names, row),
                     "px": areas[row] if row < len(areas) else None,
-                    "group": groups[row] if row < len(groups) else None,
+                    "group": group_of[row] if row < len(group_of) else None,
                 }
-                for row in range(number)
+                for row in rows
             ],
             "small_px": small,
             "lesions": [
@@ -116,8 +124,15 @@ def _variant(result: EvaluationResult, row: VariantRow, comparison: Comparison) 
         "front": row.on_front,
         "same_as": comparison.same_networks.get(result.name),
         "sizes": {size: _interval(interval, None) for size, interval in row.by_lesion.items()},
-        "groups": result.per_group,
-        "image_dice": [round(value, _DIGITS) for value in result.per_image.get("dice", [])],
+    }
+
+
+def _held(result: EvaluationResult, rows: Sequence[int], groups: Sequence[str]) -> dict[str, Any]:
+    """Returns a variant's Dice of the images and patients that the page holds; None for an image it is not known of."""
+    dice = result.per_image.get("dice", [])
+    return {
+        "image_dice": [round(dice[row], _DIGITS) if row < len(dice) else None for row in rows],
+        "groups": {name: result.per_group[name] for name in groups if name in result.per_group},
     }
 
 

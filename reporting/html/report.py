@@ -22,12 +22,18 @@ from analysis.table_rows import TIME_WORDS, variant_rows
 from dataset.message_text import plural
 from reporting.exports import export_sentences, network_bytes
 from reporting.html.about import About, facts, leaks, manifest_summary, training_facts
-from reporting.html.failures import failure_tables, patient_rows
+from reporting.html.failures import failure_tables, image_name, patient_rows
 from reporting.html.formatting import as_list, count, is_columns, is_records, keys_of, number, readable, scalar
 from reporting.html.opening import opening_panels
 from reporting.html.payload import as_json, data_of
 from reporting.html.scripts import FIRST, SCRIPTS, charts_library, packed_json, policy, script, style
-from reporting.html.seen_images import SeenImages, held_sentence, images_of_page
+from reporting.html.seen_images import (
+    SeenImages,
+    held_sentence,
+    images_known,
+    images_of_page,
+    rows_without_pictures,
+)
 from reporting.plots.catalogue import PICTURES
 from reporting.summary import file_names
 
@@ -132,20 +138,21 @@ def _scripted(comparison: Comparison, about: About, seen: SeenImages | None) -> 
     """Returns the page's scripts and what they read, and the images of the first screen."""
     names = file_names(about.manifest, "test")
     opening, panels = opening_panels(comparison, seen)
-    data = data_of(comparison, names, opening)
-    held = None if seen is None or not len(seen.images) else images_of_page(comparison, seen)
+    pictured = seen if seen is not None and len(seen.images) else None
+    held = None if pictured is None else images_of_page(comparison, pictured)
+    number = images_known(comparison) if pictured is None else len(pictured.images)
+    rows = rows_without_pictures(comparison) if held is None else held["rows"]
+    patients = [name for name, *_ in patient_rows(comparison)[:LISTED]]
+    data = data_of(comparison, names, opening, rows, patients)
     found: dict[str, Any] = {"pictures_json": None}
     if held is not None:
         masks = {"truth": held.pop("truth"), "masks": held.pop("masks")}
-        found = {
-            "pictures_json": as_json(held),
-            "masks_packed": packed_json(masks),
-            "held": held_sentence(len(held["rows"]), len(seen.images) if seen is not None else 0),
-        }
+        found = {"pictures_json": as_json(held), "masks_packed": packed_json(masks)}
     library = charts_library() if comparison.baseline is not None and comparison.compressed else None
     return found | {
         "panels": panels,
-        "opening_name": data["images"][opening]["name"] if data["images"] else "",
+        "opening_name": image_name(names, opening) if rows else "",
+        "held": held_sentence(len(rows), number),
         "has_images": bool(data["images"]) and any(image["px"] for image in data["images"]),
         "data": as_json(data),
         "library": library,

@@ -83,6 +83,16 @@ def images_of_page(comparison: Comparison, seen: SeenImages) -> dict[str, Any]:
     }
 
 
+def images_known(comparison: Comparison) -> int:
+    """Returns of how many test images the Dice is known."""
+    return max((len(result.per_image.get("dice", [])) for result in comparison.results), default=0)
+
+
+def rows_without_pictures(comparison: Comparison) -> list[int]:
+    """Returns the images whose numbers a page without pictures holds, ascending: as many, chosen alike."""
+    return sorted(_telling_first(comparison, images_known(comparison))[:MOST_IMAGES])
+
+
 def held_sentence(shown: int, number: int) -> str:
     """Returns how many of the test images a page holds, and which."""
     if shown == number:

@@ -11,7 +11,7 @@ function held() {
 
 function changeOf(row) {
   const full = VARIANTS[BASELINE]?.image_dice[row], own = VARIANTS[state.variant].image_dice[row];
-  return full === undefined || own === undefined ? 0 : own - full;
+  return (full ?? null) === null || own === null ? 0 : own - full;
 }
 
 const FILTERS = {
@@ -19,7 +19,7 @@ const FILTERS = {
   lost: ["lost", (row) => report.images[row].px !== 0 && changeOf(row) < -NOTABLE],
   gained: ["gained", (row) => report.images[row].px !== 0 && changeOf(row) > NOTABLE],
   missed: ["missed", (row) => report.images[row].px > 0 && VARIANTS[state.variant].image_dice[row] === 0],
-  alarm: ["false alarm", (row) => report.images[row].px === 0 && VARIANTS[state.variant].image_dice[row] < 1],
+  alarm: ["false alarm", (row) => report.images[row].px === 0 && (VARIANTS[state.variant].image_dice[row] ?? 1) < 1],
   small: ["small lesions", (row) => report.images[row].px > 0 && report.small_px !== null && report.images[row].px <= report.small_px],
 };
 const ORDERS = {

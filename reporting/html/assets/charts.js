@@ -9,7 +9,7 @@ const AXES = {
 };
 const VALUES = {
   dice: ["Dice on images with a lesion", (each) => each.dice],
-  change: ["Dice minus the baseline's", (each) => each.change ?? (VARIANTS[BASELINE] === each ? {mean: 0, low: null, high: null} : null)],
+  change: ["Dice minus the baseline's", (each) => each.change ?? (each.name === VARIANTS[BASELINE]?.name ? {mean: 0, low: null, high: null} : null)],
   all: ["Dice on all images", (each) => each.all],
   found: ["lesions found, %", (each) => share(each.found)],
   alarms: ["false alarms, %", (each) => share(each.alarms)],
@@ -74,9 +74,14 @@ function inkOf(each) {
   return (isDark() && ON_DARK[each.color]) || each.color;
 }
 
+// The smallest and the largest value, without a limit to how many there are.
+function extent(values) {
+  return values.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [Infinity, -Infinity]);
+}
+
 // An axis over these values: logarithmic where they differ much, with ticks at 1, 2 and 5.
 function axis(title, values) {
-  const known = values.filter((value) => value > 0), [low, high] = [Math.min(...known), Math.max(...known)];
+  const known = values.filter((value) => value > 0), [low, high] = extent(known);
   if (known.length < 2 || high / low <= WIDE_RANGE) return {title: {text: title}, range: range(values, false), type: "linear"};
   const ticks = [];
   for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power++) {
@@ -97,7 +102,7 @@ function bars(items, read) {
 function range(values, logarithmic) {
   const known = values.filter((value) => value !== null && value !== undefined);
   if (known.length === 0) return undefined;
-  const [low, high] = [Math.min(...known), Math.max(...known)];
+  const [low, high] = extent(known);
   if (logarithmic) {
     const [start, end] = [Math.log10(low), Math.log10(high)], margin = 0.08 * (end - start) + 0.02;
     return [start - margin, end + margin];
@@ -183,8 +188,9 @@ function drawLosses() {
 
 function drawImages() {
   const own = VARIANTS[state.variant], full = VARIANTS[BASELINE];
-  if (!full || own.image_dice.length !== full.image_dice.length) return;
-  const rows = report.images.map((image, row) => ({...image, row, change: own.image_dice[row] - full.image_dice[row]}));
+  const known = report.rows.filter((row) => (full?.image_dice[row] ?? null) !== null && own.image_dice[row] !== null);
+  if (known.length === 0) return;
+  const rows = known.map((row) => ({...report.images[row], row, change: own.image_dice[row] - full.image_dice[row]}));
   const lesions = rows.filter((each) => each.px > 0);
   const paint = (each) => each.change < -0.01 ? report.colors.missed : each.change > 0.01 ? report.colors.false : color("soft");
   const trace = {

@@ -5,6 +5,11 @@ const report = JSON.parse(document.getElementById("data").textContent);
 const VARIANTS = report.variants;
 const BASELINE = report.baseline;
 
+// The page may hold a part of the test images: what is known of one is found by its row in the split.
+const byRow = (values) => Object.fromEntries(values.map((value, place) => [report.rows[place], value]));
+report.images = byRow(report.images);
+for (const each of VARIANTS) each.image_dice = byRow(each.image_dice);
+
 const DEFAULTS = {
   variant: report.chosen ?? report.baseline ?? 0,
   image: null,  // row of the split

@@ -3,7 +3,9 @@
 import dataclasses
 
 from analysis.comparison import Comparison
-from analysis.sentences.spoken import side_by_side, spoken
+from analysis.examples import paired_images
+from analysis.sentences.questions import missed
+from analysis.sentences.spoken import UNKNOWN, side_by_side, spoken
 from tests.comparisons import means
 
 
@@ -14,8 +16,8 @@ def test_the_recommended_network_is_told_in_two_sentences(results):
         "baseline."
     )
     assert second == (
-        "It misses as many lesions as the baseline (0 of 12), it takes the same time, and it is next to certain not to "
-        "lose more than 0.01."
+        "It misses as many lesions as the baseline (0 of 12), it takes the same time, and on these images its 95 % "
+        "interval rules out a loss of more than 0.01."
     )
 
 
@@ -47,6 +49,19 @@ def test_four_numbers_stand_side_by_side(results):
         "Speed": ("12.5 ms", "12.5 ms", "as fast"),
         "Images lost": ("0 of 12", "0 of 12", "as many"),
     }
+
+
+def test_missed_lesions_are_counted_as_in_the_questions_and_not_where_lesions_are_not_known(baseline, result):
+    areas = [9.0, *baseline.per_image["lesion_px"][1:-1], 0.0]
+    blind = result("svd", 8, 0.776, 400_000)
+    dice = [0.0, 0.0, *blind.per_image["dice"][2:-1], 0.0]
+    blind = dataclasses.replace(blind, per_image=blind.per_image | {"dice": dice, "lesion_px": areas})
+    full = dataclasses.replace(baseline, per_image=baseline.per_image | {"lesion_px": areas})
+    comparison = Comparison([full, blind])
+    assert side_by_side(comparison)[-1].other == "2 of 11"
+    assert "2 are missed" in missed(paired_images(comparison, blind))
+    unknown = [dataclasses.replace(each, per_image={"dice": each.per_image["dice"]}) for each in (full, blind)]
+    assert side_by_side(Comparison(unknown))[-1].other == UNKNOWN
 
 
 def test_the_baseline_alone_has_its_numbers_and_no_other(baseline):

@@ -1,11 +1,14 @@
 import base64
 import dataclasses
+import json
 import re
 
 import pytest
 
 from analysis.comparison import Comparison
-from reporting.html.report import LISTED
+from reporting.html import report, seen_images
+from reporting.html.about import About
+from reporting.html.report import LISTED, render_report
 from reporting.html.scripts import SCRIPTS
 from reporting.plots.draw import Shown, draw_all
 from tests.comparisons import of_patients, renamed
@@ -104,6 +107,23 @@ def test_long_lists_are_cut_and_counted(page, baseline):
     assert f"{LISTED}.jpg" not in text
     assert "and 7 more" in text
     assert "and 3 more" in text
+
+
+def test_a_page_holds_the_numbers_of_the_images_and_patients_that_it_shows(page, results, manifest, monkeypatch):
+    monkeypatch.setattr(seen_images, "MOST_IMAGES", 3)
+    monkeypatch.setattr(report, "LISTED", 2)
+    known = of_patients(results, 11)
+    full, own = (each.per_image["dice"] for each in known[:2])
+    text = render_report(Comparison(known[:2]), About({}, manifest, {}, {}), {}).decode()
+    data = json.loads(re.search(r'id="data"[^>]*>(.*?)</script>', text, re.DOTALL).group(1))
+    by_loss = sorted(range(len(full)), key=lambda row: (-abs(own[row] - full[row]), row))
+    assert data["rows"] == sorted(by_loss[:3])
+    assert [image["name"] for image in data["images"]] == [f"image {row} of the split" for row in data["rows"]]
+    listed = set(re.findall(r'data-group="([^"]+)"', text))
+    assert len(listed) == 2
+    for result, variant in zip(known, data["variants"], strict=False):
+        assert variant["image_dice"] == [round(result.per_image["dice"][row], 4) for row in data["rows"]]
+        assert set(variant["groups"]) == listed
 
 
 def test_layers_say_rank_error_and_why_they_stay_dense(page, result):

@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from analysis.comparison import Comparison
 from models.evaluation.results import EvaluationResult
+from reporting.html import seen_images
 from reporting.html.about import About
 from reporting.html.report import render_report
 from reporting.plots.draw import Shown, draw_all
@@ -236,6 +237,40 @@ def test_a_chosen_variant_changes_the_table_of_patients(opened: Opened, compared
 def test_an_address_that_names_nothing_known_opens_the_page_as_it_is(opened: Opened) -> None:
     page = opened("#variant=nobody&image=9999&view=inside&x=%3Cscript%3E")
     assert page.evaluate("address()") == ""
+
+
+def test_the_baseline_is_in_the_chart_of_changes(opened: Opened) -> None:
+    page = drawn(opened("#y=change"), "chart-tradeoff")
+    marks = "document.getElementById('chart-tradeoff').data.filter((each) => each.name === 'baseline')"
+    assert page.evaluate(f"{marks}.map((each) => each.y)") == [[0]]
+
+
+def test_the_range_of_very_many_values_is_found(opened: Opened) -> None:
+    assert opened().evaluate("extent(Array.from({length: 1e6}, (_, place) => place - 5))") == [-5, 999_994]
+
+
+def test_an_address_of_an_image_that_the_page_leaves_out_opens_the_page_as_it_is(
+    chromium: Browser, compared: list[EvaluationResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seen_images, "MOST_IMAGES", 4)
+    file = tmp_path / "report.html"
+    seen = comparison_of(IMAGES, VARIANTS, 48)[1]
+    file.write_bytes(render_report(Comparison(compared), About({}, {}, {}, {}), {}, seen))
+    page = chromium.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(file.as_uri())
+    page.wait_for_selector("#stage[data-drawn]", timeout=PATIENCE)
+    held = page.evaluate("held()")
+    shown, left_out = page.evaluate("state.image"), next(row for row in range(IMAGES) if row not in held)
+    page.evaluate(f"location.hash = 'view=variant&image={left_out}'")
+    page.wait_for_selector("#stage[data-drawn*=' variant']", timeout=PATIENCE)
+    assert len(held) == 4
+    assert page.evaluate("state.image") == shown
+    last = Comparison(compared).results[-1].per_image["dice"][held[-1]]
+    assert page.evaluate(f"VARIANTS.at(-1).image_dice[{held[-1]}]") == pytest.approx(last, abs=1e-4)
+    assert errors == []
+    page.close()
 
 
 def test_an_image_without_masks_of_a_variant_is_shown_without_marks(
