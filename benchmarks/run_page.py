@@ -28,18 +28,10 @@ sys.path.insert(0, str(ROOT))
 from analysis.ranking import TITLES  # noqa: E402
 from benchmarks.pages import write_section  # noqa: E402
 from models.variant_spec import BASELINE  # noqa: E402
+from reporting.plots.series import SERIES  # noqa: E402
 
 _DICE = "dice_lesion"
-# Okabe and Ito's colours for methods; line and marker say which training.
-_COLORS = {
-    "baseline": "#000000",
-    "svd": "#0072B2",
-    "arsvd": "#D55E00",
-    "evbmf": "#E69F00",
-    "hard_threshold": "#882255",
-    "budget": "#009E73",
-    "pruned": "#CC79A7",
-}
+# Colours are those of methods in the report; line and marker say which training.
 _LINES, _MARKERS = ("-", "--", ":", "-."), ("o", "s", "^", "D", "v")
 
 
@@ -48,14 +40,16 @@ class Row:
     """One network, or one of every seed.
 
     Attributes:
+        name: The variant; of every seed, that of the first.
         training: The width it was made of, and whether that was taught.
-        method: How it was made.
+        method: How it was made, as `SERIES` names it.
         share: Its parameters, as a share of the baseline's.
         dice: Its Dice with its interval: mean, low, high.
         sd: Standard deviation over trainings; None where there is one.
         change: Dice minus the dense network's, likewise; None of that network itself.
     """
 
+    name: str
     training: str
     method: str
     share: float
@@ -78,45 +72,58 @@ def main() -> None:
     summary = json.loads((arguments.out_dir / "experiment_summary.json").read_text(encoding="utf-8"))
     rows = rows_of(summary)
     picture = ROOT / "docs" / "images" / f"front_{arguments.name}.png"
-    draw(rows).savefig(picture, dpi=110)
     lines = ["", *about(summary), "", f"![Dice against size](images/{picture.name})", "", *tables(rows)]
+    draw(rows).savefig(picture, dpi=110)
     write_section("results.md", f"run {arguments.name}", [*lines, ""])
 
 
 def rows_of(summary: dict[str, Any]) -> list[Row]:
-    """Returns the networks of a run; of several seeds, their means."""
+    """Returns the networks of a run but those of `left_out`; of several seeds, their means."""
     width = summary["config"]["model"]["base_filters"]
     full = summary["baseline"]["info"]["params"]
+    known = {entry["name"]: entry for entry in _entries(summary) if not _is_left_out(entry)}
     if summary.get("over_trainings"):
-        return [_over_trainings(line, width, full) for line in summary["over_trainings"]]
-    entries = [summary["baseline"], *(e for method in TITLES for e in summary.get(f"{method}_variants", []))]
-    return [_alone(entry, width, full) for entry in entries]
+        lines = [line for line in summary["over_trainings"] if line["variant"] in known]
+        return [_over_trainings(line, known[line["variant"]], width, full) for line in lines]
+    return [_alone(entry, width, full) for entry in known.values()]
+
+
+def left_out(summary: dict[str, Any]) -> list[str]:
+    """Returns the networks whose size is not their parameters alone: in few bits, or of a budget of MACs, too."""
+    return [entry["name"] for entry in _entries(summary) if _is_left_out(entry)]
 
 
 def about(summary: dict[str, Any]) -> list[str]:
-    """Returns what was trained and tested, in a sentence."""
+    """Returns what was trained and tested, what columns are, and what is left out, in sentences."""
     trainings, config = summary["trainings"], summary["config"]
     every = ", ".join(dict.fromkeys(_training(each, config["model"]["base_filters"]) for each in trainings))
     seeds = dict.fromkeys(each["seed"] for each in trainings)
     height, width = config["data"]["image_size"]
     images = "images" if summary["intervals_over"] == "images" else "patients"
     source = f"trainings and {images}" if len(seeds) > 1 else images
+    without = left_out(summary)
     return [
         f"Trained: {every}, {config['training']['epochs']} epochs at {height}x{width}, "
         f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}. Dice of test images with a lesion, "
-        f"and its 95 % interval over {source}."
+        f"and its 95 % interval over {source}. "
+        "Each network is in the column that is nearest to its share of the baseline's parameters, in steps of a half."
+        + (f" Left out are networks in few bits, and of budgets of MACs: {', '.join(without)}." if without else "")
     ]
 
 
 def tables(rows: list[Row]) -> list[str]:
-    """Returns Dice by method and size, and the differences to the dense network of the first width."""
+    """Returns Dice by method and size, and the differences to the dense network of the first width.
+
+    Raises:
+        ValueError: Two networks fall into one cell.
+    """
     columns = sorted({row.column for row in rows}, reverse=True)
     shares = " | ".join(f"{100 * column:.3g} %" for column in columns)
     head = [f"| trained | method | {shares} |", "|---" * (len(columns) + 2) + "|"]
     dice, changes = [], []
     for training, method in dict.fromkeys((row.training, row.method) for row in rows):
         found = [_of(rows, training, method, column) for column in columns]
-        title = f"| {training} | {method}"
+        title = f"| {training} | {_title(method)}"
         dice.append(f"{title} | {' | '.join('-' if row is None else _dice(row) for row in found)} |")
         if any(row is not None and row.change is not None for row in found):
             changes.append(f"{title} | {' | '.join('-' if row is None else _change(row) for row in found)} |")
@@ -130,7 +137,6 @@ def draw(rows: list[Row]) -> Figure:
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     trainings = list(dict.fromkeys(row.training for row in rows))
-    colors = {TITLES[method]: color for method, color in _COLORS.items()}  # type: ignore[index]
     for training, method in dict.fromkeys((row.training, row.method) for row in rows):
         line = sorted((r for r in rows if (r.training, r.method) == (training, method)), key=lambda row: row.share)
         number = trainings.index(training)
@@ -140,10 +146,10 @@ def draw(rows: list[Row]) -> Figure:
             x,
             y,
             spread,
-            color=colors.get(method, _COLORS["baseline"]),
+            color=SERIES[method].color,
             linestyle=_LINES[number % len(_LINES)],
             marker=_MARKERS[number % len(_MARKERS)],
-            label=f"{training}, {method}",
+            label=f"{training}, {_title(method)}",
             capsize=2,
             elinewidth=0.6,
             markersize=5,
@@ -164,8 +170,9 @@ def _alone(entry: dict[str, Any], width: int, full: int) -> Row:
     intervals, dice = entry["intervals"], entry["metrics"][_DICE]
     change = intervals.get("change", {})
     return Row(
+        name=entry["name"],
         training=_training(entry, width),
-        method=_method(entry["method"]),
+        method=_method(entry),
         share=entry["info"]["params"] / full,
         dice=(dice, *_ends(intervals["ci95"])),
         sd=None,
@@ -173,11 +180,12 @@ def _alone(entry: dict[str, Any], width: int, full: int) -> Row:
     )
 
 
-def _over_trainings(line: dict[str, Any], width: int, full: int) -> Row:
+def _over_trainings(line: dict[str, Any], first: dict[str, Any], width: int, full: int) -> Row:
     dice, change = line[_DICE], line["change"]
     return Row(
+        name=line["variant"],
         training=_training(line, width),
-        method=_method(line["method"]),
+        method=_method(first),
         share=line["params"] / full,
         dice=(dice["mean"], *dice["interval"]),
         sd=dice["sd"],
@@ -190,8 +198,22 @@ def _training(entry: dict[str, Any], width: int) -> str:
     return f"{entry.get('filters') or width} filters{taught}"
 
 
-def _method(method: str) -> str:
-    return "as trained" if method == BASELINE.method else TITLES[method]  # type: ignore[index]
+def _entries(summary: dict[str, Any]) -> list[dict[str, Any]]:
+    return [summary["baseline"], *(e for method in TITLES for e in summary.get(f"{method}_variants", []))]
+
+
+def _is_left_out(entry: dict[str, Any]) -> bool:
+    return entry["method"] == "size" or not {"weight_bits", "mac_budget"}.isdisjoint(entry)
+
+
+def _method(entry: dict[str, Any]) -> str:
+    """Returns the key in `SERIES`: what a rule finds by itself is another than what it was made to meet."""
+    at_budget = f"{entry['method']}_at_budget"
+    return at_budget if "budget" in entry and at_budget in SERIES else str(entry["method"])
+
+
+def _title(method: str) -> str:
+    return "as trained" if method == BASELINE.method else SERIES[method].title
 
 
 def _ends(interval: dict[str, float]) -> tuple[float, float]:
@@ -199,7 +221,14 @@ def _ends(interval: dict[str, float]) -> tuple[float, float]:
 
 
 def _of(rows: Iterable[Row], training: str, method: str, column: float) -> Row | None:
-    return next((r for r in rows if (r.training, r.method, r.column) == (training, method, column)), None)
+    found = [r for r in rows if (r.training, r.method, r.column) == (training, method, column)]
+    if len(found) > 1:
+        first, second, *_ = (f"{row.name} ({100 * row.share:.3g} %)" for row in found)
+        raise ValueError(
+            f"{first} and {second} fall into one cell, {training}, {_title(method)}, {100 * column:.3g} %: give "
+            "the run sizes that are a factor of two apart"
+        )
+    return found[0] if found else None
 
 
 def _dice(row: Row) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 from zenml.client import Client
 from zenml.config.step_configurations import GroupInfo
 from zenml.models import PipelineRunResponse, PipelineUpdate
-from zenml.utils.pagination_utils import depaginate
 
 from configs.loading import network_title
 from configs.schema import RunConfig
@@ -18,6 +16,7 @@ from configs.trainings import trainings_of
 from models.variant_spec import BASELINE
 from pipelines.variant_list import of_training, specs_of_training
 from pipelines.variant_steps import STAGES, stages_of
+from steps.runtime import never_fails
 
 DESCRIPTIONS = {
     "comparison": "Reads a data set, trains a U-Net, compresses it in many ways, measures every variant on the test "
@@ -68,7 +67,19 @@ def groups(config: RunConfig) -> dict[str, dict[str, GroupInfo]]:
     return found
 
 
-def describe(run: PipelineRunResponse) -> None:
+def label(run: PipelineRunResponse, config: RunConfig | None) -> None:
+    """Gives a finished run's pipeline its description and its artifacts their tags; a failure of ZenML is a warning.
+
+    Args:
+        run: The run, whose results are where they belong.
+        config: The run whose variants have artifacts; None where there are no variants.
+    """
+    with never_fails("pipeline and artifacts have no description or tags in ZenML"):
+        _describe(run)
+        _tag_artifacts(run, config)
+
+
+def _describe(run: PipelineRunResponse) -> None:
     """Gives the pipeline of a run its description, if it has another one."""
     client, pipeline = Client(), run.pipeline
     if pipeline is not None and (text := DESCRIPTIONS.get(pipeline.name)) is not None:
@@ -77,17 +88,17 @@ def describe(run: PipelineRunResponse) -> None:
             client.zen_store.update_pipeline(pipeline.id, PipelineUpdate(description=text))
 
 
-def tag_artifacts(config: RunConfig | None) -> None:
-    """Gives artifacts the tags by which `zenml artifact list --tags` finds them, where they are missing.
+def _tag_artifacts(run: PipelineRunResponse, config: RunConfig | None) -> None:
+    """Gives what the steps of a run have made the tags by which `zenml artifact list --tags` finds it.
 
-    Args:
-        config: The run whose variants have artifacts; None where there are no variants.
+    A store is one for all projects of a user: what other runs made is not looked at.
     """
     wanted = _SHARED_TAGS | (_tags_of_variants(config) if config is not None else {})
-    client, named = Client(), f"oneof:{json.dumps(list(wanted))}"
-    for artifact in depaginate(client.list_artifacts, name=named, hydrate=True):
-        missing = set(wanted[artifact.name]) - {tag.name for tag in artifact.tags}
-        if missing:
+    outputs = (version for step in run.steps.values() for versions in step.outputs.values() for version in versions)
+    made = {version.artifact.id: version.artifact for version in outputs if version.artifact.name in wanted}
+    client = Client()
+    for artifact in made.values():
+        if missing := set(wanted[artifact.name]) - {tag.name for tag in artifact.tags}:
             client.update_artifact(artifact.id, add_tags=sorted(missing))
 
 
@@ -99,6 +110,7 @@ def _tags_of_variants(config: RunConfig) -> dict[str, list[str]]:
             about = [spec.method, spec.name] if spec.method != spec.name else [spec.name]
             found[f"{spec.name}_network"] = ["network", *about]
             found[f"{spec.name}_result"] = ["result", *about]
+            found[f"{spec.name}_masks"] = ["masks", *about]
             found[f"{spec.name}_finetune_history"] = ["training", *about]
     return found
 

@@ -9,15 +9,22 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import logging
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
 from zenml import get_step_context, log_metadata
+from zenml.exceptions import ZenMLBaseException
 from zenml.metadata.metadata_types import MetadataType
 
 _KEY = "runtime"
 _SHORT = 40  # signs of a folder's name that names of runs have
+# What ZenML's client raises: its own, those that its server's answers become, those of the database and the network.
+_ZENML_ERRORS = (ZenMLBaseException, SQLAlchemyError, OSError, RuntimeError, KeyError, ValueError)
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,11 +135,32 @@ def current() -> Runtime:
 
 
 @contextlib.contextmanager
+def never_fails(otherwise: str) -> Iterator[None]:
+    """Turns a failure of ZenML into a warning, around what no result depends on.
+
+    The screen, which shows no warnings of loggers, has a line; the log has the traceback, too.
+
+    Args:
+        otherwise: What is missing then, as a sentence without a full stop.
+    """
+    try:
+        yield
+    except _ZENML_ERRORS as error:
+        text = f"{otherwise}: {type(error).__name__}: {error}"
+        print(f"warning: {text}", file=sys.stderr)
+        _log.warning("%s", text, exc_info=error)
+
+
+@contextlib.contextmanager
 def watched(artifact: str) -> Iterator[None]:
-    """Keeps what a training takes of its machine as metadata of one of the step's artifacts, which no key holds."""
+    """Keeps what a training takes of its machine as metadata of one of the step's artifacts, which no key holds.
+
+    That ZenML does not take it is a warning, as a training may have lasted hours.
+    """
     from tracking.pages.machine_load import LOAD, MachineLoad  # noqa: PLC0415 - for a training alone
 
     with MachineLoad() as load:
         yield
     taken: dict[str, MetadataType] = {LOAD: dict(load.columns())}
-    log_metadata(metadata=taken, artifact_name=artifact, infer_artifact=True)
+    with never_fails("what the training took of its machine is not kept"):
+        log_metadata(metadata=taken, artifact_name=artifact, infer_artifact=True)

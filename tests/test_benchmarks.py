@@ -15,6 +15,7 @@ from benchmarks.scaling import exponent, measure, table
 from benchmarks.scaling_stages import STAGES, Size
 from dataset.phantoms.write_phantoms import write_phantoms
 from models.unet import UNet
+from reporting.plots.series import SERIES
 from torch_lowrank.layers.factorized import LowRank
 
 SETUP = Setup("cpu", base_filters=8, image_size=32, rounds=1)
@@ -100,6 +101,7 @@ def _entry(name: str, params: int, dice: float, **more: object) -> dict:
         {} if name == "baseline" else {"dice_lesion": dice - 0.8, "dice_lesion_low": -0.1, "dice_lesion_high": -0.05}
     )
     return {
+        "name": name,
         "method": more.pop("method", "baseline"),
         "info": {"params": params},
         "metrics": {"dice_lesion": dice},
@@ -108,18 +110,23 @@ def _entry(name: str, params: int, dice: float, **more: object) -> dict:
     }
 
 
-def test_a_run_of_several_widths_has_a_row_for_each_width_and_method() -> None:
-    summary = {
+def _summary(**more: object) -> dict:
+    return {
         "config": {"model": {"base_filters": 16}, "training": {"epochs": 5}, "data": {"image_size": [32, 48]}},
         "intervals_over": "images",
         "trainings": [{"filters": 16, "seed": 42}, {"filters": 8, "seed": 42}],
         "baseline": _entry("baseline", 1000, 0.8),
         "baseline_variants": [_entry("filters_8", 260, 0.7, filters=8)],
         "budget_variants": [
-            _entry("budget_0.25", 249, 0.75, method="budget"),
-            _entry("filters_8_budget_0.5", 130, 0.7, method="budget", filters=8),
+            _entry("budget_0.25", 249, 0.75, method="budget", budget=0.25),
+            _entry("filters_8_budget_0.5", 130, 0.7, method="budget", budget=0.5, filters=8),
         ],
+        **more,
     }
+
+
+def test_a_run_of_several_widths_has_a_row_for_each_width_and_method() -> None:
+    summary = _summary()
     page = run_page.tables(run_page.rows_of(summary))
     assert page[0] == "| trained | method | 100 % | 25 % | 12.5 % |"
     assert page[2:6] == [
@@ -130,3 +137,51 @@ def test_a_run_of_several_widths_has_a_row_for_each_width_and_method() -> None:
     ]
     assert page[-1] == "| 8 filters | budget | - | - | **-0.100 (-0.100 to -0.050)** |"
     assert run_page.about(summary)[0].startswith("Trained: 16 filters, 8 filters, 5 epochs at 32x48, seed 42.")
+    assert "Left out" not in run_page.about(summary)[0]
+
+
+def _line(variant: str, method: str, params: int) -> dict:
+    mean = {"mean": 0.7, "sd": 0.01, "interval": [0.6, 0.8]}
+    return {"variant": variant, "method": method, "params": params, "dice_lesion": mean, "change": mean}
+
+
+def test_networks_whose_size_is_not_their_parameters_alone_are_left_out_in_so_many_words() -> None:
+    several = ["baseline_w8", "budget_0.25_macs_0.2", "size_0.05"]
+    summary = _summary(
+        baseline_variants=[_entry("baseline_w8", 1000, 0.8, weight_bits=8)],
+        budget_variants=[
+            _entry("budget_0.25", 249, 0.75, method="budget", budget=0.25),
+            _entry("budget_0.25_macs_0.2", 249, 0.7, method="budget", budget=0.25, mac_budget=0.2),
+        ],
+        size_variants=[_entry("size_0.05", 250, 0.7, method="size", size=0.05)],
+    )
+    assert [row.name for row in run_page.rows_of(summary)] == ["baseline", "budget_0.25"]
+    assert run_page.about(summary)[0].endswith(
+        f"Left out are networks in few bits, and of budgets of MACs: {', '.join(several)}."
+    )
+    summary["over_trainings"] = [_line("baseline", "baseline", 1000), *(_line(name, "budget", 249) for name in several)]
+    assert [row.name for row in run_page.rows_of(summary)] == ["baseline"]
+
+
+def test_two_networks_of_one_cell_are_refused_by_name() -> None:
+    summary = _summary(
+        budget_variants=[
+            _entry("budget_0.25", 249, 0.75, method="budget", budget=0.25),
+            _entry("smallest", 270, 0.76, method="budget", budget=0.27, max_dice_loss=0.01),
+        ]
+    )
+    with pytest.raises(ValueError, match=r"budget_0\.25 \(24\.9 %\) and smallest \(27 %\) fall into one cell"):
+        run_page.tables(run_page.rows_of(summary))
+
+
+def test_what_a_rule_finds_itself_is_in_another_row_than_what_meets_a_budget() -> None:
+    found = [
+        _entry("evbmf", 240, 0.7, method="evbmf"),
+        _entry("evbmf_budget_0.25", 250, 0.7, method="evbmf", budget=0.25),
+    ]
+    rows = run_page.rows_of(_summary(evbmf_variants=found))
+    page = "\n".join(run_page.tables(rows))
+    assert "| 16 filters | EVBMF | - | 0.7000" in page
+    assert "| 16 filters | EVBMF at a budget | - | 0.7000" in page
+    (line,) = [each for each in run_page.draw(rows).axes[0].containers if each.get_label() == "16 filters, EVBMF"]
+    assert line[0].get_color() == SERIES["evbmf"].color

@@ -18,7 +18,7 @@ from pipelines.execution.placement import read_settings
 from pipelines.execution.remote_results import check_finished, copy_results, remote_errors
 from pipelines.execution.reuse_training import Training, find_training
 from pipelines.execution.runtime_values import runtime_of
-from pipelines.labels import describe, labelled, tag_artifacts
+from pipelines.labels import label, labelled
 from pipelines.recompress import recompress, recompress_checkpoint
 from pipelines.variants import step_names
 from reporting.bundle import ReportBundle
@@ -59,14 +59,18 @@ def run_on_stack(
     options = {"extra": runtime.to_extra(), "enable_cache": not config.no_cache}
     config = without_place(config)
     if not remote:
-        return _bundle_of(_finished_run(config, devices, _with_network(options, network, config), training), config)
+        run = _finished_run(config, devices, _with_network(options, network, config), training)
+        bundle = _bundle_of(run)
+        label(run, config)
+        return bundle
     with remote_errors(runtime.process):
         there = network.within(root) if network is not None else None
         options = _with_network(options | read_settings(config), there, config)
         run = _finished_run(config, devices, options, training)
     check_finished(run)
-    bundle = _bundle_of(run, config)
+    bundle = _bundle_of(run)
     copy_results(run, bundle, config.out_dir, [network.place] if network is not None else [])
+    label(run, config)
     return bundle
 
 
@@ -112,7 +116,5 @@ def _finished_run(
     return run
 
 
-def _bundle_of(run: PipelineRunResponse, config: RunConfig) -> ReportBundle:
-    describe(run)
-    tag_artifacts(config)
+def _bundle_of(run: PipelineRunResponse) -> ReportBundle:
     return run.steps["compare"].outputs["comparison"][0].load()

@@ -27,7 +27,7 @@ from pipelines.execution.console import StepMessages
 from pipelines.execution.failures import explained
 from pipelines.execution.output_folder import output_folder
 from pipelines.execution.repair import repaired
-from pipelines.labels import describe, run_name, tag_artifacts
+from pipelines.labels import label, run_name
 from pipelines.predict import predict
 from pipelines.prediction.outcome import print_outcome
 from reporting.prediction_folder import Predictions
@@ -67,8 +67,7 @@ def run(config: RunConfig, root: Path, command: str) -> None:
         device = local_device(config.device)
         run = repaired(lambda: predict.with_options(**options)(reading, device), messages.failures)
         if run is not None:
-            describe(run)
-            tag_artifacts(None)
+            label(run, None)
     print_outcome(Predictions(config.out_dir), variant.classes)
 
 

@@ -21,6 +21,7 @@ print(json.dumps({
     "description": client.get_pipeline("comparison").get_metadata().description,
     "networks": [each.name for each in client.list_artifacts(tags="network", size=100).items],
     "svd": [each.name for each in client.list_artifacts(tags=["svd", "network"], size=100).items],
+    "masks": [each.name for each in client.list_artifacts(tags="masks", size=100).items],
     "groups": {node.name: (node.metadata.get("group") or {}).get("name") for node in steps},
     "load": client.get_artifact_version("train_history").run_metadata.get("machine_load"),
 }))
@@ -48,6 +49,7 @@ def test_runs_steps_and_artifacts_are_found_by_what_they_are(workshop: Workshop)
     assert found["description"].startswith("Reads a data set, trains a U-Net, ")
     assert set(found["networks"]) >= {f"{name}_network" for name in TINY_VARIANTS}
     assert set(found["svd"]) == {f"{name}_network" for name in TINY_VARIANTS if name.startswith("svd_rank_")}
+    assert set(found["masks"]) == {f"{name}_masks" for name in TINY_VARIANTS}
     for name in TINY_VARIANTS - {"baseline"}:
         assert found["groups"][f"compress_{name}"] == found["groups"][f"evaluate_{name}"] == name
     assert found["groups"]["train_unet"] is None

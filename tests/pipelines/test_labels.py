@@ -1,11 +1,18 @@
 """What people find runs and steps by in ZenML."""
 
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
+from zenml.exceptions import DoesNotExistException
 
 from configs.loading import load_config
 from configs.schema import RunConfig
 from pipelines import labels
-from pipelines.labels import groups, labelled, network_name, run_name
+from pipelines.devices import Devices
+from pipelines.execution import pipeline_run
+from pipelines.labels import groups, label, labelled, network_name, run_name
 from pipelines.variants import step_names
 
 
@@ -60,5 +67,68 @@ def test_every_variant_has_tags_of_its_method_and_its_name() -> None:
     tags = labels._tags_of_variants(config_of("--budgets", "0.25"))
     assert tags["svd_budget_0.25_network"] == ["network", "svd", "svd_budget_0.25"]
     assert tags["budget_0.25_result"] == ["result", "budget", "budget_0.25"]
+    assert tags["budget_0.25_masks"] == ["masks", "budget", "budget_0.25"]
     assert tags["baseline_result"] == ["result", "baseline"]
     assert tags["baseline_network"] == ["network", "baseline"]
+
+
+class Store:
+    """ZenML's client: what was tagged; of nothing else it knows."""
+
+    def __init__(self) -> None:
+        self.tagged: dict[str, list[str]] = {}
+
+    def update_artifact(self, artifact: str, add_tags: list[str]) -> None:
+        self.tagged[artifact] = add_tags
+
+
+def run_that_made(*artifacts: tuple[str, str]) -> Any:
+    """A run of one step; of each of its artifacts the name, and a tag that it has."""
+    made = [SimpleNamespace(id=f"id of {name}", name=name, tags=[SimpleNamespace(name=tag)]) for name, tag in artifacts]
+    outputs = {each.name: [SimpleNamespace(artifact=each)] for each in made}
+    return SimpleNamespace(pipeline=None, steps={"step": SimpleNamespace(outputs=outputs)})
+
+
+def test_only_what_the_run_has_made_is_tagged_and_only_with_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store()
+    monkeypatch.setattr(labels, "Client", lambda: store)
+    label(run_that_made(("budget_0.25_result", "result"), ("dataset", "data"), ("other", "")), config_of())
+    assert store.tagged == {"id of budget_0.25_result": ["budget", "budget_0.25"]}
+
+
+@pytest.mark.parametrize(
+    "error", [DoesNotExistException("no such tag"), ConnectionError("gone"), KeyError("id"), ValueError("too long")]
+)
+def test_a_run_does_not_fail_because_zenml_takes_no_labels(
+    error: Exception,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def refuse(self: Store, artifact: str, add_tags: list[str]) -> None:
+        raise error
+
+    monkeypatch.setattr(labels, "Client", Store)
+    monkeypatch.setattr(Store, "update_artifact", refuse)
+    label(run_that_made(("dataset", "")), None)
+    (warning,) = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert warning.exc_info is not None
+    assert type(error).__name__ in capsys.readouterr().err
+
+
+def test_a_fault_of_our_own_is_no_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(labels, "Client", Store)
+    with pytest.raises(AttributeError):
+        label(SimpleNamespace(pipeline=None), None)
+
+
+@pytest.mark.parametrize("remote", [True, False])
+def test_a_run_is_labelled_when_its_results_are_there(remote: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    for name in ("check_finished", "_bundle_of", "copy_results", "label"):
+        monkeypatch.setattr(pipeline_run, name, lambda *given, name=name: done.append(name))
+    monkeypatch.setattr(pipeline_run, "_finished_run", lambda *given: None)
+    monkeypatch.setattr(pipeline_run, "read_settings", lambda config: {})
+    pipeline_run.run_on_stack(config_of(), Devices("cpu"), Path(), "command", remote, None)
+    copied = ["check_finished", "_bundle_of", "copy_results"] if remote else ["_bundle_of"]
+    assert done == [*copied, "label"]

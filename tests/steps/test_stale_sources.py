@@ -242,6 +242,7 @@ NO_RESULT = {
     "rich": "shows progress",
     "scikit-image": "draws the phantoms, whose bytes the fingerprint sees",
     "zenml": "runs the steps, and brings its own keys",
+    "SQLAlchemy": "is where ZenML keeps its records: `steps.runtime` knows its errors",
     "safetensors": "what it reads is what was written, bit by bit",
 }
 

@@ -6,6 +6,7 @@ here a run is made when all is done, from what ZenML keeps, so that cached train
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
@@ -14,7 +15,9 @@ from types import TracebackType
 from typing import Any, Self
 
 _SECONDS = 2.0  # between two samples of a short training
-_MOST = 120  # samples: a longer training has them at longer intervals
+_MOST = 60  # samples: a longer training has them at longer intervals
+_MOST_BYTES = 32_000  # of all values as JSON: ZenML stores them after the step, and its databases take 65,535
+_CLOCK = "time_ms"
 _JOINED = 10.0  # seconds for the last sample
 LOAD = "machine_load"  # key of a training's metadata in ZenML
 _log = logging.getLogger(__name__)
@@ -53,9 +56,15 @@ class MachineLoad:
             self._thread.join(_JOINED)
 
     def columns(self) -> dict[str, list[float]]:
-        """Returns name to the values of all samples, of what every sample has; empty where there is none."""
-        known = set.intersection(*(set(sample) for sample in self.samples)) if self.samples else set()
-        return {name: [sample[name] for sample in self.samples] for name in sorted(known)}
+        """Returns name to the values of the samples, of what every sample has; empty where there is none.
+
+        Values have 4 significant digits, times all of theirs. Of many samples of many values, as of a machine with many
+        GPUs, some are left out, evenly, until all are at most 32,000 bytes of JSON.
+        """
+        samples = self.samples
+        while len(json.dumps(found := _columns(samples))) > _MOST_BYTES and len(samples) > 1:
+            samples = samples[::2]
+        return found
 
     def _watch(self) -> None:
         """Takes samples until the block is left; a training does not fail because its machine cannot be watched."""
@@ -67,7 +76,7 @@ class MachineLoad:
             _log.debug("the machine is not watched: %s", error)
 
     def _take(self, monitors: list[Any]) -> None:
-        sample: dict[str, float] = {"time_ms": time.time_ns() // 1_000_000}
+        sample: dict[str, float] = {_CLOCK: time.time_ns() // 1_000_000}
         for monitor in monitors:
             monitor.collect_metrics()
             sample |= monitor.aggregate_metrics()
@@ -76,6 +85,15 @@ class MachineLoad:
         if len(self.samples) > _MOST:
             self.samples = self.samples[::2]
             self._seconds *= 2
+
+
+def _columns(samples: list[dict[str, float]]) -> dict[str, list[float]]:
+    known = set.intersection(*(set(sample) for sample in samples)) if samples else set()
+    return {name: [_rounded(name, sample[name]) for sample in samples] for name in sorted(known)}
+
+
+def _rounded(name: str, value: float) -> float:
+    return value if name == _CLOCK else float(f"{value:.4g}")
 
 
 def _monitors() -> list[Any]:

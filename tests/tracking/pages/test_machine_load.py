@@ -1,5 +1,6 @@
 """The machine is watched while a block runs, and never in its way."""
 
+import json
 import threading
 import time
 
@@ -59,6 +60,20 @@ def test_a_long_training_has_samples_at_longer_intervals(monkeypatch: pytest.Mon
     assert len(asked) <= 4
     assert asked[0] == 1, "the first stays"
     assert asked[-1] > 10
+
+
+@pytest.mark.parametrize("gpus", [0, 8, 64])
+def test_what_is_kept_is_well_below_what_a_database_takes(gpus: int) -> None:
+    load = MachineLoad()
+    names = ["cpu", *(f"gpu_{number}_{of}" for number in range(gpus) for of in ("memory", "power", "utilization"))]
+    load.samples = [
+        {"time_ms": 1_700_000_000_000 + taken, **dict.fromkeys(names, 1 / 3 + taken)} for taken in range(60)
+    ]
+    columns = load.columns()
+    assert len(json.dumps(columns)) <= 32_000
+    assert columns["time_ms"][0] == 1_700_000_000_000, "times are exact, and the first stays"
+    assert columns["cpu"][:1] == [0.3333]
+    assert {len(values) for values in columns.values()} == {60 if gpus < 64 else 15}
 
 
 def test_without_psutil_nothing_is_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
