@@ -116,6 +116,8 @@ def _set_environment(verbose: bool) -> None:
     # Threads that wait must not spin: on a machine that others use too, spinning made training several times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("ZENML_ANALYTICS_OPT_IN", "false")
+    # ZenML remembers so many steps of a run; a step that needs an older one fails, as pictures of 40 variants would.
+    os.environ.setdefault("ZENML_EXECUTION_CONTEXT_STEP_RUN_CACHE_SIZE", "1000000")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")

@@ -67,3 +67,18 @@ def test_temporary_files_are_made_by_pythons_tempfile_which_keeps_them_private()
     assert len(sources) > 80
     public = re.compile(r"mktemp\(|gettempdir\(|[\"']/tmp|/var/tmp|/dev/shm")
     assert [file.name for file, text in sources.items() if public.search(text)] == []
+
+
+def test_a_run_may_have_more_steps_than_zenml_remembers_by_itself() -> None:
+    code = (
+        "import run_pipeline\n"
+        "run_pipeline._set_environment(verbose=False)\n"
+        "from zenml.execution.context import ExecutionContext\n"
+        "known = ExecutionContext().step_runs\n"
+        "known.update({f'step_{number}': number for number in range(500)})\n"
+        "print(len(known), known['step_0'])\n"
+    )
+    without = {key: value for key, value in os.environ.items() if not key.startswith("ZENML_EXECUTION")}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, env=without, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["500", "0"]
