@@ -54,7 +54,7 @@ def answer(comparison: Comparison) -> str:
     if chosen is None:
         return f"{first}{_none_is_close(comparison, baseline)}{recovery}"
     recovered = _RECALIBRATED if chosen.spec.recalibrated is not None else ""
-    trust, safe = _trust(comparison, chosen), _safe(comparison, chosen)
+    trust, safe = _trust(comparison, chosen), safe_alternative(comparison, chosen)
     kept = f"{_keeps(comparison, chosen)}.{_repeats(comparison, chosen)}"
     alarms = false_alarms(comparison, chosen)
     return f"{first}{kept}{_choice(comparison, chosen)}{trust}{alarms}{safe}{recovered}{recovery}"
@@ -233,7 +233,7 @@ def _trust(comparison: Comparison, chosen: EvaluationResult) -> str:
     return f" The difference in Dice, {mean} ({interval}), {meaning}{risk}."
 
 
-def _safe(comparison: Comparison, chosen: EvaluationResult) -> str:
+def safe_alternative(comparison: Comparison, chosen: EvaluationResult) -> str:
     """Returns the smallest network for which a larger loss is excluded, where the chosen one is not among these."""
     tolerated, safe = comparison.tolerated_loss, []
     for result in without_repeats(candidates(comparison.results)):

@@ -56,18 +56,13 @@ def write_page(root: Path, name: str, record: dict[str, Any]) -> None:
 
 
 def summary(record: dict[str, Any]) -> list[str]:
-    """Returns what was measured, and the times side by side."""
+    """Returns what was measured."""
     about, baseline = record["about"], record["results"]["baseline"]
     dice = _text(mean_interval(baseline["plain"]))
-    once = record["seconds"]
-    evaluation = "evaluation of the test split"
-    ratios = [f"{name} {once[name] / once[evaluation]:.1f}" for name in once if name != evaluation]
     return [
         f"`{about['network']}` on the {about['test_images']} test images of `{about['data']}` at "
         f"{about['image_size'][0]}x{about['image_size'][1]}: {about['parameters']:,} parameters, baseline Dice {dice}. "
         "In each cell the mean over images and its 95 % bootstrap interval.",
-        "",
-        f"Time, in evaluations of the test split: {', '.join(ratios)} ({about['machine']}, torch {about['torch']}).",
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from analysis.comparison import Comparison
-from analysis.conclusions import answer
+from analysis.conclusions import answer, safe_alternative
 from analysis.examples import in_question, paired_images
 from analysis.ranking import JUDGED, metric
 from analysis.sentences.questions import failed
@@ -96,8 +96,9 @@ def _second(comparison: Comparison, other: EvaluationResult) -> str:
     lost, parts = _lost(comparison, other), []
     if lost is not None:
         before, after = lost
-        as_many = f"it misses as many lesions as the baseline ({after} of {comparison.test_images[0]})"
-        more = f"it misses {after} of {comparison.test_images[0]} lesions where the baseline misses {before}"
+        images = f"{comparison.test_images[0]} images with a lesion"
+        as_many = f"it finds nothing on {after} of {images}, as the baseline"
+        more = f"it finds nothing on {after} of {images}, the baseline on {before}"
         parts.append(as_many if before == after else more)
     if other.latency is not None:
         words = {"same": "it takes the same time", "unclear": "its time is not told apart from the baseline's"}
@@ -113,7 +114,7 @@ def _second(comparison: Comparison, other: EvaluationResult) -> str:
         parts.append(f"it loses {-change.mean:.3f}, more than the {tolerated:g} that is tolerated")
     *first, last = parts
     text = f"{', '.join(first)}, and {last}." if first else f"{last}."
-    return f"{text[0].upper()}{text[1:]}"
+    return f"{text[0].upper()}{text[1:]}{safe_alternative(comparison, other)}"
 
 
 def _lost(comparison: Comparison, other: EvaluationResult) -> tuple[int, int] | None:

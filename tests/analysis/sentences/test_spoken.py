@@ -16,8 +16,8 @@ def test_the_recommended_network_is_told_in_two_sentences(results):
         "baseline."
     )
     assert second == (
-        "It misses as many lesions as the baseline (0 of 12), it takes the same time, and on these images its 95 % "
-        "interval rules out a loss of more than 0.01."
+        "It finds nothing on 0 of 12 images with a lesion, as the baseline, it takes the same time, and on these images "
+        "its 95 % interval rules out a loss of more than 0.01."
     )
 
 
@@ -25,7 +25,7 @@ def test_a_network_that_is_faster_and_misses_more_says_so(baseline, result):
     quick = result("svd", 8, 0.776, 400_000, 5.0)
     quick = dataclasses.replace(quick, per_image={**quick.per_image, "dice": [0.0, *quick.per_image["dice"][1:]]})
     second = spoken(Comparison([baseline, quick]))[1]
-    assert second.startswith("It misses 1 of 12 lesions where the baseline misses 0, it is 2.5 times as fast, and ")
+    assert second.startswith("It finds nothing on 1 of 12 images with a lesion, the baseline on 0, it is 2.5 times as ")
 
 
 def test_where_none_is_close_the_best_is_told_with_its_loss(baseline, result):
