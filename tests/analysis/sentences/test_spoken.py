@@ -16,8 +16,8 @@ def test_the_recommended_network_is_told_in_two_sentences(results):
         "baseline."
     )
     assert second == (
-        "It finds nothing on 0 of 12 images with a lesion, as the baseline, it takes the same time, and on these images "
-        "its 95 % interval rules out a loss of more than 0.01."
+        "It finds nothing on 0 of 12 images with a lesion, as the baseline, it takes the same time, and on these "
+        "images its 95 % interval rules out a loss of more than 0.01."
     )
 
 
