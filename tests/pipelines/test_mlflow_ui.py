@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -64,7 +65,8 @@ def wait_for(url: str) -> None:
 def shown_runs(page: Page) -> list[tuple[str, str]]:
     """Names and ids of the rows of the runs table, from the top."""
     rows = page.eval_on_selector_all(RUN_LINK, "links => links.map((a) => [a.textContent, a.getAttribute('href')])")
-    return [(name, link.rpartition("/")[2]) for name, link in rows]
+    ends = ((name, link.rpartition("/")[2]) for name, link in rows)
+    return [(name, run) for name, run in ends if re.fullmatch("[0-9a-f]{32}", run)]  # not those of the description
 
 
 def wait_for_runs(page: Page, number: int) -> None:
@@ -155,8 +157,8 @@ def look(chromium: Browser, workshop: Workshop, variants: set[str], pictures: Pa
         view.set_default_timeout(SHOWN_MS)
         wait_for_runs(view, len(variants))
         for column in ("dice", "dice_lesion", "size_mb", "time_ratio"):
-            view.get_by_role("columnheader", name=column, exact=True).wait_for()
-        view.get_by_role("button", name="Latest comparison").wait_for()  # of the menu "Views"
+            view.get_by_role("columnheader", name=column, exact=True).first.wait_for()
+        view.get_by_role("button", name="Latest comparison").first.wait_for()  # of the menu "Views"
         view.screenshot(path=pictures / "view.png")
         assert sorted(name for name, _ in shown_runs(view)) == sorted(variants)
         with page.context.expect_page() as opened:
