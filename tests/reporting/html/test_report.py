@@ -109,20 +109,20 @@ def test_long_lists_are_cut_and_counted(page, baseline):
     assert "and 3 more" in text
 
 
-def test_a_page_holds_the_numbers_of_the_images_and_patients_that_it_shows(page, results, manifest, monkeypatch):
+def test_a_page_holds_the_numbers_of_the_images_and_patients_that_it_shows(baseline, result, manifest, monkeypatch):
     monkeypatch.setattr(seen_images, "MOST_IMAGES", 3)
     monkeypatch.setattr(report, "LISTED", 2)
-    known = of_patients(results, 11)
-    full, own = (each.per_image["dice"] for each in known[:2])
-    text = render_report(Comparison(known[:2]), About({}, manifest, {}, {}), {}).decode()
+    known = of_patients([baseline, result("svd", 8, 0.7, 400_000)], 11)
+    full, own = (each.per_image["dice"] for each in known)
+    text = render_report(Comparison(known), About({}, manifest, {}, {}), {}).decode()
     data = json.loads(re.search(r'id="data"[^>]*>(.*?)</script>', text, re.DOTALL).group(1))
     by_loss = sorted(range(len(full)), key=lambda row: (-abs(own[row] - full[row]), row))
     assert data["rows"] == sorted(by_loss[:3])
     assert [image["name"] for image in data["images"]] == [f"image {row} of the split" for row in data["rows"]]
     listed = set(re.findall(r'data-group="([^"]+)"', text))
     assert len(listed) == 2
-    for result, variant in zip(known, data["variants"], strict=False):
-        assert variant["image_dice"] == [round(result.per_image["dice"][row], 4) for row in data["rows"]]
+    for each, variant in zip(known, data["variants"], strict=True):
+        assert variant["image_dice"] == [round(each.per_image["dice"][row], 4) for row in data["rows"]]
         assert set(variant["groups"]) == listed
 
 
