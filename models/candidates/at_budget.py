@@ -91,9 +91,9 @@ class Candidates:
                 yield self._reconstructed(self._truncated(budget, "one rank"))
 
     def best(self, budget: float, judged: str, dense: float) -> Variant:
-        """Returns the best of these networks, the first of those that cannot be told apart.
+        """Returns the best of these networks; a later one counts only if it has more than 0.01 more.
 
-        None is made after one that loses no more than can be told apart.
+        None is made after one that loses at most 0.01.
 
         Args:
             budget: The share.

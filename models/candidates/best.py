@@ -12,7 +12,7 @@ Candidate = TypeVar("Candidate")
 def best_of(
     candidates: Iterable[Candidate], judge: Callable[[Candidate], float], *, enough: float, margin: float
 ) -> Candidate:
-    """Returns the candidate that is judged best, the first of those that cannot be told apart.
+    """Returns the candidate that is judged best; a later one counts only if it is better by more than a margin.
 
     Candidates are made one after the other; none is made after one that is good enough.
 
