@@ -212,6 +212,11 @@ def network_title(model: ModelConfig) -> str:
     return model.network.replace(":", ".").rpartition(".")[2]
 
 
+def network_name(model: ModelConfig) -> str:
+    """Returns the network of one training as names of runs have it: `16 filters`, `BasicUNet`."""
+    return f"{model.base_filters} filters" if model.network is None else network_title(model)
+
+
 def stored_as(data: DataConfig) -> str:
     """Returns size and colour of the stored images, for people: `128x128, gray`."""
     return f"{data.image_size[0]}x{data.image_size[1]}, {'gray' if data.channels == 1 else 'colour'}"

@@ -10,7 +10,7 @@ from zenml.client import Client
 from zenml.config.step_configurations import GroupInfo
 from zenml.models import PipelineRunResponse, PipelineUpdate
 
-from configs.loading import network_title
+from configs.loading import network_name
 from configs.schema import RunConfig
 from configs.trainings import trainings_of
 from models.variant_spec import BASELINE
@@ -49,11 +49,6 @@ def run_name(pipeline: str, *about: str | None) -> str:
     """
     plain = (re.sub(r"[^\w.]+", "-", each)[:_LONGEST].strip("-") for each in about if each is not None)
     return "-".join([pipeline, *filter(None, plain), "{date}", "{time}"])
-
-
-def network_name(config: RunConfig) -> str:
-    """Returns the width of our U-Net, or the name of another network."""
-    return f"{config.model.base_filters} filters" if config.model.network is None else network_title(config.model)
 
 
 def groups(config: RunConfig) -> dict[str, dict[str, GroupInfo]]:
@@ -124,7 +119,7 @@ def labelled(options: Mapping[str, Any], pipeline: str, config: RunConfig, data:
         config: The run.
         data: Name of the data, None where it is not known.
     """
-    name = run_name(pipeline, data, network_name(config), f"seed {config.seed}")
+    name = run_name(pipeline, data, network_name(config.model), f"seed {config.seed}")
     steps = {step: dict(given) for step, given in options.get("steps", {}).items()}
     for step, group in groups(config).items():
         steps[step] = steps.get(step, {}) | group

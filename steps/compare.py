@@ -9,9 +9,8 @@ from typing import Annotated, Any
 from zenml import get_step_context, link_artifact_to_model, step
 
 from analysis.comparison import joined
-from configs.loading import OF_NAMED, OF_UNET, network_title
+from configs.loading import OF_NAMED, OF_UNET, network_name
 from configs.schema import RunConfig
-from configs.sections import ModelConfig
 from configs.trainings import Training, trainings_of
 from dataset.manifest import Manifest
 from dataset.store import Dataset
@@ -228,15 +227,11 @@ def _placed(files: dict[str, bytes], folder: Path) -> list[tuple[Path, str | Non
 def _title(origin: str, data: str | None, config: RunConfig, manifest: Manifest, key: str) -> str:
     """Returns the name of a training's run in MLflow: data, network and seed, and a part of its key."""
     seed = f"seed {config.seed}"
-    return f"{origin} {', '.join(filter(None, (data, _network(config.model), seed, _size(manifest), key[:6])))}"
+    return f"{origin} {', '.join(filter(None, (data, network_name(config.model), seed, _size(manifest), key[:6])))}"
 
 
 def _size(manifest: Manifest) -> str:
     return f"{manifest.image_size[0]}x{manifest.image_size[1]} {'gray' if manifest.channels == 1 else 'colour'}"
-
-
-def _network(model: ModelConfig) -> str:
-    return f"{model.base_filters} filters" if model.network is None else network_title(model)
 
 
 def _shown(config: RunConfig) -> dict[str, Any]:

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from zenml.exceptions import DoesNotExistException
 
-from configs.loading import load_config
+from configs.loading import load_config, network_name
 from configs.schema import RunConfig
 from pipelines import labels
 from pipelines.devices import Devices
 from pipelines.execution import pipeline_run
-from pipelines.labels import groups, label, labelled, network_name, run_name
+from pipelines.labels import groups, label, labelled, run_name
 from pipelines.variants import step_names
 
 
@@ -59,8 +59,8 @@ def test_options_of_steps_stay_beside_their_group() -> None:
 
 
 def test_a_network_of_the_users_own_is_named() -> None:
-    assert network_name(config_of()) == "8 filters"
-    assert "BasicUNet" in network_name(load_config(["--network", "monai.networks.nets.BasicUNet"]))
+    assert network_name(config_of().model) == "8 filters"
+    assert "BasicUNet" in network_name(load_config(["--network", "monai.networks.nets.BasicUNet"]).model)
 
 
 def test_every_variant_has_tags_of_its_method_and_its_name() -> None:
