@@ -30,14 +30,6 @@ PLAIN = Preprocessing(0.18, 0.18)
 TRAINING = TrainingConfig(batch_size=4, augment="none", loss="bce")
 
 
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    folder = tmp_path_factory.mktemp("dataset")
-    write_phantoms(folder / "coco", 1, {"train": 9, "valid": 3, "test": 3}, 64)
-    options = IngestOptions((32, 32), channels=1, multi_class=False, skip_bad_samples=False, num_workers=1)
-    return ingest(folder / "coco", folder / "stored", options)
-
-
 @pytest.fixture
 def variant() -> Variant:
     torch.manual_seed(0)

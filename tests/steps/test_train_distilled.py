@@ -8,8 +8,6 @@ import pytest
 import torch
 
 from configs.sections import InputConfig, ModelConfig, TrainingConfig
-from dataset.ingest import IngestOptions, ingest
-from dataset.phantoms.write_phantoms import write_phantoms
 from dataset.store import Dataset
 from models.preprocessing import Preprocessing
 from models.training import losses
@@ -22,14 +20,6 @@ from steps.train_unet import train_unet
 
 MODEL, INPUTS = ModelConfig(base_filters=2, dropout=0), InputConfig(mean=0.2, std=0.3)
 RECIPE = TrainingConfig(epochs=2, batch_size=4, lr=1e-3, augment="flips")
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    folder = tmp_path_factory.mktemp("dataset")
-    write_phantoms(folder / "coco", 1, {"train": 9, "valid": 3, "test": 3}, 64)
-    options = IngestOptions((32, 32), channels=1, multi_class=False, skip_bad_samples=False, num_workers=1)
-    return ingest(folder / "coco", folder / "stored", options)
 
 
 @pytest.fixture
