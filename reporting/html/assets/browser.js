@@ -42,11 +42,19 @@ function arrange() {
 }
 
 function showFilm() {
-  const list = document.getElementById("film");
+  const list = document.getElementById("film"), had = list.contains(document.activeElement);
   list.replaceChildren(...film.rows.slice(0, film.shown).map(frame));
   document.getElementById("film-more").hidden = film.rows.length <= film.shown;
   document.getElementById("film-none").hidden = film.rows.length > 0;
   markFrame();
+  // The frame that had the focus is gone, and keys would go nowhere.
+  if (had) (list.querySelector(`[data-row="${state.image}"]`) ?? document.getElementById("stage")).focus({preventScroll: true});
+}
+
+// Shows the images of a filter, and of these the first, where the one on the stage is none of them.
+function pickFilter(name) {
+  choose({filter: name});
+  if (film.rows.length > 0 && !film.rows.includes(state.image)) pickImage(film.rows[0]);
 }
 
 function frame(row) {
@@ -139,7 +147,7 @@ function startBrowser() {
   for (const name of Object.keys(FILTERS)) {
     const button = make("button", {type: "button", className: "chip"});
     button.dataset.filter = name;
-    button.addEventListener("click", () => choose({filter: name}));
+    button.addEventListener("click", () => pickFilter(name));
     document.getElementById("filters").append(button);
   }
   select("sort", "sort", ORDERS);

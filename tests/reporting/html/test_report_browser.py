@@ -194,6 +194,24 @@ def test_keys_change_image_variant_and_zoom_and_the_address_leads_back(opened: O
     assert other.evaluate("[state.image, state.variant, state.view]") == [*after, "blink"]
 
 
+def test_keys_go_on_where_a_frame_of_the_film_was_clicked_and_the_film_is_another(opened: Opened) -> None:
+    page = opened()
+    page.locator("#film button").nth(2).click()
+    row = page.evaluate("state.image")
+    page.keyboard.press("ArrowDown")  # another variant, so that the film is made anew
+    page.keyboard.press("b")
+    assert page.evaluate("[state.image, state.view]") == [row, "blink"]
+
+
+def test_a_filter_shows_an_image_that_it_leaves_in(opened: Opened) -> None:
+    page = opened()
+    page.evaluate("pickImage(held().find((row) => !FILTERS.small[1](row)))")
+    page.locator("[data-filter=small]").click()
+    rows = page.evaluate("film.rows")
+    assert 0 < len(rows) < IMAGES
+    assert page.evaluate("state.image") == rows[0]
+
+
 def test_missed_and_false_pixels_have_their_colours(opened: Opened) -> None:
     page = opened()
     painted = page.evaluate("""() => {
